@@ -1,3 +1,7 @@
+import tiersModule from './test/support/tiers.cjs';
+
+const { tiers } = tiersModule;
+
 /** What every project has. */
 const shared = {
   transform: {
@@ -25,6 +29,18 @@ const moduleNameMapper = {
   '^(\\.{1,2}/.*)\\.js$': '$1',
 };
 
+/** Settings of the tests that run with this TypeORM. */
+const settingsOf = {
+  typeorm: { moduleNameMapper },
+  'typeorm-0.3': {
+    setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],
+    // Whoever asks for TypeORM, @nestjs/typeorm too, is given this one.
+    moduleNameMapper: { ...moduleNameMapper, '^typeorm$': 'typeorm-0.3' },
+  },
+};
+
+const tier = process.env.JOBS_TEST_TIER === 'matrix' ? tiers.matrix : tiers.test;
+
 /** @type {import('jest').Config} */
 export default {
   // On a machine that is busy with other work.
@@ -34,37 +50,14 @@ export default {
   globalSetup: './test/support/global-setup.ts',
   globalTeardown: './test/support/global-teardown.ts',
 
-  projects: [
-    {
-      ...shared,
-      displayName: 'TypeORM 1.x',
-      testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['<rootDir>/test/typeorm-0.3/'],
-      moduleNameMapper,
-    },
-    {
-      ...shared,
-      displayName: 'TypeORM 0.3',
-      // What depends on TypeORM or on a driver: how outcomes are written is among the conformance. How PostgreSQL plans and locks
-      // is not, nor what processes record by the minute, nor which jobs a filter shows.
-      testMatch: [
-        '<rootDir>/test/conformance/**/*.test.ts',
-        '<rootDir>/test/nest/{app-lifecycle,complete-tx,events-after-commit,jobs-service,list-and-stats,module-options}.test.ts',
-        '<rootDir>/test/nest/{module-setup,sqlite-synchronous,transactional-handlers}.test.ts',
-        '<rootDir>/test/processes/{killed-worker,shutdown,sqlite-app-transactions}.test.ts',
-        '<rootDir>/test/sample-app/{sample-app,transactions}.test.ts',
-        '<rootDir>/test/typeorm-0.3/**/*.test.ts',
-      ],
-      testPathIgnorePatterns: [
-        '<rootDir>/test/conformance/.*/(claim-plans|batch-plans|prepared-statements|stale-plans|generic-plans|held-snapshot|lower-bound).test.ts',
-        '<rootDir>/test/conformance/.*/(app-triggers|settle-locks|concurrent-actions|orphaned-transactions).test.ts',
-        '<rootDir>/test/conformance/.*/(process-statistics|list-model).test.ts',
-      ],
-      setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],
-      // Whoever asks for TypeORM, @nestjs/typeorm too, is given this one.
-      moduleNameMapper: { ...moduleNameMapper, '^typeorm$': 'typeorm-0.3' },
-    },
-  ],
+  projects: tier.map((part) => ({
+    ...shared,
+    ...settingsOf[part.typeorm],
+    displayName: part.name,
+    testMatch: part.files.map((file) => `<rootDir>/${file}`),
+    testEnvironment: './test/support/tier-environment.cjs',
+    testEnvironmentOptions: part,
+  })),
 
   collectCoverageFrom: ['lib/**/*.ts', 'migrations/**/*.ts', 'client/**/*.ts'],
   coverageReporters: ['text', 'lcov'],

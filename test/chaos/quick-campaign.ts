@@ -3,10 +3,16 @@ import { startRestartablePostgres } from '../processes/support/restartable-postg
 import type { Run } from './campaign.js';
 import { isPossible, perform } from './campaign.js';
 import { Dice } from './dice.js';
+import { drainAndKill } from './faults/drain-and-kill.js';
 import type { Kind } from './faults/fault.js';
+import { kill } from './faults/kill.js';
+import { poison } from './faults/poison.js';
 import { plannedMutants, plannedRuns } from './plan.js';
 
 const VIOLATIONS_SHOWN_MAX = 10;
+
+/** Faults that kill processes. `npm test` runs these, the matrix all others. */
+const KILLS = [kill, drainAndKill, poison];
 
 /** What a test wants to know of a run. */
 export interface Findings {
@@ -27,8 +33,8 @@ export class QuickCampaign {
   private readonly dice = new Dice(this.seed);
   private server: RestartablePostgres | undefined;
 
-  constructor(kind: Kind) {
-    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
+  constructor(kind: Kind, { kills }: { kills: boolean }) {
+    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run) && KILLS.includes(run.fault) === kills;
     this.runs = plannedRuns({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.fault.name, run]] : []));
     this.mutants = plannedMutants({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.mutant!.name, run]] : []));
   }

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { storeKinds, useStore } from '../support/stores.js';
+import { isMatrix } from '../support/tier.js';
 import { anyCommands } from './model/any-commands.js';
 import { RealQueue } from './model/queue-command.js';
 import { QueueModel } from './model/queue-model.js';
 import { realStore } from './model/store-under-test.js';
 
-const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? 300);
+const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 600 : 60));
 /** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** For a busy machine. */

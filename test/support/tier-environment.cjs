@@ -1,0 +1,41 @@
+const { relative, sep } = require('node:path');
+const { TestEnvironment } = require('jest-environment-node');
+const { isSelected, isInMatrix, ROOT } = require('./tiers.cjs');
+
+/** @typedef {import('@jest/types').Circus.DescribeBlock} DescribeBlock */
+
+/** Removes the tests that the Jest project does not select, before any hook runs. */
+module.exports = class TierEnvironment extends TestEnvironment {
+  /**
+   * @param {import('@jest/environment').JestEnvironmentConfig} config
+   * @param {import('@jest/environment').EnvironmentContext} context
+   */
+  constructor(config, context) {
+    super(config, context);
+    this.part = /** @type {import('./tiers.cjs').Part} */ (config.projectConfig.testEnvironmentOptions);
+    this.file = relative(ROOT, context.testPath).split(sep).join('/');
+  }
+
+  /**
+   * @param {import('@jest/types').Circus.Event} event
+   * @param {import('@jest/types').Circus.State} state
+   */
+  handleTestEvent(event, state) {
+    if (event.name === 'run_start') this.select(state.rootDescribeBlock, '');
+  }
+
+  /** @type {(block: DescribeBlock, path: string) => void} */
+  select(block, path) {
+    block.children = block.children.filter((child) => {
+      const title = `${path} ${child.name}`;
+      if (child.type === 'describeBlock') {
+        this.select(child, title);
+        return true;
+      }
+      if (isSelected(this.part, this.file, title)) return true;
+      if (isInMatrix(this.part, this.file)) return false;
+      throw new Error(`neither tier runs the test '${title.trim()}'; see test/support/tiers.cjs`);
+    });
+    block.tests = block.tests.filter((test) => block.children.includes(test));
+  }
+};

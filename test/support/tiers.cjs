@@ -1,0 +1,215 @@
+const { readdirSync, readFileSync } = require('node:fs');
+const { join, resolve, sep } = require('node:path');
+
+/*
+ * The two tiers of tests. `npm test` runs every promise once; `npm run test:matrix` runs what `npm test` leaves out.
+ * Files are selected here by path, tests by their full title, which names the database and the HTTP adapter.
+ */
+
+const ROOT = resolve(__dirname, '../..');
+
+/** Only `npm run test:matrix` runs these files: they install packages, run for minutes, or measure memory. */
+const MATRIX_FILES = [
+  'test/compat/bundled-app.test.ts',
+  'test/compat/installed-package.test.ts',
+  'test/conformance/claim/heap-growth.test.ts',
+  'test/ui/accessibility.test.ts',
+];
+
+/** `npm test` runs these files on every database. They test what differs between versions or drivers. */
+const EVERY_DATABASE = [
+  'test/conformance/connections/hints.test.ts',
+  'test/conformance/insert/insert-in-transaction.test.ts',
+  'test/conformance/migrate/',
+  'test/conformance/plans/batch-plans.test.ts',
+  'test/conformance/plans/claim-plans.test.ts',
+  'test/conformance/plans/generic-plans.test.ts',
+  'test/conformance/plans/prepared-statements.test.ts',
+  'test/conformance/plans/sqlite-plans.test.ts',
+  'test/conformance/plans/stale-plans.test.ts',
+  'test/nest/app-lifecycle.test.ts',
+  'test/nest/module-setup.test.ts',
+];
+
+/** `npm test` runs these files of `test/http/` on both HTTP adapters. */
+const EVERY_ADAPTER = [
+  'test/http/access-paths.test.ts',
+  'test/http/api-in-app.test.ts',
+  'test/http/api-stream.test.ts',
+  'test/http/app-close.test.ts',
+  'test/http/app-enhancers.test.ts',
+  'test/http/callers.test.ts',
+  'test/http/hostile-requests.test.ts',
+  'test/http/oversized-input.test.ts',
+  'test/http/routes.test.ts',
+  'test/http/static-paths.test.ts',
+];
+
+/** What runs with TypeORM 0.3: whatever depends on TypeORM or on a driver. */
+const TYPEORM_03 = [
+  'test/conformance/',
+  ...['app-lifecycle', 'complete-tx', 'events-after-commit', 'jobs-service', 'list-and-stats', 'module-options'].map(
+    nest,
+  ),
+  ...['module-setup', 'sqlite-synchronous', 'transactional-handlers'].map(nest),
+  'test/processes/killed-worker.test.ts',
+  'test/processes/shutdown.test.ts',
+  'test/processes/sqlite-app-transactions.test.ts',
+  'test/sample-app/',
+  'test/typeorm-0.3/',
+];
+
+/** The plans and locks of PostgreSQL, the statistics and the list filters do not depend on TypeORM. */
+const NOT_TYPEORM_03 = [
+  'test/conformance/admin/concurrent-actions.test.ts',
+  'test/conformance/claim/heap-growth.test.ts',
+  'test/conformance/claim/held-snapshot.test.ts',
+  'test/conformance/claim/lower-bound.test.ts',
+  'test/conformance/complete/app-triggers.test.ts',
+  'test/conformance/complete/settle-locks.test.ts',
+  'test/conformance/list/list-model.test.ts',
+  ...['batch', 'claim', 'generic', 'stale'].map((name) => `test/conformance/plans/${name}-plans.test.ts`),
+  'test/conformance/plans/prepared-statements.test.ts',
+  'test/conformance/stats/process-statistics.test.ts',
+  'test/conformance/transactions/orphaned-transactions.test.ts',
+  'test/sample-app/documented-requests.test.ts',
+];
+
+/** `npm test` runs these files with TypeORM 0.3 too, on PostgreSQL and on the driver `sqlite3`. */
+const TYPEORM_03_FIRST = [
+  'test/conformance/complete/complete-in-transaction.test.ts',
+  'test/conformance/connections/closed-engine.test.ts',
+  'test/conformance/insert/insert-in-transaction.test.ts',
+  'test/conformance/lease/renew.test.ts',
+  'test/conformance/migrate/migrations.test.ts',
+  'test/conformance/model.test.ts',
+  ...['aborted-transactions', 'calls-at-end', 'concurrent-savepoints', 'failed-commits', 'unawaited-calls'].map(
+    (name) => `test/conformance/transactions/${name}.test.ts`,
+  ),
+  'test/nest/app-lifecycle.test.ts',
+  'test/nest/complete-tx.test.ts',
+  'test/nest/events-after-commit.test.ts',
+  'test/nest/transactional-handlers.test.ts',
+  'test/processes/sqlite-app-transactions.test.ts',
+  'test/sample-app/transactions.test.ts',
+  'test/typeorm-0.3/',
+];
+
+/** Names that give a test file several databases, and those that give it several HTTP adapters. */
+const DATABASES = /\b(storeKinds|everyPostgres|everyDatabase|everyKind)\b|\bpostgresVersions\(\)(?!\[0\])/;
+const ADAPTERS = /\b(everyPlace|everyAdapter)\b/;
+
+/** A test file that has more seeds or rows in the matrix imports this module. */
+const LARGER = /\/support\/tier\.js'/;
+
+/** @param {string} name */
+function nest(name) {
+  return `test/nest/${name}.test.ts`;
+}
+
+/**
+ * @param {string} file
+ * @param {readonly string[]} list files, and folders that end with a slash
+ */
+function isIn(file, list) {
+  return list.some((entry) => file.startsWith(entry));
+}
+
+/**
+ * Whether `npm test` leaves out the test with this full title.
+ *
+ * @param {'typeorm' | 'typeorm-0.3'} typeorm
+ * @param {string} file
+ * @param {string} title
+ */
+function isLeftOut(typeorm, file, title) {
+  if (typeorm === 'typeorm-0.3') return /SQLite in memory|a SQLite file(?! with sqlite3)/.test(title);
+  if (/PostgreSQL 15|SQLite in memory/.test(title)) return !isIn(file, EVERY_DATABASE);
+  if (!withAdapters.includes(file)) return false;
+  if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return true;
+  return / on Fastify(?! with)/.test(title) && !isIn(file, EVERY_ADAPTER);
+}
+
+/** All test files, as `test/core/clock.test.ts`. */
+const files = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+  .map((path) => `test/${path.split(sep).join('/')}`)
+  .filter((path) => path.endsWith('.test.ts'))
+  .sort();
+
+/** @type {(pattern: RegExp) => (file: string) => boolean} */
+const mentions = (pattern) => (file) => pattern.test(readFileSync(join(ROOT, file), 'utf8'));
+
+const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
+const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
+const larger = first.filter(mentions(LARGER));
+const withDatabases = first.filter((file) => mentions(DATABASES)(file) && !isIn(file, EVERY_DATABASE));
+const withAdapters = first.filter(mentions(ADAPTERS));
+const withLeftOutAdapters = withAdapters.filter(
+  (file) => mentions(/\beveryPlace\b/)(file) || !isIn(file, EVERY_ADAPTER),
+);
+const withTypeorm03 = files.filter((file) => isIn(file, TYPEORM_03) && !isIn(file, NOT_TYPEORM_03));
+const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, TYPEORM_03_FIRST));
+
+/**
+ * A set of files that runs in one Jest project. `titles` selects tests: those of `npm test`, those that it leaves out, or all.
+ *
+ * @typedef {{ name: string, typeorm: 'typeorm' | 'typeorm-0.3', titles: 'first' | 'left out' | 'all', files: string[] }} Part
+ */
+
+/** @type {Record<'test' | 'matrix', Part[]>} */
+const tiers = {
+  test: [
+    { name: 'TypeORM 1.x', typeorm: 'typeorm', titles: 'first', files: first },
+    { name: 'TypeORM 0.3', typeorm: 'typeorm-0.3', titles: 'first', files: firstWithTypeorm03 },
+  ],
+  matrix: [
+    {
+      name: 'long and larger',
+      typeorm: 'typeorm',
+      titles: 'all',
+      files: ordinary.filter((file) => isIn(file, MATRIX_FILES) || larger.includes(file)),
+    },
+    {
+      name: 'other databases and adapters',
+      typeorm: 'typeorm',
+      titles: 'left out',
+      files: first.filter(
+        (file) => [...withDatabases, ...withLeftOutAdapters].includes(file) && !larger.includes(file),
+      ),
+    },
+    {
+      name: 'TypeORM 0.3: other files',
+      typeorm: 'typeorm-0.3',
+      titles: 'all',
+      files: withTypeorm03.filter((file) => !firstWithTypeorm03.includes(file)),
+    },
+    {
+      name: 'TypeORM 0.3: other databases',
+      typeorm: 'typeorm-0.3',
+      titles: 'left out',
+      files: firstWithTypeorm03.filter(mentions(/\b(storeKinds|everyKind|sqliteFile)\b/)),
+    },
+  ],
+};
+
+/**
+ * Whether the part runs the test with this full title.
+ *
+ * @type {(part: Part, file: string, title: string) => boolean}
+ */
+const isSelected = ({ typeorm, titles }, file, title) =>
+  titles === 'all' || isLeftOut(typeorm, file, title) === (titles === 'left out');
+
+/**
+ * Whether the matrix runs, with the TypeORM of the part, tests of the file that `npm test` leaves out.
+ *
+ * @type {(part: Part, file: string) => boolean}
+ */
+const isInMatrix = (part, file) =>
+  tiers.matrix.some(
+    ({ typeorm, titles, files }) => typeorm === part.typeorm && titles !== 'first' && files.includes(file),
+  );
+
+const lists = { MATRIX_FILES, EVERY_DATABASE, EVERY_ADAPTER, TYPEORM_03, NOT_TYPEORM_03, TYPEORM_03_FIRST };
+
+module.exports = { ROOT, files, lists, tiers, isSelected, isInMatrix };
