@@ -14,7 +14,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    for (const table of ['_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
+    for (const table of ['_jobs_schedules', '_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
       await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
     }
   }
@@ -101,6 +101,19 @@ const postgresTables = [
     rate_by_key boolean NOT NULL DEFAULT false,
     key_cursor text COLLATE "C" NOT NULL DEFAULT ''
   ) WITH (fillfactor = 50)`,
+  `CREATE TABLE IF NOT EXISTS _jobs_schedules (
+    name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
+    definition jsonb NOT NULL,
+    source text NOT NULL,
+    revision integer NOT NULL DEFAULT 1,
+    next_tick timestamptz(3),
+    last_tick timestamptz(3),
+    last_job_id uuid,
+    paused_since timestamptz,
+    declared timestamptz NOT NULL DEFAULT statement_timestamp(),
+    created timestamptz NOT NULL DEFAULT statement_timestamp(),
+    updated timestamptz NOT NULL DEFAULT statement_timestamp()
+  ) WITH (fillfactor = 50)`,
 ];
 
 /** Times in SQLite have one fixed width, so that text order is time order. GLOB has no quantifiers. */
@@ -172,6 +185,19 @@ const sqliteTables = [
     rate_ms integer,
     rate_by_key boolean NOT NULL DEFAULT 0,
     key_cursor text NOT NULL DEFAULT ''
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_schedules (
+    name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
+    definition text NOT NULL,
+    source text NOT NULL,
+    revision integer NOT NULL DEFAULT 1,
+    next_tick datetime,
+    last_tick datetime,
+    last_job_id text,
+    paused_since datetime,
+    declared datetime NOT NULL DEFAULT ${sqliteNow},
+    created datetime NOT NULL DEFAULT ${sqliteNow},
+    updated datetime NOT NULL DEFAULT ${sqliteNow}
   ) WITHOUT ROWID`,
 ];
 

@@ -15,7 +15,9 @@ export type JobsErrorCode =
   | 'JOB_ABORTED'
   | 'IDLE_TIMEOUT'
   | 'IDEMPOTENCY_CONFLICT'
-  | 'DATABASE_REFUSED';
+  | 'DATABASE_REFUSED'
+  | 'SCHEDULE_NOT_FOUND'
+  | 'SCHEDULE_STATE';
 
 /** Base of every error that this package throws on purpose. */
 export abstract class JobsError extends Error {
@@ -259,5 +261,26 @@ export class IdempotencyConflictError extends JobsError {
     super(
       `idempotency key '${key}' was used for another request in the last 24 hours; expected the same body, or a new key`,
     );
+  }
+}
+
+/** No schedule has this name. */
+export class ScheduleNotFoundError extends JobsError {
+  readonly code = 'SCHEDULE_NOT_FOUND';
+
+  constructor(readonly schedule: string) {
+    super(`there is no schedule '${schedule}'`);
+  }
+}
+
+/** The schedule cannot be changed: the code of a process declares it. */
+export class ScheduleStateError extends JobsError {
+  readonly code = 'SCHEDULE_STATE';
+
+  constructor(
+    readonly schedule: string,
+    message: string,
+  ) {
+    super(`schedule '${schedule}' ${message}`);
   }
 }

@@ -101,8 +101,16 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
   };
 }
 
-/** @throws InvalidOptionsError for an object that JSON writes as another type, such as a `Date`. */
-function encodeMetadata(metadata: Record<string, unknown>): string {
+/**
+ * Encodes metadata of the application as JSON text.
+ *
+ * @throws InvalidOptionsError for an object that JSON writes as another type, such as a `Date`, and for a member of the queue.
+ */
+export function encodeMetadata(metadata: Record<string, unknown>): string {
+  const reserved = Object.keys(metadata).find((name) => name.startsWith('$'));
+  if (reserved !== undefined) {
+    throw new InvalidOptionsError(`metadata.${reserved}`, "names that begin with '$' belong to the queue");
+  }
   const text = encodePayload(metadata, RECORDED_JSON_BYTES_MAX, 'metadata');
   if (!text.startsWith('{')) {
     throw new InvalidOptionsError('metadata', `expected ${recordCheck.expects}, got ${text.slice(0, 60)}`);

@@ -42,6 +42,11 @@ import { QueueStats } from './admin/queue-stats.js';
 import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
 import { ChangeFeed } from './admin/change-feed.js';
+import type { SchedulePattern } from '../core/cron.js';
+import type { ScheduleOptions } from '../core/schedule.js';
+import { readSchedule, readScheduleName } from '../core/schedule.js';
+import { ScheduleAdmin } from './schedule/schedule-admin.js';
+import { Scheduler } from './schedule/scheduler.js';
 import { Completer } from './run/completer.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
@@ -103,6 +108,9 @@ export class JobsEngine {
   /** Reports to listeners which topics have changed, at most once a second. */
   readonly changes: ChangeFeed;
 
+  /** Creates, changes, lists, pauses, runs and removes schedules. */
+  readonly schedules: ScheduleAdmin;
+
   private readonly stream: EventStream;
   private readonly store: JobStore;
   private readonly clock: Clock;
@@ -110,6 +118,7 @@ export class JobsEngine {
   private readonly enqueuer: Enqueuer;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
+  private readonly scheduler: Scheduler;
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
 
@@ -156,8 +165,11 @@ export class JobsEngine {
     this.bulk = new BulkActions({ ...parts, actions });
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
-    this.presence = new WorkerPresence(parts);
-    const maintenance = [new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
+    this.scheduler = new Scheduler({ ...parts, enqueuer });
+    const { scheduler } = this;
+    this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
+    this.presence = new WorkerPresence({ ...parts, scheduler });
+    const maintenance = [scheduler, new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
     const recorders = [metrics, this.presence, progressWriter];
     this.lifecycle = new EngineLifecycle({
       ...parts,
@@ -165,6 +177,7 @@ export class JobsEngine {
       heartbeat,
       runner,
       dispatcher,
+      scheduler,
       maintenance,
       recorders,
     });
@@ -215,6 +228,17 @@ export class JobsEngine {
     this.registry.register(topic, run, options, source);
     this.presence.update();
     this.dispatcher.wake(toTopicName(topic));
+  }
+
+  /**
+   * Declares a schedule of this process's code. Only processes that declare it fire it. The job's topic is that of the options, or has
+   * the name of the schedule.
+   *
+   * @throws InvalidOptionsError for a wrong name, pattern or option, or a second declaration of the name.
+   */
+  declareSchedule(name: string, pattern: SchedulePattern, options: ScheduleOptions = {}): void {
+    const topic = options.topic ?? name;
+    this.scheduler.declare(readScheduleName(name), readSchedule(name, pattern, { ...options, topic }), topic);
   }
 
   /**

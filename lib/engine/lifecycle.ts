@@ -5,6 +5,7 @@ import { runDetached } from './detached-context.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Completer } from './run/completer.js';
 import type { Heartbeat } from './run/heartbeat.js';
+import type { Scheduler } from './schedule/scheduler.js';
 import type { JobRunner } from './run/job-runner.js';
 
 /** Work in the background. `start` and `stop` may be called more than once. */
@@ -18,6 +19,8 @@ type LifecycleParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'registry
   readonly heartbeat: Heartbeat;
   readonly runner: JobRunner;
   readonly dispatcher: Dispatcher;
+  /** Also one of `maintenance`. */
+  readonly scheduler: Scheduler;
   /** Stop as soon as shutdown begins. */
   readonly maintenance: readonly Loop[];
   /** Write what attempts did. Stop after the last attempt. */
@@ -79,12 +82,13 @@ export class EngineLifecycle {
   }
 
   private async startAll(): Promise<void> {
-    const { role, registry, logger, clock, completer, heartbeat, dispatcher, maintenance, recorders, store } =
+    const { role, registry, logger, clock, completer, heartbeat, dispatcher, maintenance, recorders, store, scheduler } =
       this.parts;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
       return;
     }
+    await scheduler.checkPayloads();
     registry.describe(logger);
     completer.start();
     const loops = [heartbeat, dispatcher, ...maintenance, ...recorders];
@@ -92,6 +96,7 @@ export class EngineLifecycle {
     this.stopListening = await store.listen({
       onJobs: (topic) => dispatcher.wake(topic),
       onCancel: () => void heartbeat.checkCancelRequests(),
+      onSchedules: (isLikely) => scheduler.onHint(isLikely),
     });
     await endsWithin(clock, START_GRACE_MS, started);
   }

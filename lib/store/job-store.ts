@@ -14,6 +14,7 @@ import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
+  FiredSchedule,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -21,7 +22,9 @@ import type {
   LaneStart,
   ListedIds,
   ListedJobs,
+  ListedSchedules,
   PausedTopic,
+  PresenceReply,
   ProgressEntry,
   PrunedPage,
   PrunePage,
@@ -29,6 +32,8 @@ import type {
   Rescue,
   RolledUpMinutes,
   RollupRecord,
+  ScheduleChange,
+  ScheduleFiring,
   Settled,
   Settlement,
   JobSummary,
@@ -50,6 +55,7 @@ export interface JobStore
   readonly capabilities: StoreCapabilities;
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
+  readonly schedules: ScheduleStore;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
@@ -153,6 +159,8 @@ interface JobNotifications {
   announce(topics: Iterable<string>): void;
   /** Calls `hints` for notifications of other processes, until the returned function is called. */
   listen(hints: StoreHints): Promise<() => Promise<void>>;
+  /** Notifies other processes that a schedule has changed. */
+  announceSchedules(): void;
 }
 
 /** Topics of which no process claims a job until they are resumed. */
@@ -162,6 +170,26 @@ export interface TopicPauses {
   pause(topics: readonly string[]): Promise<void>;
   /** Ignores topics that are not paused. Sends no notification: see `announce`. */
   resume(topics: readonly string[]): Promise<void>;
+}
+
+/** The table of schedules. Each change compares the revision that the caller has read. */
+export interface ScheduleStore {
+  list(): Promise<ListedSchedules>;
+  /** Adds or changes a schedule. Returns `false` when another process was first: read again. */
+  put(change: ScheduleChange): Promise<boolean>;
+  /** Returns `false` when the schedule has changed or does not exist. */
+  remove(name: string, revision: number): Promise<boolean>;
+  /** Returns `false` when the schedule does not exist. */
+  pause(name: string): Promise<boolean>;
+  /** Returns `false` when the schedule has changed or does not exist. */
+  resume(name: string, revision: number, nextTick: Date | null): Promise<boolean>;
+  /** Records that a live process declares these schedules. */
+  declare(names: readonly string[]): Promise<void>;
+  /**
+   * Moves the cursors of due schedules and inserts the jobs of their ticks, in one transaction. Leaves out schedules that another
+   * process has fired or changed, and jobs that exist already.
+   */
+  fire(firings: readonly ScheduleFiring[]): Promise<FiredSchedule[]>;
 }
 
 /**
@@ -201,7 +229,7 @@ export interface ReportRecords {
    */
   recordRollup(record: RollupRecord): Promise<Date>;
   /** Records that this process lives and has handlers for these topics. */
-  recordWorker(worker: string, topics: readonly string[]): Promise<void>;
+  recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
   /** Deletes what no report shows any more. */
@@ -246,4 +274,6 @@ export interface StoreHints {
   /** Without a topic, any topic may have jobs. */
   onJobs(topic?: string): void;
   onCancel(): void;
+  /** A schedule may have changed. `isLikely`: a notification says so, and not only that something was committed. */
+  onSchedules(isLikely: boolean): void;
 }

@@ -5,6 +5,7 @@ import type { TopicSize } from './job-list.js';
 import type {
   RolledUpMinutes,
   JobSummary,
+  PresenceReply,
   TopicCounts,
   InsertedJob,
   JobInsert,
@@ -161,6 +162,10 @@ export function toInsertedJob(row: SqlRow): InsertedJob {
     Boolean(Number(row.deduplicated)),
     replayedBodyHash,
   );
+}
+
+export function toPresenceReply(row: SqlRow): PresenceReply {
+  return { now: time(row.now), schedulesVersion: row.schedules_version as string };
 }
 
 export function toSettled(row: SqlRow): Settled {

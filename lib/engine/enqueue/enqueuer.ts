@@ -76,7 +76,7 @@ export class Enqueuer {
     if (idempotency && inserted.replayedBodyHash !== null && inserted.replayedBodyHash !== idempotency.bodyHash) {
       throw new IdempotencyConflictError(idempotency.key);
     }
-    this.onCommitted([row], [inserted]);
+    this.onInserted([row], [inserted]);
     return (await this.loadJobs([row], [inserted]))[0]!;
   }
 
@@ -95,6 +95,23 @@ export class Enqueuer {
   enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
     const stored = this.insertMany(jobs, tx);
     return tx ? stored : this.trackOtherWork(stored);
+  }
+
+  /** Returns a row for a payload and settings that were checked before. */
+  toRowOfSettings(topic: TopicLike, payload: unknown, settings: EnqueueSettings): JobInsert {
+    return this.toRow(topic, payload, settings);
+  }
+
+  /** @throws InvalidPayloadError, PayloadTooLargeError; InvalidOptionsError for the topic. */
+  async checkPayload(topic: TopicLike, payload: unknown): Promise<void> {
+    await validatePayloads([this.toRow(topic, payload, readEnqueueOptions())]);
+  }
+
+  /** Stores a row whose payload was checked before. */
+  async insertRow(row: JobInsert): Promise<Job> {
+    const inserted = await this.plain.add(row);
+    this.onInserted([row], [inserted]);
+    return toFreshJob(row, inserted);
   }
 
   /** Whether no insert is in flight. Inserts in transactions of callers do not count. */
@@ -170,7 +187,7 @@ export class Enqueuer {
     }
     await this.checkRows(rows);
     const inserted = await this.insert(rows);
-    this.onCommitted(rows, inserted);
+    this.onInserted(rows, inserted);
     return this.loadJobs(rows, inserted);
   }
 
@@ -224,7 +241,7 @@ export class Enqueuer {
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
-        this.onCommitted(rows, inserted);
+        this.onInserted(rows, inserted);
         store.announce(new Set(rows.map(({ topic }) => topic)));
       }
     });
@@ -240,7 +257,7 @@ export class Enqueuer {
   }
 
   /** Emits the events and wakes the workers. Called before `loadJobs`, whose query may fail. */
-  private onCommitted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
+  onInserted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
     const { emit, wakeSignal, unhandledTopics } = this.options;
     const waiting: StoredJob[] = [];
     inserted.forEach((result, index) => {

@@ -1,8 +1,11 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { Scheduler } from '../schedule/scheduler.js';
 import { PollLoop } from '../poll-loop.js';
 
-type WorkerPresenceParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'>;
+type WorkerPresenceParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'> & {
+  readonly scheduler: Scheduler;
+};
 
 const INTERVAL_MS = 20_000;
 
@@ -44,8 +47,9 @@ export class WorkerPresence {
   }
 
   private async write(): Promise<void> {
-    const { store, worker, registry } = this.parts;
+    const { store, worker, registry, scheduler } = this.parts;
     const topics = registry.claimable().map(({ topic }) => topic);
-    await store.reports.recordWorker(worker, topics).finally(this.onWritten);
+    const { now, schedulesVersion } = await store.reports.recordWorker(worker, topics).finally(this.onWritten);
+    await scheduler.onPresence(now, schedulesVersion);
   }
 }

@@ -5,7 +5,7 @@ import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
 import type { NotificationPayload } from './notifier.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING } from './sql/session.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING, SCHEDULES_CHANNEL } from './sql/session.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {
@@ -96,6 +96,7 @@ export class PostgresListener {
     void this.testNotifications(client);
     this.options.hints.onJobs();
     this.options.hints.onCancel();
+    this.options.hints.onSchedules(false);
   }
 
   private onNotification(channel: string, payload: string | undefined): void {
@@ -107,6 +108,8 @@ export class PostgresListener {
     }
     if (channel === CANCEL_CHANNEL) {
       this.options.hints.onCancel();
+    } else if (channel === SCHEDULES_CHANNEL) {
+      this.options.hints.onSchedules(true);
     } else if (channel !== ECHO_CHANNEL) {
       const topics = this.options.codec.decode(payload);
       if (topics) {

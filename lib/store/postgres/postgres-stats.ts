@@ -13,8 +13,17 @@ import type {
   TopicCounts,
   TopicRunTimes,
   TopicShare,
+  PresenceReply,
 } from '../store-records.js';
-import { toTopicCounts, toErrorGroup, toTopicSize, toRolledUpEntry, toJobSummary, toJob } from '../row-mapper.js';
+import {
+  toTopicCounts,
+  toErrorGroup,
+  toTopicSize,
+  toRolledUpEntry,
+  toJobSummary,
+  toJob,
+  toPresenceReply,
+} from '../row-mapper.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
@@ -98,8 +107,8 @@ export class PostgresStats implements JobReports, ReportRecords {
     return new Date(Number(row!.minute));
   }
 
-  async recordWorker(worker: string, topics: readonly string[]): Promise<void> {
-    await this.query(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
+  async recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply> {
+    return toPresenceReply((await this.query(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]))[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

@@ -46,6 +46,7 @@ import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
 import { toCompletionError } from '../batch-results.js';
 import { toProgressBox, toRetentionAges } from '../batch-json.js';
+import { ScheduleTable, toFiringsText } from '../schedule-table.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
@@ -73,8 +74,9 @@ import { CLAIM, CLAIM_AS_TEXT, NUMBERS, SCAN } from './sql/claim.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { PRUNE, RESCUE } from './sql/maintenance.js';
+import * as schedule from './sql/schedule.js';
 import * as schema from './sql/schema.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY } from './sql/session.js';
+import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
 
 interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -112,6 +114,14 @@ export class PostgresStore implements JobStore {
   readonly capabilities: StoreCapabilities;
   readonly reports = new PostgresStats((text, params) => this.limitedQuery(text, params));
   readonly pauses = new PausedTopics(admin, (text, params) => this.limitedQuery(text, params));
+  readonly schedules = new ScheduleTable({
+    statements: schedule,
+    read: (text, params) => this.limitedQuery(text, params),
+    write: (text, params) => this.lockLimit.run(() => this.query(text, params)),
+    timeText: (moment) => moment.toISOString(),
+    toNames: (names) => names,
+    fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
+  });
 
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
@@ -303,6 +313,10 @@ export class PostgresStore implements JobStore {
 
   announce(topics: Iterable<string>): void {
     this.notifier.announce(topics);
+  }
+
+  announceSchedules(): void {
+    void this.notify(SCHEDULES_CHANNEL, '');
   }
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {

@@ -11,6 +11,7 @@ import {
   toRolledUpEntry,
   toJobSummary,
   toJob,
+  toPresenceReply,
 } from '../row-mapper.js';
 import type { ListRange, ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
@@ -24,6 +25,7 @@ import type {
   JobSummary,
   TopicCounts,
   TopicRunTimes,
+  PresenceReply,
 } from '../store-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
@@ -178,8 +180,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     return now;
   }
 
-  async recordWorker(worker: string, topics: readonly string[]): Promise<void> {
-    await this.write(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]);
+  async recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply> {
+    return toPresenceReply((await this.write(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]))[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

@@ -36,6 +36,7 @@ import type { JobStore, StoreHints, StoreTransaction, TransactionCall } from '..
 import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
+import { ScheduleTable } from '../schedule-table.js';
 import { nextTurn } from '../real-timers.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -45,6 +46,7 @@ import type { SqliteConnection } from './driver/sqlite-connection.js';
 import { createConnection, watchCommits } from './driver/sqlite-connection.js';
 import { retryWhileLocked } from './driver/write-queue.js';
 import { toJobsError, toTransactionError } from './error-translation.js';
+import { fireScript } from './fire-script.js';
 import { insertScript } from './insert-script.js';
 import { settleScript } from './settle-script.js';
 import * as adminStatements from './sql/admin.js';
@@ -53,6 +55,7 @@ import { toSqliteTime } from './sql/job-row.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
 import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
+import * as scheduleStatements from './sql/schedule.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
@@ -90,6 +93,15 @@ export class SqliteStore implements JobStore {
     (sql, params) => this.read(sql, params),
     (sql, params) => this.write(sql, params),
   );
+
+  readonly schedules = new ScheduleTable({
+    statements: scheduleStatements,
+    read: (sql, params) => this.read(sql, params),
+    write: (sql, params) => this.write(sql, params),
+    timeText: toSqliteTime,
+    toNames: (names) => JSON.stringify(names),
+    fire: (firings) => this.connection.writes.transact(() => fireScript(firings)).catch(throwJobsError),
+  });
 
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
@@ -255,6 +267,9 @@ export class SqliteStore implements JobStore {
 
   /** Does nothing: `listen` of each process sees the commits of all others. */
   announce(): void {}
+
+  /** Does nothing, as `announce`. */
+  announceSchedules(): void {}
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
     return this.options.isInMemory ? () => Promise.resolve() : watchCommits(this.connection, hints, this.options.clock);

@@ -21,6 +21,12 @@ class RecordingHints implements StoreHints {
   onCancel(): void {
     this.words.push('cancel');
   }
+
+  onSchedules(isLikely: boolean): void {
+    if (isLikely) {
+      this.words.push('schedules');
+    }
+  }
 }
 
 /** Runs an action and waits until the listener receives one of the hints. */

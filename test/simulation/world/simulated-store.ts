@@ -4,6 +4,7 @@ import type { Retention } from '../../../lib/core/options.js';
 import type {
   StoreHints,
   StoreTransaction,
+  ScheduleStore,
   TopicPauses,
   JobStore,
   JobReports,
@@ -59,6 +60,8 @@ export class SimulatedStore implements JobStore {
   } as const;
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
+  /** Simulated processes have no schedules. */
+  readonly schedules = {} as ScheduleStore;
 
   constructor(
     private readonly table: SimulatedTable,
@@ -180,6 +183,8 @@ export class SimulatedStore implements JobStore {
     return this.connection.ask('discard', () => this.table.discard(tokens, statuses));
   }
 
+  announceSchedules(): void {}
+
   announce(topics: Iterable<string>): void {
     this.connection.announce([...topics]);
   }
@@ -213,7 +218,7 @@ function createReports(connection: Connection): JobReports & ReportRecords {
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
     waitingTopics: () => connection.ask('report', () => []),
     recordRollup: () => connection.ask('report', () => minute),
-    recordWorker: () => connection.ask('report', () => undefined),
+    recordWorker: () => connection.ask('report', () => ({ now: minute, schedulesVersion: '' })),
     forgetWorker: () => connection.ask('report', () => undefined),
     pruneReports: () => connection.ask('report', () => undefined),
   };

@@ -20,7 +20,7 @@ describe('PostgresListener: a client that cannot be created', () => {
     makeClient.mockImplementationOnce(() => {
       throw new Error("ENOENT: no such file or directory, open '/etc/ca.pem'");
     });
-    const hints = { onJobs: jobs, onCancel: () => undefined };
+    const hints = { onJobs: jobs, onCancel: () => undefined, onSchedules: () => undefined };
     const listener = new PostgresListener({
       makeClient,
       sendEcho: () => Promise.resolve(),

@@ -50,15 +50,18 @@ RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${notify} AS no
 
 /* Any jobs, as JSON. */
 
-const insertInput = `jsonb_to_recordset($1::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
+/** @param parameter the JSON array of jobs. */
+export const insertInput = (
+  parameter: string,
+): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
   idempotency_key text, body_hash text)`;
 
-const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
+export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
   idempotency_key, body_hash`;
 
 /** `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. */
-const insertValues = `id, topic, coalesce(payload, 'null'),
+export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
 
@@ -70,7 +73,7 @@ const insertValues = `id, topic, coalesce(payload, 'null'),
 export const INSERT_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${insertColumns})
-  SELECT ${insertValues} FROM ${insertInput}
+  SELECT ${insertValues} FROM ${insertInput('$1')}
   ORDER BY topic COLLATE "C", unique_key COLLATE "C", idempotency_key COLLATE "C", ord
   ON CONFLICT DO NOTHING RETURNING id)
 SELECT ${ms('statement_timestamp()')} AS created, count(*),

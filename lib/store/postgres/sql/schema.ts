@@ -21,6 +21,7 @@ export const SCHEMA_OF_JOBS = `
 SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = '_jobs'::regclass`;
 
-/** Fails unless all columns of this version exist, those of `_jobs_topics` included. */
+/** Fails unless all columns of this version exist, those of `_jobs_topics` and `_jobs_schedules` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics) FROM _jobs LIMIT 0`;
+SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics),
+  (SELECT max(declared) FROM _jobs_schedules) FROM _jobs LIMIT 0`;

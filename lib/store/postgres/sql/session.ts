@@ -89,6 +89,9 @@ export const PING = 'SELECT 1';
 export const JOBS_CHANNEL = 'nestjs_jobs';
 /** Channel for cancel requests. */
 export const CANCEL_CHANNEL = 'nestjs_jobs_cancel';
+
+/** A schedule has changed. */
+export const SCHEDULES_CHANNEL = 'nestjs_jobs_schedules';
 /** Channel for the test message of a new listening connection. */
 export const ECHO_CHANNEL = 'nestjs_jobs_echo';
 
@@ -96,4 +99,4 @@ export const ECHO_CHANNEL = 'nestjs_jobs_echo';
 export const NOTIFY = 'SELECT pg_notify($1, $2)';
 
 /** Subscribes a connection to all channels. */
-export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;
+export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${SCHEDULES_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;

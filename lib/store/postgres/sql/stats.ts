@@ -58,10 +58,11 @@ WHERE topic = ANY ($1::text[]) AND minute > ${thisMinute} - make_interval(mins =
 /** Returns the current minute. */
 export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 
-/** Records that a worker is alive, and the topics of its handlers. */
+/** Records that a worker is alive, and the topics of its handlers. Returns the time, and a text that changes with every change of a schedule. */
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, seen) VALUES ($1, $2::jsonb, statement_timestamp())
-ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen`;
+ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen
+RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version, ${ms('statement_timestamp()')} AS now`;
 
 /** Removes a worker that shuts down. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';

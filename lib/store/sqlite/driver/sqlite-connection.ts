@@ -80,6 +80,7 @@ export async function watchCommits(
       lastVersion = version;
       hints.onJobs();
       hints.onCancel();
+      hints.onSchedules(false);
     }
     timer = clock.schedule(WATCH_INTERVAL_MS, () => void check());
   };

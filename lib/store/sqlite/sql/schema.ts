@@ -39,8 +39,9 @@ export const RECORD_MIGRATION = `
 INSERT INTO _jobs_migrations (timestamp, name)
 SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`;
 
-/** Fails unless all columns that this version needs exist, `_jobs_topics` included. */
+/** Fails unless all columns that this version needs exist, `_jobs_topics` and `_jobs_schedules` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics)
+SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, (SELECT max(paused_since) FROM _jobs_topics),
+  (SELECT max(declared) FROM _jobs_schedules)
 FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;

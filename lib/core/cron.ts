@@ -1,0 +1,112 @@
+import { Cron } from 'croner';
+import type { Duration } from './duration.js';
+import { formatDuration, parseDuration } from './duration.js';
+import { describeValue } from './error-text.js';
+import { InvalidOptionsError } from './errors.js';
+import type { Check } from './option-checks.js';
+import { dateCheck, duration, option, readOptions } from './option-checks.js';
+
+/**
+ * When a schedule fires: a cron pattern with 5 fields, or 6 with seconds first; or a fixed interval of at least 1 s, counted from
+ * `anchor` (default: the Unix epoch), so that it never drifts.
+ */
+export type SchedulePattern = string | { every: Duration; anchor?: Date | undefined };
+
+/** The moments at which a schedule fires. */
+export interface Ticks {
+  /** The pattern as the schedule's row stores it: the cron text, or JSON of the interval and its anchor in milliseconds. */
+  readonly text: string;
+  /** Returns the first tick after `moment`; `null` if there is none. */
+  next(moment: Date): Date | null;
+  /** Returns the newest tick at or before `moment`; `null` if there is none. */
+  latest(moment: Date): Date | null;
+}
+
+const EVERY_MIN_MS = 1_000;
+
+const everyTable = {
+  every: option(0, duration(EVERY_MIN_MS)),
+  anchor: option(new Date(0), dateCheck),
+};
+
+/** An IANA time zone, such as `'Europe/Berlin'`. */
+export const timeZoneCheck: Check<string> = {
+  expects: "an IANA time zone such as 'Europe/Berlin'",
+  schema: { type: 'string' },
+  parse: (value) => (typeof value === 'string' && isTimeZone(value) ? value : undefined),
+};
+
+/**
+ * Parses a pattern.
+ *
+ * @param path name of the pattern in errors.
+ * @throws InvalidOptionsError if the pattern is invalid.
+ */
+export function parsePattern(pattern: SchedulePattern, tz: string, path = 'pattern'): Ticks {
+  if (typeof pattern === 'string') {
+    return parseCron(pattern.trim(), tz, path);
+  }
+  if (typeof pattern !== 'object' || pattern === null || !('every' in pattern)) {
+    throw new InvalidOptionsError(path, `expected a cron pattern or { every: '10s' }, got ${describeValue(pattern)}`);
+  }
+  const { every, anchor } = readOptions(everyTable, pattern, path);
+  return createInterval(every, anchor.getTime());
+}
+
+/** Parses a pattern from a schedule's row. */
+export function parseStoredPattern(text: string, tz: string): Ticks {
+  if (!text.startsWith('{')) {
+    return parseCron(text, tz, 'pattern');
+  }
+  const { every, anchor } = JSON.parse(text) as { every: number; anchor: number };
+  return createInterval(every, anchor);
+}
+
+/** Returns a pattern as text for people, such as `every 10s`. */
+export function formatPattern(text: string): string {
+  return text.startsWith('{') ? `every ${formatDuration((JSON.parse(text) as { every: number }).every)}` : text;
+}
+
+function parseCron(text: string, tz: string, path: string): Ticks {
+  const fields = text.split(/\s+/).length;
+  if (fields !== 5 && fields !== 6) {
+    throw new InvalidOptionsError(
+      path,
+      `expected a cron pattern with 5 fields, or 6 with seconds first, got ${describeValue(text)}`,
+    );
+  }
+  let cron: Cron;
+  try {
+    cron = new Cron(text, { timezone: tz, paused: true, mode: '5-or-6-parts' });
+  } catch (error) {
+    const reason = (error as Error).message.replace(/^CronPattern: /, '');
+    throw new InvalidOptionsError(path, `'${text}' is not a cron pattern: ${reason}`);
+  }
+  return {
+    text,
+    next: (moment) => cron.nextRun(moment),
+    // `previousRuns` returns ticks strictly before its reference, and ticks fall on whole seconds.
+    latest: (moment) => cron.previousRuns(1, new Date(Math.floor(moment.getTime() / 1_000) * 1_000 + 1_000))[0] ?? null,
+  };
+}
+
+function createInterval(everyMs: number, anchorMs: number): Ticks {
+  const at = (ms: number): Date | null => (ms >= anchorMs ? new Date(ms) : null);
+  return {
+    text: JSON.stringify({ every: everyMs, anchor: anchorMs }),
+    next: (moment) => {
+      const passed = Math.floor((moment.getTime() - anchorMs) / everyMs);
+      return new Date(anchorMs + Math.max(0, passed + 1) * everyMs);
+    },
+    latest: (moment) => at(anchorMs + Math.floor((moment.getTime() - anchorMs) / everyMs) * everyMs),
+  };
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    // Node 22 accepts offsets such as '+02:00' too, but only names follow daylight saving.
+    return /^[A-Za-z]/.test(name) && new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+  } catch {
+    return false;
+  }
+}

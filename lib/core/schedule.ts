@@ -1,0 +1,273 @@
+import type { Backoff, BackoffOptions } from './backoff.js';
+import type { SchedulePattern, Ticks } from './cron.js';
+import { parsePattern, parseStoredPattern, timeZoneCheck } from './cron.js';
+import type { Duration } from './duration.js';
+import { InvalidOptionsError } from './errors.js';
+import { encodeMetadata } from './job-options.js';
+import type { JobTopic } from './job-topic.js';
+import { toTopicName } from './job-topic.js';
+import type { Check } from './option-checks.js';
+import {
+  applyCheck,
+  dateCheck,
+  duration,
+  group,
+  integer,
+  jsonCheck,
+  oneOf,
+  option,
+  optional,
+  readOptions,
+  recordCheck,
+} from './option-checks.js';
+import { encodePayload } from './payload.js';
+import { backoffCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
+
+/** What happens to ticks that fired nothing within a minute, because no process was there. */
+export type MissedPolicy = 'skip' | 'last' | 'all';
+
+/** Options of a schedule. */
+export interface ScheduleOptions<T = unknown> {
+  /** Unique name: letters, digits and `_.:-`, 1 to 255 characters. Default of `@JobSchedule`: `Class.method`. */
+  name?: string | undefined;
+  /** IANA time zone of a cron pattern. Default `'UTC'`. */
+  tz?: string | undefined;
+  /** Topic of the jobs. Default: the decorated method is the handler, and the topic has the name of the schedule. */
+  topic?: string | JobTopic<T> | undefined;
+  /** Payload of the jobs. Default `null`. */
+  payload?: T | undefined;
+  /**
+   * What happens to ticks that are more than 60 s late: `'last'` fires the newest one, `'all'` fires each, `'skip'` none. Ticks
+   * older than `within` are skipped, and `'all'` fires the newest `max`. Default `'last'`, within `'1d'`, `max` 100.
+   */
+  missed?: MissedPolicy | { policy: MissedPolicy; within?: Duration | undefined; max?: number | undefined } | undefined;
+  /** `'skip'`: a tick adds no job while the schedule's previous job is unfinished. Default `'allow'`. */
+  overlap?: 'allow' | 'skip' | undefined;
+  /** Spreads the start of schedules with the same pattern: each starts a fixed part of this time after its ticks. Default 0. */
+  jitter?: Duration | undefined;
+  /** No tick before this moment. */
+  startAt?: Date | undefined;
+  /** No tick after this moment. */
+  endAt?: Date | undefined;
+  /** Retries of each job. Default: that of the topic, then of the module. */
+  maxRetries?: number | undefined;
+  /** Priority of each job, −1000 to 1000. Lower runs first. Default: that of the topic, then 0. */
+  priority?: number | undefined;
+  /** Time limit of one attempt. Default: that of the handler, then of the module. */
+  timeout?: Duration | undefined;
+  /** How long retries wait. Default: that of the handler, then of the module. */
+  backoff?: BackoffOptions | undefined;
+  /** Metadata of each job. */
+  metadata?: Record<string, unknown> | undefined;
+}
+
+/** {@link ScheduleOptions} and the pattern, checked, as the schedule's row stores them. JSON. */
+export interface ScheduleDefinition {
+  readonly pattern: string;
+  readonly tz: string;
+  readonly topic: string;
+  readonly payload: unknown;
+  readonly missed: { readonly policy: MissedPolicy; readonly withinMs: number; readonly max: number };
+  readonly overlap: 'allow' | 'skip';
+  readonly jitterMs: number;
+  /** ISO 8601. */
+  readonly startAt: string | null;
+  readonly endAt: string | null;
+  readonly maxRetries: number | null;
+  readonly priority: number | null;
+  readonly timeoutMs: number | null;
+  readonly backoff: Backoff | null;
+  readonly metadata: Record<string, unknown> | null;
+}
+
+/** A schedule as it is stored. All times are the database's. */
+export interface Schedule extends ScheduleDefinition {
+  readonly name: string;
+  /** `'code'`: declared by `@JobSchedule`; `'api'`: created by `schedules.upsert` or over HTTP. */
+  readonly source: 'code' | 'api';
+  /** Rises with each change of the definition, and with each pause and resume. */
+  readonly revision: number;
+  /** The next tick; `null` if the pattern has none. */
+  readonly nextTick: Date | null;
+  /** The last tick that fired; `null` if none has. */
+  readonly lastTick: Date | null;
+  /** The job of the last tick that fired. */
+  readonly lastJobId: string | null;
+  /** Since when the schedule is paused; `null` if it is not. */
+  readonly pausedSince: Date | null;
+  /** For schedules from code: whether a live process declares it. Schedules from the API always are. */
+  readonly isDeclared: boolean;
+  readonly created: Date;
+  /** When the definition last changed. */
+  readonly updated: Date;
+}
+
+/** What a handler sees of the schedule that made its job. */
+export interface ScheduleTick {
+  readonly name: string;
+  /** The moment for which the job was made. */
+  readonly tick: Date;
+  /** How long after its tick the job was stored, in milliseconds. */
+  readonly lateMs: number;
+}
+
+/** Member of a job's metadata that holds its schedule and tick. Users cannot write members that begin with `$`. */
+export const SCHEDULE_METADATA = '$schedule';
+
+const scheduleNameCheck: Check<string> = {
+  expects: 'a name of 1 to 255 letters, digits and _ . : -',
+  schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[A-Za-z0-9_.:-]+$' },
+  parse: (value) => (typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,255}$/.test(value) ? value : undefined),
+};
+
+const policyCheck = oneOf('skip', 'last', 'all');
+const WITHIN_DEFAULT_MS = 86_400_000;
+const MISSED_MAX = 100;
+
+const missedTable = {
+  policy: option('last', policyCheck),
+  within: option(WITHIN_DEFAULT_MS, duration(0)),
+  max: option(MISSED_MAX, integer(1, 1_000)),
+};
+const missedGroup = group(missedTable);
+
+const missedCheck: Check<{ policy: MissedPolicy; within: number; max: number }> = {
+  expects: `${policyCheck.expects}, or an object with policy, within, max`,
+  parse: (value, path) => {
+    const policy = policyCheck.parse(value, path);
+    return missedGroup.parse(policy === undefined ? value : { policy }, path);
+  },
+};
+
+/** Describes each option of a schedule but its name and topic. */
+export const SCHEDULE_OPTIONS = {
+  tz: option('UTC', timeZoneCheck, 'IANA time zone of a cron pattern; default UTC'),
+  payload: option(null, jsonCheck, 'payload of the jobs; default null'),
+  missed: option(
+    { policy: 'last', within: WITHIN_DEFAULT_MS, max: MISSED_MAX },
+    missedCheck,
+    'what happens to ticks that are more than 60 s late',
+  ),
+  overlap: option('allow', oneOf('allow', 'skip'), 'skip: no new job while the previous one is unfinished'),
+  jitter: option(0, duration(0, 86_400_000), 'spreads the start of schedules with the same pattern'),
+  startAt: optional(dateCheck, 'no tick before this moment'),
+  endAt: optional(dateCheck, 'no tick after this moment'),
+  maxRetries: optional(maxRetriesCheck, 'retries of each job'),
+  priority: optional(priorityCheck, 'priority of each job; lower runs first'),
+  timeout: optional(timeoutCheck, 'time limit of one attempt'),
+  backoff: optional(backoffCheck, 'how long retries wait'),
+  metadata: optional(recordCheck, 'metadata of each job'),
+};
+
+/** @throws InvalidOptionsError */
+export function readScheduleName(name: unknown): string {
+  return applyCheck(scheduleNameCheck, name, 'schedule name');
+}
+
+/**
+ * Checks the pattern and the options of a schedule.
+ *
+ * @param name names the schedule in errors.
+ * @throws InvalidOptionsError; InvalidPayloadError for metadata that is not JSON.
+ */
+export function readSchedule(
+  name: string,
+  pattern: SchedulePattern,
+  { name: _, topic, ...given }: ScheduleOptions,
+): ScheduleDefinition {
+  const path = `schedule '${name}'`;
+  const values = readOptions(SCHEDULE_OPTIONS, given, path);
+  const { missed, startAt, endAt, metadata } = values;
+  const definition: ScheduleDefinition = {
+    pattern: parsePattern(pattern, values.tz, `${path}: pattern`).text,
+    tz: values.tz,
+    topic: toTopicName(topic!, `${path}: topic`),
+    payload: JSON.parse(encodePayload(values.payload, Number.MAX_SAFE_INTEGER)) as unknown,
+    missed: { policy: missed.policy, withinMs: missed.within, max: missed.max },
+    overlap: values.overlap,
+    jitterMs: values.jitter,
+    startAt: startAt?.toISOString() ?? null,
+    endAt: endAt?.toISOString() ?? null,
+    maxRetries: values.maxRetries ?? null,
+    priority: values.priority ?? null,
+    timeoutMs: values.timeout ?? null,
+    backoff: values.backoff ?? null,
+    metadata: metadata === undefined ? null : (JSON.parse(encodeMetadata(metadata)) as Record<string, unknown>),
+  };
+  if (startAt && endAt && startAt > endAt) {
+    throw new InvalidOptionsError(`${path}: endAt`, 'expected a moment after startAt');
+  }
+  if (toTicks(definition).next(new Date(0)) === null) {
+    throw new InvalidOptionsError(`${path}: pattern`, `'${definition.pattern}' has no tick`);
+  }
+  return definition;
+}
+
+/** Returns the ticks of a definition between its `startAt` and `endAt`. */
+export function toTicks({ pattern, tz, startAt, endAt }: ScheduleDefinition): Ticks {
+  const ticks = parseStoredPattern(pattern, tz);
+  const start = startAt === null ? -Infinity : Date.parse(startAt);
+  const end = endAt === null ? Infinity : Date.parse(endAt);
+  return {
+    text: ticks.text,
+    next: (moment) => {
+      // One millisecond earlier, because a tick at `startAt` counts.
+      const tick = ticks.next(moment.getTime() < start ? new Date(start - 1) : moment);
+      return tick && tick.getTime() <= end ? tick : null;
+    },
+    latest: (moment) => {
+      const tick = ticks.latest(moment.getTime() > end ? new Date(end) : moment);
+      return tick && tick.getTime() >= start ? tick : null;
+    },
+  };
+}
+
+/** A tick is missed when it is later than this. */
+export const MISSED_AFTER_MS = 60_000;
+/** Most ticks of one schedule that fire at once. The rest follows at once. */
+const TICKS_AT_ONCE_MAX = 1_000;
+
+/** What a schedule does at a moment. */
+export interface TickPlan {
+  /** The ticks to fire, oldest first. */
+  readonly fire: readonly Date[];
+  /** The next tick after them. */
+  readonly next: Date | null;
+}
+
+/**
+ * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks.
+ *
+ * @param cursor the first tick that has not fired.
+ */
+export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
+  const ticks = toTicks(definition);
+  const missedUntil = now.getTime() - MISSED_AFTER_MS;
+  const missed = planMissed(definition, ticks, cursor, missedUntil, now);
+  const fire = [...missed];
+  let tick: Date | null = cursor.getTime() >= missedUntil ? cursor : ticks.next(new Date(missedUntil - 1));
+  while (tick && tick <= now && fire.length < TICKS_AT_ONCE_MAX) {
+    fire.push(tick);
+    tick = ticks.next(tick);
+  }
+  return { fire, next: tick };
+}
+
+/** Walks back from the newest missed tick, so that a long outage costs no more than a short one. */
+function planMissed(
+  { missed: { policy, withinMs, max } }: ScheduleDefinition,
+  ticks: Ticks,
+  cursor: Date,
+  untilMs: number,
+  now: Date,
+): Date[] {
+  const limit = policy === 'skip' ? 0 : policy === 'last' ? 1 : max;
+  const fromMs = Math.max(cursor.getTime(), now.getTime() - withinMs);
+  const missed: Date[] = [];
+  let tick = ticks.latest(new Date(untilMs - 1));
+  while (tick && tick.getTime() >= fromMs && missed.length < limit) {
+    missed.unshift(tick);
+    tick = ticks.latest(new Date(tick.getTime() - 1));
+  }
+  return missed;
+}
