@@ -53,9 +53,15 @@ module.exports = {
     ),
     forbid(
       'core-is-pure',
-      'core/ imports no package and no Node module',
-      { path: layer('core') },
+      'core/ imports no package and no Node module, except croner in cron.ts',
+      { path: layer('core'), pathNot: '^lib/core/cron\\.ts$' },
       { pathNot: layer('core') },
+    ),
+    forbid(
+      'cron-imports-croner-only',
+      'Cron patterns are the one rule that a package knows better',
+      { path: '^lib/core/cron\\.ts$' },
+      { pathNot: [layer('core'), npm('croner')] },
     ),
     forbid(
       'engine-knows-no-nest',

@@ -1,6 +1,5 @@
 import { Cron } from 'croner';
 import type { Duration } from './duration.js';
-import { formatDuration, parseDuration } from './duration.js';
 import { describeValue } from './error-text.js';
 import { InvalidOptionsError } from './errors.js';
 import type { Check } from './option-checks.js';
@@ -55,16 +54,19 @@ export function parsePattern(pattern: SchedulePattern, tz: string, path = 'patte
 
 /** Parses a pattern from a schedule's row. */
 export function parseStoredPattern(text: string, tz: string): Ticks {
-  if (!text.startsWith('{')) {
-    return parseCron(text, tz, 'pattern');
-  }
-  const { every, anchor } = JSON.parse(text) as { every: number; anchor: number };
-  return createInterval(every, anchor);
+  const pattern = toPattern(text);
+  return typeof pattern === 'string'
+    ? parseCron(pattern, tz, 'pattern')
+    : createInterval(pattern.every, pattern.anchor.getTime());
 }
 
-/** Returns a pattern as text for people, such as `every 10s`. */
-export function formatPattern(text: string): string {
-  return text.startsWith('{') ? `every ${formatDuration((JSON.parse(text) as { every: number }).every)}` : text;
+/** Returns a pattern from a schedule's row as users write it; an interval in milliseconds. */
+export function toPattern(text: string): string | { every: number; anchor: Date } {
+  if (!text.startsWith('{')) {
+    return text;
+  }
+  const { every, anchor } = JSON.parse(text) as { every: number; anchor: number };
+  return { every, anchor: new Date(anchor) };
 }
 
 function parseCron(text: string, tz: string, path: string): Ticks {

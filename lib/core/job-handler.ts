@@ -1,3 +1,5 @@
+import type { ScheduleTick } from './schedule.js';
+
 /**
  * The argument of a handler: one attempt of one job.
  *
@@ -21,6 +23,8 @@ export interface JobContext<T = unknown, Tx extends object = object> {
   readonly created: Date;
   /** The metadata given at enqueue; `null` if there was none. */
   readonly metadata: Readonly<Record<string, unknown>> | null;
+  /** The schedule that made the job; `undefined` for other jobs. */
+  readonly schedule: ScheduleTick | undefined;
   /**
    * Aborts on timeout, cancel and forced shutdown (reason: {@link JobAbortedError}) and on a lost lease (reason:
    * {@link LeaseLostError}). Pass it to everything that the handler awaits.

@@ -1,6 +1,6 @@
 /*
  * core/: the rules of the queue. In: values of the application. Out: checked values, or errors. It does no input or output, and
- * imports no package and no Node module.
+ * imports no package and no Node module, except croner in cron.ts.
  * Read job.ts (the data), job-state.ts (the transitions) and options.ts (the configuration) first.
  */
 import type { Backoff, BackoffOptions } from './backoff.js';

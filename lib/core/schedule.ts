@@ -1,6 +1,6 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { SchedulePattern, Ticks } from './cron.js';
-import { parsePattern, parseStoredPattern, timeZoneCheck } from './cron.js';
+import { parsePattern, parseStoredPattern, timeZoneCheck, toPattern } from './cron.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import { encodeMetadata } from './job-options.js';
@@ -81,7 +81,13 @@ export interface ScheduleDefinition {
 }
 
 /** A schedule as it is stored. All times are the database's. */
-export interface Schedule extends ScheduleDefinition {
+export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt' | 'endAt'> {
+  /** Cron text, or an interval with its anchor. */
+  readonly pattern: string | { readonly every: number; readonly anchor: Date };
+  /** No tick before this moment. */
+  readonly startAt: Date | null;
+  /** No tick after this moment. */
+  readonly endAt: Date | null;
   readonly name: string;
   /** `'code'`: declared by `@JobSchedule`; `'api'`: created by `schedules.upsert` or over HTTP. */
   readonly source: 'code' | 'api';
@@ -100,6 +106,19 @@ export interface Schedule extends ScheduleDefinition {
   readonly created: Date;
   /** When the definition last changed. */
   readonly updated: Date;
+}
+
+/** The members of a schedule that its row holds beside the definition. */
+export type ScheduleState = Omit<Schedule, keyof ScheduleDefinition>;
+
+/** Returns a stored schedule as users see it. */
+export function toSchedule({ pattern, startAt, endAt, ...same }: ScheduleDefinition & ScheduleState): Schedule {
+  return {
+    ...same,
+    pattern: toPattern(pattern),
+    startAt: startAt === null ? null : new Date(startAt),
+    endAt: endAt === null ? null : new Date(endAt),
+  };
 }
 
 /** What a handler sees of the schedule that made its job. */

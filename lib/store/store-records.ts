@@ -5,7 +5,7 @@ import type { StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Histogram } from '../core/run-times.js';
-import type { Schedule, ScheduleDefinition } from '../core/schedule.js';
+import type { Schedule, ScheduleDefinition, ScheduleState } from '../core/schedule.js';
 
 /* The rows and results of the verbs in job-store.ts, in the order of its interfaces. */
 
@@ -336,7 +336,7 @@ export interface ListedSchedules {
 }
 
 /** A schedule, and when a process last declared it. */
-export type StoredSchedule = Schedule & { readonly declared: Date };
+export type StoredSchedule = ScheduleDefinition & ScheduleState & { readonly declared: Date };
 
 /** What `putSchedule` stores. */
 export interface ScheduleChange {

@@ -1,4 +1,6 @@
 import type { JobContext } from '../../core/job-handler.js';
+import type { ScheduleTick } from '../../core/schedule.js';
+import { SCHEDULE_METADATA } from '../../core/schedule.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
 
@@ -60,6 +62,15 @@ export class HandlerContext implements JobContext {
     this.completeTx = completeTx;
     Object.defineProperty(this, ATTEMPT, { value: attempt });
     Object.defineProperty(this, 'signal', signalProperty);
+  }
+
+  get schedule(): ScheduleTick | undefined {
+    const stored = this.metadata?.[SCHEDULE_METADATA] as { name: string; tick: string } | undefined;
+    if (!stored) {
+      return undefined;
+    }
+    const tick = new Date(stored.tick);
+    return { name: stored.name, tick, lateMs: Math.max(0, this.created.getTime() - tick.getTime()) };
   }
 
   get manager(): StoreTransaction {

@@ -4,7 +4,7 @@ import { ScheduleNotFoundError, ScheduleStateError } from '../../core/errors.js'
 import type { Job } from '../../core/job.js';
 import { dateCheck, integer, option, optional, readOptions } from '../../core/option-checks.js';
 import type { Schedule, ScheduleOptions } from '../../core/schedule.js';
-import { readSchedule, readScheduleName, toTicks } from '../../core/schedule.js';
+import { readSchedule, readScheduleName, toSchedule, toTicks } from '../../core/schedule.js';
 import type { StoredSchedule } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
@@ -63,7 +63,7 @@ export class ScheduleAdmin {
     return this.repeat(name, async (stored, now) => {
       this.assertNotDeclared(name, stored);
       if (stored?.source === 'api' && isSameDefinition(stored, definition)) {
-        return { schedule: toSchedule(stored), isNew: false };
+        return { schedule: toPublic(stored), isNew: false };
       }
       const moves = !stored || movesCursor(stored, definition);
       const change = {
@@ -74,7 +74,7 @@ export class ScheduleAdmin {
         nextTick: moves ? toTicks(definition).next(now) : undefined,
       };
       return (await store.schedules.put(change))
-        ? { schedule: toSchedule((await this.find(name)).stored!), isNew: !stored }
+        ? { schedule: toPublic((await this.find(name)).stored!), isNew: !stored }
         : undefined;
     });
   }
@@ -82,12 +82,12 @@ export class ScheduleAdmin {
   /** Returns a schedule, or `null` if none has the name. */
   async get(name: string): Promise<Schedule | null> {
     const { stored } = await this.find(readScheduleName(name));
-    return stored ? toSchedule(stored) : null;
+    return stored ? toPublic(stored) : null;
   }
 
   /** Lists all schedules, sorted by name. */
   async list(): Promise<Schedule[]> {
-    return (await this.parts.store.schedules.list()).schedules.map(toSchedule);
+    return (await this.parts.store.schedules.list()).schedules.map(toPublic);
   }
 
   /**
@@ -195,6 +195,6 @@ function listTicks(ticks: Ticks, from: Date, count: number): Date[] {
   return found;
 }
 
-function toSchedule({ declared: _, ...schedule }: StoredSchedule): Schedule {
-  return schedule;
+function toPublic({ declared: _, ...schedule }: StoredSchedule): Schedule {
+  return toSchedule(schedule);
 }

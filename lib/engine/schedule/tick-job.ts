@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Schedule, ScheduleDefinition } from '../../core/schedule.js';
+import type { ScheduleDefinition } from '../../core/schedule.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
-import type { JobInsert } from '../../store/store-records.js';
+import type { JobInsert, StoredSchedule } from '../../store/store-records.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 
 /** Returns the job of a tick. It is due at the tick, plus the schedule's part of its jitter. */
-export function toTickJob(enqueuer: Enqueuer, schedule: Schedule, tick: Date): JobInsert {
+export function toTickJob(enqueuer: Enqueuer, schedule: StoredSchedule, tick: Date): JobInsert {
   const runAt = new Date(tick.getTime() + jitterDelayMs(schedule.name, schedule.jitterMs));
   return { ...toScheduledJob(enqueuer, schedule.name, schedule, tick, runAt), id: toTickJobId(schedule.name, tick) };
 }
