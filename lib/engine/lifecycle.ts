@@ -82,8 +82,19 @@ export class EngineLifecycle {
   }
 
   private async startAll(): Promise<void> {
-    const { role, registry, logger, clock, completer, heartbeat, dispatcher, maintenance, recorders, store, scheduler } =
-      this.parts;
+    const {
+      role,
+      registry,
+      logger,
+      clock,
+      completer,
+      heartbeat,
+      dispatcher,
+      maintenance,
+      recorders,
+      store,
+      scheduler,
+    } = this.parts;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
       return;
