@@ -107,7 +107,8 @@ function createInterval(everyMs: number, anchorMs: number): Ticks {
 function isTimeZone(name: string): boolean {
   try {
     // Node 22 accepts offsets such as '+02:00' too, but only names follow daylight saving.
-    return /^[A-Za-z]/.test(name) && new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return /^[A-Za-z]/.test(name);
   } catch {
     return false;
   }

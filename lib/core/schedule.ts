@@ -6,7 +6,7 @@ import { InvalidOptionsError } from './errors.js';
 import { encodeMetadata } from './job-options.js';
 import type { JobTopic } from './job-topic.js';
 import { toTopicName } from './job-topic.js';
-import type { Check } from './option-checks.js';
+import type { Check, OptionValues } from './option-checks.js';
 import {
   applyCheck,
   dateCheck,
@@ -196,7 +196,7 @@ export function readSchedule(
 ): ScheduleDefinition {
   const path = `schedule '${name}'`;
   const values = readOptions(SCHEDULE_OPTIONS, given, path);
-  const { missed, startAt, endAt, metadata } = values;
+  const { missed, startAt, endAt } = values;
   const definition: ScheduleDefinition = {
     pattern: parsePattern(pattern, values.tz, `${path}: pattern`).text,
     tz: values.tz,
@@ -205,13 +205,9 @@ export function readSchedule(
     missed: { policy: missed.policy, withinMs: missed.within, max: missed.max },
     overlap: values.overlap,
     jitterMs: values.jitter,
-    startAt: startAt?.toISOString() ?? null,
-    endAt: endAt?.toISOString() ?? null,
-    maxRetries: values.maxRetries ?? null,
-    priority: values.priority ?? null,
-    timeoutMs: values.timeout ?? null,
-    backoff: values.backoff ?? null,
-    metadata: metadata === undefined ? null : (JSON.parse(encodeMetadata(metadata)) as Record<string, unknown>),
+    startAt: toText(startAt),
+    endAt: toText(endAt),
+    ...readJobSettings(values),
   };
   if (startAt && endAt && startAt > endAt) {
     throw new InvalidOptionsError(`${path}: endAt`, 'expected a moment after startAt');
@@ -220,6 +216,18 @@ export function readSchedule(
     throw new InvalidOptionsError(`${path}: pattern`, `'${definition.pattern}' has no tick`);
   }
   return definition;
+}
+
+type JobSettings = 'maxRetries' | 'priority' | 'timeoutMs' | 'backoff' | 'metadata';
+
+function readJobSettings(values: OptionValues<typeof SCHEDULE_OPTIONS>): Pick<ScheduleDefinition, JobSettings> {
+  const { maxRetries = null, priority = null, timeout = null, backoff = null, metadata } = values;
+  const ownMetadata = metadata && (JSON.parse(encodeMetadata(metadata)) as Record<string, unknown>);
+  return { maxRetries, priority, timeoutMs: timeout, backoff, metadata: ownMetadata ?? null };
+}
+
+function toText(moment: Date | undefined): string | null {
+  return moment?.toISOString() ?? null;
 }
 
 /** Returns the ticks of a definition between its `startAt` and `endAt`. */

@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.js';
 import {
   InvalidOptionsError,
   JobsError,
@@ -22,6 +23,28 @@ export async function retryUntilDone<T>(work: () => Promise<T>): Promise<T> {
         throw toJobsError(error);
       }
     }
+  }
+}
+
+const LOCKED_TRIES_MAX = 300;
+/** Long enough for queued statements of other users of the table. */
+const LOCKED_RETRY_MS = 1_500;
+
+/**
+ * Repeats a migration while another process migrates, or an open transaction has read the table.
+ *
+ * @throws RowLockedError after minutes.
+ */
+export async function retryUntilUnlocked<T>(clock: Clock, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof RowLockedError) || tries === LOCKED_TRIES_MAX) {
+        throw error;
+      }
+    }
+    await new Promise<void>((resolve) => clock.schedule(LOCKED_RETRY_MS, resolve));
   }
 }
 

@@ -9,7 +9,6 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
-import { RowLockedError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -61,7 +60,7 @@ import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
 import type { SessionPool } from './driver/pool.js';
 import { Semaphore } from './driver/semaphore.js';
 import type { PostgresSession } from './driver/session.js';
-import { retryUntilDone, toTransactionError } from './error-translation.js';
+import { retryUntilDone, retryUntilUnlocked, toTransactionError } from './error-translation.js';
 import { JobInserter, needsTransaction } from './job-inserter.js';
 import { LeaseWriter } from './lease-writer.js';
 import { Notifier } from './notifier.js';
@@ -102,10 +101,6 @@ const PIPELINED: StatementConcurrency = { atOnce: STATEMENTS_AT_ONCE, minJobsFor
 const FLUSH_MAX_MS = 500;
 /** How long `close` waits for connections. On a silent network a running query would delay it indefinitely. */
 const CLOSE_MAX_MS = 5_000;
-
-const MIGRATION_TRIES_MAX = 300;
-/** Long enough for queued statements of other users of the table. */
-const MIGRATION_RETRY_MS = 1_500;
 
 type Pool = SessionPool & { readonly options: object };
 
@@ -339,21 +334,13 @@ export class PostgresStore implements JobStore {
     return (this.options.own.driver as unknown as { master: Pool }).master;
   }
 
-  /** Retries while another process migrates, or an open transaction has read the table. @throws RowLockedError after minutes. */
-  private async runMigrations(script: () => SqlScript<void>): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.ownTransaction(async (tx) => {
-          await this.query(schema.LOCK_MIGRATIONS, [], tx);
-          await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
-        });
-      } catch (error) {
-        if (!(error instanceof RowLockedError) || tries === MIGRATION_TRIES_MAX) {
-          throw error;
-        }
-      }
-      await new Promise<void>((resolve) => this.options.clock.schedule(MIGRATION_RETRY_MS, resolve));
-    }
+  private runMigrations(script: () => SqlScript<void>): Promise<void> {
+    return retryUntilUnlocked(this.options.clock, () =>
+      this.ownTransaction(async (tx) => {
+        await this.query(schema.LOCK_MIGRATIONS, [], tx);
+        await runScript({ query: (text, params) => this.query(text, params, tx) }, script());
+      }),
+    );
   }
 
   private async notify(channel: string, payload: string): Promise<void> {

@@ -123,7 +123,8 @@ describe.each(storeKinds())('the table of schedules on $label', (kind) => {
     const schedule = await addDue(past(1));
     await table().pause('nightly');
     const paused = await find();
-    expect(paused).toMatchObject({ pausedSince: expect.any(Date), revision: 2 });
+    expect(paused.pausedSince).not.toBeNull();
+    expect(paused.revision).toBe(2);
     expect(await table().fire([firing(schedule), firing(paused)])).toEqual([]);
     expect(await table().resume('nightly', 1, LATER)).toBe(false);
     expect(await table().resume('nightly', 2, LATER)).toBe(true);
