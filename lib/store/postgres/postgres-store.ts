@@ -133,7 +133,7 @@ export class PostgresStore implements JobStore {
   /** Statements that may wait for an open transaction run one at a time, or they would occupy the whole pool. */
   private readonly lockLimit = new Semaphore(1);
   /** Plain inserts are short and wait for no lock. */
-  private readonly insertLimit: Semaphore;
+  private readonly insertLimit = new Semaphore(INSERTS.atOnce);
   /** Transactional handlers on the application's pool. */
   private readonly handlerLimit: Semaphore;
 
@@ -153,7 +153,6 @@ export class PostgresStore implements JobStore {
       },
     };
     this.queryLimit = connections > 2 ? new Semaphore(connections - 2) : this.lockLimit;
-    this.insertLimit = new Semaphore(INSERTS.atOnce);
     this.handlerLimit = new Semaphore(this.capabilities.transactionsAtOnce);
     this.transactions = new CallerTransactions([app, own]);
     this.notifier = new Notifier((payload) => this.notify(JOBS_CHANNEL, payload), clock);
