@@ -71,6 +71,9 @@ export class EngineLifecycle {
       if (this.isRunning) {
         await this.stopAll();
         this.isRunning = false;
+        if (this.parts.role !== 'producer') {
+          this.parts.logger.log('stopped');
+        }
       }
     });
   }

@@ -4,9 +4,11 @@ import { Inject, Injectable, Scope } from '@nestjs/common';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { describeValue } from '../core/error-text.js';
-import { InvalidOptionsError } from '../core/errors.js';
+import { InvalidOptionsError, withCall } from '../core/errors.js';
 import type { AdminGuardLike, AuthenticateFunction, HttpSettings } from '../core/http-options.js';
 import { isGuard, readAdminToken } from '../core/http-options.js';
+import type { ModuleCall } from '../nest/module-checks.js';
+import { MODULE_CALL } from '../nest/module-checks.js';
 import { forbidden, toRefusal } from './api-error.js';
 import type { HttpRequest } from './http-adapter.js';
 import { badUser, notAGuard } from './http.messages.js';
@@ -40,6 +42,7 @@ export class CallerResolver implements OnModuleInit {
   constructor(
     @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+    @Inject(MODULE_CALL) private readonly call: ModuleCall,
   ) {
     this.token = AdminToken.from(settings);
   }
@@ -47,7 +50,11 @@ export class CallerResolver implements OnModuleInit {
   /** Finds the guard of the options once all providers exist. */
   async onModuleInit(): Promise<void> {
     const { adminGuard } = this.settings;
-    this.findGuard = adminGuard && (await createGuardFinder(adminGuard, this.moduleRef));
+    try {
+      this.findGuard = adminGuard && (await createGuardFinder(adminGuard, this.moduleRef));
+    } catch (error) {
+      throw withCall(this.call, error);
+    }
   }
 
   get authMode(): AuthMode {

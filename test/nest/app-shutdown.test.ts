@@ -33,6 +33,13 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     expect(app.eventsOf('snoozed')).toEqual([]);
   });
 
+  it('ends with a line in the log, except in a producer', async () => {
+    await (await apps.start({ handlers: { work: () => null } })).close();
+    expect(apps.log.lines.at(-1)!.text).toBe('stopped Jobs');
+    await (await apps.start({ options: { role: 'producer' } })).close();
+    expect(apps.log.of('log', 'stopped')).toHaveLength(1);
+  });
+
   it('renews the leases of the handlers it waits for', async () => {
     const end = signal();
     const app = await apps.start({ options: { lease: 300 }, handlers: { work: () => end.promise.then(() => 'done') } });
