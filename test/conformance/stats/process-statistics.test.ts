@@ -1,3 +1,5 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
+import type { JobStore } from 'nestjs-jobs';
 import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';
 import type { JobsEngineOptions } from '../../../lib/engine/jobs-engine.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
@@ -112,20 +114,42 @@ describe.each(storeKinds())('statistics of running processes on $label', (kind) 
     expect(await served()).toEqual([]);
   });
 
-  it('list a topic that is registered during the record of others', async () => {
+  /** A store that records the topics of a process only when `gate` is open. */
+  const delayRecord = () => {
     const { store } = fixture;
-    const begun = signal();
-    const gate = signal();
+    const [begun, gate] = [signal(), signal()];
     const recordWorker: typeof store.reports.recordWorker = async (...note) => {
       begun.resolve();
       await gate.promise;
       return store.reports.recordWorker(...note);
     };
     const reports = Object.create(store.reports, { recordWorker: { value: recordWorker } }) as typeof store.reports;
-    const engine = await start({ store: overrideStore(store, { reports }) });
-    await begun.promise;
-    engine.register('late', () => undefined);
+    return { begun, gate, reports };
+  };
+
+  it('list the topics of a process as soon as its start has resolved', async () => {
+    const { begun, gate, reports } = delayRecord();
+    const listening = signal();
+    const listen: JobStore['listen'] = (hints) => fixture.store.listen(hints).finally(listening.resolve);
+    const order: string[] = [];
+    const starting = start({ store: overrideStore(fixture.store, { reports, listen }) });
+    const started = starting.then(() => order.push('started'));
+    await Promise.all([begun.promise, listening.promise]);
+    await nextLoop();
+    order.push('recorded');
     gate.resolve();
+    await started;
+    expect(order).toEqual(['recorded', 'started']);
+    expect((await (await starting).topics.list()).map(({ topic }) => topic)).toEqual([TOPIC, 'sms']);
+  });
+
+  it('list a topic that is registered during the record of others', async () => {
+    const { begun, gate, reports } = delayRecord();
+    const starting = start({ store: overrideStore(fixture.store, { reports }) });
+    await begun.promise;
+    engines.at(-1)!.register('late', () => undefined);
+    gate.resolve();
+    const engine = await starting;
     const hasHandler = async (): Promise<boolean> =>
       (await engine.topics.list()).some((topic) => topic.topic === 'late' && topic.hasHandler);
     await engine.enqueue('late', null, { delay: '1h' });
