@@ -3,7 +3,7 @@ import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';
 import { SECRET, SECRET_TOPIC } from './support/every-route.js';
 import { ADMIN_TOKEN, useOneHttpApp } from './support/http-apps.js';
-import type { RawAnswer } from './support/raw-request.js';
+import type { RawResponse } from './support/raw-request.js';
 import { sendRaw } from './support/raw-request.js';
 
 /** Spellings of the list route that some servers accept. */
@@ -111,7 +111,7 @@ describe.each(everyAdapter)('request paths on $adapter', (adapterKind) => {
     expect((await app().jobs.list()).items).toEqual([job]);
   }
 
-  const send = (method: string, path: string, headers = {}, body?: string): Promise<RawAnswer> =>
+  const send = (method: string, path: string, headers = {}, body?: string): Promise<RawResponse> =>
     sendRaw(app().url, {
       method,
       path: path.replaceAll(':id', job.id),
@@ -119,7 +119,7 @@ describe.each(everyAdapter)('request paths on $adapter', (adapterKind) => {
       body,
     });
 
-  function expectNoData(what: string, { status, text }: RawAnswer): void {
+  function expectNoData(what: string, { status, text }: RawResponse): void {
     expect({ what, isRefused: status >= 400 && status < 500, text }).toMatchObject({ isRefused: true });
     expect(text).not.toContain(SECRET);
     expect(text).not.toContain('success_rate');

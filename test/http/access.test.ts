@@ -6,14 +6,14 @@ import { describeRoutes } from '../../lib/http/route-info.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';
 import { everyAdapter } from './support/adapters.js';
-import type { RouteAnswer, RouteRequest } from './support/every-route.js';
-import { askRoute, ENQUEUED_TOPIC, everyRoute, nameOf, SECRET, SECRET_TOPIC } from './support/every-route.js';
+import type { RouteResponse, RouteRequest } from './support/every-route.js';
+import { sendToRoute, ENQUEUED_TOPIC, everyRoute, toRouteName, SECRET, SECRET_TOPIC } from './support/every-route.js';
 import { ADMIN_TOKEN, useOneHttpApp } from './support/http-apps.js';
 import { sendRaw } from './support/raw-request.js';
 
 const USER_TOKEN = 'a-token-of-a-user';
 
-/** Headers of everybody who may come. */
+/** The headers of each kind of caller. */
 const callers = {
   stranger: {},
   liar: { Authorization: 'Bearer a-wrong-token' },
@@ -23,25 +23,25 @@ const callers = {
 
 type CallerName = keyof typeof callers;
 
-/** What a caller is answered where the rule for enqueueing decides, that for managing, and where either is enough. */
+/** The outcomes of a caller on routes with `enqueueRule`, on routes with `manageRule`, and on routes for any right. */
 type Outcome = readonly [enqueue: Entry, manage: Entry, any: Entry];
-/** Either he is let in, or this is the status of the refusal. */
+/** `in`: the caller is admitted. A number: the status of the rejection. */
 type Entry = 'in' | 401 | 403 | 500;
 
-/** One way of configuring, and what it means for each caller. */
+/** One configuration, and its outcomes for each caller. */
 interface Way extends Readonly<Record<CallerName, Outcome>> {
-  /** Where it differs from what the rule for managing says. */
+  /** The outcomes of routes with `readRule`, where they differ from those with `manageRule`. */
   readonly reads?: Readonly<Record<CallerName, Entry>>;
   readonly name: string;
   readonly http?: HttpOptions;
-  /** Of the environment. */
+  /** The environment variable `JOBS_ADMIN_TOKEN`. */
   readonly variable?: string;
 }
 
 const OPEN: Outcome = ['in', 'in', 'in'];
 const UNKNOWN: Outcome = [401, 401, 401];
 const REFUSED: Outcome = [403, 403, 403];
-/** Somebody is known, but may only ask what he may do. */
+/** A known caller without rights: only routes for any right admit them. */
 const KNOWN: Outcome = [403, 403, 'in'];
 const CLOSED = { stranger: UNKNOWN, liar: UNKNOWN, user: UNKNOWN, admin: UNKNOWN };
 const BY_TOKEN = { ...CLOSED, admin: OPEN };
@@ -65,7 +65,7 @@ const guard = {
     context.switchToHttp().getRequest<AnyRequest>().headers.authorization === callers.admin.Authorization,
 };
 
-/** A guard that says itself what is wrong. */
+/** A guard that throws its own errors. */
 class StrictGuard {
   canActivate(context: ExecutionContext): boolean {
     const { authorization } = context.switchToHttp().getRequest<AnyRequest>().headers;
@@ -75,13 +75,13 @@ class StrictGuard {
   }
 }
 
-/** Users and administrators, by a function that waits. */
-const isSomebody = async (request: AnyRequest) => Promise.resolve(authenticate(request) !== null);
+/** An asynchronous rule: admits users and administrators. */
+const isKnown = async (request: AnyRequest) => Promise.resolve(authenticate(request) !== null);
 const isUser = (request: AnyRequest) => authenticate(request)?.id === 'ute';
 const saysYes = () => 'yes' as unknown as boolean;
 const saysNo = () => false;
 const breaks = () => {
-  throw new Error(`${SECRET}: cannot judge`);
+  throw new Error(`${SECRET}: cannot decide`);
 };
 const isStern = (): boolean => {
   throw new ForbiddenException('not today');
@@ -91,23 +91,27 @@ const ways: readonly Way[] = [
   { name: 'nothing', http: {}, ...CLOSED },
   { name: 'an empty token', http: { adminToken: '' }, ...CLOSED },
   { name: 'an empty JOBS_ADMIN_TOKEN', http: {}, variable: '', ...CLOSED },
-  { name: 'an administrators token', http: { adminToken }, ...BY_TOKEN },
+  { name: 'an admin token', http: { adminToken }, ...BY_TOKEN },
   { name: 'JOBS_ADMIN_TOKEN', http: {}, variable: ADMIN_TOKEN, ...BY_TOKEN },
   { name: 'a token that wins over JOBS_ADMIN_TOKEN', http: { adminToken }, variable: 'a-wrong-token', ...BY_TOKEN },
   { name: 'a guard', http: { adminGuard: guard }, ...BY_GUARD },
   { name: 'a guard beside JOBS_ADMIN_TOKEN', http: { adminGuard: guard }, variable: 'a-wrong-token', ...BY_GUARD },
-  { name: 'a class of guards that throws', http: { adminGuard: StrictGuard }, ...BY_GUARD, stranger: UNKNOWN },
+  { name: 'the class of a guard that throws', http: { adminGuard: StrictGuard }, ...BY_GUARD, stranger: UNKNOWN },
   { name: 'authenticate', http: { authenticate }, ...BY_USER },
   { name: 'authenticate beside JOBS_ADMIN_TOKEN', http: { authenticate }, variable: 'a-wrong-token', ...BY_USER },
 
   {
-    name: 'a token, and nobody else by both rules',
+    name: 'a token, and both rules for administrators',
     http: { adminToken, enqueueRule: 'admin', manageRule: 'admin' },
     ...BY_TOKEN,
   },
-  { name: 'a token, and authenticated callers', http: { adminToken, enqueueRule: 'authenticated' }, ...BY_TOKEN },
   {
-    name: 'a token, and everybody enqueues',
+    name: 'a token, and a rule for authenticated callers',
+    http: { adminToken, enqueueRule: 'authenticated' },
+    ...BY_TOKEN,
+  },
+  {
+    name: 'a token, and a public enqueueRule',
     http: { adminToken, enqueueRule: 'public' },
     stranger: ['in', 401, 'in'],
     liar: ['in', 401, 'in'],
@@ -115,7 +119,7 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'nothing, and everybody enqueues',
+    name: 'only a public enqueueRule',
     http: { enqueueRule: 'public' },
     stranger: ['in', 401, 'in'],
     liar: ['in', 401, 'in'],
@@ -123,7 +127,7 @@ const ways: readonly Way[] = [
     admin: ['in', 401, 'in'],
   },
   {
-    name: 'a guard, and everybody enqueues',
+    name: 'a guard, and a public enqueueRule',
     http: { adminGuard: guard, enqueueRule: 'public' },
     stranger: ['in', 403, 'in'],
     liar: ['in', 403, 'in'],
@@ -131,24 +135,24 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'a guard, and authenticated callers',
+    name: 'a guard, and a rule for authenticated callers',
     http: { adminGuard: guard, enqueueRule: 'authenticated' },
     ...BY_GUARD,
   },
   {
-    name: 'authenticated callers enqueue',
+    name: 'an enqueueRule for authenticated callers',
     http: { authenticate, enqueueRule: 'authenticated' },
     ...BY_USER,
     user: ['in', 403, 'in'],
   },
   {
-    name: 'authenticated callers manage',
+    name: 'a manageRule for authenticated callers',
     http: { authenticate, manageRule: 'authenticated' },
     ...BY_USER,
     user: [403, 'in', 'in'],
   },
   {
-    name: 'everybody manages',
+    name: 'a public manageRule',
     http: { authenticate, manageRule: 'public' },
     stranger: [401, 'in', 'in'],
     liar: [401, 'in', 'in'],
@@ -156,7 +160,7 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'everybody does everything',
+    name: 'public rules only',
     http: { enqueueRule: 'public', manageRule: 'public' },
     stranger: OPEN,
     liar: OPEN,
@@ -164,7 +168,7 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'a function says who enqueues, administrators not among them',
+    name: 'an enqueueRule function that rejects administrators',
     http: { authenticate, enqueueRule: isUser },
     stranger: UNKNOWN,
     liar: UNKNOWN,
@@ -172,19 +176,19 @@ const ways: readonly Way[] = [
     admin: [403, 'in', 'in'],
   },
   {
-    name: 'an asynchronous function says who manages',
-    http: { authenticate, manageRule: isSomebody },
+    name: 'an asynchronous manageRule function',
+    http: { authenticate, manageRule: isKnown },
     ...BY_USER,
     user: [403, 'in', 'in'],
   },
   {
-    name: 'authenticated callers look, and administrators steer',
+    name: 'a readRule for authenticated callers',
     http: { authenticate, readRule: 'authenticated' },
     reads: { stranger: 401, liar: 401, user: 'in', admin: 'in' },
     ...BY_USER,
   },
   {
-    name: 'everybody looks, those too whom the guard refuses',
+    name: 'a guard, and a public readRule',
     http: { adminGuard: guard, readRule: 'public' },
     reads: { stranger: 'in', liar: 'in', user: 'in', admin: 'in' },
     stranger: [403, 403, 'in'],
@@ -193,7 +197,7 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'a function says who looks, and another, which throws, who steers',
+    name: 'a readRule function, and a manageRule function that throws',
     http: { authenticate, readRule: isUser, manageRule: isStern },
     reads: { stranger: 403, liar: 403, user: 'in', admin: 403 },
     stranger: [401, 403, 401],
@@ -202,7 +206,7 @@ const ways: readonly Way[] = [
     admin: ['in', 403, 'in'],
   },
   {
-    name: 'those look who may steer, whatever is said of the others',
+    name: 'a readRule function that rejects managers',
     http: { authenticate, readRule: saysNo, manageRule: isUser },
     reads: { stranger: 401, liar: 401, user: 'in', admin: 403 },
     stranger: UNKNOWN,
@@ -211,7 +215,7 @@ const ways: readonly Way[] = [
     admin: ['in', 403, 'in'],
   },
   {
-    name: 'everybody looks, though nobody can be known',
+    name: 'a public readRule, and an authenticate that fails',
     http: { authenticate: breaks, readRule: 'public' },
     reads: { stranger: 'in', liar: 'in', user: 'in', admin: 'in' },
     stranger: [500, 500, 500],
@@ -220,7 +224,7 @@ const ways: readonly Way[] = [
     admin: [500, 500, 500],
   },
   {
-    name: 'a function says who looks, though nobody can be known',
+    name: 'a readRule function, and a guard that fails',
     http: { adminGuard: { canActivate: breaks }, readRule: isUser },
     reads: { stranger: 500, liar: 500, user: 'in', admin: 500 },
     stranger: [500, 500, 500],
@@ -229,7 +233,7 @@ const ways: readonly Way[] = [
     admin: [500, 500, 500],
   },
   {
-    name: 'functions that do not say true',
+    name: 'functions that do not return true',
     http: { adminToken, enqueueRule: saysYes, manageRule: saysNo },
     stranger: UNKNOWN,
     liar: UNKNOWN,
@@ -237,7 +241,7 @@ const ways: readonly Way[] = [
     admin: KNOWN,
   },
   {
-    name: 'a function that throws what Nest answers with',
+    name: 'a function that throws an HttpException',
     http: { adminToken, enqueueRule: isStern },
     stranger: [403, 401, 401],
     liar: [403, 401, 401],
@@ -245,7 +249,7 @@ const ways: readonly Way[] = [
     admin: [403, 'in', 'in'],
   },
   {
-    name: 'a function that breaks',
+    name: 'a function that fails',
     http: { adminToken, manageRule: breaks },
     stranger: [401, 500, 500],
     liar: [401, 500, 500],
@@ -253,7 +257,7 @@ const ways: readonly Way[] = [
     admin: ['in', 500, 500],
   },
   {
-    name: 'a guard that breaks',
+    name: 'a guard that fails',
     http: { adminGuard: { canActivate: breaks } },
     stranger: [500, 500, 500],
     liar: [500, 500, 500],
@@ -283,10 +287,10 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     });
 
     it.each(callerNames)('allows or rejects each route for a caller: %s', async (caller) => {
-      const answers = await Promise.all(everyRoute.map((route) => askRoute(app(), route, callers[caller])));
+      const answers = await Promise.all(everyRoute.map((route) => sendToRoute(app(), route, callers[caller])));
       const entries = everyRoute.map((route) => ({ route, entry: entryOf(outcomes, caller, route.access) }));
-      expect(everyRoute.map((route, index) => [nameOf(route), answers[index]!.status])).toEqual(
-        entries.map(({ route, entry }) => [nameOf(route), entry === 'in' ? route.status : entry]),
+      expect(everyRoute.map((route, index) => [toRouteName(route), answers[index]!.status])).toEqual(
+        entries.map(({ route, entry }) => [toRouteName(route), entry === 'in' ? route.status : entry]),
       );
       await Promise.all(answers.filter((_, index) => entries[index]!.entry !== 'in').map(expectRefusal));
       const { items } = await app().jobs.list({ topic: ENQUEUED_TOPIC });
@@ -308,8 +312,8 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
       await Promise.all(everyRoute.filter(({ method }) => method === 'GET').map(ask));
     });
 
-    /** Nothing was shown, and nothing has changed. */
-    async function expectRefusal({ status, headers, text, job }: RouteAnswer): Promise<void> {
+    /** Checks that the response shows no data, and that the job has not changed. */
+    async function expectRefusal({ status, headers, text, job }: RouteResponse): Promise<void> {
       const code = { 401: 'UNAUTHORIZED', 403: 'FORBIDDEN', 500: 'INTERNAL' }[status];
       expect(JSON.parse(text)).toEqual({ status, code, message: some(String), data: {} });
       expect(headers['cache-control']).toBe('no-store');
@@ -323,11 +327,11 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
 
   it('is tested on every route', () => {
     const names = describeRoutes(API_CONTROLLERS).map(({ method, path }) => `${method} ${path || '/'}`);
-    expect(everyRoute.map(nameOf).sort()).toEqual(names.sort());
+    expect(everyRoute.map(toRouteName).sort()).toEqual(names.sort());
   });
 
   it('would be detected in a response that holds data', async () => {
-    const answers = await Promise.all(everyRoute.map((route) => askRoute(openApp(), route, callers.admin)));
+    const answers = await Promise.all(everyRoute.map((route) => sendToRoute(openApp(), route, callers.admin)));
     const silent = ['/stats', '/timeseries', '/errors', '/capabilities', '/bulk', '/stream', '/openapi.json'];
     const showing = everyRoute.filter((_, index) => answers[index]!.text.includes(SECRET));
     expect(showing).toEqual(everyRoute.filter(({ route, status }) => !silent.includes(route) && status !== 204));

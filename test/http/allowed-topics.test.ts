@@ -113,7 +113,7 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
       ['POST', `/${failed}/requeue`],
       ['DELETE', `/${failed}`],
     ] as const) {
-      const answer = await api().ask(method, path);
+      const answer = await api().send(method, path);
       expect([path, answer]).toMatchObject([path, refusal]);
       // Not even their topic is visible.
       expect(answer.text).not.toContain(HIDDEN);

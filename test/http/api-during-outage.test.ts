@@ -4,13 +4,13 @@ import { some } from '../nest/support/matchers.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { signal } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
-import type { Answered, ApiCaller } from './support/api-caller.js';
+import type { ApiResponse, ApiCaller } from './support/api-caller.js';
 import { useHttpApps } from './support/http-apps.js';
 
 const JOB = { topic: 'later', payload: 1, delay: '1h' };
 
 /** Every route that reads the database. */
-function requests(api: ApiCaller, id: string): Promise<Answered<ApiErrorBody>>[] {
+function requests(api: ApiCaller, id: string): Promise<ApiResponse<ApiErrorBody>>[] {
   return [
     api.post('/enqueue', JOB),
     api.post('/enqueue', JOB, { headers: { 'Idempotency-Key': 'k' } }),

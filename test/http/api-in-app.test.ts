@@ -59,7 +59,7 @@ describe.each(everyAdapter)('the API in an application on $adapter', (adapter) =
     await expectToWork(app, new ApiCaller(app.url + path, ADMIN_TOKEN));
     const large = JSON.stringify({ topic: 'later', payload: 'x'.repeat(1_000_000), delay: '1h' });
     const api = new ApiCaller(app.url + path, ADMIN_TOKEN);
-    expect((await api.ask('POST', '/enqueue', { text: large })).status).toBe(201);
+    expect((await api.send('POST', '/enqueue', { text: large })).status).toBe(201);
   });
 
   it('responds at the path of its options, with forRoot and forRootAsync', async () => {

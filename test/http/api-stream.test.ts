@@ -49,7 +49,7 @@ describe.each(everyAdapter)('the stream on $adapter', (adapter) => {
     expect(streams.size).toBe(20);
     opened.forEach((stream, index) => (index % 2 ? stream.close() : stream.response.socket.resetAndDestroy()));
     await until(() => streams.size === 0, { message: 'the end of all streams' });
-    expect((await app.api.ask('HEAD', '/stream')).status).toBe(200);
+    expect((await app.api.send('HEAD', '/stream')).status).toBe(200);
     expect(streams.size).toBe(0);
     expect(app.app.getHttpServer()).toBeDefined();
   });

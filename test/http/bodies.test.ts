@@ -8,7 +8,7 @@ import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';
 import { express, fastify } from './support/adapters.js';
 import { ADMIN_TOKEN, useHttpApps, useOneHttpApp } from './support/http-apps.js';
-import type { RawAnswer } from './support/raw-request.js';
+import type { RawResponse } from './support/raw-request.js';
 import { sendRaw } from './support/raw-request.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -319,7 +319,7 @@ describe.each(places)('other routes of an application on $adapter', ({ kind, ada
   }
 
   /** Removes the headers that differ between responses. */
-  function facts({ status, headers, text }: RawAnswer): object {
+  function facts({ status, headers, text }: RawResponse): object {
     const { date: _, etag: __, ...others } = headers;
     return { status, headers: others, text: text.replaceAll(/:\d{4,5}\b/g, ':port') };
   }

@@ -20,7 +20,7 @@ import { ADMIN_TOKEN, useHttpApps } from './support/http-apps.js';
 
 interface AnyRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** What the application's own session keeps. */
+  /** The application's own session. */
   session?: { readonly role: string };
 }
 
@@ -28,7 +28,7 @@ interface FastifyHooks {
   addHook(name: 'onRequest', hook: (request: AnyRequest) => Promise<void>): void;
 }
 
-/** Reads a session for each request, as an application's middleware or hook does. */
+/** Reads a session from each request, as an application's middleware or hook does. */
 function withSessions(app: INestApplication): void {
   const read = (request: AnyRequest): void => {
     const role = /(?:^|; )role=(\w+)/.exec(request.headers.cookie ?? '')?.[1];
@@ -46,12 +46,12 @@ function withSessions(app: INestApplication): void {
   }
 }
 
-/** Headers of somebody with a session of this role; of nobody without. */
+/** Headers with a session of this role, or without a session. */
 const as = (role?: string): Record<string, string> => (role === undefined ? {} : { Cookie: `role=${role}` });
 const isOperator = (request: AnyRequest): boolean => request.session?.role === 'operator';
 const requestIn = (context: ExecutionContext): AnyRequest => context.switchToHttp().getRequest<AnyRequest>();
 
-/** What the application itself knows. */
+/** A provider of the application, injected into its guard. */
 @Injectable()
 class Roles {
   mayOperate(role: string | undefined): boolean {
@@ -89,7 +89,7 @@ class ScopedGuard implements CanActivate {
 @Module({ providers: [ScopedGuard] })
 class ScopedModule {}
 
-/** Without anything injected; no module has it. */
+/** Has no dependencies, and no module provides it. */
 class LooseGuard implements CanActivate {
   canActivate(context: ExecutionContext) {
     return of(isOperator(requestIn(context)));
@@ -100,7 +100,7 @@ class FieldGuard implements CanActivate {
   canActivate = (context: ExecutionContext): boolean => isOperator(requestIn(context));
 }
 
-/** Listens with these ways to know callers. */
+/** Starts applications with these HTTP options. */
 function useWays(adapterKind: AdapterKind) {
   const apps = useHttpApps(sqliteMemory, adapterKind);
   const listen = (http: HttpOptions, parts: HttpAppParts = {}): Promise<HttpApp> =>
@@ -237,7 +237,7 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
         expect(answer.text).not.toMatch(/session store|10\.1|at \w+ \(/);
         expect(apps.log.of('error')).toHaveLength(status === 500 ? 1 : 0);
         expect(apps.log.of('warn', `with 503: ${error?.message}`)).toHaveLength(status === 503 ? 1 : 0);
-        // A rule that refuses has not said who somebody is: he stays unknown.
+        // A rule that rejects does not identify the caller, who stays unknown.
         const isUnknown = 'manageRule' in http && status < 500;
         expect((await api.get('/capabilities')).status).toBe(isUnknown ? 401 : status);
       }
@@ -294,25 +294,25 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
       { admin: false, authenticated: true, enqueue: true, read: false, manage: false },
     ],
     [
-      'a stranger where everybody may enqueue',
+      'an unknown caller under a public enqueueRule',
       { adminToken: 't', enqueueRule: 'public' },
       undefined,
       { admin: false, authenticated: false, enqueue: true, read: false, manage: false },
     ],
     [
-      'one whom the guard refuses where everybody may enqueue',
+      'a caller whom the guard rejects, under a public enqueueRule',
       { adminGuard: guard, enqueueRule: 'public' },
       undefined,
       { admin: false, authenticated: false, enqueue: true, read: false, manage: false },
     ],
     [
-      'one whom a function admits',
+      'a caller whom a manageRule function admits',
       { adminToken: 't', manageRule: auditor },
       'auditor',
       { admin: false, authenticated: false, enqueue: false, read: true, manage: true },
     ],
     [
-      'one who may only look',
+      'a caller whom a readRule function admits',
       { adminToken: 't', readRule: auditor },
       'auditor',
       { admin: false, authenticated: false, enqueue: false, read: true, manage: false },

@@ -100,7 +100,7 @@ describe.each(everyAdapter)('a page of another origin with the API on $adapter',
       const { api, jobs } = await apps.listen({ options: { http: { authenticate } } });
       const { id } = await jobs.enqueue('a', 1, { delay: '1h' });
       const ask = (path: string, headers: Record<string, string>, text?: string) =>
-        api.as().ask('POST', path, { headers: { Authorization, ...headers }, text });
+        api.as().send('POST', path, { headers: { Authorization, ...headers }, text });
       const foreign: Record<string, string>[] = [{ Origin }, { Origin: 'null' }, { 'Sec-Fetch-Site': 'cross-site' }];
       for (const headers of foreign) {
         // A form can send this request: it needs no body and causes no preflight.
@@ -117,7 +117,7 @@ describe.each(everyAdapter)('a page of another origin with the API on $adapter',
   it('cannot enqueue by a form', async () => {
     const { api } = await apps.listen({ options: { http: { enqueueRule: 'public' } } });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=a', '']) {
-      const answer = await api.as().ask('POST', '/enqueue', { headers: { 'Content-Type': type }, text: TEXT });
+      const answer = await api.as().send('POST', '/enqueue', { headers: { 'Content-Type': type }, text: TEXT });
       expect([type, answer.status]).toEqual([type, 415]);
     }
   });

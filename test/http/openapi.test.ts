@@ -2,8 +2,8 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import { postgres, sqliteFile } from '../nest/support/database-kinds.js';
 import { express, fastify } from './support/adapters.js';
-import type { OpenApi } from './support/documented-answers.js';
-import { DocumentedAnswers } from './support/documented-answers.js';
+import type { OpenApi } from './support/documented-responses.js';
+import { DocumentedResponses } from './support/documented-responses.js';
 import { useOneHttpApp } from './support/http-apps.js';
 
 const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
@@ -22,13 +22,13 @@ describe.each([
     before: (nest) => nest.setGlobalPrefix('shop'),
   });
   let document: OpenApi;
-  let answers: DocumentedAnswers;
+  let responses: DocumentedResponses;
 
   beforeAll(async () => {
     const { url, api } = app();
     Object.assign(api, { base: `${url}/shop/api/jobs` });
     document = (await api.get<OpenApi>('/openapi.json')).body;
-    answers = new DocumentedAnswers(document, '/shop/api/jobs');
+    responses = new DocumentedResponses(document, '/shop/api/jobs');
   });
 
   it('is a valid OpenAPI 3.1 document', async () => {
@@ -76,30 +76,34 @@ describe.each([
     await app().event('started', running.id);
 
     const later = { topic: 'later', payload: 1, delay: '1h', unique_key: 'k' };
-    const stored = await answers.of(201, '/enqueue', api.post<{ id: string }>('/enqueue', later));
-    await answers.of(200, '/enqueue', api.post('/enqueue', later));
-    await answers.of(201, '/enqueue-many', api.post('/enqueue-many', { jobs: [{ topic: 'later', payload: {} }] }));
-    await answers.of(200, '', api.get('?limit=1'));
-    await answers.of(200, '/{id}', api.get(`/${done.id}`));
-    await answers.of(200, '/{id}', api.get(`/${failed.id}`));
-    await answers.of(200, '/{id}', api.get(`/${running.id}`));
-    await answers.of(200, '/stats', api.get('/stats'));
-    await answers.of(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
-    await answers.of(200, '/topics', api.get('/topics'));
-    await answers.of(204, '/topics/resume', api.post('/topics/resume', { topic: 'later' }));
-    await answers.of(200, '/timeseries', api.get('/timeseries?minutes=3'));
-    await answers.of(200, '/errors', api.get('/errors'));
-    await answers.of(200, '/capabilities', api.get('/capabilities'));
-    await answers.of(200, '/openapi.json', api.get('/openapi.json'));
-    await answers.of(200, '/{id}/promote', api.post(`/${stored.body.id}/promote`));
-    await answers.of(202, '/{id}/cancel', api.post(`/${running.id}/cancel`));
-    await answers.of(200, '/{id}/cancel', api.post(`/${stored.body.id}/cancel`));
-    await answers.of(200, '/{id}/requeue', api.post(`/${stored.body.id}/requeue`));
-    await answers.of(200, '/bulk', api.post('/bulk', { action: 'cancel', ids: [ABSENT, done.id, stored.body.id] }));
-    await answers.of(204, '/{id}', api.delete(`/${done.id}`));
-    await answers.ofStream(await api.open('/stream'));
-    expect(answers.complaints).toEqual([]);
-    expect(answers.missing()).toEqual([]);
+    const stored = await responses.check(201, '/enqueue', api.post<{ id: string }>('/enqueue', later));
+    await responses.check(200, '/enqueue', api.post('/enqueue', later));
+    await responses.check(201, '/enqueue-many', api.post('/enqueue-many', { jobs: [{ topic: 'later', payload: {} }] }));
+    await responses.check(200, '', api.get('?limit=1'));
+    await responses.check(200, '/{id}', api.get(`/${done.id}`));
+    await responses.check(200, '/{id}', api.get(`/${failed.id}`));
+    await responses.check(200, '/{id}', api.get(`/${running.id}`));
+    await responses.check(200, '/stats', api.get('/stats'));
+    await responses.check(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
+    await responses.check(200, '/topics', api.get('/topics'));
+    await responses.check(204, '/topics/resume', api.post('/topics/resume', { topic: 'later' }));
+    await responses.check(200, '/timeseries', api.get('/timeseries?minutes=3'));
+    await responses.check(200, '/errors', api.get('/errors'));
+    await responses.check(200, '/capabilities', api.get('/capabilities'));
+    await responses.check(200, '/openapi.json', api.get('/openapi.json'));
+    await responses.check(200, '/{id}/promote', api.post(`/${stored.body.id}/promote`));
+    await responses.check(202, '/{id}/cancel', api.post(`/${running.id}/cancel`));
+    await responses.check(200, '/{id}/cancel', api.post(`/${stored.body.id}/cancel`));
+    await responses.check(200, '/{id}/requeue', api.post(`/${stored.body.id}/requeue`));
+    await responses.check(
+      200,
+      '/bulk',
+      api.post('/bulk', { action: 'cancel', ids: [ABSENT, done.id, stored.body.id] }),
+    );
+    await responses.check(204, '/{id}', api.delete(`/${done.id}`));
+    await responses.checkStream(await api.open('/stream'));
+    expect(responses.problems).toEqual([]);
+    expect(responses.missing()).toEqual([]);
   });
 
   it('describes error responses', async () => {
@@ -108,29 +112,33 @@ describe.each([
     const over = await jobs.cancel((await jobs.enqueue('later', 1)).id);
     const headers = { 'Idempotency-Key': 'once' };
     await api.post('/enqueue', { topic: 'later', payload: 1, delay: '1h' }, { headers });
-    await answers.of(422, '/enqueue', api.post('/enqueue', { topic: 'later', payload: 2 }, { headers }));
-    await answers.of(400, '/enqueue', api.post('/enqueue', { topic: 1, payloud: 2 }));
-    await answers.of(413, '/enqueue', api.post('/enqueue', { topic: 'a', payload: 'x'.repeat(1_048_577) }));
-    await answers.of(415, '/enqueue', api.ask('POST', '/enqueue', { text: 'a', headers: { 'Content-Type': 'a/b' } }));
-    await answers.of(401, '/stats', api.as().get('/stats'));
+    await responses.check(422, '/enqueue', api.post('/enqueue', { topic: 'later', payload: 2 }, { headers }));
+    await responses.check(400, '/enqueue', api.post('/enqueue', { topic: 1, payloud: 2 }));
+    await responses.check(413, '/enqueue', api.post('/enqueue', { topic: 'a', payload: 'x'.repeat(1_048_577) }));
+    await responses.check(
+      415,
+      '/enqueue',
+      api.send('POST', '/enqueue', { text: 'a', headers: { 'Content-Type': 'a/b' } }),
+    );
+    await responses.check(401, '/stats', api.as().get('/stats'));
     const foreign = { Origin: 'https://evil.example', Cookie: 'a=b' };
-    await answers.of(401, '/bulk', api.as().post('/bulk', {}, { headers: foreign }));
-    await answers.of(404, '/{id}', api.get(`/${ABSENT}`));
-    await answers.of(404, '/{id}/cancel', api.post(`/${ABSENT}/cancel`));
-    await answers.of(409, '/{id}/promote', api.post(`/${over.id}/promote`));
-    await answers.of(409, '/{id}/requeue', api.post(`/${id}/requeue`));
-    await answers.of(400, '', api.get('?limit=0'));
-    expect(answers.complaints).toEqual([]);
+    await responses.check(401, '/bulk', api.as().post('/bulk', {}, { headers: foreign }));
+    await responses.check(404, '/{id}', api.get(`/${ABSENT}`));
+    await responses.check(404, '/{id}/cancel', api.post(`/${ABSENT}/cancel`));
+    await responses.check(409, '/{id}/promote', api.post(`/${over.id}/promote`));
+    await responses.check(409, '/{id}/requeue', api.post(`/${id}/requeue`));
+    await responses.check(400, '', api.get('?limit=0'));
+    expect(responses.problems).toEqual([]);
   });
 
   it('accepts and rejects the same requests as the API', () => {
-    const enqueue = answers.schema('EnqueueRequest');
+    const enqueue = responses.schema('EnqueueRequest');
     expect(enqueue({ topic: 'a', payload: null, runAt: '2030-01-01T00:00:00Z', maxRetries: 3, delay: '1h' })).toBe(
       true,
     );
     expect(enqueue({ topic: 'a' })).toBe(false);
     expect(enqueue({ topic: 'a', payload: 1, uniqueKey: 'k' })).toBe(false);
-    const bulk = answers.schema('BulkRequest');
+    const bulk = responses.schema('BulkRequest');
     expect(bulk({ action: 'delete', filter: { status: ['failed'], topic: 'a' }, dry_run: true })).toBe(true);
     expect(bulk({ action: 'delete', filter: { limit: 1 } })).toBe(false);
   });

@@ -10,7 +10,7 @@ const PROMPT_MS = 5_000;
 
 describe.each(everyAdapter)('oversized input on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
-  const enqueue = (text: string) => app().api.ask<{ data: object }>('POST', '/enqueue', { text });
+  const enqueue = (text: string) => app().api.send<{ data: object }>('POST', '/enqueue', { text });
 
   it('is cut in the response, which lists few errors', async () => {
     const name = 'n'.repeat(MEBIBYTE);
@@ -45,7 +45,7 @@ describe.each(everyAdapter)('oversized input on $adapter', (adapterKind) => {
         ['/enqueue', value],
       ] as const) {
         const headers = { 'Idempotency-Key': 'deep' };
-        const answer = await app().api.ask('POST', path, { text, headers });
+        const answer = await app().api.send('POST', path, { text, headers });
         expect([path, text.slice(0, 40), answer.status]).toEqual([path, text.slice(0, 40), 400]);
       }
     }
@@ -69,7 +69,7 @@ describe.each(everyAdapter)('oversized input on $adapter', (adapterKind) => {
       expect((await app().api.post('/bulk', { action: 'delete', ids: [value] })).status).toBe(400);
     }
     for (const [name, value] of headers) {
-      const answer = await app().api.ask('POST', '/enqueue', { text: '{', headers: { Cookie: 'a', [name]: value } });
+      const answer = await app().api.send('POST', '/enqueue', { text: '{', headers: { Cookie: 'a', [name]: value } });
       expect([400, 401, 403, 415]).toContain(answer.status);
     }
     const slashes = await fetch(`${app().url}/api/jobs${'/'.repeat(6_000)}a${'/%2F'.repeat(2_000)}`);

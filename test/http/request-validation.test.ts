@@ -2,7 +2,7 @@ import type { ApiErrorBody } from '../../client/wire.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';
 import { everyAdapter } from './support/adapters.js';
-import type { Answered } from './support/api-caller.js';
+import type { ApiResponse } from './support/api-caller.js';
 import type { BadField } from './support/bad-fields.js';
 import {
   badBulkFields,
@@ -69,7 +69,7 @@ describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
   const api = () => app().api;
 
   /** Expects 400 in the format of the API, for this field only. */
-  function expectComplaint(what: string, { status, headers, body }: Answered<unknown>, field: string): void {
+  function expectComplaint(what: string, { status, headers, body }: ApiResponse<unknown>, field: string): void {
     expect({ what, status, body }).toEqual({
       what,
       status: 400,
@@ -90,7 +90,7 @@ describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
     /** As an object literal would not say it. */
     const sendText = (members: string) => {
       const text = JSON.stringify(within ? within({ HERE: 1 }) : { HERE: 1 });
-      return api().ask('POST', path.replace(':id', ID), { text: text.replace('"HERE":1', members) });
+      return api().send('POST', path.replace(':id', ID), { text: text.replace('"HERE":1', members) });
     };
     const good = JSON.stringify(body).slice(1, -1);
     const goodAnd = (members: string) => (good ? `${good},${members}` : members);
@@ -140,7 +140,7 @@ describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
     it.each(['null', '1', '"text"', 'true', '[]', '[{}]'])('rejects a body that is not an object: %s', async (text) => {
       const where = within ? prefix.replace(/\.$/, '') : 'body';
       const whole = within ? JSON.stringify(within({ HERE: 1 })).replace('{"HERE":1}', text) : text;
-      expectComplaint(text, await api().ask('POST', path.replace(':id', ID), { text: whole }), where);
+      expectComplaint(text, await api().send('POST', path.replace(':id', ID), { text: whole }), where);
     });
   });
 

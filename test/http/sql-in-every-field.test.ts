@@ -84,7 +84,7 @@ describe.each(everyPlace)('text that looks like SQL on $adapter with $database',
       ['POST', '/cancel'],
       ['POST', '/requeue'],
     ] as const) {
-      expect((await app().api.ask(method, `/${asked}${path}`)).status).toBe(404);
+      expect((await app().api.send(method, `/${asked}${path}`)).status).toBe(404);
     }
     for (const [path, body] of [
       ['/bulk', { action: 'delete', ids: [text] }],

@@ -2,7 +2,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 
-/** What may be below Nest. */
+/** An HTTP adapter of Nest. */
 export interface AdapterKind {
   readonly adapter: 'Express' | 'Fastify';
   create(): AbstractHttpAdapter;

@@ -1,55 +1,55 @@
 import { OpenStream } from './open-stream.js';
 
-/** An answer as it came, with its body parsed when it is JSON. */
-export interface Answered<T = unknown> {
+/** A response, with its body parsed. */
+export interface ApiResponse<T = unknown> {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** `undefined` when there is none, or it is no JSON. */
+  /** `undefined` if the response has no body or no JSON. */
   readonly body: T;
 }
 
-/** What a request says beside method and path. */
-export interface Asked {
-  /** Sent as JSON. */
+/** The parts of a request besides its method and path. */
+export interface RequestParts {
+  /** A value, sent as JSON. */
   readonly body?: unknown;
-  /** Sent as it is. */
+  /** A body, sent unchanged. */
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends requests to the API of one application, with a token or without. */
+/** Sends requests to the API of one application, with or without a bearer token. */
 export class ApiCaller {
   constructor(
     readonly base: string,
     readonly token?: string,
   ) {}
 
-  /** The same with another token, or with none. */
+  /** Returns a caller with another token, or without one. */
   as(token?: string): ApiCaller {
     return new ApiCaller(this.base, token);
   }
 
-  get<T>(path = '', asked?: Asked): Promise<Answered<T>> {
-    return this.ask<T>('GET', path, asked);
+  get<T>(path = '', parts?: RequestParts): Promise<ApiResponse<T>> {
+    return this.send<T>('GET', path, parts);
   }
 
-  post<T>(path: string, body?: unknown, asked?: Asked): Promise<Answered<T>> {
-    return this.ask<T>('POST', path, { body, ...asked });
+  post<T>(path: string, body?: unknown, parts?: RequestParts): Promise<ApiResponse<T>> {
+    return this.send<T>('POST', path, { body, ...parts });
   }
 
-  delete<T>(path: string, asked?: Asked): Promise<Answered<T>> {
-    return this.ask<T>('DELETE', path, asked);
+  delete<T>(path: string, parts?: RequestParts): Promise<ApiResponse<T>> {
+    return this.send<T>('DELETE', path, parts);
   }
 
-  /** A stream of events; a refusal is an answer like others. */
+  /** Opens a stream of events. An unsuccessful response is returned as a stream, too. */
   open(path: string, headers: Readonly<Record<string, string>> = {}): Promise<OpenStream> {
     const credentials = this.token !== undefined && { Authorization: `Bearer ${this.token}` };
     return OpenStream.of(this.base + path, { ...credentials, ...headers });
   }
 
-  /** `path` follows the base path. */
-  async ask<T>(method: string, path: string, { body, text, headers }: Asked = {}): Promise<Answered<T>> {
+  /** @param path what follows the base path */
+  async send<T>(method: string, path: string, { body, text, headers }: RequestParts = {}): Promise<ApiResponse<T>> {
     const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
     const response = await fetch(this.base + path, {
       method,
@@ -60,12 +60,12 @@ export class ApiCaller {
         ...headers,
       },
     });
-    const answered = await response.text();
-    return { status: response.status, headers: response.headers, text: answered, body: parsed(answered) as T };
+    const received = await response.text();
+    return { status: response.status, headers: response.headers, text: received, body: parseJson(received) as T };
   }
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

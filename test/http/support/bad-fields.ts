@@ -1,10 +1,10 @@
-/** A value that is refused, and what is wrong with it. */
+/** A value that the API rejects, and what is wrong with it. */
 export interface BadValue {
   readonly why: string;
   readonly value: unknown;
 }
 
-/** A field with what it may not be. */
+/** A field with values that the API rejects. */
 export interface BadField {
   readonly field: string;
   readonly values: readonly BadValue[];
@@ -29,13 +29,13 @@ const otherThanNumbers = bad(
   ['a list', [3]],
   ['an object', { valueOf: 3 }],
 );
-const list = bad(['a list where one value is due', ['a']], ['an empty list', []]);
+const list = bad(['a list instead of one value', ['a']], ['an empty list', []]);
 const unstorable = bad(['with a NUL byte', 'a\u0000b'], ['with a lone surrogate', 'a\ud800b']);
 const badMoments = bad(
   ['null', null],
   ['empty', ''],
   ['a number', 1_893_456_000_000],
-  ['no date', 'tomorrow'],
+  ['not a date', 'tomorrow'],
   ['without a zone', '2030-01-31T09:00:00'],
   ['a day alone', '2030-01-31'],
   ['a day that does not exist', '2030-02-31T09:00:00Z'],
@@ -60,7 +60,7 @@ const badDurations = bad(
 );
 const badKeys = [...otherThanText, ...list, ...unstorable, ...bad(['empty', ''], ['too long', 'x'.repeat(256)])];
 
-/** What `topic` may not be where one is due. */
+/** Invalid values of a required `topic`. */
 export const badTopic: BadField = { field: 'topic', values: badKeys };
 
 const badRunAt: BadField = { field: 'run_at', values: badMoments };
@@ -79,7 +79,7 @@ const badPayload: BadField = {
   ),
 };
 
-/** What the fields of `POST /enqueue`, and of each job of `POST /enqueue-many`, may not be. */
+/** Invalid values of the fields of `POST /enqueue`, and of each job of `POST /enqueue-many`. */
 export const badEnqueueFields: readonly BadField[] = [
   badTopic,
   badPayload,
@@ -90,7 +90,7 @@ export const badEnqueueFields: readonly BadField[] = [
     field: 'priority',
     values: [...otherThanNumbers, ...bad(['too small', -1_001], ['too large', 1_001], ['a fraction', 0.5])],
   },
-  { field: 'timeout', values: [...badDurations, ...bad(['nothing', 0])] },
+  { field: 'timeout', values: [...badDurations, ...bad(['zero', 0])] },
   { field: 'unique_key', values: badKeys },
   {
     field: 'metadata',
@@ -105,7 +105,7 @@ export const badEnqueueFields: readonly BadField[] = [
   },
 ];
 
-/** What the fields of `POST /:id/requeue` may not be. */
+/** Invalid values of the fields of `POST /:id/requeue`. */
 export const badRequeueFields: readonly BadField[] = [badPayload, badRunAt, badMaxRetries];
 
 const badTopics: BadField = {
@@ -143,7 +143,7 @@ const badDue: BadField = {
   values: bad(['null', null], ['text', 'true'], ['a number', 1], ['a list', [true]], ['an object', {}]),
 };
 
-/** What the members of the filter of `POST /bulk` may not be. */
+/** Invalid values of the members of the filter of `POST /bulk`. */
 export const badFilterFields: readonly BadField[] = [
   badTopics,
   badStatuses,
@@ -154,7 +154,7 @@ export const badFilterFields: readonly BadField[] = [
   { field: 'created_to', values: badMoments },
 ];
 
-/** What the fields of `POST /bulk` may not be. */
+/** Invalid values of the fields of `POST /bulk`. */
 export const badBulkFields: readonly BadField[] = [
   {
     field: 'action',
@@ -169,7 +169,7 @@ export const badBulkFields: readonly BadField[] = [
       ['an object', { 0: '018f3f5e-7b5a-7000-8000-000000000000', length: 1 }],
       ['with a number', [1]],
       ['with null', [null]],
-      ['with what is no id', ['018f3f5e-7b5a-7000-8000-00000000000']],
+      ['with an invalid id', ['018f3f5e-7b5a-7000-8000-00000000000']],
       ['with SQL', ["018f3f5e-7b5a-7000-8000-000000000000' OR 1=1 --"]],
       ['too long', Array<string>(10_001).fill('018f3f5e-7b5a-7000-8000-000000000000')],
     ),
@@ -181,11 +181,11 @@ export const badBulkFields: readonly BadField[] = [
   },
 ];
 
-/** A value in a query that is refused. */
+/** A query parameter that the API rejects. */
 export interface BadQuery {
   readonly field: string;
   readonly why: string;
-  /** As it stands behind the question mark. */
+  /** The text after the question mark. */
   readonly query: string;
 }
 
@@ -204,7 +204,7 @@ const badNumbers = (field: string): readonly BadQuery[] => [
     ['with a sign', '%2B1'],
     ['in other digits', '%D9%A1'],
     ['huge', '9'.repeat(400)],
-    ['no number', 'NaN'],
+    ['not a number', 'NaN'],
     ['infinite', 'Infinity'],
     ['negative', '-1'],
     ['SQL', '1%3B%20DROP%20TABLE%20_jobs'],
@@ -223,7 +223,7 @@ const badMomentQueries = (field: string): readonly BadQuery[] => [
     ['without a zone', '2030-01-31T09:00:00'],
     ['a number', '1893456000000'],
     // A plus sign in a query is a space.
-    ['with a plus sign that was not encoded', '2030-01-31T09:00:00+02:00'],
+    ['with a plus sign that is not encoded', '2030-01-31T09:00:00+02:00'],
     ['a day that does not exist', '2030-02-30T09:00:00Z'],
     ['SQL', "2030-01-31T09:00:00Z'%20OR%201=1"],
   ),
@@ -248,7 +248,7 @@ const unknownParameters: readonly BadQuery[] = [
   { field: 'token', why: 'for a secret', query: 'token=a-token-for-tests' },
 ];
 
-/** What parameters may not be, by the route that takes them. */
+/** Invalid query parameters of each route. */
 export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = {
   '': [
     ...badTopicQueries,
@@ -263,7 +263,7 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     ),
     ...badQueries('due', ['empty', ''], ['a number', '1'], ['another word', 'yes'], ['in another case', 'True']),
     { field: 'due', why: 'given twice', query: 'due=true&due=true' },
-    { field: 'due', why: 'of jobs that have ended', query: 'due=true&status=failed' },
+    { field: 'due', why: 'with the status of finished jobs', query: 'due=true&status=failed' },
     { field: 'status', why: 'one of two unknown', query: 'status=failed&status=done' },
     ...badQueries('q', ['empty', ''], ['too long', 'x'.repeat(1_001)], ['with a NUL byte', 'a%00']),
     { field: 'q', why: 'given twice', query: 'q=a&q=b' },
@@ -278,7 +278,7 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     ...badMomentQueries('created_from'),
     ...badMomentQueries('created_to'),
     ...badNumbers('limit'),
-    ...badQueries('limit', ['nothing', '0'], ['too large', '201']),
+    ...badQueries('limit', ['zero', '0'], ['too large', '201']),
     ...badNumbers('offset'),
     ...badQueries('offset', ['too large', '10000001']),
     ...badQueries(
@@ -291,7 +291,7 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
       ['with a NUL byte', '%00'],
     ),
     { field: 'cursor', why: 'given twice', query: 'cursor=a&cursor=b' },
-    { field: 'limit', why: 'given twice as the same', query: 'limit=5&limit=5' },
+    { field: 'limit', why: 'given twice with one value', query: 'limit=5&limit=5' },
     ...unknownParameters,
   ],
   '/stats': [...badTopicQueries, ...unknownParameters, ...badQueries('limit', ['unknown here', '5'])],
@@ -299,7 +299,7 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
   '/timeseries': [
     ...badTopicQueries,
     ...badNumbers('minutes'),
-    ...badQueries('minutes', ['nothing', '0'], ['too large', '1441']),
+    ...badQueries('minutes', ['zero', '0'], ['too large', '1441']),
     ...unknownParameters,
   ],
   '/topics': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],

@@ -1,34 +1,34 @@
 import type { Job } from 'nestjs-jobs';
 import type { HttpApp } from './http-apps.js';
-import type { RawAnswer } from './raw-request.js';
+import type { RawResponse } from './raw-request.js';
 import { sendRaw } from './raw-request.js';
 
-/** Stands in topic, payload and error of every job of these tests: whoever reads it in an answer was shown data. */
+/** Part of the topic, the payload and the error of each job. A response that contains it shows data. */
 export const SECRET = 'classified';
 
-/** A topic with {@link SECRET} in it, and without a handler. */
+/** A topic that contains {@link SECRET} and has no handler. */
 export const SECRET_TOPIC = `${SECRET}.topic`;
 
-/** The topic of the jobs that the routes for enqueueing store. */
+/** The topic of the jobs that `everyRoute` enqueues. */
 export const ENQUEUED_TOPIC = `${SECRET}.enqueued`;
 
-/** A request that a route takes. */
+/** A valid request to a route. */
 export interface RouteRequest {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** As it stands in the contract, below the base path. */
+  /** The path below the base path, with `:id` for the id of a job. */
   readonly route: string;
-  /** Which rule decides; `any`: whoever may do something. */
+  /** The right that the route requires; `any`: any right, or a known caller. */
   readonly access: 'enqueue' | 'read' | 'manage' | 'any';
-  /** The answer to one who may. */
+  /** The status of the response to a caller with that right. */
   readonly status: number;
-  /** Where the job with the id in the path stands. Default: it waits. */
+  /** The status of the job that the path names. Default: pending. */
   readonly of?: 'cancelled';
   body?(id: string): unknown;
 }
 
 const job = { topic: ENQUEUED_TOPIC, payload: { [SECRET]: true }, delay: '1h' };
 
-/** A request for each route of the contract. */
+/** One request for each route of the API. */
 export const everyRoute: readonly RouteRequest[] = [
   { method: 'POST', route: '/enqueue', access: 'enqueue', status: 201, body: () => job },
   { method: 'POST', route: '/enqueue-many', access: 'enqueue', status: 201, body: () => ({ jobs: [job] }) },
@@ -56,26 +56,26 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/openapi.json', access: 'any', status: 200 },
 ];
 
-/** How the tests call it. */
-export const nameOf = ({ method, route }: RouteRequest): string => `${method} ${route || '/'}`;
+/** Returns the name of a route in test titles. */
+export const toRouteName = ({ method, route }: RouteRequest): string => `${method} ${route || '/'}`;
 
-/** An answer, with the job of its request as it stood before. */
-export interface RouteAnswer extends RawAnswer {
+/** A response, with the job of the request as it was before. */
+export interface RouteResponse extends RawResponse {
   readonly job: Job;
 }
 
-/** Stores a job that fits the route, and sends the request with these headers. */
-export async function askRoute(
+/** Stores a job for the route and sends the request. */
+export async function sendToRoute(
   app: HttpApp,
   request: RouteRequest,
   headers: Readonly<Record<string, string>> = {},
-): Promise<RouteAnswer> {
+): Promise<RouteResponse> {
   const stored = await app.jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
   const before = request.of === 'cancelled' ? await app.jobs.cancel(stored.id) : (await app.jobs.get(stored.id))!;
   const body = request.body?.(before.id);
   const {
     status,
-    headers: answered,
+    headers: received,
     text,
   } = await sendRaw(app.url, {
     method: request.method,
@@ -83,5 +83,5 @@ export async function askRoute(
     headers: { ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  return { status, headers: answered, text, job: before };
+  return { status, headers: received, text, job: before };
 }

@@ -8,7 +8,7 @@ import type { AdapterKind } from './adapters.js';
 import { everyAdapter } from './adapters.js';
 import { ApiCaller } from './api-caller.js';
 
-/** The token of administrators in all of these tests, unless a test says otherwise. */
+/** The admin token of these applications. A test may set another one. */
 export const ADMIN_TOKEN = 'a-token-for-tests';
 
 /** Each adapter with each database. */
@@ -16,21 +16,21 @@ export const everyPlace = everyAdapter.flatMap((adapter) =>
   [postgres, sqliteFile].map((kind) => ({ ...adapter, adapterKind: adapter, kind, database: kind.label })),
 );
 
-/** An application that listens, and the means to talk to it. */
+/** An application that listens. */
 export interface HttpApp extends TestApp {
-  /** Where it listens, without a slash behind. */
+  /** Its origin, without a slash at the end. */
   readonly url: string;
-  /** Requests to the API as an administrator. */
+  /** Sends requests to the API as an administrator. */
   readonly api: ApiCaller;
 }
 
-/** Parts of an application that answers over HTTP. */
+/** The parts of a test application that listens. */
 export interface HttpAppParts extends AppParts {
-  /** Does what an application does in `main.ts` before it starts. */
+  /** Configures the application before it listens, as `main.ts` does. */
   before?: (app: TestApp['app']) => unknown;
 }
 
-/** Applications over HTTP on fresh databases. */
+/** Creates applications that listen, on fresh databases. */
 export class HttpApps extends Apps {
   constructor(
     kind: DatabaseKind,
@@ -39,20 +39,20 @@ export class HttpApps extends Apps {
     super(kind);
   }
 
-  /** An application that listens; its administrators have {@link ADMIN_TOKEN}. */
+  /** Starts an application with {@link ADMIN_TOKEN}, and listens on a free port. */
   async listen({ before, ...parts }: HttpAppParts = {}): Promise<HttpApp> {
     const options = { http: { adminToken: ADMIN_TOKEN }, ...parts.options };
     const test = await this.create({ adapter: this.adapterKind.create(), ...parts, options });
     await before?.(test.app);
     await test.app.listen(0, '127.0.0.1');
-    // A `fetch` that was given up in the middle connects anew, and keeps that connection for later.
+    // An aborted `fetch` opens a new connection and keeps it open, which would delay the shutdown.
     this.afterwards(async () => (test.app.getHttpServer() as Server).closeAllConnections());
     const url = (await test.app.getUrl()).replace(/\/$/, '');
     return Object.assign(test, { url, api: new ApiCaller(`${url}/api/jobs`, ADMIN_TOKEN) });
   }
 }
 
-/** A fresh database for each test of the surrounding `describe`. */
+/** Creates a fresh database for each test of the `describe`. */
 export function useHttpApps(kind: DatabaseKind, adapterKind: AdapterKind): HttpApps {
   const apps = new HttpApps(kind, adapterKind);
   beforeEach(() => apps.open());
@@ -60,7 +60,7 @@ export function useHttpApps(kind: DatabaseKind, adapterKind: AdapterKind): HttpA
   return apps;
 }
 
-/** One application for all tests of the surrounding `describe`. */
+/** Starts one application for all tests of the `describe`. */
 export function useOneHttpApp(kind: DatabaseKind, adapterKind: AdapterKind, parts: HttpAppParts = {}): () => HttpApp {
   const apps = new HttpApps(kind, adapterKind);
   let app: HttpApp;

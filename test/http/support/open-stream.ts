@@ -3,15 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { EventParser } from '../../../client/job-stream.js';
 
-/** One event of a stream, with its data parsed. */
+/** An event of a stream, with its data parsed. */
 export interface StreamedEvent {
   readonly type: string;
   readonly data: unknown;
 }
 
-/** A stream of events that a test reads, on a connection of its own. */
+/** A stream of events on its own connection. */
 export class OpenStream {
-  /** Everything that came, as text. */
+  /** All text received so far. */
   text = '';
   private readonly events: StreamedEvent[] = [];
   private readonly parser = new EventParser();
@@ -22,10 +22,10 @@ export class OpenStream {
     this.chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
-  /** Not by `fetch`, which connects anew when a stream is left, and keeps that connection open. */
+  /** Opens a stream. Does not use `fetch`, which opens a new connection after an aborted stream and keeps it open. */
   static async of(url: string, headers: Readonly<Record<string, string>>): Promise<OpenStream> {
-    const asked = request(url, { headers, agent: false }).end();
-    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    const sent = request(url, { headers, agent: false }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
     return new OpenStream(response);
   }
 
@@ -37,7 +37,7 @@ export class OpenStream {
     return this.response.headers['content-type'] ?? '';
   }
 
-  /** The next event of this type, which is taken out; others stay. @throws Error when the stream ends first */
+  /** Removes and returns the next event of this type. @throws Error if the stream ends first */
   async event(type: string): Promise<StreamedEvent> {
     for (;;) {
       const index = this.events.findIndex((event) => event.type === type);
@@ -50,7 +50,7 @@ export class OpenStream {
     }
   }
 
-  /** Reads until this text has come. @throws Error when the stream ends first */
+  /** Reads until the stream contains this text. @throws Error if the stream ends first */
   async until(part: string): Promise<void> {
     while (!this.text.includes(part)) {
       if (!(await this.read())) {
@@ -59,12 +59,12 @@ export class OpenStream {
     }
   }
 
-  /** Resolves when the server has ended the stream. */
+  /** Resolves when the server ends the stream. */
   async ended(): Promise<void> {
     while (await this.read());
   }
 
-  /** Leaves it, as a page does that is closed. */
+  /** Disconnects, as a closed page does. */
   close(): void {
     this.response.destroy();
   }

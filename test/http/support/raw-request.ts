@@ -1,27 +1,27 @@
 import { request } from 'node:http';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 
-/** A request that goes out as it is: `fetch` would tidy its path and its headers. */
+/** A request that is sent unchanged: `fetch` would normalize its path and its headers. */
 export interface RawRequest {
   readonly method?: string;
-  /** As it stands in the request line, query included. */
+  /** The path and the query, as in the request line. */
   readonly path: string;
   readonly headers?: OutgoingHttpHeaders;
-  /** In several chunks, and without a length, when it is a list. */
+  /** A list is sent in chunks, without a length. */
   readonly body?: string | Buffer | readonly (string | Buffer)[];
 }
 
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
-/** Sends it to the server at `url`, on a connection of its own. Of a stream, which has no end, only the head is read. */
-export function sendRaw(url: string, { method = 'GET', path, headers = {}, body }: RawRequest): Promise<RawAnswer> {
+/** Sends a request on its own connection. Of an event stream, which does not end, it reads the headers only. */
+export function sendRaw(url: string, { method = 'GET', path, headers = {}, body }: RawRequest): Promise<RawResponse> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
-    // Of some methods Node sends a body without a word about it.
+    // For some methods Node sends a body without `Content-Length` or `Transfer-Encoding`.
     const framing = isList(body)
       ? { 'Transfer-Encoding': 'chunked' }
       : body && { 'Content-Length': Buffer.byteLength(body) };
