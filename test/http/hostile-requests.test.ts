@@ -43,7 +43,11 @@ const requests: [what: string, text: string, statuses: string | { Express: strin
     '404,401',
   ],
   ['leave to go on', unframed(`Expect: 100-continue\r\nContent-Length: ${JOB.length}\r\n`, JOB), '100,201'],
-  ['an expectation that the server does not support', unframed(`Expect: tea\r\nContent-Length: ${JOB.length}\r\n`, JOB), '417'],
+  [
+    'an expectation that the server does not support',
+    unframed(`Expect: tea\r\nContent-Length: ${JOB.length}\r\n`, JOB),
+    '417',
+  ],
   ['headers that are too large', get('/api/jobs/stats', `${ADMIN}X: ${'x'.repeat(20_000)}\r\n`), '431'],
   ['another protocol', get('/api/jobs/stats', 'Upgrade: websocket\r\nConnection: Upgrade\r\n'), '401'],
   ['TRACE', get('/api/jobs/stats', ADMIN, 'TRACE'), '404'],
