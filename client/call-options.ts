@@ -1,7 +1,7 @@
 import type { JobStatus } from './wire.js';
 
-/** Milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1h'`, `'7d'`. */
-export type Duration = number | string;
+/** Milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1.5h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 /** A point in time: a `Date`, or ISO 8601 text with a zone. */
 export type Moment = Date | string;

@@ -29,6 +29,7 @@ export type { JobContext } from './nest/decorators/current-job.decorator.js';
 export type { BackoffFunction } from './core/backoff.js';
 export type { JobHandlerFunction } from './core/job-handler.js';
 export type { JobHandlerOptions } from './core/job-options.js';
+export type { DecoratedHandlerOptions } from './nest/decorators/job-handler.decorator.js';
 
 // Typed topics
 export { defineJob } from './core/job-topic.js';
@@ -38,6 +39,7 @@ export type {
   JobTopicOptions,
   NewTypedJob,
   PayloadOf,
+  ResultOf,
   StandardSchema,
   TopicLike,
 } from './core/job-topic.js';

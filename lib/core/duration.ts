@@ -1,5 +1,8 @@
-/** A length of time: milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1h'`, `'7d'`. */
-export type Duration = number | string;
+/**
+ * A length of time: milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1.5h'`, `'7d'`. Text from the configuration is
+ * `value as Duration`; the queue checks it when it starts.
+ */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 const millisecondsPerUnit: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

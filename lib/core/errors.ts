@@ -1,3 +1,4 @@
+import type { Duration } from './duration.js';
 import { describeValue } from './error-text.js';
 
 /** Stable, machine-readable name of an error. Messages may change between releases; codes may not. */
@@ -205,7 +206,7 @@ export class SnoozeError extends JobsError {
 
   constructor(
     /** Milliseconds, or text such as `'5m'`. */
-    readonly delay: number | string,
+    readonly delay: Duration,
     message = `snoozed for ${delay}`,
   ) {
     super(message);

@@ -3,9 +3,9 @@ import type { ScheduleTick } from './schedule.js';
 /**
  * The argument of a handler: one attempt of one job.
  *
- * `Tx` is the type of a transaction, TypeORM's `EntityManager`.
+ * `Tx` is the type of a transaction, TypeORM's `EntityManager`. `R` is the type of the result.
  */
-export interface JobContext<T = unknown, Tx extends object = object> {
+export interface JobContext<T = unknown, Tx extends object = object, R = unknown> {
   /** The job's id, UUID v7. All attempts share it, so it can serve as an idempotency key for other services. */
   readonly id: string;
   readonly topic: string;
@@ -53,7 +53,7 @@ export interface JobContext<T = unknown, Tx extends object = object> {
    * @throws JobStateError if a cancel was requested.
    * @throws UnknownDataSourceError if the manager belongs to another DataSource.
    */
-  completeTx(manager: Tx, result?: unknown): Promise<void>;
+  completeTx(manager: Tx, result?: R): Promise<void>;
 }
 
 /** Runs one job. The queue stores the returned value as the job's result if it is JSON. Throwing fails the attempt. */

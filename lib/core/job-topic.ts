@@ -1,3 +1,4 @@
+import { describeValue } from './error-text.js';
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
 import type { JobHandlerOptions } from './job-options.js';
@@ -26,15 +27,17 @@ interface SchemaIssue {
 }
 
 /**
- * A typed topic: the type of the payload at enqueue and in the handler.
+ * A typed topic: the type of the payload at enqueue and in the handler, and of the handler's result.
  *
  * `Input` and `Output` differ if the schema transforms: the queue stores the input, the handler receives the output.
  */
-export interface JobTopic<Input = unknown, Output = Input> {
+export interface JobTopic<Input = unknown, Output = Input, Result = unknown> {
   readonly name: string;
   readonly schema: StandardSchema<Input, Output> | undefined;
   /** Defaults for the topic's jobs. Options of the call or of the handler override them. */
   readonly options: JobHandlerOptions;
+  /** Carries the type of the result for the compiler. Never set. */
+  readonly resultType?: Result | undefined;
 }
 
 /**
@@ -43,7 +46,21 @@ export interface JobTopic<Input = unknown, Output = Input> {
  * @example
  * function toSubject(job: JobContext<PayloadOf<typeof SendMail>>): string
  */
-export type PayloadOf<Topic extends JobTopic> = Topic extends JobTopic<unknown, infer Output> ? Output : never;
+export type PayloadOf<Topic extends JobTopic> = OutputFor<Topic, never>;
+
+/** Result type of the handler of a typed topic. */
+export type ResultOf<Topic extends JobTopic> = ResultFor<Topic>;
+
+// The types of a topic that may be a plain name. In a tuple, a union of topics counts as a plain name.
+
+/** Payload type at enqueue; `Given` for a plain name. */
+export type InputFor<Topic, Given> = [Topic] extends [JobTopic<infer Input, unknown>] ? Input : Given;
+
+/** Payload type in the handler; `Given` for a plain name. */
+export type OutputFor<Topic, Given> = [Topic] extends [JobTopic<unknown, infer Output>] ? Output : Given;
+
+/** Result type of the handler; `unknown` for a plain name. */
+export type ResultFor<Topic> = [Topic] extends [JobTopic<unknown, unknown, infer Result>] ? Result : unknown;
 
 /** Options of {@link defineJob}. */
 export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
@@ -52,18 +69,27 @@ export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOption
 }
 
 /**
- * Defines a typed topic for enqueuing code and handlers to share.
+ * Defines a typed topic for enqueuing code and handlers to share: `defineJob<Payload, Result>(topic, options)`. A schema gives
+ * the type of the payload; a result type beside it needs all three, `defineJob<Input, Output, Result>(topic, { schema })`.
  *
  * @throws InvalidOptionsError if the topic, the schema or an option is invalid.
  *
  * @example
- * export const SendMail = defineJob<{ to: string }>('send_mail', { maxRetries: 5 });
- * await jobs.enqueue(SendMail, { to: 'a@example.org' });
+ * export const SendMail = defineJob<{ to: string }, { messageId: string }>('send_mail', { maxRetries: 5 });
+ * const job = await jobs.enqueue(SendMail, { to: 'a@example.org' });
  */
-export function defineJob<Input, Output = Input>(
+export function defineJob<Input, Output, Result = unknown>(
   topic: string,
-  { schema, ...options }: JobTopicOptions<Input, Output> = {},
-): JobTopic<Input, Output> {
+  options: JobTopicOptions<Input, Output> & { schema: StandardSchema<Input, Output> },
+): JobTopic<Input, Output, Result>;
+export function defineJob<Payload, Result = unknown>(
+  topic: string,
+  options?: JobTopicOptions<Payload>,
+): JobTopic<Payload, Payload, Result>;
+export function defineJob(
+  topic: string,
+  { schema, ...options }: JobTopicOptions<unknown, unknown> = {},
+): JobTopic<unknown, unknown> {
   if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
     throw new InvalidOptionsError(`schema of '${topic}'`, 'expected a Standard Schema validator');
   }
@@ -78,9 +104,21 @@ export type TopicLike = string | AnyTopic;
 /** A typed topic of any type. */
 type AnyTopic = JobTopic<unknown, unknown>;
 
-/** Returns the typed topic; `undefined` for a plain name. */
-export function toTypedTopic(topic: TopicLike): AnyTopic | undefined {
-  return typeof topic === 'object' && topic !== null ? topic : undefined;
+/**
+ * Returns the typed topic; `undefined` for a plain name.
+ *
+ * @param hint end of the error.
+ * @throws InvalidOptionsError with the name `option` for an object that `defineJob` did not return.
+ */
+export function toTypedTopic(topic: TopicLike, option = 'topic', hint = ''): AnyTopic | undefined {
+  if (typeof topic !== 'object' || topic === null) {
+    return undefined;
+  }
+  if (typeof topic.options !== 'object' || topic.options === null) {
+    const got = describeValue(topic);
+    throw new InvalidOptionsError(option, `expected text or the value of defineJob(), got ${got}${hint}`);
+  }
+  return topic;
 }
 
 /** Returns the topic's name. @throws InvalidOptionsError with the name `option` if the value is not a topic. */

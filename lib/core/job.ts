@@ -13,7 +13,7 @@ import type { TopicName } from './topic.js';
  * A job, one row of `_jobs`. Also the entity class: `@InjectRepository(Job)` injects its repository on the queue's own
  * DataSource. All times are the database's.
  */
-export class Job<T = unknown> {
+export class Job<T = unknown, R = unknown> {
   /** UUID v7, created by the enqueuing process. Ids sort by creation time, as exactly as the machines' clocks agree. */
   id!: string;
   /** Kind of work. One handler serves one topic. */
@@ -42,8 +42,8 @@ export class Job<T = unknown> {
   lastError!: string | null;
   /** The last 20 failures, oldest first. */
   errors!: JobFailure[];
-  /** Return value of the handler. At most 64 KiB of JSON. */
-  result!: unknown;
+  /** Return value of the handler, `null` before it completes. At most 64 KiB of JSON. */
+  result!: R | null;
   /** Last value that the handler passed to `job.progress`. At most 64 KiB of JSON. */
   progress!: unknown;
   /** A topic has at most one unfinished job per key. */
@@ -60,8 +60,8 @@ export class Job<T = unknown> {
   created!: Date;
   /** When the row last changed. Lease renewals do not count. */
   updated!: Date;
-  /** `true` if `enqueue` returned an existing unfinished job that holds the unique key. */
-  declare deduplicated?: boolean;
+  /** Whether `enqueue` returned an existing unfinished job that holds the unique key; `false` for a job that was read. */
+  deduplicated = false;
   /** `true` if an enqueue with an idempotency key returned the job of an earlier, equal request. */
   declare replayed?: boolean;
 }

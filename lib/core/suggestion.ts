@@ -45,7 +45,8 @@ function readOwn(table: Readonly<Record<string, string>>, name: string): string 
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-function suggestNearest(unknown: string, names: readonly string[]): string {
+/** Like {@link suggestName}, without the names of other queues. */
+export function suggestNearest(unknown: string, names: readonly string[]): string {
   const nearest = findNearest(unknown, names);
   return nearest === undefined
     ? `; ${names.length === 0 ? 'there are none' : `known are ${names.join(', ')}`}`

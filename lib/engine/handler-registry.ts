@@ -5,6 +5,7 @@ import { readHandlerOptions } from '../core/job-options.js';
 import type { AnySchema, TopicLike } from '../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
+import type { JobsSettings } from '../core/options.js';
 
 /** The handler of a topic in this process. */
 export interface RegisteredHandler {
@@ -36,8 +37,9 @@ export class HandlerRegistry {
    * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
   register(topicLike: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, method?: string): void {
-    const typed = toTypedTopic(topicLike);
-    const topic = toTopicName(topicLike, method && `topic of ${method}`);
+    const option = method === undefined ? 'topic' : `topic of ${method}`;
+    const typed = toTypedTopic(topicLike, option);
+    const topic = toTopicName(topicLike, option);
     const source = method ?? 'register()';
     if (typeof run !== 'function') {
       throw new InvalidOptionsError(`handler of '${topic}'`, 'expected a function');
@@ -80,14 +82,20 @@ export class HandlerRegistry {
   }
 
   /** Logs the topics that this process runs, and those of the option `topics` that have no handler. */
-  describe(logger: JobsLogger): void {
+  describe(logger: JobsLogger, role: JobsSettings['role']): void {
     const orphans = (this.options.topics ?? []).filter((topic) => !this.handlers.has(topic));
     if (orphans.length > 0) {
       const names = orphans.map((topic) => `'${topic}'`).join(', ');
       logger.warn(`the option topics names ${names}, for which this process has no handler`);
     }
     const topics = this.claimable().map(({ topic }) => topic);
-    logger.log(topics.length > 0 ? `runs the jobs of ${topics.join(', ')}` : 'has no handlers yet, and runs no jobs');
+    if (topics.length > 0) {
+      logger.log(`runs the jobs of ${topics.join(', ')}`);
+    } else if (role === 'worker' && this.handlers.size === 0) {
+      logger.warn('no @JobHandler found, so this worker runs no jobs: is its class among the providers of a module?');
+    } else {
+      logger.log('has no handlers yet, and runs no jobs');
+    }
   }
 }
 

@@ -103,7 +103,7 @@ export class EngineLifecycle {
       return;
     }
     await scheduler.checkPayloads();
-    registry.describe(logger);
+    registry.describe(logger, role);
     completer.start();
     const loops = [heartbeat, dispatcher, ...maintenance, ...recorders];
     const started = Promise.all(loops.map(async (loop) => loop.start()));

@@ -1,9 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { InvalidOptionsError } from '../core/errors.js';
+import type { JobHandlerOptions } from '../core/job-options.js';
+import type { TopicLike } from '../core/job-topic.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import type { JobHandlerMetadata } from './decorators/job-handler.decorator.js';
+import type { DecoratedHandlerOptions, JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { findJobHandlers } from './decorators/job-handler.decorator.js';
+import { assertParameters } from './handler-parameters.js';
+import { decoratedTwice } from './jobs.messages.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 type Wrapper = InstanceWrapper<unknown>;
@@ -56,11 +61,43 @@ export class JobsExplorer {
         this.engine.settings.globalEnhancers,
       );
       for (const handler of missing) {
-        this.engine.register(handler.topic, run, handler.options, source);
+        assertFirstOfTopic(handler, handlers, source);
+        const { parameters, options } = splitOptions(handler.options);
+        assertParameters(instance, name, handler.method, parameters);
+        this.engine.register(handler.topic, run, options, source);
         registered.add(handler);
       }
     }
   }
+}
+
+/** @throws InvalidOptionsError when an earlier `@JobHandler` of the method names the same topic. */
+function assertFirstOfTopic(
+  handler: JobHandlerMetadata,
+  handlers: readonly JobHandlerMetadata[],
+  source: string,
+): void {
+  const isSame = ({ topic }: JobHandlerMetadata): boolean => toName(topic) === toName(handler.topic);
+  if (handlers.findIndex(isSame) !== handlers.indexOf(handler)) {
+    throw new InvalidOptionsError('@JobHandler', decoratedTwice(source, toName(handler.topic)));
+  }
+}
+
+/** The engine rejects an invalid topic. */
+function toName(topic: TopicLike): string {
+  return typeof topic === 'string' ? topic : topic?.name;
+}
+
+/** Separates the option that only `@JobHandler` has. The engine rejects options that are not an object. */
+function splitOptions(given: DecoratedHandlerOptions | undefined): {
+  readonly parameters?: unknown;
+  readonly options: JobHandlerOptions | undefined;
+} {
+  if (typeof given !== 'object' || given === null || !('parameters' in given)) {
+    return { options: given };
+  }
+  const { parameters, ...options } = given;
+  return { parameters, options };
 }
 
 function readHandlers({ instance, isAlias }: Wrapper): ReadonlyMap<string, readonly JobHandlerMetadata[]> {

@@ -48,3 +48,19 @@ export const missingDataSource = (name: string | undefined, others: readonly str
 };
 
 export const notAMethod = (location: string, got: string): string => `on ${location}: expected a method, got ${got}`;
+
+export const decoratedTwice = (location: string, topic: string): string =>
+  `'${topic}' is given twice on ${location}; remove one`;
+
+export const NO_DECORATED_PARAMETER =
+  "expected a parameter with a decorator such as @Payload(), got none; remove the option parameters: 'decorated'";
+
+export const undecoratedParameters = (count: number): string =>
+  `takes ${count} parameters without decorators; a handler takes the job alone, or write @Payload() or @CurrentJob() before each`;
+
+export const undecoratedParameter = (position: number): string =>
+  `parameter ${position} has no decorator and would be undefined; write @Payload() or @CurrentJob() before it`;
+
+export const payloadParameter = (className: string): string =>
+  `takes a ${className}, but the handler receives the job; write @Payload() before the parameter, or ` +
+  `(job: JobContext<${className}>) and read job.payload`;

@@ -19,23 +19,27 @@ import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import type { AnyNewJob, JobTopic, TopicLike } from '../core/job-topic.js';
+import type { InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
 import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobContext } from './decorators/current-job.decorator.js';
+import type { HandlerReturn } from './decorators/job-handler.decorator.js';
 import { NO_MANAGER, OTHER_RUN_AT } from './jobs.messages.js';
 import { toLastValue } from './pipeline/handler-call-creator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
+import type { MemberCheck } from './pipeline/member-check.js';
 
-/** Checks each job of a typed topic against its payload type. */
-type CheckedJobs<Jobs extends readonly AnyNewJob[]> = {
-  readonly [Index in keyof Jobs]: Jobs[Index] extends { readonly topic: JobTopic<infer Input, unknown> }
-    ? EnqueueOptions & { readonly topic: JobTopic<Input, unknown>; readonly payload: Input }
-    : Jobs[Index];
-};
+/** A job of a topic. `T` is the type of its payload when the topic is a plain name. */
+type EnqueuedJob<Topic, T> = Job<InputFor<Topic, T>, ResultFor<Topic>>;
+
+/** A job for `enqueueMany`, with the payload type of its topic. */
+interface NewJobOf<Topic extends TopicLike> extends EnqueueOptions {
+  readonly topic: Topic;
+  readonly payload: InputFor<Topic, unknown>;
+}
 
 const ENQUEUE_MANY_OPTIONS = {
   manager: { default: undefined, check: recordCheck, meaning: 'the transaction that stores the jobs' },
@@ -74,11 +78,12 @@ export class JobsService {
    * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. With these
    * errors no job was stored. After a `QueueUnavailableError` it may have been.
    */
-  // In all methods the overload of a typed topic comes last: TypeScript reports only the last overload's error.
-  enqueue<T>(topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
-  enqueue<T>(topic: JobTopic<T, unknown>, payload: NoInfer<T>, options?: EnqueueOptions): Promise<Job<T>>;
-  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.engine.enqueue(topic, payload, options);
+  async enqueue<T, Topic extends TopicLike = string>(
+    topic: Topic,
+    payload: InputFor<Topic, T>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueuedJob<Topic, T>> {
+    return this.engine.enqueue(topic, payload, options) as Promise<EnqueuedJob<Topic, T>>;
   }
 
   /**
@@ -86,21 +91,19 @@ export class JobsService {
    *
    * @throws the errors of `enqueue`.
    */
-  enqueueAt<T>(topic: string, payload: T, runAt: Date, options?: EnqueueOptions): Promise<Job<T>>;
-  enqueueAt<T>(
-    topic: JobTopic<T, unknown>,
-    payload: NoInfer<T>,
+  async enqueueAt<T, Topic extends TopicLike = string>(
+    topic: Topic,
+    payload: InputFor<Topic, T>,
     runAt: Date,
     options?: EnqueueOptions,
-  ): Promise<Job<T>>;
-  async enqueueAt(topic: TopicLike, payload: unknown, runAt: Date, options?: EnqueueOptions): Promise<Job> {
+  ): Promise<EnqueuedJob<Topic, T>> {
     // Checked here: `undefined` would mean "now".
     const date = applyCheck(dateCheck, runAt, 'runAt');
     const other = options?.runAt === undefined ? date : applyCheck(dateCheck, options.runAt, 'options.runAt');
     if (Number(other) !== Number(date)) {
       throw new InvalidOptionsError('options.runAt', OTHER_RUN_AT);
     }
-    return this.engine.enqueue(topic, payload, { ...options, runAt: date });
+    return this.engine.enqueue(topic, payload, { ...options, runAt: date }) as Promise<EnqueuedJob<Topic, T>>;
   }
 
   /**
@@ -109,15 +112,13 @@ export class JobsService {
    * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for a manager without an open
    * transaction; the errors of `enqueue`.
    */
-  enqueueTx<T>(manager: EntityManager, topic: string, payload: T, options?: EnqueueOptions): Promise<Job<T>>;
-  enqueueTx<T>(
+  async enqueueTx<T, Topic extends TopicLike = string>(
     manager: EntityManager,
-    topic: JobTopic<T, unknown>,
-    payload: NoInfer<T>,
+    topic: Topic,
+    payload: InputFor<Topic, T>,
     options?: EnqueueOptions,
-  ): Promise<Job<T>>;
-  async enqueueTx(manager: EntityManager, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.engine.enqueueTx(manager, topic, payload, options);
+  ): Promise<EnqueuedJob<Topic, T>> {
+    return this.engine.enqueueTx(manager, topic, payload, options) as Promise<EnqueuedJob<Topic, T>>;
   }
 
   /**
@@ -127,8 +128,8 @@ export class JobsService {
    * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError that names the invalid job;
    * UnknownDataSourceError for a manager of another DataSource.
    */
-  async enqueueMany<const Jobs extends readonly AnyNewJob[]>(
-    jobs: Jobs & CheckedJobs<Jobs>,
+  async enqueueMany<const Topics extends readonly TopicLike[]>(
+    jobs: { readonly [Index in keyof Topics]: NewJobOf<Topics[Index]> },
     options: { manager?: EntityManager } = {},
   ): Promise<Job[]> {
     const { manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
@@ -138,9 +139,9 @@ export class JobsService {
     return this.engine.enqueueMany(jobs, manager);
   }
 
-  /** Returns the job, or `null` when there is none with this id. The caller declares the type `T` of its payload. */
-  get<T = unknown>(id: string): Promise<Job<T> | null> {
-    return this.engine.jobs.get(id) as Promise<Job<T> | null>;
+  /** Returns the job, or `null` when there is none with this id. The caller declares the types of its payload and result. */
+  get<T = unknown, R = unknown>(id: string): Promise<Job<T, R> | null> {
+    return this.engine.jobs.get(id) as Promise<Job<T, R> | null>;
   }
 
   /**
@@ -149,10 +150,11 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for an invalid topic name or key.
    */
-  getByKey<T>(topic: JobTopic<T, unknown>, uniqueKey: string): Promise<Job<T> | null>;
-  getByKey<T = unknown>(topic: string, uniqueKey: string): Promise<Job<T> | null>;
-  getByKey(topic: TopicName, uniqueKey: string): Promise<Job | null> {
-    return this.engine.jobs.getByKey(topic, uniqueKey);
+  getByKey<T = unknown, Topic extends TopicLike = string>(
+    topic: Topic,
+    uniqueKey: string,
+  ): Promise<EnqueuedJob<Topic, T> | null> {
+    return this.engine.jobs.getByKey(topic, uniqueKey) as Promise<EnqueuedJob<Topic, T> | null>;
   }
 
   /**
@@ -239,12 +241,14 @@ export class JobsService {
    *
    * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
-  register<T = unknown>(topic: string, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
-  register<T>(topic: JobTopic<unknown, T>, handler: (job: JobContext<T>) => unknown, options?: JobHandlerOptions): void;
-  register(topic: TopicLike, handler: (job: JobContext<never>) => unknown, options?: JobHandlerOptions): void {
+  register<T = unknown, Topic extends TopicLike = string>(
+    topic: Topic,
+    handler: (job: JobContext<OutputFor<Topic, T>, ResultFor<Topic>>) => HandlerReturn<ResultFor<Topic>>,
+    options?: JobHandlerOptions,
+  ): void {
+    const run = handler as JobHandlerFunction;
     // The engine rejects a handler that is not a function.
-    const run = typeof handler === 'function' ? this.toAsyncHandler(handler as JobHandlerFunction) : handler;
-    this.engine.register(topic, run, options);
+    this.engine.register(topic, typeof run === 'function' ? this.toAsyncHandler(run) : run, options);
   }
 
   /**
@@ -281,8 +285,9 @@ export class JobsService {
 
   /** Waits for an Observable's last value, as for `@JobHandler` methods. */
   private toAsyncHandler(handler: JobHandlerFunction): JobHandlerFunction {
+    const { memberCheck = (_job, handle) => handle() }: { memberCheck?: MemberCheck } = this.pipeline;
     return this.engine.settings.globalEnhancers
       ? this.pipeline.createFunctionHandler(handler)
-      : async (job) => toLastValue(handler(job));
+      : async (job) => toLastValue(memberCheck(job, () => handler(job)));
   }
 }

@@ -166,7 +166,7 @@ describe('enqueue options', () => {
   });
 
   it('reject runAt together with delay', () => {
-    for (const delay of [0, '5m']) {
+    for (const delay of [0, '5m'] as const) {
       expect(catchError(() => readEnqueueOptions({ runAt: new Date(), delay }))).toMatchObject({
         option: 'delay',
         message: 'delay: contradicts runAt; give one of the two',

@@ -1,3 +1,4 @@
+import type { Duration } from '../../lib/core/duration.js';
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { JobHandlerFunction } from '../../lib/core/job-handler.js';
 import { defineJob } from '../../lib/core/job-topic.js';
@@ -93,7 +94,7 @@ describe('HandlerRegistry', () => {
   });
 
   it('rejects wrong options and names the topic', () => {
-    expect(catchError(() => createRegistry().register('mail', run, { timeout: 'soon' })).option).toBe(
+    expect(catchError(() => createRegistry().register('mail', run, { timeout: 'soon' as Duration })).option).toBe(
       "handler of 'mail': timeout",
     );
   });
@@ -125,7 +126,7 @@ describe('a transactional handler', () => {
 describe('the topics of a process', () => {
   const readWarnings = (registry: HandlerRegistry): string[] => {
     const warnings: string[] = [];
-    registry.describe({ ...silentLogger, warn: (message) => warnings.push(message) });
+    registry.describe({ ...silentLogger, warn: (message) => warnings.push(message) }, 'all');
     return warnings;
   };
 

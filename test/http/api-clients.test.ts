@@ -57,12 +57,19 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
 
     it('enqueue a job', async () => {
       const runAt = new Date(Date.now() + 3_600_000);
-      const options = { runAt, maxRetries: 2, priority: -1, timeout: '1m', uniqueKey: name, metadata: { a: 1 } };
+      const options = {
+        runAt,
+        maxRetries: 2,
+        priority: -1,
+        timeout: '1m',
+        uniqueKey: name,
+        metadata: { a: 1 },
+      } as const;
       const job = await jobs.enqueue('later', { to: 'anna' }, options);
       expect(job).toMatchObject({ topic: 'later', payload: { to: 'anna' }, run_at: runAt.toISOString(), priority: -1 });
       expect(job).toMatchObject({ max_retries: 2, timeout_ms: 60_000, unique_key: name, metadata: { a: 1 } });
       expect(await jobs.enqueue('later', 2, { unique_key: name })).toMatchObject({ id: job.id, deduplicated: true });
-      const once = { idempotencyKey: `once ${name}`, delay: '1h' };
+      const once = { idempotencyKey: `once ${name}`, delay: '1h' } as const;
       const first = await jobs.enqueue('later', 3, once);
       expect((await jobs.enqueue('later', 3, once)).id).toBe(first.id);
       await expect(jobs.enqueue('later', 4, once)).rejects.toMatchObject({ status: 422 });

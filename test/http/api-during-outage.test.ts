@@ -82,7 +82,7 @@ describe.each(everyAdapter)('the API on $adapter during a database outage', (ada
     const apps = useHttpApps(sqliteFile, adapter);
 
     it('responds with 503 to writes while another process holds the write lock', async () => {
-      const options = { http: { adminToken: 'a-token-for-tests' }, sqlite: { lockTimeout: '150ms' } };
+      const options = { http: { adminToken: 'a-token-for-tests' }, sqlite: { lockTimeout: '150ms' } } as const;
       const { api, jobs, dataSource } = await apps.listen({ options });
       const { id } = await jobs.enqueue('later', 1, { delay: '1h' });
       const [isLocked, isOver] = [signal(), signal()];

@@ -51,7 +51,7 @@ describe.each(sharedKinds)('a step of the clock, with a queue on $label:', (kind
 
   it('the clock of the database steps forward: delayed jobs start, leases expire, and the older attempt cannot complete', async () => {
     const done = signal<string>();
-    const options = { lease: '30m' };
+    const options = { lease: '30m' } as const;
     // The only slot stays occupied, so this process cannot claim the job a second time.
     const app = await apps.start({
       options,

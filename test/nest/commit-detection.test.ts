@@ -4,7 +4,7 @@ import { everyKind, sqliteMemory } from './support/database-kinds.js';
 import type { TestApp } from './support/test-app.js';
 
 /** Polling finds nothing during these tests. */
-const options = { pollInterval: '1h' };
+const options = { pollInterval: '1h' } as const;
 
 /** Stores a job in a transaction of the application and ignores errors of its subscribers. */
 async function enqueueInTransaction(app: TestApp): Promise<string> {

@@ -1,5 +1,5 @@
 import { Controller, Injectable } from '@nestjs/common';
-import type { JobContext } from 'nestjs-jobs';
+import type { Duration, JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -161,7 +161,7 @@ describe.each(everyKind)('handler discovery on $label', (kind) => {
   it('stops the start for an invalid handler option and names topic and option', async () => {
     @Injectable()
     class SlowJobs {
-      @JobHandler('slow', { timeout: 'soon' })
+      @JobHandler('slow', { timeout: 'soon' as Duration })
       slow(): void {}
     }
     const error = await apps.refusal({ providers: [SlowJobs] });

@@ -1,4 +1,4 @@
-import type { JobContext } from 'nestjs-jobs';
+import type { Duration, JobContext } from 'nestjs-jobs';
 import { LeaseLostError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -192,7 +192,7 @@ describe.each(everyKind)('the outcome of an attempt on $label', (kind) => {
       options: { maxRetries: 0 },
       handlers: {
         work: () => {
-          throw new SnoozeError('a while');
+          throw new SnoozeError('a while' as Duration);
         },
       },
     });

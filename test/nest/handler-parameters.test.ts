@@ -9,9 +9,9 @@ import {
   UsePipes,
 } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
-import { CurrentJob, JobHandler, Payload } from 'nestjs-jobs';
+import { CurrentJob, InvalidOptionsError, JobHandler, Payload } from 'nestjs-jobs';
 import { useApps } from './support/apps.js';
-import { everyKind } from './support/database-kinds.js';
+import { everyKind, sqliteMemory } from './support/database-kinds.js';
 
 class Order {
   id!: number;
@@ -61,7 +61,7 @@ class ParameterJobs {
     return 'never';
   }
 
-  @JobHandler('replaced')
+  @JobHandler('replaced', { parameters: 'decorated' })
   @UsePipes(OrderPipe)
   @UseFilters(ReplacingFilter)
   replaced(@Payload() order: Order): unknown {
@@ -103,5 +103,92 @@ describe.each(everyKind)('parameters of a handler on $label', (kind) => {
     const app = await apps.start({ providers: [ParameterJobs] });
     const { id } = await app.jobs.enqueue('replaced', { id: 'three' });
     expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'replaced' });
+  });
+});
+
+describe('the parameters of a method with @JobHandler', () => {
+  const apps = useApps(sqliteMemory);
+
+  @Injectable()
+  class ClassJobs {
+    // @ts-expect-error -- the handler receives the job
+    @JobHandler('work')
+    run(order: Order): number {
+      return order.id;
+    }
+  }
+  @Injectable()
+  class TextJobs {
+    // @ts-expect-error -- the handler receives the job
+    @JobHandler('work')
+    run(text: string): string {
+      return text;
+    }
+  }
+  @Injectable()
+  class PairJobs {
+    @JobHandler('work')
+    run(job: JobContext, order: Order): unknown[] {
+      return [job.id, order.id];
+    }
+  }
+  @Injectable()
+  class HalfJobs {
+    @JobHandler('work')
+    run(@Payload() order: Order, job: JobContext): unknown[] {
+      return [job.id, order.id];
+    }
+  }
+  @Injectable()
+  class BareJobs {
+    @JobHandler('work', { parameters: 'decorated' })
+    run(order: Order): number {
+      return order.id;
+    }
+  }
+  @Injectable()
+  class MistypedJobs {
+    @JobHandler('work', { parameters: 'decorate' as 'decorated' })
+    run(@Payload() order: Order): number {
+      return order.id;
+    }
+  }
+
+  it.each([
+    ['a class, undecorated', ClassJobs, 'on ClassJobs.run: takes a Order, but the handler receives the job'],
+    ['text, undecorated', TextJobs, 'on TextJobs.run: takes a String, but the handler receives the job'],
+    ['two, both undecorated', PairJobs, 'on PairJobs.run: takes 2 parameters without decorators'],
+    ['two, the second undecorated', HalfJobs, 'on HalfJobs.run: parameter 2 has no decorator'],
+    ["undecorated with parameters: 'decorated'", BareJobs, 'on BareJobs.run: expected a parameter with a decorator'],
+    ['declared by an unknown word', MistypedJobs, "MistypedJobs.run: parameters: expected 'decorated', got 'decorate'"],
+  ])('stop the start if they are %s', async (_, provider, text) => {
+    const error = await apps.refusal({ providers: [provider] });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toContain(text);
+  });
+
+  it('may be absent, the job of any type, or have default values', async () => {
+    @Injectable()
+    class FreeJobs {
+      @JobHandler('none')
+      none(): string {
+        return 'none';
+      }
+
+      @JobHandler('unknown')
+      unknown(job: unknown): string {
+        return (job as JobContext).id;
+      }
+
+      @JobHandler('default')
+      withDefault(job: JobContext, now = new Date(0)): unknown {
+        return [job.id, now.getTime()];
+      }
+    }
+    const app = await apps.start({ providers: [FreeJobs] });
+    const ids = await Promise.all(['none', 'unknown', 'default'].map((topic) => app.jobs.enqueue(topic, null)));
+    await app.jobs.whenIdle();
+    const results = await Promise.all(ids.map(async ({ id }) => (await app.job(id)).result));
+    expect(results).toEqual(['none', ids[1]!.id, [ids[2]!.id, 0]]);
   });
 });

@@ -1,7 +1,7 @@
 import type { CanActivate, DynamicModule } from '@nestjs/common';
 import { Controller, Injectable, Module, Scope, UseGuards } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
-import { InvalidOptionsError, JobHandler } from 'nestjs-jobs';
+import { defineJob, InvalidOptionsError, JobHandler } from 'nestjs-jobs';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
@@ -252,6 +252,20 @@ describe('an invalid registration stops the start:', () => {
     const error = await apps.refusal({ providers: [provider] });
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error.message).toMatch(text);
+  });
+
+  it('a topic that is given twice on a method', async () => {
+    const Mail = defineJob('mail');
+    @Injectable()
+    class TwiceJobs {
+      @JobHandler('mail')
+      @JobHandler(Mail, { concurrency: 2 })
+      @JobHandler('other')
+      run(): void {}
+    }
+    const error = await apps.refusal({ providers: [TwiceJobs] });
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toBe("@JobHandler: 'mail' is given twice on TwiceJobs.run; remove one");
   });
 
   it('a class that is provided twice; the error names both', async () => {

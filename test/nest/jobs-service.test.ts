@@ -57,7 +57,7 @@ describe.each(everyKind)('JobsService on $label', (kind) => {
     });
     expect(job.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(job.runAt).toEqual(job.created);
-    expect(job.deduplicated).toBeUndefined();
+    expect(job.deduplicated).toBe(false);
   });
 
   it('enqueue, enqueueAt, enqueueTx and enqueueMany store the same row', async () => {

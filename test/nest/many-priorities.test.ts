@@ -12,7 +12,7 @@ describe.each(everyKind)('a worker with 500 priorities of delayed jobs on $label
       topic: 'work',
       payload: index,
       priority: index - 500,
-      delay: '1h',
+      delay: '1h' as const,
     }));
     await app.jobs.enqueueMany(delayed);
     const { id } = await app.jobs.enqueue('work', 'due', { priority: 700 });

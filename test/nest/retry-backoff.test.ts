@@ -1,4 +1,4 @@
-import type { BackoffOptions, Job } from 'nestjs-jobs';
+import type { BackoffFunction, BackoffOptions, Duration, Job } from 'nestjs-jobs';
 import type { TestApp } from './support/test-app.js';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
@@ -67,7 +67,7 @@ describe.each(everyKind)('backoff on $label', (kind) => {
     const handler = (): never => {
       throw error;
     };
-    const backoff = (retry: number, thrown: unknown): string => {
+    const backoff: BackoffFunction = (retry, thrown) => {
       asked.push([retry, thrown]);
       return `${retry * 20}ms`;
     };
@@ -83,7 +83,7 @@ describe.each(everyKind)('backoff on $label', (kind) => {
 
   it.each([
     ['throws', fail],
-    ['returns no duration', () => 'tomorrow'],
+    ['returns no duration', () => 'tomorrow' as Duration],
   ])('uses the backoff of the module and warns when the backoff function %s', async (_, backoff) => {
     const app = await apps.start({
       options: { maxRetries: 2, backoff: { type: 'fixed', delay: 30, jitter: 0 } },

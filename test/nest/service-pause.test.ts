@@ -10,7 +10,7 @@ const ROUNDS = 20;
 describe.each(sharedKinds)('a paused topic on $label', (kind) => {
   const apps = useApps(kind);
   /** No process polls during a test. */
-  const options = { pollInterval: '10m' };
+  const options = { pollInterval: '10m' } as const;
 
   it('is claimed by no process until resume, which reaches all processes', async () => {
     const handlers = { work: () => 'done', other: () => 'done' };

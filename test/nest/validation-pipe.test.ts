@@ -34,13 +34,13 @@ const seen: string[] = [];
 
 @Injectable()
 class OrderJobs {
-  @JobHandler('plain')
+  @JobHandler('plain', { parameters: 'decorated' })
   @UsePipes(new ValidationPipe())
   plain(@Payload() order: Order): unknown {
     return { isOrder: order instanceof Order, to: order.to };
   }
 
-  @JobHandler('transformed')
+  @JobHandler('transformed', { parameters: 'decorated' })
   transformed(@Payload(new ValidationPipe({ transform: true, whitelist: true })) order: Order): unknown {
     return {
       isOrder: order instanceof Order,
@@ -51,12 +51,12 @@ class OrderJobs {
   }
 
   @UsePipes(new ValidationPipe())
-  @JobHandler('watched')
+  @JobHandler('watched', { parameters: 'decorated' })
   watched(@Payload() _order: Order): void {
     seen.push('handler');
   }
 
-  @JobHandler('parsed')
+  @JobHandler('parsed', { parameters: 'decorated' })
   parsed(@Payload('amount', ParseIntPipe) amount: number): number {
     return amount;
   }

@@ -7,7 +7,7 @@ import { newestDatabases } from './support/queue-database.js';
 const LEASE_MS = 1_000;
 const JOBS = 5;
 const QUICK_JOBS = 30;
-const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS };
+const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS } as const;
 
 useBuiltPackage();
 

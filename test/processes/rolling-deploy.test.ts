@@ -3,7 +3,7 @@ import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { newestDatabases } from './support/queue-database.js';
 
-const options = { lease: '5s', pollInterval: '100ms', concurrency: 5 };
+const options = { lease: '5s', pollInterval: '100ms', concurrency: 5 } as const;
 const JOBS_OF_EACH = 30;
 
 /** The new version adds one handler and drops another. */

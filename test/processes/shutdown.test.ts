@@ -1,3 +1,4 @@
+import type { Duration } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import type { Exit } from './support/program.js';
@@ -7,7 +8,7 @@ import { everyDatabase, newestDatabases } from './support/queue-database.js';
 
 const LATER_JOBS = 20;
 /** A lease that a busy machine can renew in time. */
-const options = { lease: '3s', pollInterval: '100ms', concurrency: 5 };
+const options = { lease: '3s', pollInterval: '100ms', concurrency: 5 } as const;
 
 /** Exits after its last line, or by the signal that Nest sends again after closing. */
 function endedRegularly({ code, signal }: Exit): boolean {
@@ -32,7 +33,7 @@ describe.each(newestDatabases)('a Nest worker on $name that receives SIGTERM', (
   });
 
   /** Starts a worker with a running job and a second worker, and sends SIGTERM to the first. */
-  async function terminate(shutdownTimeout: string, endsOnAbort: boolean): Promise<void> {
+  async function terminate(shutdownTimeout: Duration, endsOnAbort: boolean): Promise<void> {
     worker = await Program.start('nest-worker', {
       database: database.address,
       options: { ...options, shutdownTimeout },

@@ -3,7 +3,7 @@ import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { newestDatabases } from './support/queue-database.js';
 
-const options = { lease: '1s', pollInterval: '200ms' };
+const options = { lease: '1s', pollInterval: '200ms' } as const;
 
 useBuiltPackage();
 

@@ -4,7 +4,7 @@ import type { Task } from './support/protocol.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { newestPostgres, sqlite } from './support/queue-database.js';
 
-const options = { lease: '500ms', pollInterval: '100ms', concurrency: 1 };
+const options = { lease: '500ms', pollInterval: '100ms', concurrency: 1 } as const;
 
 const cases = [
   { ...newestPostgres, topic: 'complete_tx' as const },

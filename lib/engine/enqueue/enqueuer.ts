@@ -141,7 +141,7 @@ export class Enqueuer {
     idempotency: Idempotency | null = null,
     path?: string,
   ): NewJobRow {
-    const resolved = this.resolveTopic(topic);
+    const resolved = this.resolveTopic(topic, path === undefined ? '; enqueue(topic, payload, options)' : '');
     return new NewJobRow(resolved, encodePayload(payload, this.options.payloadBytesMax), settings, idempotency, path);
   }
 
@@ -161,8 +161,8 @@ export class Enqueuer {
    * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module
    * default and is 0.
    */
-  private resolveTopic(topic: TopicLike): ResolvedTopic {
-    const typed = toTypedTopic(topic);
+  private resolveTopic(topic: TopicLike, hint: string): ResolvedTopic {
+    const typed = toTypedTopic(topic, 'topic', hint);
     const name = toTopicName(topic);
     const options = typed && readTopicOptions(name, typed.options);
     const handler = this.options.registry.get(name);
@@ -294,11 +294,7 @@ export class Enqueuer {
       const found = isExisting(result) ? existing.find((job) => job.id === id) : undefined;
       // When the existing job was deleted before it could be read, only its id is known.
       const job = found ?? toFreshJob({ ...row, id }, result);
-      return Object.assign(
-        job,
-        deduplicated && { deduplicated: true },
-        replayedBodyHash !== null && { replayed: true },
-      );
+      return Object.assign(job, { deduplicated }, replayedBodyHash !== null && { replayed: true });
     });
   }
 }

@@ -11,7 +11,7 @@ export const JOB_CONTEXT_TYPE = 'job';
  *
  * @publicApi
  */
-export type JobContext<T = unknown> = CoreJobContext<T, EntityManager>;
+export type JobContext<T = unknown, R = unknown> = CoreJobContext<T, EntityManager, R>;
 
 /**
  * Injects the {@link JobContext} into a handler whose other parameters are decorated.

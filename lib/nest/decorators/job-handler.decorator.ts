@@ -1,7 +1,8 @@
+import type { Observable } from 'rxjs';
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobHandlerOptions } from '../../core/job-options.js';
-import type { TopicLike, JobTopic } from '../../core/job-topic.js';
+import type { OutputFor, ResultFor, TopicLike } from '../../core/job-topic.js';
 import type { JobContext } from './current-job.decorator.js';
 
 /** Metadata key of the topics that a method handles. A string, so that two copies of the package share it. */
@@ -9,30 +10,64 @@ const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
 
 export interface JobHandlerMetadata {
   readonly topic: TopicLike;
-  readonly options: JobHandlerOptions | undefined;
+  readonly options: DecoratedHandlerOptions | undefined;
   /** The decorated method. Decorators below this one keep their metadata on it. */
   readonly method: object;
 }
 
-type Method = (...args: never[]) => unknown;
+/** Options of `@JobHandler`. */
+export interface DecoratedHandlerOptions extends JobHandlerOptions {
+  /**
+   * `'decorated'` for a method whose one parameter has a decorator such as `@Payload()`. TypeScript does not show those to the
+   * decorator of the method, and expects a parameter that takes the job.
+   */
+  parameters?: 'decorated' | undefined;
+}
 
-/** Checks that a method which takes the job takes one of the topic's payload type. Decorated parameters are not checked. */
-type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: never[]) => unknown
-  ? [Output] extends [Taken]
-    ? T
-    : (job: JobContext<Output>) => unknown
-  : T;
+/** What a handler with this result may return. The queue waits for the last value of an Observable. */
+export type HandlerReturn<R> = unknown extends R ? unknown : R | Promise<R> | Observable<R>;
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a method with any parameters
+type Method = (...args: any[]) => unknown;
+
+/** Text in the compiler's error. */
+type PayloadTaken =
+  "The handler receives the job: write (job: JobContext<…>) and read job.payload. Or decorate the parameter with @Payload() and add the option { parameters: 'decorated' }.";
+
+/** The method's own type if it can be a handler of the topic, otherwise a type that explains the error. */
+type CheckedHandler<M extends Method, P, R, Declared> =
+  ReturnType<M> extends HandlerReturn<R>
+    ? Declared extends 'decorated'
+      ? M
+      : Parameters<M> extends [(infer Taken)?]
+        ? CheckedParameter<M, Taken, JobContext<P, R>>
+        : // Two or more parameters are decorated, which the start of the application checks.
+          M
+    : (...args: never[]) => HandlerReturn<R>;
+
+/** An object without `payload`, such as `{ id: string }`, is meant as the payload, even if the job has these members. */
+type CheckedParameter<M, Taken, Context> = [keyof Taken] extends [never]
+  ? [Context] extends [Taken]
+    ? M
+    : PayloadTaken
+  : 'payload' extends keyof Taken
+    ? [Context] extends [Taken]
+      ? M
+      : (job: Context) => unknown
+    : PayloadTaken;
 
 /**
  * Makes a method of a provider or a controller the handler of a topic in this process. When the method returns, the job is
  * completed and the returned JSON value is its result. When it throws, the attempt fails and is retried.
  *
- * Guards, interceptors, pipes and filters that are bound to the method or its class apply.
+ * The method takes the job, or decorated parameters; one decorated parameter needs the option `parameters: 'decorated'`. For a
+ * topic of `defineJob<P, R>` it returns an `R`. Guards, interceptors, pipes and filters that are bound to the method or its class
+ * apply.
  *
  * @param topic a name of 1 to 255 characters, or a topic of `defineJob`.
  * @param options override the module's `timeout`, `maxRetries`, `backoff` and others for this topic.
  * @throws InvalidOptionsError at once when it decorates anything but a method of an instance; at start when the topic has
- * another handler or an option is invalid.
+ * another handler, an option is invalid, or the method takes something other than the job without a decorator.
  *
  * @example
  * @JobHandler('mail_digest', { concurrency: 5, timeout: '30s' })
@@ -40,15 +75,15 @@ type HandlerOf<Output, T> = T extends (job: JobContext<infer Taken>, ...rest: ne
  *
  * @publicApi
  */
-export function JobHandler<Output>(
-  topic: JobTopic<unknown, Output>,
-  options?: JobHandlerOptions,
-): <T extends Method>(target: object, name: string, descriptor: TypedPropertyDescriptor<HandlerOf<Output, T>>) => void;
-export function JobHandler(
-  topic: string,
-  options?: JobHandlerOptions,
-): <T extends Method>(target: object, name: string, descriptor: TypedPropertyDescriptor<T>) => void;
-export function JobHandler(topic: TopicLike, options?: JobHandlerOptions) {
+export function JobHandler<Topic extends TopicLike, Declared extends 'decorated' | undefined = undefined>(
+  topic: Topic,
+  options?: JobHandlerOptions & { parameters?: Declared },
+): <M extends Method>(
+  target: object,
+  name: string,
+  descriptor: TypedPropertyDescriptor<CheckedHandler<M, OutputFor<Topic, never>, ResultFor<Topic>, Declared>>,
+) => void;
+export function JobHandler(topic: TopicLike, options?: DecoratedHandlerOptions) {
   return (target: object, name: string | symbol, descriptor?: { value?: unknown }): void => {
     assertMethod(target, name, descriptor?.value);
     // By class and name: a decorator above this one may replace the method.

@@ -7,6 +7,7 @@ import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { readAbortError, trackHandlerPromise } from '../../engine/run/handler-context.js';
+import type { MemberCheck } from './member-check.js';
 import type { Rejections } from './rejections.js';
 
 /**
@@ -96,21 +97,26 @@ export class EndedAttemptCheck {
  * so that the attempt keeps its slot until the handler returns.
  */
 export class HandlerInterceptors extends InterceptorsConsumer {
-  constructor(private readonly endedAttemptCheck: EndedAttemptCheck) {
+  constructor(
+    private readonly endedAttemptCheck: EndedAttemptCheck,
+    private readonly memberCheck: MemberCheck | undefined,
+  ) {
     super();
   }
 
   override intercept(...args: Parameters<InterceptorsConsumer['intercept']>): Promise<unknown> {
     const [interceptors, params, instance, callback, next, type] = args;
+    const job = params[0] as object;
+    const { memberCheck } = this;
+    const handle = memberCheck ? () => memberCheck(job, next) : next;
     const checked = async (): Promise<unknown> => {
-      const job = params[0] as object;
       this.endedAttemptCheck.assertRunning(job);
-      const work = next();
+      const work = handle();
       // An interceptor may return before the handler does.
       trackHandlerPromise(job, work);
       return work;
     };
-    return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? checked : next, type);
+    return super.intercept(interceptors, params, instance, callback, interceptors?.length > 0 ? checked : handle, type);
   }
 }
 

@@ -26,6 +26,7 @@ import {
   HandlerInterceptors,
   HandlerPipes,
 } from './handler-call-creator.js';
+import { createMemberCheck } from './member-check.js';
 import { Rejections } from './rejections.js';
 
 type Method = (...args: unknown[]) => unknown;
@@ -69,6 +70,8 @@ export class HandlerPipeline {
   private readonly injector = new Injector();
   private readonly rejections = new Rejections();
   private readonly endedAttemptCheck = new EndedAttemptCheck();
+  /** `undefined` in production. */
+  readonly memberCheck = createMemberCheck();
 
   constructor(@Inject(ExternalContextCreator) creator: ExternalContextCreator) {
     this.container = (creator as unknown as { container: NestContainer }).container;
@@ -199,7 +202,7 @@ export class HandlerPipeline {
       new GuardsContextCreator(this.container, config),
       new GuardsConsumer(),
       new InterceptorsContextCreator(this.container, config),
-      new HandlerInterceptors(this.endedAttemptCheck),
+      new HandlerInterceptors(this.endedAttemptCheck, this.memberCheck),
       createModules(host),
       new PipesContextCreator(this.container, config),
       new HandlerPipes(),

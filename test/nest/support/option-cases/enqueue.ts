@@ -152,7 +152,7 @@ async function expectUniqueKey(apps: Apps): Promise<void> {
   const first = await app.jobs.enqueue('work', 1, { uniqueKey: 'a' });
   const second = await app.jobs.enqueue('work', 2, { uniqueKey: 'a' });
   expect(first).toMatchObject({ uniqueKey: 'a', payload: 1 });
-  expect(first.deduplicated).toBeUndefined();
+  expect(first.deduplicated).toBe(false);
   expect(second).toMatchObject({ id: first.id, payload: 1, deduplicated: true });
   await app.event('started', first.id);
   expect(await app.jobs.enqueue('work', 3, { uniqueKey: 'a' })).toMatchObject({
