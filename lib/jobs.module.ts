@@ -35,13 +35,26 @@ export type JobsModuleOptions = JobsOptions & VisibilityOptions;
 /** The store and its DataSource. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
+/** The `JobsService` of `forRoot`. */
+const CONFIGURED_SERVICE = Symbol('nestjs-jobs:configured-service');
+
 /**
  * A durable background job queue in the database the application already has.
  *
  * @publicApi
  */
-// A provider that injects JobsService learns that `forRoot()` is missing. `forRoot()` replaces this provider.
-@Module({ providers: [{ provide: JobsService, useFactory: throwNotConfigured }], exports: [JobsService] })
+@Module({
+  // For modules that import the class: finds the service of the global module, or says that `forRoot()` is missing.
+  // `forRoot()` replaces this provider.
+  providers: [
+    {
+      provide: JobsService,
+      inject: [{ token: CONFIGURED_SERVICE, optional: true }],
+      useFactory: (service: JobsService | undefined) => service ?? throwNotConfigured(),
+    },
+  ],
+  exports: [JobsService],
+})
 export class JobsModule implements NestModule {
   constructor(
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -156,8 +169,9 @@ function toDynamicModule(
       JobsExplorer,
       JobsLifecycle,
       JobsService,
+      { provide: CONFIGURED_SERVICE, useExisting: JobsService },
       ...httpParts.providers,
     ],
-    exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
+    exports: [JobsService, CONFIGURED_SERVICE, JobsEngine, getRepositoryToken(Job)],
   };
 }

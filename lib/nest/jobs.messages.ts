@@ -4,7 +4,9 @@ type Source = 'useFactory' | 'useClass' | 'useExisting';
 
 export const NO_OPTIONS_SOURCE = 'expected useFactory, useClass or useExisting, got none of them';
 
-export const NOT_CONFIGURED = 'imported as a class; call JobsModule.forRoot() or JobsModule.forRootAsync() in imports';
+export const NOT_CONFIGURED =
+  'imported as a class; call JobsModule.forRoot() or JobsModule.forRootAsync() in the imports of the root module. ' +
+  'With isGlobal: false, import a module that re-exports it';
 
 export const OTHER_RUN_AT = 'contradicts the runAt argument of enqueueAt; leave options.runAt out';
 

@@ -66,7 +66,7 @@ describe('a role that owns no table, on PostgreSQL', () => {
   it('receives an error that names the table it cannot read', async () => {
     await grant(TABLES);
     expect((await apps.refusal(asRole({}))).message).toMatch(
-      /^migrate: .*permission denied for table _jobs_migrations/,
+      /^JobsModule.forRoot: migrate: .*permission denied for table _jobs_migrations/,
     );
   });
 });

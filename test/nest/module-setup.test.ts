@@ -143,6 +143,15 @@ describe.each(everyKind)('JobsModule on $label', (kind) => {
     expect(client.jobs).toBe(app.jobs);
   });
 
+  it('is visible in a module that imports its class', async () => {
+    @Module({ imports: [JobsModule], providers: [JobsClient] })
+    class FeatureModule {}
+    const app = await apps.start({ imports: [FeatureModule] });
+    const client = app.module.get(JobsClient, { strict: false });
+    expect(client.jobs).toBe(app.jobs);
+    expect(await client.rows.count()).toBe(0);
+  });
+
   it.each([
     ['forRoot', () => JobsModule.forRoot({ isGlobal: false })],
     ['forRootAsync', () => JobsModule.forRootAsync({ isGlobal: false, useFactory: () => ({}) })],
