@@ -14,7 +14,6 @@ import { PaymentJobs } from './payment.jobs.js';
 import { ReceiptJobs } from './receipt.jobs.js';
 import { settings } from './settings.js';
 import { ShippingJobs } from './shipping.jobs.js';
-import { Transactions } from './transactions.js';
 
 @Module({
   imports: [
@@ -23,6 +22,6 @@ import { Transactions } from './transactions.js';
     JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
   ],
   controllers: [HomeController, OrdersController, CarrierController],
-  providers: [OrdersService, Transactions, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, OrdersAtStart],
+  providers: [OrdersService, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, OrdersAtStart],
 })
 export class AppModule {}

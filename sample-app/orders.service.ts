@@ -1,11 +1,10 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { JobsService } from 'nestjs-jobs';
-import { Repository } from 'typeorm';
+import { DataSource, Repository } from 'typeorm';
 import type { NewOrder } from './new-order.js';
 import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
-import { Transactions } from './transactions.js';
 
 /** Short enough to see the reminder in the terminal. A real shop would wait for days. */
 const REMINDER_DELAY = '20s';
@@ -15,13 +14,13 @@ const EXPRESS_PRIORITY = -10;
 export class OrdersService {
   constructor(
     @InjectRepository(Order) private readonly orders: Repository<Order>,
-    private readonly transactions: Transactions,
+    private readonly dataSource: DataSource,
     private readonly jobs: JobsService,
   ) {}
 
   /** Commits the order and its jobs together: no order without a receipt, no receipt without an order. */
   place(newOrder: NewOrder): Promise<Order> {
-    return this.transactions.run(async (manager) => {
+    return this.dataSource.transaction(async (manager) => {
       const order = await manager.save(Order, manager.create(Order, newOrder));
       const reference: OrderReference = { orderId: order.id };
       await this.jobs.enqueueTx(manager, 'send_receipt', reference);
@@ -36,7 +35,7 @@ export class OrdersService {
   }
 
   async pay(id: number): Promise<Order> {
-    await this.transactions.run((manager) => manager.update(Order, { id }, { paid: true }));
+    await this.dataSource.transaction((manager) => manager.update(Order, { id }, { paid: true }));
     const order = await this.orders.findOneBy({ id });
     if (!order) {
       throw new NotFoundException(`there is no order ${id}`);

@@ -2,12 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { JobContext } from 'nestjs-jobs';
 import { JobHandler, UnrecoverableError } from 'nestjs-jobs';
-import { Repository } from 'typeorm';
+import { DataSource, Repository } from 'typeorm';
 import type { Shipment } from './carrier.controller.js';
 import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
 import { settings } from './settings.js';
-import { Transactions } from './transactions.js';
 
 @Injectable()
 export class ShippingJobs {
@@ -15,7 +14,7 @@ export class ShippingJobs {
 
   constructor(
     @InjectRepository(Order) private readonly orders: Repository<Order>,
-    private readonly transactions: Transactions,
+    private readonly dataSource: DataSource,
   ) {}
 
   /** Throwing fails the attempt. The queue retries it after about 2, 4, 8 … seconds. */
@@ -23,7 +22,7 @@ export class ShippingJobs {
   async ship(job: JobContext<OrderReference>): Promise<void> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });
     const { trackingNumber } = await this.requestShipment(order, job.signal);
-    await this.transactions.run(async (manager) => {
+    await this.dataSource.transaction(async (manager) => {
       await manager.update(Order, { id: order.id }, { status: 'shipped', trackingNumber });
       // The order's status and the job's completion commit together, or not at all.
       await job.completeTx(manager, { trackingNumber });

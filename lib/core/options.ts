@@ -65,8 +65,10 @@ export interface JobsOptions {
   /**
    * `synchronous`: `'full'` (default) also makes the application's own connection wait for the disk; `'normal'` is faster, but
    * a power cut can lose the last commits. `lockTimeout` (default `'5s'`, at most `lease`) bounds every wait for the write lock.
+   * `serializeTransactions` (default `true`) runs the application's transactions on this DataSource one at a time; each waits
+   * at most `lockTimeout` for its turn.
    */
-  sqlite?: { synchronous?: 'full' | 'normal' | undefined; lockTimeout?: Duration | undefined } | undefined;
+  sqlite?: SqliteOptions | undefined;
   /**
    * Rejects a call that enqueues or pauses a topic that no live process handles. Otherwise such a call succeeds, and the module logs
    * the topic with the nearest name. Default `false`.
@@ -76,6 +78,13 @@ export interface JobsOptions {
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
   ui?: UiOptions | false | undefined;
+}
+
+/** Options of `sqlite`. */
+interface SqliteOptions {
+  synchronous?: 'full' | 'normal' | undefined;
+  lockTimeout?: Duration | undefined;
+  serializeTransactions?: boolean | undefined;
 }
 
 /** {@link JobsOptions}, checked and complete. */
@@ -95,7 +104,11 @@ export interface JobsSettings {
   readonly globalEnhancers: boolean;
   readonly migrate: boolean;
   readonly connections: number;
-  readonly sqlite: { readonly synchronous: 'full' | 'normal'; readonly lockTimeoutMs: number };
+  readonly sqlite: {
+    readonly synchronous: 'full' | 'normal';
+    readonly lockTimeoutMs: number;
+    readonly serializeTransactions: boolean;
+  };
   readonly strictTopics: boolean;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
@@ -121,6 +134,7 @@ export function readJobsOptions(given: JobsOptions = {}): JobsSettings {
     shutdownTimeoutMs: shutdownTimeout,
     sqlite: Object.freeze({
       synchronous: sqlite.synchronous,
+      serializeTransactions: sqlite.serializeTransactions,
       lockTimeoutMs: boundLockTimeout(given.sqlite?.lockTimeout === undefined, sqlite.lockTimeout, lease),
     }),
   });
@@ -228,6 +242,7 @@ const retentionCheck: Check<Retention> = {
 const sqliteTable = {
   synchronous: option('full', oneOf('full', 'normal')),
   lockTimeout: option(5 * second, duration(1)),
+  serializeTransactions: option(true, flag),
 };
 
 /** Default and check of each option. {@link JobsOptions} documents them. Durations are in milliseconds. */

@@ -12,6 +12,8 @@ interface TransactionWatcher {
   onStarting?(): Promise<void> | undefined;
   /** A transaction has ended, within this tick. */
   onEnded?(): void;
+  /** What else may have ended a transaction. Added to the error. */
+  readonly hint?: string;
 }
 
 /**
@@ -21,7 +23,7 @@ interface TransactionWatcher {
 export class CallerTransactions {
   /** The latest transaction of each query runner. */
   private readonly transactions = new WeakMap<QueryRunner, OpenTransaction>();
-  /** The transaction of each manager: all transactions of a SQLite DataSource share one query runner. */
+  /** The transaction of each manager. Without a serializer, all transactions of a SQLite DataSource share one query runner. */
   private readonly owners = new WeakMap<object, OpenTransaction>();
   private isWatching = false;
 
@@ -67,7 +69,7 @@ export class CallerTransactions {
     if (!queryRunner?.isTransactionActive || readDepth(queryRunner) === 0 || hasEndedByItself(connection)) {
       throw new InvalidOptionsError(
         'manager',
-        `expected the EntityManager of an open transaction, got one that has no open transaction${SQLITE_HINT}`,
+        `expected the EntityManager of an open transaction, got one that has no open transaction${this.watcher.hint ?? ''}`,
       );
     }
     return queryRunner;
@@ -137,7 +139,7 @@ export class CallerTransactions {
       const transaction = this.transactions.get(queryRunner);
       if (error && END_STATEMENT.test(query)) {
         transaction?.resume();
-        if (isRefusedCommit(query, queryRunner, error)) {
+        if (query === 'COMMIT' && hasCommitFailedForGood(queryRunner, error)) {
           transaction?.end(false);
         }
       }
@@ -296,13 +298,10 @@ async function refuseOrPrepareCommit(transaction: OpenTransaction, queryRunner: 
 /** The statements by which TypeORM ends a transaction or rolls back to a savepoint. */
 const END_STATEMENT = /^(COMMIT|ROLLBACK|ROLLBACK TO SAVEPOINT typeorm_\d+)$/;
 
-/** Transactions of a SQLite DataSource share one connection, so one can end another. */
-const SQLITE_HINT = ' (on SQLite another transaction may have ended it: run transactions there one after the other)';
-
 function toTooLateError(state: string): InvalidOptionsError {
   return new InvalidOptionsError(
     'manager',
-    `expected the EntityManager of an open transaction, got one of a transaction that ${state}; await every queue call inside its transaction${SQLITE_HINT}`,
+    `expected the EntityManager of an open transaction, got one of a transaction that ${state}; await every queue call inside its transaction`,
   );
 }
 
@@ -338,13 +337,15 @@ function handleRejection(end: Promise<unknown>): Promise<unknown> {
 }
 
 /**
- * Whether the server has refused a COMMIT. PostgreSQL ends the transaction then; SQLite leaves it open. Without a reply the
- * outcome is unknown.
+ * Whether a failed COMMIT has ended the transaction. PostgreSQL ends it; without a reply the outcome is unknown. SQLite leaves it
+ * open when the file is locked or a deferred constraint fails, and rolls back otherwise, for example when the disk is full.
  */
-function isRefusedCommit(query: string, { connection }: QueryRunner, error: unknown): boolean {
+function hasCommitFailedForGood({ connection }: QueryRunner, error: unknown): boolean {
   const { severity } = error as { severity?: unknown };
-  const isPostgres = connection.options.type === 'postgres';
-  return query === 'COMMIT' && isPostgres && typeof severity === 'string' && toSqlError(error).kind !== 'unavailable';
+  const { kind, driverCode } = toSqlError(error);
+  return connection.options.type === 'postgres'
+    ? typeof severity === 'string' && kind !== 'unavailable'
+    : hasEndedByItself(connection) || /^SQLITE_(?!BUSY|CONSTRAINT)/.test(String(driverCode));
 }
 
 /** SQLite ends a transaction by itself, for ON CONFLICT ROLLBACK for example, and TypeORM does not notice. */

@@ -44,6 +44,7 @@ describe('a nested option', () => {
     ['sqlite', { sqlite: [] }, 'expected an object, got an array'],
     ['sqlite.synchronous', { sqlite: { synchronous: 'off' } }, "expected 'full' or 'normal', got 'off'"],
     ['sqlite.lockTimeout', { sqlite: { lockTimeout: 0 } }, 'expected a duration of at least 1ms'],
+    ['sqlite.serializeTransactions', { sqlite: { serializeTransactions: 'no' } }, 'expected true or false'],
     [
       'topics[1]',
       { topics: ['mail', ''] },

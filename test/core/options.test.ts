@@ -207,14 +207,15 @@ const CASES: readonly OptionCase[] = [
   {
     option: 'sqlite',
     setting: 'sqlite',
-    absent: { synchronous: 'full', lockTimeoutMs: 5_000 },
+    absent: { synchronous: 'full', lockTimeoutMs: 5_000, serializeTransactions: true },
     taken: [
-      [{}, { synchronous: 'full', lockTimeoutMs: 5_000 }],
-      [{ synchronous: 'normal' }, { synchronous: 'normal', lockTimeoutMs: 5_000 }],
-      [{ lockTimeout: '30s' }, { synchronous: 'full', lockTimeoutMs: 30_000 }],
+      [{}, { synchronous: 'full', lockTimeoutMs: 5_000, serializeTransactions: true }],
+      [{ synchronous: 'normal' }, { synchronous: 'normal', lockTimeoutMs: 5_000, serializeTransactions: true }],
+      [{ lockTimeout: '30s' }, { synchronous: 'full', lockTimeoutMs: 30_000, serializeTransactions: true }],
+      [{ serializeTransactions: false }, { synchronous: 'full', lockTimeoutMs: 5_000, serializeTransactions: false }],
     ],
     refused: ['normal', 5, true, () => 1],
-    expected: 'an object with synchronous, lockTimeout',
+    expected: 'an object with synchronous, lockTimeout, serializeTransactions',
   },
   {
     option: 'http',
@@ -247,7 +248,9 @@ function catchError(given: unknown): InvalidOptionsError {
 
 /** Other settings that an option changes: by default SQLite waits for a lock no longer than a lease. */
 const impliedSettings = (option: string, value: unknown): object =>
-  option === 'lease' ? { sqlite: { synchronous: 'full', lockTimeoutMs: Math.min(5_000, value as number) } } : {};
+  option === 'lease'
+    ? { sqlite: { ...readJobsOptions().sqlite, lockTimeoutMs: Math.min(5_000, value as number) } }
+    : {};
 
 describe('module options', () => {
   it('are the documented ones, each defined once', () => {

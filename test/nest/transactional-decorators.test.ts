@@ -158,16 +158,10 @@ describe.each(everyKind)('a method on $label', (kind) => {
     const attempts = async (): Promise<number[]> =>
       (await app.dataSource.getRepository(Receipt).find({ order: { attempt: 'ASC' } })).map(({ attempt }) => attempt);
 
-    /** Places orders at once, or one by one if transactions share a connection, and returns the jobs of the successful ones. */
+    /** Places orders at once, and returns the jobs of the successful ones. */
     async function placeOrders(refusals: boolean[]): Promise<string[]> {
-      const atOnce = kind.canRunTransactionalHandlers ? refusals.length : 1;
-      const ids: string[] = [];
-      for (let from = 0; from < refusals.length; from += atOnce) {
-        const some = refusals.slice(from, from + atOnce).map((isRefused) => orders.order(isRefused));
-        const calls = await Promise.allSettled(some);
-        ids.push(...calls.flatMap((call) => (call.status === 'fulfilled' ? [call.value] : [])));
-      }
-      return ids;
+      const calls = await Promise.allSettled(refusals.map((isRefused) => orders.order(isRefused)));
+      return calls.flatMap((call) => (call.status === 'fulfilled' ? [call.value] : []));
     }
 
     it('commits its job together with its writes', async () => {

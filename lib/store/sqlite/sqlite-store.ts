@@ -10,6 +10,7 @@ import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
+import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { toProgressBox, toProgressJson, toTokenJson, toRetentionAges } from '../batch-json.js';
 import { toClaimStates, toCompletionError } from '../batch-results.js';
@@ -59,6 +60,7 @@ import * as scheduleStatements from './sql/schedule.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
+import { TransactionSerializer } from './transaction-serializer.js';
 
 interface SqliteStoreOptions {
   /** The application's DataSource. */
@@ -71,6 +73,9 @@ interface SqliteStoreOptions {
   readonly synchronous: 'full' | 'normal';
   /** Limits every wait for the lock of the file. */
   readonly lockTimeoutMs: number;
+  /** Whether to run the application's transactions one at a time. */
+  readonly serializeTransactions: boolean;
+  readonly logger: JobsLogger;
   /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
   readonly isInMemory: boolean;
 }
@@ -106,14 +111,13 @@ export class SqliteStore implements JobStore {
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
   private connection!: SqliteConnection;
+  private stopGapWork: (() => void) | undefined;
 
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
       onStarting: () => this.connection.writes.idle(),
-      onEnded: () => {
-        this.makeAppCommitsDurable();
-        this.connection.writes.retryNow();
-      },
+      onEnded: () => void this.retryWrites(),
+      ...(options.serializeTransactions ? {} : { hint: OVERLAP_HINT }),
     });
   }
 
@@ -137,6 +141,7 @@ export class SqliteStore implements JobStore {
 
   async close(): Promise<void> {
     this.transactions.close();
+    this.stopGapWork?.();
     if (this.options.own.isInitialized) {
       await this.options.own.destroy();
     }
@@ -276,8 +281,11 @@ export class SqliteStore implements JobStore {
   }
 
   private async prepareConnection(): Promise<void> {
-    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory } = this.options;
-    this.connection = createConnection(own, app, { clock, lockTimeoutMs });
+    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory, serializeTransactions } = this.options;
+    const serializer = serializeTransactions ? TransactionSerializer.of(app, this.options) : undefined;
+    serializer?.add(own);
+    this.connection = createConnection(own, app, { clock, lockTimeoutMs, serializer });
+    this.stopGapWork = serializer?.addGapWork(() => this.retryWrites());
     this.transactions.startWatching();
     if (!isInMemory) {
       for (const pragma of [...schema.CONNECTION_PRAGMAS, schema.WRITE_AHEAD_LOG, schema.SYNCHRONOUS[synchronous]]) {
@@ -285,6 +293,12 @@ export class SqliteStore implements JobStore {
       }
       this.makeAppCommitsDurable();
     }
+  }
+
+  /** Called between two transactions of the application. */
+  private retryWrites(): Promise<void> | undefined {
+    this.makeAppCommitsDurable();
+    return this.connection.writes.retryNow();
   }
 
   /** The application's connection commits the jobs of `enqueueTx` and `completeTx`, so it must flush them too. */
@@ -333,6 +347,10 @@ export class SqliteStore implements JobStore {
     });
   }
 }
+
+/** Without a serializer, transactions of the application share one query runner, and one can end another. */
+const OVERLAP_HINT =
+  '; two transactions may have overlapped on the one connection of SQLite: run them one after another, or remove sqlite.serializeTransactions: false';
 
 function throwJobsError(error: unknown): never {
   throw toJobsError(error);

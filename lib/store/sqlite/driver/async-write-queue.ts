@@ -2,7 +2,7 @@ import { SqlError } from '../../sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../../sql-runner.js';
 import { runScript } from '../../sql-runner.js';
 import { BEGIN, COMMIT, ROLLBACK } from '../sql/schema.js';
-import { createLockTimeout, PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence } from './write-queue.js';
+import { PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence, toLockTimeout } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
 interface AsyncWriteQueueOptions extends WriteQueueOptions {
@@ -23,7 +23,8 @@ interface AsyncWriteQueueOptions extends WriteQueueOptions {
 export class AsyncWriteQueue implements WriteQueue {
   private last: Promise<unknown> = Promise.resolve();
   private running: Promise<void> | undefined;
-  private endPause: () => void = () => undefined;
+  /** The pause of a blocked write. */
+  private pausing: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
   /** Since when another connection has blocked the first write. */
   private blockedSinceMs: number | undefined;
 
@@ -50,8 +51,10 @@ export class AsyncWriteQueue implements WriteQueue {
     });
   }
 
-  retryNow(): void {
-    this.endPause();
+  retryNow(): Promise<void> | undefined {
+    this.pausing?.end();
+    // The write continues first: it has waited for the end of the pause before this does.
+    return this.pausing?.ended.then(() => this.running);
   }
 
   idle(): Promise<void> | undefined {
@@ -92,6 +95,7 @@ export class AsyncWriteQueue implements WriteQueue {
       }
       this.checkLockTimeout(sinceMs);
       await this.pause(pauseMs);
+      this.pausing = undefined;
     }
   }
 
@@ -120,17 +124,21 @@ export class AsyncWriteQueue implements WriteQueue {
     const nowMs = clock.now();
     this.blockedSinceMs ??= nowMs;
     if (nowMs - Math.max(sinceMs, this.blockedSinceMs) >= lockTimeoutMs) {
-      throw createLockTimeout(lockTimeoutMs);
+      throw toLockTimeout(this.options);
     }
   }
 
   private pause(pauseMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.options.clock.schedule(pauseMs, resolve);
-      this.endPause = () => {
+    let end!: () => void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const timer = this.options.clock.schedule(pauseMs, end);
+    this.pausing = {
+      ended,
+      end: () => {
         timer.cancel();
-        resolve();
-      };
-    });
+        end();
+      },
+    };
+    return ended;
   }
 }

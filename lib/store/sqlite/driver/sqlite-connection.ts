@@ -9,6 +9,7 @@ import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
 import { BetterSqliteRunner } from './better-sqlite-runner.js';
 import type { Sqlite3Database } from './sqlite3-runner.js';
 import { Sqlite3Runner } from './sqlite3-runner.js';
+import type { TransactionSerializer } from '../transaction-serializer.js';
 import { SyncWriteQueue } from './sync-write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
@@ -23,6 +24,11 @@ export interface SqliteConnection {
   makeAppCommitsDurable(): void;
 }
 
+interface ConnectionOptions extends Pick<WriteQueueOptions, 'clock' | 'lockTimeoutMs'> {
+  /** Runs the transactions of both DataSources, unless the application has turned it off. */
+  readonly serializer: TransactionSerializer | undefined;
+}
+
 /**
  * Connects to the database through `own`, which must be initialized.
  *
@@ -31,8 +37,9 @@ export interface SqliteConnection {
 export function createConnection(
   own: DataSource,
   app: DataSource,
-  options: Omit<WriteQueueOptions, 'isAppInTransaction'>,
+  { serializer, ...given }: ConnectionOptions,
 ): SqliteConnection {
+  const options = { ...given, describeTransaction: () => serializer?.describeRunning() };
   if (own.options.type === 'better-sqlite3') {
     const runner = new BetterSqliteRunner(getDatabase<BetterSqliteDatabase>(own)!);
     const isAppInTransaction = (): boolean => getDatabase<BetterSqliteDatabase>(app)?.inTransaction ?? false;
@@ -45,7 +52,7 @@ export function createConnection(
   }
   const runner = new Sqlite3Runner(getDatabase<Sqlite3Database>(own)!);
   // sqlite3 does not report its transactions, so TypeORM does. A repository may open one on the queue's DataSource too.
-  const isAppInTransaction = (): boolean => isInTransaction(app) || isInTransaction(own);
+  const isAppInTransaction = (): boolean => serializer?.isRunning ?? (isInTransaction(app) || isInTransaction(own));
   return {
     read: (script) => runScript(runner, script),
     writes: new AsyncWriteQueue({ ...options, runner, isAppInTransaction }),
@@ -128,7 +135,7 @@ function flushCommits(database: BetterSqliteDatabase | undefined): void {
 /** Connections of applications whose commits wait for the disk. */
 const flushing = new WeakSet<BetterSqliteDatabase>();
 
-/** A SQLite DataSource has one query runner, from the first transaction on. */
+/** A SQLite DataSource without a serializer has one query runner, from the first transaction on. */
 function isInTransaction({ driver }: DataSource): boolean {
   return (
     (driver as unknown as { queryRunner?: { isTransactionActive: boolean } }).queryRunner?.isTransactionActive ?? false

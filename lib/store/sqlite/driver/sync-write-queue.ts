@@ -4,7 +4,7 @@ import { SqlError } from '../../sql-error.js';
 import type { SqlScript } from '../../sql-runner.js';
 import { BEGIN, COMMIT, ROLLBACK } from '../sql/schema.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
-import { createLockTimeout, PAUSE_MIN_MS, StatementSequence } from './write-queue.js';
+import { PAUSE_MIN_MS, StatementSequence, toLockTimeout } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
 interface SyncWriteQueueOptions extends WriteQueueOptions {
@@ -77,7 +77,7 @@ export class SyncWriteQueue implements WriteQueue {
     return this.add(() => this.runInTransaction(script));
   }
 
-  retryNow(): void {
+  retryNow(): undefined {
     if (this.waiting.length > 0) {
       this.flush();
     }
@@ -108,7 +108,7 @@ export class SyncWriteQueue implements WriteQueue {
       };
       const expire = (): void => {
         try {
-          resolve(onTimeout(createLockTimeout(this.options.lockTimeoutMs)));
+          resolve(onTimeout(toLockTimeout(this.options)));
         } catch (error) {
           reject(toError(error));
         }

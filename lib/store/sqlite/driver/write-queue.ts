@@ -21,8 +21,12 @@ export interface WriteQueue {
   run<T>(script: () => SqlScript<T>): Promise<T>;
   /** Runs a script in one transaction: all of its statements or none. Slower than `run`. */
   transact<T>(script: () => SqlScript<T>): Promise<T>;
-  /** Retries a blocked write within this tick. Called when a transaction of the application has ended. */
-  retryNow(): void;
+  /**
+   * Retries a blocked write within this tick. Called when a transaction of the application has ended.
+   *
+   * @returns a promise of the end of the retry, if it takes longer than this tick.
+   */
+  retryNow(): Promise<void> | undefined;
   /** Resolves when the statement that is running has ended; `undefined` when none is running. */
   idle(): Promise<void> | undefined;
 }
@@ -30,6 +34,8 @@ export interface WriteQueue {
 export interface WriteQueueOptions {
   /** Whether the application has a transaction open in this process. */
   readonly isAppInTransaction: () => boolean;
+  /** Describes that transaction: `for 5.2 s (started at …)`. */
+  readonly describeTransaction?: () => string | undefined;
   readonly clock: Clock;
   readonly lockTimeoutMs: number;
 }
@@ -61,10 +67,21 @@ export async function retryWhileLocked<T>(work: () => T | Promise<T>, clock: Clo
   }
 }
 
-export function createLockTimeout(timeoutMs: number): QueueUnavailableError {
+/** @param transaction whether a transaction of this process blocks the write, and its description if there is one. */
+export function createLockTimeout(timeoutMs: number, transaction?: boolean | string): QueueUnavailableError {
   return new QueueUnavailableError(
-    `the database was locked for ${timeoutMs} ms by another process or by an open transaction of this process; ` +
-      'inside an open transaction call enqueueTx with its manager, or enqueue after it has ended',
+    transaction
+      ? `a transaction of this process has held the SQLite lock ${transaction === true ? `for ${timeoutMs} ms` : transaction}; ` +
+          'inside a transaction call enqueueTx with its manager, or enqueue after it has ended'
+      : `another process has held the SQLite lock for ${timeoutMs} ms`,
+  );
+}
+
+/** Returns the error of a write that has waited for too long. */
+export function toLockTimeout(options: WriteQueueOptions): QueueUnavailableError {
+  return createLockTimeout(
+    options.lockTimeoutMs,
+    options.isAppInTransaction() && (options.describeTransaction?.() ?? true),
   );
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, jobsMigrations, JobsModule, QueueUnavailableError } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { signal, until } from '../../../support/wait.js';
@@ -43,6 +44,12 @@ export const storageCases: readonly OptionCase[] = [
     effect: 'limits the wait for the write lock',
     kinds: [sqliteFile, sqliteMemory],
     expectEffect: expectLockTimeout,
+  },
+  {
+    option: 'sqlite.serializeTransactions',
+    effect: 'runs the transactions of the application one at a time',
+    kinds: [sqliteFile, sqliteMemory],
+    expectEffect: expectSerializedTransactions,
   },
   {
     option: 'http',
@@ -126,6 +133,24 @@ async function expectSynchronous(apps: Apps): Promise<void> {
   }
 }
 
+async function expectSerializedTransactions(apps: Apps): Promise<void> {
+  for (const sqlite of [{}, { serializeTransactions: true }, { serializeTransactions: false }]) {
+    const app = await apps.start({ options: { sqlite } });
+    let open = 0;
+    let openMax = 0;
+    const transact = (): Promise<void> =>
+      app.dataSource.transaction(async () => {
+        open += 1;
+        openMax = Math.max(openMax, open);
+        await nextLoop();
+        open -= 1;
+      });
+    await Promise.allSettled([transact(), transact()]);
+    expect(openMax).toBe(sqlite.serializeTransactions === false ? 2 : 1);
+    await app.close();
+  }
+}
+
 async function expectLockTimeout(apps: Apps): Promise<void> {
   const app = await apps.start({ options: { sqlite: { lockTimeout: '150ms' } } });
   const isLocked = signal();
@@ -140,7 +165,7 @@ async function expectLockTimeout(apps: Apps): Promise<void> {
   isOver.resolve();
   await holding;
   expect(error).toBeInstanceOf(QueueUnavailableError);
-  expect((error as Error).message).toMatch(/150 ms.*enqueueTx/);
+  expect((error as Error).message).toMatch(/has held the SQLite lock for \d+ ms.*enqueueTx/);
   expect(await app.jobs.stats()).toMatchObject({ total: 0 });
 }
 

@@ -1,0 +1,301 @@
+import type { EntityManager } from 'typeorm';
+import { DatabaseRefusedError } from '../../core/errors.js';
+import { toSqlError } from '../sql-error.js';
+
+/** The part of TypeORM's SQLite drivers that the queue uses. */
+export interface SqliteDriver {
+  /** `sqlite3` has no `inTransaction`. */
+  readonly databaseConnection?: { readonly inTransaction?: boolean };
+  createQueryRunner(): SerializedRunner;
+  disconnect(): Promise<void>;
+}
+
+/** The part of TypeORM's SQLite query runners that the queue uses. */
+interface SqliteRunner {
+  readonly driver: SqliteDriver;
+  isReleased: boolean;
+  isTransactionActive: boolean;
+  transactionDepth: number;
+  /** Prepared statements, with better-sqlite3 only. */
+  stmtCache?: Map<string, unknown>;
+  startTransaction(isolationLevel?: unknown): Promise<void>;
+  commitTransaction(): Promise<void>;
+  rollbackTransaction(): Promise<void>;
+  query(sql: string, ...rest: unknown[]): Promise<unknown>;
+  release(): Promise<void>;
+  [Symbol.asyncDispose]?(): Promise<void>;
+}
+
+/** A query runner whose transactions wait for their turn. */
+export interface SerializedRunner extends SqliteRunner {
+  manager: EntityManager;
+  transaction: SerializedTransaction | undefined;
+  /** How many callers of `createQueryRunner` have not released it: nested code shares the runner of its transaction. */
+  references: number;
+  /** Rolls an open transaction back. The runner refuses all statements afterwards. */
+  abandon(reason: string): Promise<void>;
+}
+
+/** An outermost transaction of the application. */
+export class SerializedTransaction {
+  /** The runner in which it is open. */
+  runner: SerializedRunner | undefined;
+  /** COMMIT or ROLLBACK is under way. */
+  isEnding = false;
+  /** `undefined` until it has ended. */
+  isCommitted: boolean | undefined;
+
+  constructor(
+    private readonly startedAt: string | { readonly stack?: string },
+    public sinceMs: number,
+  ) {}
+
+  /** The application's line that has started it. */
+  get origin(): string {
+    return typeof this.startedAt === 'string' ? this.startedAt : findOwnFrame(this.startedAt.stack ?? '');
+  }
+}
+
+/** The part of `TransactionSerializer` that a runner uses. */
+interface Turns {
+  waitForTurn(): Promise<SerializedTransaction>;
+  end(transaction: SerializedTransaction, isCommitted: boolean): void;
+  enter(transaction: SerializedTransaction | undefined): void;
+  report(message: string): void;
+}
+
+type RunnerClass<T> = new (driver: SqliteDriver) => T;
+
+/** Creates a subclass of TypeORM's query runner for one driver. */
+// eslint-disable-next-line max-lines-per-function -- a class whose base is known at run time
+export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns): RunnerClass<SerializedRunner> {
+  return class Runner extends Base implements SerializedRunner {
+    transaction: SerializedTransaction | undefined;
+    references = 1;
+    private currentManager: EntityManager | undefined;
+    private depth = 0;
+    private readonly startingSavepoints = new Set<Promise<void>>();
+    /** Calls of `commitTransaction` and `rollbackTransaction` that have not ended. */
+    private endCalls = 0;
+    /** Whether COMMIT, or else ROLLBACK, has succeeded. TypeORM has yet to reset its state. */
+    private hasCommitted: boolean | undefined;
+
+    get manager(): EntityManager {
+      turns.enter(this.transaction);
+      return this.currentManager!;
+    }
+
+    set manager(manager: EntityManager) {
+      this.currentManager = manager;
+    }
+
+    override get transactionDepth(): number {
+      return this.depth;
+    }
+
+    /** TypeORM sets 0 when a transaction has ended, before it calls subscribers: they may begin the next one. */
+    override set transactionDepth(depth: number) {
+      this.depth = depth;
+      if (depth === 0 && this.hasCommitted !== undefined && this.transaction) {
+        turns.end(this.transaction, this.hasCommitted);
+      }
+    }
+
+    override async startTransaction(isolationLevel?: unknown): Promise<void> {
+      if (this.transaction && this.depth > 0) {
+        return this.startSavepoint(isolationLevel);
+      }
+      const transaction = await turns.waitForTurn();
+      this.reset();
+      this.transaction = transaction;
+      transaction.runner = this;
+      try {
+        await super.startTransaction(isolationLevel);
+      } catch (error) {
+        if (this.depth > 0) {
+          // A subscriber has thrown after BEGIN.
+          await this.rollBack();
+        }
+        turns.end(transaction, false);
+        this.reset();
+        throw error;
+      }
+    }
+
+    override commitTransaction(): Promise<void> {
+      return this.callEnd(() => super.commitTransaction());
+    }
+
+    override rollbackTransaction(): Promise<void> {
+      return this.callEnd(() => super.rollbackTransaction());
+    }
+
+    override async query(sql: string, ...rest: unknown[]): Promise<unknown> {
+      turns.enter(this.transaction);
+      if (this.depth > 0) {
+        if (this.transaction && END_STATEMENT.test(sql)) {
+          return this.endTransaction(this.transaction, sql, rest);
+        }
+        if (!this.transaction || this.driver.databaseConnection?.inTransaction === false) {
+          return refuseStatement(sql);
+        }
+      }
+      return super.query(sql, ...rest);
+    }
+
+    override async release(): Promise<void> {
+      this.references -= 1;
+      if (this.references <= 0) {
+        await this.abandon('its query runner was released');
+        this.reset();
+      }
+      return super.release();
+    }
+
+    override async [Symbol.asyncDispose](): Promise<void> {
+      // Nested code must not commit the transaction around it.
+      await (this.references > 1 ? this.release() : super[Symbol.asyncDispose]?.());
+    }
+
+    async abandon(reason: string): Promise<void> {
+      const { transaction } = this;
+      if (transaction && this.depth > 0) {
+        turns.report(`a transaction was rolled back, because ${reason}; it was started at ${transaction.origin}`);
+        await this.rollBack();
+        this.isReleased = true;
+        turns.end(transaction, false);
+      }
+    }
+
+    private async startSavepoint(isolationLevel: unknown): Promise<void> {
+      if (this.transaction?.isEnding) {
+        throw new DatabaseRefusedError('the transaction is ending; await every nested transaction inside it');
+      }
+      const started = super.startTransaction(isolationLevel);
+      this.startingSavepoints.add(started);
+      await started.finally(() => this.startingSavepoints.delete(started));
+    }
+
+    private async callEnd(end: () => Promise<void>): Promise<void> {
+      this.endCalls += 1;
+      await end().finally(() => (this.endCalls -= 1));
+    }
+
+    /** Ends the transaction at any depth of savepoints. */
+    private async rollBack(): Promise<void> {
+      this.depth = 1;
+      try {
+        await this.rollbackTransaction();
+      } catch {
+        // A subscriber of the application has thrown, or the connection is closed.
+        await super.query('ROLLBACK').catch(() => undefined);
+      }
+    }
+
+    /** Forgets a transaction that has ended without TypeORM. */
+    private reset(): void {
+      if (!this.transaction) {
+        this.depth = 0;
+        this.isTransactionActive = false;
+        this.hasCommitted = undefined;
+      }
+    }
+
+    /** Sends COMMIT or ROLLBACK. A ROLLBACK of a transaction that SQLite has ended succeeds. */
+    private async endTransaction(transaction: SerializedTransaction, sql: string, rest: unknown[]): Promise<unknown> {
+      const isCommit = sql === 'COMMIT';
+      transaction.isEnding = true;
+      // Otherwise sqlite3 could run the savepoint after it, outside of any transaction.
+      await Promise.allSettled(this.startingSavepoints);
+      try {
+        this.checkSavepoints(isCommit);
+        const hasEnded = !isCommit && this.driver.databaseConnection?.inTransaction === false;
+        const result = hasEnded ? undefined : await super.query(sql, ...rest);
+        this.markEnded(transaction, isCommit);
+        return result;
+      } catch (error) {
+        if (this.isStillOpen(error, isCommit)) {
+          transaction.isEnding = false;
+          throw error;
+        }
+        if (isCommit) {
+          turns.end(transaction, false);
+          throw error;
+        }
+        this.markEnded(transaction, false);
+        return undefined;
+      }
+    }
+
+    /** @throws DatabaseRefusedError at the COMMIT when a savepoint is open: its writes would be committed half done. */
+    private checkSavepoints(isCommit: boolean): void {
+      if (this.depth > 1 && isCommit) {
+        throw new DatabaseRefusedError('a nested transaction is still open; await it before the commit');
+      }
+      if (this.depth > 1) {
+        // The rest of the nested transaction must not run outside of it.
+        this.isReleased = true;
+        this.depth = 1;
+      }
+    }
+
+    private markEnded(transaction: SerializedTransaction, isCommitted: boolean): void {
+      if (this.endCalls > 0) {
+        this.hasCommitted = isCommitted;
+      } else {
+        // The application has sent the statement itself. TypeORM does not know.
+        turns.end(transaction, isCommitted);
+      }
+    }
+
+    /**
+     * Whether the transaction is open after the error. A COMMIT leaves it open when the file is locked or a deferred constraint
+     * fails, so that it can be repeated. After any other error of a COMMIT, and any of a ROLLBACK, SQLite has ended it.
+     */
+    private isStillOpen(error: unknown, isCommit: boolean): boolean {
+      const { inTransaction } = this.driver.databaseConnection ?? {};
+      const code = String(toSqlError(error).driverCode);
+      const isOfSqlite = code.startsWith('SQLITE_');
+      return inTransaction ?? (!isOfSqlite || (isCommit && /^SQLITE_(BUSY|CONSTRAINT)/.test(code)));
+    }
+  };
+}
+
+const END_STATEMENT = /^(COMMIT|ROLLBACK)$/;
+
+/** The rollback of a transaction that has ended, or of its savepoint, has nothing to do. */
+function refuseStatement(sql: string): undefined {
+  if (!sql.startsWith('ROLLBACK')) {
+    throw new DatabaseRefusedError(
+      'SQLite has rolled this transaction back after an error in it, or its COMMIT has failed; roll back and begin a new one',
+    );
+  }
+  return undefined;
+}
+
+/** Stack frames that are captured: TypeORM has up to ten of them below the application's own. */
+const ORIGIN_FRAMES = 20;
+
+/** Records the stack of the caller, without formatting it. */
+export function captureOrigin(): { readonly stack?: string } {
+  const limit = Error.stackTraceLimit;
+  const origin: { stack?: string } = {};
+  try {
+    Error.stackTraceLimit = ORIGIN_FRAMES;
+    Error.captureStackTrace(origin);
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+  return origin;
+}
+
+/** Frames of Node, of packages, of this file's neighbours, and of TypeORM as its source maps show them. */
+const FOREIGN_FRAME =
+  /node:internal|[\\/]node_modules[\\/]|(transaction-serializer|serialized-runner)\.|<anonymous>\)|\b(?<type>DataSource|EntityManager|Repository|EntityPersistExecutor|RdbmsSchemaBuilder|MigrationExecutor)\.\w+ \(.*[\\/]\k<type>\.ts:/;
+
+/** Returns the first frame of the application. */
+function findOwnFrame(stack: string): string {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  const own = frames.find((frame) => !FOREIGN_FRAME.test(frame)) ?? frames[0];
+  return own?.replace(/^\s+at (async )?/, '') ?? 'an unknown place';
+}
