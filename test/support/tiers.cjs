@@ -27,6 +27,7 @@ const EVERY_DATABASE = [
   'test/conformance/plans/prepared-statements.test.ts',
   'test/conformance/plans/sqlite-plans.test.ts',
   'test/conformance/plans/stale-plans.test.ts',
+  ...['full-disk', 'overlapping-transactions', 'serialized-transactions', 'transaction-waits'].map(transactions),
   'test/nest/app-lifecycle.test.ts',
   'test/nest/module-setup.test.ts',
 ];
@@ -83,15 +84,13 @@ const TYPEORM_03_FIRST = [
   'test/conformance/lease/renew.test.ts',
   'test/conformance/migrate/migrations.test.ts',
   'test/conformance/model.test.ts',
-  ...['aborted-transactions', 'calls-at-end', 'concurrent-savepoints', 'failed-commits', 'unawaited-calls'].map(
-    (name) => `test/conformance/transactions/${name}.test.ts`,
-  ),
+  ...['aborted-transactions', 'calls-at-end', 'concurrent-savepoints', 'failed-commits', 'full-disk'].map(transactions),
+  ...['overlapping-transactions', 'serialized-transactions', 'transaction-waits', 'unawaited-calls'].map(transactions),
   'test/nest/app-lifecycle.test.ts',
   'test/nest/complete-tx.test.ts',
   'test/nest/events-after-commit.test.ts',
   'test/nest/transactional-handlers.test.ts',
   'test/processes/sqlite-app-transactions.test.ts',
-  'test/sample-app/transactions.test.ts',
   'test/typeorm-0.3/',
 ];
 
@@ -105,6 +104,11 @@ const LARGER = /\/support\/tier\.js'/;
 /** @param {string} name */
 function nest(name) {
   return `test/nest/${name}.test.ts`;
+}
+
+/** @param {string} name */
+function transactions(name) {
+  return `test/conformance/transactions/${name}.test.ts`;
 }
 
 /**
