@@ -75,6 +75,7 @@ export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
 export type { QueueStats } from './engine/admin/queue-stats.js';
 
 // HTTP API and admin UI
+export { JobsErrorFilter } from './http/jobs-api-error.filter.js';
 export type {
   AccessFunction,
   AccessRule,

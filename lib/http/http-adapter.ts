@@ -85,6 +85,15 @@ export async function send(response: HttpResponse, { status, headers, body }: Co
   }
 }
 
+/** Ends a response whose headers were sent, as Nest does after an error. @returns `false` if it can still be sent. */
+export function endStartedResponse(response: HttpResponse): boolean {
+  const isStarted = 'raw' in response ? response.sent : response.headersSent;
+  if (isStarted) {
+    ('raw' in response ? response.raw : response).end();
+  }
+  return isStarted;
+}
+
 /**
  * Starts a response that is written in parts, such as an event stream. Its connection is not kept alive: reuse saves nothing, as a
  * client that aborts a `fetch` opens a new connection, and a server that closes would wait for the old one.

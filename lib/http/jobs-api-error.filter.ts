@@ -1,12 +1,12 @@
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import { Catch, Injectable } from '@nestjs/common';
 import { toErrorMessage } from '../core/error-text.js';
-import { QueueUnavailableError } from '../core/errors.js';
+import { JobsError, QueueUnavailableError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { ApiError, toApiError } from './api-error.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { toPathname, sendJson } from './http-adapter.js';
+import { endStartedResponse, toPathname, sendJson } from './http-adapter.js';
 import * as messages from './http.messages.js';
 
 /**
@@ -40,6 +40,30 @@ export class JobsApiErrorFilter implements ExceptionFilter {
       this.outages.warn(messages.respondedWith(request, response.status, toErrorMessage(cause)));
     }
     return response;
+  }
+}
+
+/**
+ * For the application's own controllers: responds to the queue's errors with the status and body of the jobs API, such as 404 for a
+ * `JobNotFoundError` and 503 for a `QueueUnavailableError`. Other errors go to the next filter, or to Nest. Outside HTTP, for
+ * example in a handler, the error is thrown again.
+ *
+ * @example
+ * @UseFilters(JobsErrorFilter)
+ * @Controller('mails')
+ * export class MailsController {}
+ *
+ * @publicApi
+ */
+@Catch(JobsError)
+export class JobsErrorFilter extends JobsApiErrorFilter {
+  override catch(error: JobsError, host: ArgumentsHost): void {
+    if (host.getType() !== 'http') {
+      throw error;
+    }
+    if (!endStartedResponse(host.switchToHttp().getResponse<HttpResponse>())) {
+      super.catch(error, host);
+    }
   }
 }
 
