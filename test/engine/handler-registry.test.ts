@@ -123,6 +123,22 @@ describe('a transactional handler', () => {
   });
 });
 
+describe('a process without handlers', () => {
+  it.each([
+    [
+      'worker',
+      'warn',
+      'no @JobHandler found, so this worker runs no jobs: is its class among the providers of a module?',
+    ],
+    ['all', 'log', 'has no handlers yet, and runs no jobs'],
+  ] as const)('says so at its start, with role %s by %s', (role, level, message) => {
+    const lines: [string, string][] = [];
+    const write = (name: string) => (line: string) => void lines.push([name, line]);
+    createRegistry().describe({ ...silentLogger, warn: write('warn'), log: write('log') }, role);
+    expect(lines).toEqual([[level, message]]);
+  });
+});
+
 describe('the topics of a process', () => {
   const readWarnings = (registry: HandlerRegistry): string[] => {
     const warnings: string[] = [];

@@ -6,6 +6,7 @@ import {
   InvalidPayloadError,
   Job,
   JobNotFoundError,
+  JobsEngine,
   JobStateError,
   PayloadTooLargeError,
   UnknownDataSourceError,
@@ -58,6 +59,20 @@ describe.each(everyKind)('JobsService on $label', (kind) => {
     expect(job.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(job.runAt).toEqual(job.created);
     expect(job.deduplicated).toBe(false);
+  });
+
+  it('has the bulk actions, topics and errors of the engine', async () => {
+    const { jobs, module } = await apps.start({});
+    const engine = module.get(JobsEngine);
+    expect([jobs.bulk === engine.bulk, jobs.topics === engine.topics, jobs.errors === engine.errors]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    const { id } = await jobs.enqueue('work', null);
+    expect(await jobs.topics.list()).toMatchObject([{ topic: 'work', pending: 1 }]);
+    expect(await jobs.bulk.run({ action: 'cancel', ids: [id] })).toMatchObject({ matched: 1, changed: 1 });
+    expect(await jobs.errors.list()).toMatchObject({ items: [] });
   });
 
   it('enqueue, enqueueAt, enqueueTx and enqueueMany store the same row', async () => {

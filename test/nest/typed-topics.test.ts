@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import type { JobContext, JobFilter, StandardSchema } from 'nestjs-jobs';
+import type { BackoffOptions, JobContext, JobFilter, StandardSchema } from 'nestjs-jobs';
 import { defineJob, InvalidOptionsError, InvalidPayloadError, JobHandler } from 'nestjs-jobs';
-import { useApps } from './support/apps.js';
-import { everyKind } from './support/database-kinds.js';
+import { useApps, useOneApp } from './support/apps.js';
+import { everyKind, sqliteMemory } from './support/database-kinds.js';
 
 interface Mail {
   to: string;
@@ -106,6 +106,32 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
     expect(await app.jobs.enqueue('bare', null)).toMatchObject(ofHandler);
   });
 
+  it('has a timeout and a backoff, which count after those of the call and the handler, and before those of the module', async () => {
+    const inHours = (hours: number): BackoffOptions => ({ type: 'fixed', delay: `${hours}h`, jitter: 0 });
+    const Bare = defineJob<null>('bare');
+    const Own = defineJob<null>('own', { timeout: 30, backoff: inHours(3) });
+    const Both = defineJob<null>('both', { timeout: 30, backoff: inHours(3) });
+    const app = await apps.start({ options: { timeout: 40, backoff: inHours(4) } });
+    const hang = async ({ signal }: JobContext): Promise<void> =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    app.jobs.register(Bare, hang);
+    app.jobs.register(Own, hang);
+    app.jobs.register(Both, hang, { timeout: 20, backoff: inHours(2) });
+    const ofCall = { timeout: 10, backoff: inHours(1) };
+    const jobs = await Promise.all([
+      app.jobs.enqueue(Both, null, ofCall),
+      app.jobs.enqueue(Both, null),
+      app.jobs.enqueue(Own, null),
+      app.jobs.enqueue(Bare, null),
+    ]);
+    await app.jobs.whenIdle();
+    for (const [index, { id }] of jobs.entries()) {
+      const { lastError, runAt, updated } = await app.job(id);
+      expect(lastError).toContain(`longer than its timeout of ${(index + 1) * 10} ms`);
+      expect(Math.round((runAt.getTime() - updated.getTime()) / 3_600_000)).toBe(index + 1);
+    }
+  });
+
   it('can replace its name in lists, stats and options', async () => {
     const app = await apps.start({ options: { topics: [PlainMail] }, providers: [MailJobs] });
     const waiting = await app.jobs.enqueue(CheckedMail, mail);
@@ -131,6 +157,25 @@ describe.each(everyKind)('a typed topic on $label', (kind) => {
     ]);
     await app.jobs.whenIdle();
     expect(await app.jobs.stats()).toMatchObject({ completed: 4 });
+  });
+});
+
+describe('an object that is no topic', () => {
+  const app = useOneApp(sqliteMemory);
+  const notATopic = { name: 'mail', data: 1 } as never;
+  const notAText = 'expected text or the value of defineJob(), got an object';
+
+  it('is rejected by each call that takes a topic, and the error shows the arguments of enqueue', async () => {
+    const { jobs, dataSource } = app();
+    const [option, message] = ['topic', `topic: ${notAText}; enqueue(topic, payload, options)`];
+    await expect(jobs.enqueue(notATopic, undefined as never)).rejects.toMatchObject({ option, message });
+    await expect(jobs.enqueueAt(notATopic, 1, new Date())).rejects.toMatchObject({ option, message });
+    const inTransaction = dataSource.transaction((manager) => jobs.enqueueTx(manager, notATopic, 1));
+    await expect(inTransaction).rejects.toMatchObject({ option, message });
+    await expect(jobs.enqueueMany([{ topic: notATopic, payload: 1 }])).rejects.toMatchObject({
+      message: `jobs[0].topic: ${notAText}`,
+    });
+    expect(() => jobs.register(notATopic, () => null)).toThrow(`topic: ${notAText}`);
   });
 });
 
