@@ -187,6 +187,9 @@ export function toUncertain(cause: Error): QueueUnavailableError {
 /** An open transaction holds a row or a unique key of this batch. Other batches can succeed. */
 export class RowLockedError extends QueueUnavailableError {}
 
+/** A login, a privilege, a table or a setting is missing or wrong. Other statements can succeed. */
+export class DatabaseDeniedError extends QueueUnavailableError {}
+
 /** A statement exceeded its time limit. A smaller batch can succeed. */
 export class StatementCancelledError extends QueueUnavailableError {}
 

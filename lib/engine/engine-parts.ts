@@ -3,6 +3,7 @@ import type { JobEvent } from '../core/job-events.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
+import type { FailureLog } from './failure-log.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { WakeSignal } from './wake-signal.js';
 
@@ -11,6 +12,7 @@ export interface EngineParts extends JobsSettings {
   readonly store: JobStore;
   readonly clock: Clock;
   readonly logger: JobsLogger;
+  readonly failureLog: FailureLog;
   /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
   /** Names this process in `locked_by`. */

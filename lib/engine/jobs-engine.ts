@@ -32,6 +32,7 @@ import { Dispatcher } from './claim/dispatcher.js';
 import { Enqueuer } from './enqueue/enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
+import { FailureLog } from './failure-log.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
 import type { WhenIdleOptions } from './admin/idle-watch.js';
@@ -137,7 +138,8 @@ export class JobsEngine {
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     });
     const { worker, registry } = this;
-    const partsWithoutEvents = { ...this.settings, store, clock, logger, random, worker, registry };
+    const failureLog = new FailureLog(clock, logger);
+    const partsWithoutEvents = { ...this.settings, store, clock, logger, failureLog, random, worker, registry };
     // First the parts that receive events, then those that emit them.
     this.stream = new EventStream(logger);
     this.stats = new QueueStats(partsWithoutEvents);

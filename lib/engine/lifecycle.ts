@@ -14,7 +14,10 @@ interface Loop {
   stop(): Promise<void>;
 }
 
-type LifecycleParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'registry' | 'role' | 'shutdownTimeoutMs'> & {
+type LifecycleParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'registry' | 'role' | 'shutdownTimeoutMs'
+> & {
   readonly completer: Completer;
   readonly heartbeat: Heartbeat;
   readonly runner: JobRunner;
@@ -31,6 +34,9 @@ type LifecycleParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'registry
 export const RELEASE_GRACE_MS = 2_000;
 /** How long a start waits until the other processes know the topics of this one. */
 const START_GRACE_MS = 1_000;
+
+/** Names the connection for notifications in the log. */
+const NOTIFICATIONS = 'notifications';
 
 /** Starts and stops the loops of this process. One call of `start` or `stop` runs at a time. */
 export class EngineLifecycle {
@@ -89,6 +95,7 @@ export class EngineLifecycle {
       role,
       registry,
       logger,
+      failureLog,
       clock,
       completer,
       heartbeat,
@@ -111,6 +118,8 @@ export class EngineLifecycle {
       onJobs: (topic) => dispatcher.wake(topic),
       onCancel: () => void heartbeat.checkCancelRequests(),
       onSchedules: (isLikely) => scheduler.onHint(isLikely),
+      onConnected: () => failureLog.recordSuccess(NOTIFICATIONS),
+      onConnectFailed: (error) => failureLog.recordFailure(NOTIFICATIONS, error),
     });
     await endsWithin(clock, START_GRACE_MS, started);
   }

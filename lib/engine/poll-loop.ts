@@ -1,10 +1,9 @@
 import type { Clock, ScheduledWake } from '../core/clock.js';
-import { toFailure } from '../core/error-text.js';
 import { backoffMs } from '../core/backoff.js';
-import type { JobsLogger } from '../core/logger.js';
+import type { FailureLog } from './failure-log.js';
 
 interface PollLoopOptions {
-  /** Names the loop in the log. */
+  /** Names the loop in the log. Unique in the process. */
   readonly name: string;
   readonly intervalMs: number;
   /** How long to sleep before the first pass. Default 0. */
@@ -12,7 +11,7 @@ interface PollLoopOptions {
   /** One pass of the loop. May return the time to sleep in milliseconds; the default is the interval, with jitter. */
   readonly work: () => Promise<number | void>;
   readonly clock: Clock;
-  readonly logger: JobsLogger;
+  readonly failureLog: FailureLog;
   /** A number in [0, 1), for jitter. */
   readonly random: () => number;
 }
@@ -52,6 +51,7 @@ export class PollLoop {
     this.isStopped = true;
     this.endSleep?.();
     await this.running;
+    this.options.failureLog.forget(this.options.name);
   }
 
   /** Starts the next pass now, or right after the current one. A failing loop keeps its pause. */
@@ -66,7 +66,7 @@ export class PollLoop {
   markHealthy(): void {
     if (this.failures > 0) {
       this.failures = 0;
-      this.options.logger.log(`${this.options.name}: recovered`);
+      this.options.failureLog.recordSuccess(this.options.name);
     }
   }
 
@@ -88,16 +88,13 @@ export class PollLoop {
 
   /** @returns how long to sleep. */
   private async runOnce(): Promise<number> {
-    const { name, work, logger, random, intervalMs } = this.options;
+    const { name, work, failureLog, random, intervalMs } = this.options;
     try {
       const sleepMs = await work();
       this.markHealthy();
       return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
     } catch (error) {
-      if (this.failures === 0) {
-        const { message, stack } = toFailure(error);
-        logger.error(`${name}: failed, retrying: ${message}`, stack ?? undefined);
-      }
+      failureLog.recordFailure(name, error);
       // At most one interval: a frequent loop must resume soon after the database is back.
       const maxMs = Math.max(FAILURE_PAUSE_MIN_MS, Math.min(FAILURE_PAUSE_MAX_MS, intervalMs));
       const pauseMs = backoffMs(this.failures, { minMs: FAILURE_PAUSE_MIN_MS, maxMs }, random());

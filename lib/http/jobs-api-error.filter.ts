@@ -67,9 +67,9 @@ export class JobsErrorFilter extends JobsApiErrorFilter {
   }
 }
 
-const QUIET_MS = 1_000;
+const QUIET_MS = 10_000;
 
-/** Logs at most one warning a second: an outage can cause thousands. */
+/** Logs at most one warning in ten seconds: an outage can cause thousands. */
 class ThrottledLogger {
   private quietUntilMs = -Infinity;
   private skipped = 0;

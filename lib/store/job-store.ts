@@ -276,4 +276,8 @@ export interface StoreHints {
   onCancel(): void;
   /** A schedule may have changed. `isLikely`: a notification says so, and not only that something was committed. */
   onSchedules(isLikely: boolean): void;
+  /** The connection for notifications is open. */
+  onConnected(): void;
+  /** The connection for notifications could not be opened. It is tried again. */
+  onConnectFailed(error: unknown): void;
 }

@@ -3,6 +3,7 @@ import { signal } from '../support/wait.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
+import { logParts } from '../support/unit/log-parts.js';
 
 const INTERVAL_MS = 1_000;
 /** The random number with which jitter is zero. */
@@ -29,8 +30,7 @@ class Bench {
     this.loop = new PollLoop({
       name: 'pruning',
       intervalMs,
-      clock: this.clock,
-      logger: this.logger,
+      ...logParts(this.clock, this.logger),
       random: () => this.random,
       work: () => work(this.passes.push(this.clock.now())),
     });

@@ -5,7 +5,7 @@ import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 import type { QueueStats } from './queue-stats.js';
 
-type ChangeFeedParts = Pick<EngineParts, 'clock' | 'logger' | 'random'> & { readonly stats: QueueStats };
+type ChangeFeedParts = Pick<EngineParts, 'clock' | 'logger' | 'failureLog' | 'random'> & { readonly stats: QueueStats };
 
 /** Receives changes of the queue. A listener that throws is logged. */
 export interface ChangeListener {

@@ -19,6 +19,7 @@ type DispatcherParts = Pick<
   | 'store'
   | 'clock'
   | 'logger'
+  | 'failureLog'
   | 'random'
   | 'worker'
   | 'registry'

@@ -7,7 +7,7 @@ import { ALL_TOPICS } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker'>;
+type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker'>;
 
 const INTERVAL_MS = 1_000;
 

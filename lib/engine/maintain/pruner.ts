@@ -4,7 +4,7 @@ import type { PrunedPage } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type PrunerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'retention'>;
+type PrunerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'retention'>;
 
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
@@ -141,7 +141,7 @@ const METRICS_INTERVAL_MS = 600_000;
 export class MetricsPruner {
   private readonly loop: PollLoop;
 
-  constructor(parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random'>) {
+  constructor(parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random'>) {
     this.loop = new PollLoop({
       ...parts,
       name: 'pruning of metrics',

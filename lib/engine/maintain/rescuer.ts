@@ -8,7 +8,7 @@ import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type RescuerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'wakeSignal' | 'emit'>;
+type RescuerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'wakeSignal' | 'emit'>;
 
 /** Together with the scans, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;

@@ -6,7 +6,10 @@ import { runDetached } from '../detached-context.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type UnhandledTopicsParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'registry' | 'role'>;
+type UnhandledTopicsParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'registry' | 'role'
+>;
 
 const INTERVAL_MS = 60_000;
 const LISTED_MAX = 10;

@@ -3,9 +3,10 @@ import type { EngineParts } from '../engine-parts.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { PollLoop } from '../poll-loop.js';
 
-type WorkerPresenceParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker' | 'registry'> & {
-  readonly scheduler: Scheduler;
-};
+type WorkerPresenceParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry'
+> & { readonly scheduler: Scheduler };
 
 const INTERVAL_MS = 20_000;
 

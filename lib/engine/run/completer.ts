@@ -10,6 +10,8 @@ import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Attempt, CompletionResult } from './attempt.js';
 
+/** Names the writer in the log. */
+const NAME = 'storing outcomes';
 /** How often a refused fixed text is sent again, over some seconds. */
 const REFUSALS_MAX = 5;
 const PAUSE_MIN_MS = 100;
@@ -27,9 +29,10 @@ export class Completer {
   private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private isAbandoned = false;
-  private hasLoggedOutage = false;
 
-  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'retention'>) {
+  constructor(
+    private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'retention'>,
+  ) {
     const { retention, store } = parts;
     this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
     this.batcher = new Batcher({
@@ -67,11 +70,12 @@ export class Completer {
   /** Stops retrying. Other processes rescue the jobs when their leases expire. */
   abandon(): void {
     this.isAbandoned = true;
+    this.parts.failureLog.forget(NAME);
   }
 
   /** Receives the row that was written, or the row as it is. */
   onSettled(pending: PendingOutcome, row: Settled): void {
-    this.logRecovery();
+    this.parts.failureLog.recordSuccess(NAME);
     if (row.applied) {
       pending.onDone(row);
     } else if (row.status === 'processing' && row.attempt === pending.token.attempt) {
@@ -91,7 +95,7 @@ export class Completer {
     const { logger } = this.parts;
     const { id } = pending.token;
     if (error instanceof QueueUnavailableError) {
-      this.logOutage(error);
+      this.parts.failureLog.recordFailure(NAME, error);
       this.sendLater(pending);
     } else if (pending.progress !== undefined) {
       logger.warn(
@@ -149,21 +153,6 @@ export class Completer {
       pending,
       clock.schedule(ms, () => this.send(pending)),
     );
-  }
-
-  /** Logs once per outage. */
-  private logOutage({ message }: Error): void {
-    if (!this.hasLoggedOutage) {
-      this.hasLoggedOutage = true;
-      this.parts.logger.error(`storing outcomes: failed, retrying: ${message}`);
-    }
-  }
-
-  private logRecovery(): void {
-    if (this.hasLoggedOutage) {
-      this.hasLoggedOutage = false;
-      this.parts.logger.log('storing outcomes: recovered');
-    }
   }
 }
 

@@ -16,7 +16,9 @@ export class Heartbeat {
   private readonly renewalLoop: PollLoop;
   private readonly expiryLoop: PollLoop;
 
-  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'leaseMs'>) {
+  constructor(
+    private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'leaseMs'>,
+  ) {
     this.renewalLoop = new PollLoop({
       ...parts,
       name: 'renewing leases',

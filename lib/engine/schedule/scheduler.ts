@@ -15,7 +15,7 @@ import type { Enqueuer } from '../enqueue/enqueuer.js';
 import { PollLoop } from '../poll-loop.js';
 import { toTickJob } from './tick-job.js';
 
-type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random'> & { readonly enqueuer: Enqueuer };
+type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' | 'random'> & { readonly enqueuer: Enqueuer };
 
 /** A schedule that the code of this process declares. */
 interface Declaration {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import {
+  DatabaseDeniedError,
   InvalidOptionsError,
   JobsError,
   QueueUnavailableError,
@@ -87,7 +88,7 @@ export function toJobsError(error: unknown): unknown {
   switch (failure.kind) {
     case 'unavailable':
       return new QueueUnavailableError(`the database does not reply: ${failure.message}`, {
-        cause: failure,
+        cause: failure.cause,
         isUncertain: true,
       });
     case 'cancelled':
@@ -110,7 +111,7 @@ export function toJobsError(error: unknown): unknown {
         { cause: failure },
       );
     case 'denied':
-      return new QueueUnavailableError(toDeniedText(failure), { cause: failure });
+      return new DatabaseDeniedError(toDeniedText(failure), { cause: failure });
     default:
       return failure;
   }

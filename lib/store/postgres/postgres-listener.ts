@@ -4,6 +4,7 @@ import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { StoreHints } from '../job-store.js';
+import { toJobsError } from './error-translation.js';
 import type { NotificationPayload } from './notifier.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING, SCHEDULES_CHANNEL } from './sql/session.js';
 
@@ -15,7 +16,7 @@ export interface PostgresClient {
   /** Internals of the driver: the socket. */
   readonly connection?: { readonly stream?: { destroy(): void } };
   on(event: 'notification', handle: (message: { channel: string; payload?: string }) => void): unknown;
-  on(event: 'error' | 'end', handle: (error?: Error) => void): unknown;
+  on(event: 'error' | 'end', handle: () => void): unknown;
 }
 
 interface PostgresListenerOptions {
@@ -73,7 +74,10 @@ export class PostgresListener {
       await client.connect();
       await client.query(LISTEN);
     } catch (error) {
-      return this.onLost(client, error as Error);
+      if (!this.stopped) {
+        this.options.hints.onConnectFailed(toJobsError(error));
+      }
+      return this.onLost(client);
     }
     if (this.client === client && !this.stopped) {
       this.onListening(client);
@@ -82,16 +86,14 @@ export class PostgresListener {
 
   private attach(client: PostgresClient): void {
     // After pg_terminate_backend the client emits `error` twice, then `end`; the first event counts.
-    client.on('error', (error) => this.onLost(client, error));
+    client.on('error', () => this.onLost(client));
     client.on('end', () => this.onLost(client));
     client.on('notification', ({ channel, payload }) => this.onNotification(channel, payload));
   }
 
   private onListening(client: PostgresClient): void {
-    if (this.failures > 0) {
-      this.options.logger.log('notifications are back');
-    }
     this.failures = 0;
+    this.options.hints.onConnected();
     this.schedulePing(client);
     void this.testNotifications(client);
     this.options.hints.onJobs();
@@ -147,19 +149,14 @@ export class PostgresListener {
     });
   }
 
-  /** @param client the client that broke; `undefined` when it could not be created. */
-  private onLost(client: PostgresClient | undefined, error?: Error): void {
+  /** Connects again. @param client the client that broke; `undefined` when it could not be created. */
+  private onLost(client: PostgresClient | undefined): void {
     if (this.client !== client || this.stopped) {
       return;
     }
     this.client = undefined;
     this.cancelTimers();
     void this.end(client);
-    if (this.failures === 0) {
-      this.options.logger.warn(
-        `notifications lost, polling until the connection is back: ${error?.message ?? 'the connection ended'}`,
-      );
-    }
     const waitMs = backoffMs(this.failures, RECONNECT_BACKOFF, Math.random());
     this.failures += 1;
     this.timer = this.options.clock.schedule(waitMs, () => void this.connect());
@@ -167,9 +164,7 @@ export class PostgresListener {
 
   private schedulePing(client: PostgresClient): void {
     this.timer = this.options.clock.schedule(PING_INTERVAL_MS, () => {
-      const deadline = this.options.clock.schedule(PING_TIMEOUT_MS, () =>
-        this.onLost(client, new Error('no reply to a ping')),
-      );
+      const deadline = this.options.clock.schedule(PING_TIMEOUT_MS, () => this.onLost(client));
       client.query(PING).then(
         () => {
           deadline.cancel();
@@ -177,9 +172,9 @@ export class PostgresListener {
             this.schedulePing(client);
           }
         },
-        (error: Error) => {
+        () => {
           deadline.cancel();
-          this.onLost(client, error);
+          this.onLost(client);
         },
       );
     });

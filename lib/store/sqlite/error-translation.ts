@@ -1,4 +1,4 @@
-import { QueueUnavailableError } from '../../core/errors.js';
+import { DatabaseDeniedError, QueueUnavailableError } from '../../core/errors.js';
 import { toDeniedText, QUEUE_CLOSED, SqlError } from '../sql-error.js';
 
 /** Converts any error to the one that the caller of the store receives. */
@@ -34,9 +34,12 @@ export function toUnavailableError(
       return new QueueUnavailableError(QUEUE_CLOSED, { cause, isUncertain });
     case 'unavailable':
     case 'busy':
-      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, { cause, isUncertain });
+      return new QueueUnavailableError(`the database cannot be used: ${cause.message}`, {
+        cause: cause.cause,
+        isUncertain,
+      });
     case 'denied':
-      return new QueueUnavailableError(toDeniedText(cause), { cause, isUncertain });
+      return new DatabaseDeniedError(toDeniedText(cause), { cause, isUncertain });
     default:
       return undefined;
   }

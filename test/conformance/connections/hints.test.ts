@@ -27,6 +27,12 @@ class RecordingHints implements StoreHints {
       this.words.push('schedules');
     }
   }
+
+  onConnected(): void {}
+
+  onConnectFailed(error: unknown): void {
+    throw error;
+  }
 }
 
 /** Runs an action and waits until the listener receives one of the hints. */

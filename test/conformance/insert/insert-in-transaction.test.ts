@@ -1,5 +1,5 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
-import { InvalidOptionsError, QueueUnavailableError, UnknownDataSourceError } from 'nestjs-jobs';
+import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
 import type { JobStore, StoreTransaction } from '../../../lib/store/job-store.js';
 import { newJob, newJobs } from '../../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../../support/stores.js';
@@ -141,7 +141,7 @@ describe.each(storeKinds().filter((kind) => kind.locksRows))('a failed transacti
       await manager.query('SET TRANSACTION READ ONLY');
       await fixture.store.insert([newJob()], manager);
     });
-    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: false });
     await expect(refused).rejects.toThrow('transaction is read-only');
   });
 });
@@ -157,7 +157,7 @@ describe.each(inFiles)('a transaction that read before another process wrote, on
     await transaction.manager.query('SELECT count(*) FROM _jobs');
     await another.store.insert([newJob()]);
     const refused = fixture.store.insert([newJob()], transaction.manager);
-    await expect(refused).rejects.toMatchObject({ constructor: QueueUnavailableError, isUncertain: false });
+    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE', isUncertain: false });
     await expect(refused).rejects.toThrow('roll back and retry');
     await transaction.rollback();
   });

@@ -17,6 +17,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -95,7 +96,7 @@ describe.each(storeKinds())('rows that a foreign key of the application referenc
       },
     });
     const retention = { completed: 7 * DAY, failed: false, cancelled: false } as const;
-    const pruner = new Pruner({ store, clock, logger, random: () => 0.5, retention });
+    const pruner = new Pruner({ store, ...logParts(clock, logger), random: () => 0.5, retention });
     const untilAfter = (ms: number, condition: () => boolean | Promise<boolean>): Promise<unknown> =>
       until(async () => {
         await clock.advance(ms);

@@ -6,6 +6,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 describe.each(storeKinds())('jobs without a handler in any process on $label', (kind) => {
   const fixture = useStore(kind);
@@ -21,7 +22,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
 
   const createCheck = (clock: VirtualClock): UnhandledTopics =>
     new UnhandledTopics({
-      ...{ store: fixture.store, clock, logger: guardLogger(logger), random: () => 0, role: 'worker' },
+      ...{ store: fixture.store, ...logParts(clock, guardLogger(logger)), random: () => 0, role: 'worker' },
       registry: new HandlerRegistry({ topics: undefined, canRunTransactions: false }),
     });
 

@@ -1,6 +1,5 @@
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobStats } from '../../../lib/core/job.js';
-import { silentLogger } from '../../../lib/core/logger.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import type { ChangeListener } from '../../../lib/engine/admin/change-feed.js';
 import { ChangeFeed } from '../../../lib/engine/admin/change-feed.js';
@@ -9,6 +8,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const INTERVAL_MS = 1_120;
 
@@ -46,7 +46,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     };
     scans = 0;
     isAway = false;
-    feed = new ChangeFeed({ stats, clock, logger: silentLogger, random: () => 0.5 });
+    feed = new ChangeFeed({ stats, ...logParts(clock), random: () => 0.5 });
   });
 
   afterEach(() => feed.close());
@@ -229,7 +229,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
   it('continues for other listeners when one throws', async () => {
     const logger = new RecordingLogger();
     const stats = new QueueStats({ store: fixture.store, clock });
-    feed = new ChangeFeed({ stats, clock, logger, random: () => 0.5 });
+    feed = new ChangeFeed({ stats, ...logParts(clock, logger), random: () => 0.5 });
     const [broken, fine] = [new RecordingListener(), new RecordingListener()];
     broken.stats = broken.changed = () => {
       throw new Error('connection reset');

@@ -1,6 +1,5 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Idempotency } from '../../../lib/core/job.js';
-import { silentLogger } from '../../../lib/core/logger.js';
 import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
@@ -10,6 +9,7 @@ import { WakeSignal } from '../../../lib/engine/wake-signal.js';
 import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const HOUR_MS = 3_600_000;
 const KEPT: Retention = { completed: HOUR_MS, cancelled: HOUR_MS, failed: false };
@@ -36,7 +36,7 @@ async function countInserts(
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
     unhandledTopics: new UnhandledTopics({
-      ...{ store, registry, role: 'all', clock: systemClock, logger: silentLogger, random: () => 0 },
+      ...{ store, registry, role: 'all', ...logParts(systemClock), random: () => 0 },
     }),
   });
   const end = await enqueuer

@@ -1,9 +1,9 @@
 import type { Clock } from '../../../lib/core/clock.js';
-import { silentLogger } from '../../../lib/core/logger.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { PrunePage } from '../../../lib/store/store-records.js';
 import { until } from '../../support/wait.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const PAGES = 100;
 const LOOK_MS = 2;
@@ -31,7 +31,7 @@ describe('pruner: a pass over rows that are kept', () => {
     };
     const store = { prune } as unknown as JobStore;
     const retention = { completed: DAY, failed: false, cancelled: false } as const;
-    const pruner = new Pruner({ store, clock, logger: silentLogger, random: () => 0.5, retention });
+    const pruner = new Pruner({ store, ...logParts(clock), random: () => 0.5, retention });
     pruner.start();
     await until(() => walks >= 2);
     await pruner.stop();

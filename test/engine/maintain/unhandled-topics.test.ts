@@ -4,6 +4,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { until } from '../../support/wait.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const MINUTE_MS = 60_000;
 
@@ -19,7 +20,7 @@ describe('calls that use topics without a handler', () => {
     const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
     registry.register('here', () => null);
     topics = new UnhandledTopics({
-      ...{ store: fixture.store, clock, logger, registry, random: () => 0, role: 'producer' },
+      ...{ store: fixture.store, ...logParts(clock, logger), registry, random: () => 0, role: 'producer' },
     });
   });
 

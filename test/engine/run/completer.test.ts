@@ -9,6 +9,7 @@ import type { Settled, Settlement } from '../../../lib/store/store-records.js';
 import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';
 import { SqlError } from '../../../lib/store/sql-error.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const GONE: Settled = { applied: false, status: null, attempt: 0, retries: null, runAt: null };
 const KEPT: Retention = { completed: false, failed: false, cancelled: false };
@@ -50,7 +51,7 @@ async function settle({
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
   const store = createStore(answers);
-  const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention });
+  const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention });
   const leaseEndsMs = systemClock.now() + leaseMs;
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs, ...ended };
   return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));
@@ -143,7 +144,7 @@ describe('an outcome during an outage of the database', () => {
     lines = [];
     const write = (line: string): number => lines.push(line);
     const logger = { ...quiet, log: write, warn: write, error: write };
-    completer = new Completer({ store, clock, logger, random: () => 0.5, retention: KEPT });
+    completer = new Completer({ store, ...logParts(clock, logger), random: () => 0.5, retention: KEPT });
     answers = [];
     completer.settle(attempt, completed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
@@ -195,11 +196,11 @@ describe('an outcome during an outage of the database', () => {
   it('is logged once, and again when the database is back', async () => {
     completer.settle(attempt, failed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
-    expect(lines).toEqual([expect.stringMatching(/^storing outcomes: failed/)]);
+    expect(lines).toEqual(['the database is away (noticed by: storing outcomes); retrying until the database is back']);
     settle.mockResolvedValue([done]);
     await clock.advance(5_000);
     expect(answers).toHaveLength(2);
-    expect(lines.slice(1)).toEqual(['storing outcomes: recovered']);
+    expect(lines.slice(1)).toEqual([expect.stringMatching(/^the database is back; the outage lasted \d+\.\d s$/)]);
   });
 });
 
@@ -213,7 +214,7 @@ describe('an outcome of a job whose row is locked', () => {
       return Promise.resolve([locked]);
     };
     const store = createStore(settle);
-    const completer = new Completer({ store, clock, logger: quiet, random: () => 0.5, retention: KEPT });
+    const completer = new Completer({ store, ...logParts(clock), random: () => 0.5, retention: KEPT });
     const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
     completer.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
@@ -230,7 +231,7 @@ describe('outcomes with long errors', () => {
       return Promise.resolve(settlements.map(() => done));
     };
     const store = createStore(answer);
-    const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: KEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: KEPT });
     const long = 'x'.repeat(8_192);
     const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
     const settleJob = Array.from({ length: 600 }, (_, index) => {
@@ -255,7 +256,7 @@ describe('outcomes of jobs that are not to be kept', () => {
       return discardStatuses.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
     };
     const store = createStore(answer);
-    const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT });
     const settleJob = (id: string): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, completed, 1, resolve));
@@ -279,7 +280,7 @@ describe('outcomes of which the store wrote a part before it failed', () => {
     );
     answers.mockRejectedValueOnce(error);
     const store = createStore(answers);
-    const completer = new Completer({ store, clock: systemClock, logger: quiet, random: () => 0, retention: UNKEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT });
     const settleJob = (id: string, outcome: Outcome): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));

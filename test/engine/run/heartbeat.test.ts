@@ -3,14 +3,14 @@ import { Heartbeat } from '../../../lib/engine/run/heartbeat.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { StatementCancelledError } from '../../../lib/core/errors.js';
 import { HELD } from '../../support/job-rows.js';
-import { silentLogger } from '../../../lib/core/logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 describe('the heartbeat', () => {
   let heartbeat: Heartbeat;
 
   beforeEach(() => {
-    const parts = { store: {} as JobStore, clock: new VirtualClock(), logger: silentLogger, random: Math.random };
+    const parts = { store: {} as JobStore, ...logParts(new VirtualClock()), random: Math.random };
     heartbeat = new Heartbeat({ ...parts, leaseMs: 3_000 });
   });
 
@@ -69,7 +69,7 @@ describe('the heartbeat', () => {
       return tokens.map(() => HELD);
     };
     const store = { renew } as unknown as JobStore;
-    heartbeat = new Heartbeat({ store, clock, logger: silentLogger, random: () => 0, leaseMs: 3_000 });
+    heartbeat = new Heartbeat({ store, ...logParts(clock), random: () => 0, leaseMs: 3_000 });
     const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
     ids.forEach((id) =>
       heartbeat.track({ id, claim: { id }, setRowRef: () => undefined, loseExpiredLease: () => undefined } as never),
