@@ -34,8 +34,18 @@ const settingsOf = {
   typeorm: { moduleNameMapper },
   'typeorm-0.3': {
     setupFiles: ['<rootDir>/test/support/typeorm-0.3.ts'],
-    // Whoever asks for TypeORM, @nestjs/typeorm too, is given this one.
+    // @nestjs/typeorm imports this TypeORM too.
     moduleNameMapper: { ...moduleNameMapper, '^typeorm$': 'typeorm-0.3' },
+  },
+};
+
+/** Settings of the tests that run on Nest 11. All other packages that need Nest get it too. */
+const onNest11 = {
+  // Nest 11 is CommonJS already.
+  transformIgnorePatterns: ['/node_modules/(?!@seriousme/)'],
+  moduleNameMapper: {
+    ...settingsOf['typeorm-0.3'].moduleNameMapper,
+    '^@nestjs/(.*)$': '<rootDir>/node_modules/.cache/nest-11/node_modules/@nestjs/$1',
   },
 };
 
@@ -45,7 +55,8 @@ const tier = process.env.JOBS_TEST_TIER === 'matrix' ? tiers.matrix : tiers.test
 export default {
   // On a machine that is busy with other work.
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // Most tests wait: three workers keep two cores busy.
+  maxWorkers: 3,
   testSequencer: './test/support/longest-first.cjs',
   globalSetup: './test/support/global-setup.ts',
   globalTeardown: './test/support/global-teardown.ts',
@@ -53,6 +64,7 @@ export default {
   projects: tier.map((part) => ({
     ...shared,
     ...settingsOf[part.typeorm],
+    ...(part.isOnNest11 ? onNest11 : {}),
     displayName: part.name,
     testMatch: part.files.map((file) => `<rootDir>/${file}`),
     testEnvironment: './test/support/tier-environment.cjs',

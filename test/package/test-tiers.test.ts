@@ -13,7 +13,7 @@ const httpTitles = ['Express', 'Fastify'].flatMap((adapter) => [
 const parts = [...tiers.test, ...tiers.matrix];
 
 function partsOf(file: string, typeorm: Part['typeorm']): Part[] {
-  return parts.filter((part) => part.typeorm === typeorm && part.files.includes(file));
+  return parts.filter((part) => part.typeorm === typeorm && !part.isOnNest11 && part.files.includes(file));
 }
 
 /** Whether the file itself asks for more seeds or rows in the matrix. */

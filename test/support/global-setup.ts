@@ -1,6 +1,8 @@
 // Jest loads this file without its module mapper: no `.js` here.
+import { installNest11 } from './nest-11';
 import { startPostgresServer } from './postgres-server';
 import { createTemporaryFolder } from './temporary-folder';
+import { isMatrix } from './tier';
 
 declare global {
   /** State that the setup of a test run passes to its teardown. */
@@ -13,6 +15,7 @@ declare global {
  */
 export default async function globalSetup(): Promise<void> {
   globalThis.endOfTestRun = [];
+  if (isMatrix) installNest11();
 
   if (!process.env.JOBS_TEST_POSTGRES_URL) {
     const [newest, older] = await Promise.all([

@@ -157,7 +157,12 @@ const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, TYPEORM_03_
 /**
  * A set of files that runs in one Jest project. `titles` selects tests: those of `npm test`, those that it leaves out, or all.
  *
- * @typedef {{ name: string, typeorm: 'typeorm' | 'typeorm-0.3', titles: 'first' | 'left out' | 'all', files: string[] }} Part
+ * @typedef {object} Part
+ * @property {string} name
+ * @property {'typeorm' | 'typeorm-0.3'} typeorm
+ * @property {boolean} [isOnNest11]
+ * @property {'first' | 'left out' | 'all'} titles
+ * @property {string[]} files
  */
 
 /** @type {Record<'test' | 'matrix', Part[]>} */
@@ -193,6 +198,13 @@ const tiers = {
       titles: 'left out',
       files: firstWithTypeorm03.filter(mentions(/\b(storeKinds|everyKind|sqliteFile)\b/)),
     },
+    {
+      name: 'Nest 11',
+      typeorm: 'typeorm-0.3',
+      isOnNest11: true,
+      titles: 'all',
+      files: ordinary.filter((file) => isIn(file, ['test/http/', 'test/nest/'])),
+    },
   ],
 };
 
@@ -210,9 +222,7 @@ const isSelected = ({ typeorm, titles }, file, title) =>
  * @type {(part: Part, file: string) => boolean}
  */
 const isInMatrix = (part, file) =>
-  tiers.matrix.some(
-    ({ typeorm, titles, files }) => typeorm === part.typeorm && titles !== 'first' && files.includes(file),
-  );
+  tiers.matrix.some((rest) => rest.typeorm === part.typeorm && !rest.isOnNest11 && rest.files.includes(file));
 
 const lists = { MATRIX_FILES, EVERY_DATABASE, EVERY_ADAPTER, TYPEORM_03, NOT_TYPEORM_03, TYPEORM_03_FIRST };
 
