@@ -17,7 +17,7 @@ async function walk(app: HttpApp, query: string, between: () => Promise<unknown>
   return seen;
 }
 
-/** Arrivals from several callers at once, until they are told to stop. */
+/** Arrivals from several callers at once, until they are stopped. */
 function arrivals(app: HttpApp, topics: readonly string[]): { stop(): Promise<number> } {
   let isOver = false;
   let count = 0;

@@ -2,55 +2,55 @@ import type { ErrorGroup, ErrorGroups } from '../../../client/index.js';
 import { Fetched } from './fetched.svelte.js';
 import { api } from './session.svelte.js';
 
-/** One group that is shown. */
+/** A row of the list. */
 export interface ErrorRow {
   readonly group: ErrorGroup;
-  /** None of its jobs is failed any more. It stays where it is until the list is asked for anew. */
+  /** Whether none of its jobs is failed any more. Its row stays until the user opens the list again. */
   readonly isGone: boolean;
 }
 
-/** Groups of failed jobs. Once shown, they change in place; new ones stand below them, however frequent they are. */
+/** Groups of failed jobs. Rows change in place. New groups are added at the end. */
 export class ErrorList {
-  readonly #answer = new Fetched<ErrorGroups>();
+  readonly #response = new Fetched<ErrorGroups>();
   rows: ErrorRow[] = $state.raw([]);
   #topic = '';
   #isFresh = true;
 
-  /** How many failed jobs were looked at; `undefined` before the first answer. */
+  /** How many failed jobs the API has grouped; `undefined` before the first response. */
   get window(): ErrorGroups['window'] | undefined {
-    return this.#answer.data?.window;
+    return this.#response.data?.window;
   }
 
   get error(): unknown {
-    return this.#answer.error;
+    return this.#response.error;
   }
 
   get isLoading(): boolean {
-    return this.#answer.isLoading;
+    return this.#response.isLoading;
   }
 
-  /** Shows the groups of a topic, or of all when it is empty, the most frequent first. */
+  /** Shows the groups of a topic, or of all topics if it is empty. The most frequent is first. */
   async show(topic: string): Promise<void> {
     this.#topic = topic;
     this.#isFresh = true;
-    await this.#answer.load((signal) => this.#ask(signal));
+    await this.#response.load((signal) => this.#fetch(signal));
   }
 
-  /** Brings the groups up to date, without moving one. */
+  /** Updates the groups in place. */
   async refresh(): Promise<void> {
-    await this.#answer.refresh((signal) => this.#ask(signal));
+    await this.#response.refresh((signal) => this.#fetch(signal));
   }
 
-  async #ask(signal: AbortSignal): Promise<ErrorGroups> {
-    const answer = await api.errors({ topic: this.#topic || undefined }, { signal });
+  async #fetch(signal: AbortSignal): Promise<ErrorGroups> {
+    const response = await api.errors({ topic: this.#topic || undefined }, { signal });
     const known = this.#isFresh ? [] : this.rows.map(({ group }) => group);
     this.#isFresh = false;
-    this.rows = merged(known, answer.items);
-    return answer;
+    this.rows = merged(known, response.items);
+    return response;
   }
 }
 
-/** The same topic and the same error. */
+/** Identifies a group by its topic and its error. */
 export function groupKey({ topic, key }: ErrorGroup): string {
   return `${topic} ${key}`;
 }

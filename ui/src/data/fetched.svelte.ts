@@ -1,30 +1,27 @@
-type Ask<T> = (signal: AbortSignal) => Promise<T>;
+type Fetch<T> = (signal: AbortSignal) => Promise<T>;
 
-/** One answer of the API: what is known of it, and whether it is being asked for. */
+/** A response of the API: its data or error, and whether a request is running. */
 export class Fetched<T> {
   data: T | undefined = $state.raw(undefined);
   error: unknown = $state.raw(undefined);
   isLoading = $state(false);
   #running: AbortController | undefined;
-  #next: Ask<T> | undefined;
+  #next: Fetch<T> | undefined;
 
-  /** Asks. What was asked before does not matter any more. The old answer stays until the new one is there, or none comes. */
-  async load(ask: Ask<T>): Promise<void> {
+  /** Cancels the running request and sends this one. The old data stays until the response. */
+  async load(fetch: Fetch<T>): Promise<void> {
     this.stop();
     this.isLoading = true;
-    await this.#run(ask);
+    await this.#run(fetch);
   }
 
-  /**
-   * Asks the same anew, without the marks of loading. What is being asked is waited for, since its answer is better than
-   * none; it may be old already, so that the question follows once more.
-   */
-  async refresh(ask: Ask<T>): Promise<void> {
-    if (this.#running) this.#next = ask;
-    else await this.#run(ask);
+  /** Sends the request without showing that it loads. Waits for the running request first, whose data may be old. */
+  async refresh(fetch: Fetch<T>): Promise<void> {
+    if (this.#running) this.#next = fetch;
+    else await this.#run(fetch);
   }
 
-  /** Forgets everything. */
+  /** Cancels the running request and removes data and error. */
   clear(): void {
     this.stop();
     this.data = undefined;
@@ -38,11 +35,11 @@ export class Fetched<T> {
     this.isLoading = false;
   }
 
-  async #run(ask: Ask<T>): Promise<void> {
+  async #run(fetch: Fetch<T>): Promise<void> {
     const running = new AbortController();
     this.#running = running;
     try {
-      const data = await ask(running.signal);
+      const data = await fetch(running.signal);
       if (running.signal.aborted) return;
       this.data = data;
       this.error = undefined;

@@ -98,7 +98,7 @@ class JobMoves {
   #mayStop(job: Job): Promise<boolean> {
     return questions.ask({
       title: 'Stop a running job?',
-      text: `The handler of ${nameOf(job)} is told to stop. What it has done already stays done.`,
+      text: `The handler of ${nameOf(job)} is asked to stop. Its finished steps are not undone.`,
       verb: 'Stop it',
     });
   }

@@ -2,49 +2,49 @@ import type { JobStats } from '../../../client/index.js';
 import { serverClock } from './server-clock.svelte.js';
 import { api, session } from './session.svelte.js';
 
-/** Refetching more often would show nothing that an eye could follow. */
-const TOLD_AGAIN_MS = 1_000;
-/** A server that refuses the stream, as one that is being replaced may, is asked again after this. */
+/** The minimum time between two refetches. */
+const NOTIFY_INTERVAL_MS = 1_000;
+/** The pause before it opens a rejected stream again. A server that is being replaced may reject it. */
 const REFUSED_PAUSE_MS = 5_000;
-/** A question that the database could not answer may be too dear for it: all are asked again this rarely. */
+/** The minimum time between two refetches after a 503: the queries may be too expensive for the database. */
 const MISSED_PAUSE_MS = 10_000;
-/** Statistics come every second. Without any for so long, the queue's database does not answer. */
+/** The stream sends statistics every second. Without them for this long, the database of the queue does not respond. */
 const SILENCE_MS = 8_000;
 
 type Listener = (topics: readonly string[] | null) => void;
 
 /**
  * - `connecting`: no events yet.
- * - `live`: changes are told as they happen.
- * - `lost`: the connection is gone and sought again; what is shown may be old.
- * - `silent`: it is there, and nobody behind it knows how the queue is doing; what is shown may be old.
- * - `held`: by the reader, or since nobody looks at the page.
+ * - `live`: the stream sends changes as they happen.
+ * - `lost`: the connection is lost, and is being opened again. The page may show old data.
+ * - `silent`: the stream is open, but sends no statistics. The page may show old data.
+ * - `held`: by the user, or because the tab is hidden.
  */
 type Phase = 'connecting' | 'live' | 'lost' | 'silent' | 'held';
 
-/** The stream of the API, as long as somebody looks. */
+/** The event stream of the API. It is open while the tab is visible. */
 class Live {
   phase: Phase = $state('connecting');
   stats: JobStats | null = $state.raw(null);
-  /** Since when nothing was heard, if that is so. */
+  /** The time of the last event, while the phase is `lost` or `silent`. */
   lostAt: number | null = $state(null);
-  /** The reader wants the page to stand still. */
+  /** Whether the user holds the page. */
   isHeld = $state(false);
 
   readonly #listeners = new Set<Listener>();
   #running: AbortController | undefined;
   #touched: Set<string> | null = new Set();
-  #nextTelling: ReturnType<typeof setTimeout> | undefined;
-  #askedAgainAt = -Infinity;
+  #nextNotification: ReturnType<typeof setTimeout> | undefined;
+  #refetchedAt = -Infinity;
   #silence: ReturnType<typeof setTimeout> | undefined;
-  /** What a page shows first is fresh, and has the server for itself until then. */
-  #lastToldAt = Date.now();
+  /** When the listeners were last notified. A new page shows fresh data. */
+  #notifiedAt = Date.now();
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.update());
   }
 
-  /** Tells when something has changed: the topics of it, or `null` when anything may have. @returns what ends it */
+  /** Calls the listener with the topics that changed; `null`: any topic may have changed. @returns a function that unsubscribes */
   onChange(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -55,7 +55,7 @@ class Live {
     this.update();
   }
 
-  /** Starts or ends the stream, whichever is due. */
+  /** Opens the stream or closes it, as the state requires. */
   update(): void {
     const isWanted = session.phase === 'open' && session.mayRead && !this.isHeld && !document.hidden;
     if (isWanted === (this.#running !== undefined)) return;
@@ -66,10 +66,10 @@ class Live {
     } else {
       this.#running?.abort();
       this.#running = undefined;
-      // What changed a moment ago is shown when the stream is open again: then everything is asked for.
-      clearTimeout(this.#nextTelling);
+      // The page refetches everything when the stream is open again.
+      clearTimeout(this.#nextNotification);
       clearTimeout(this.#silence);
-      this.#nextTelling = undefined;
+      this.#nextNotification = undefined;
       this.phase = 'held';
     }
   }
@@ -78,11 +78,11 @@ class Live {
     try {
       const options = { signal, onOpen: () => this.#opened(), onLost: () => this.#lost() };
       for await (const event of api.stream(options)) {
-        if (event.type === 'stats') this.#told(event.data);
+        if (event.type === 'stats') this.#receive(event.data);
         else this.#touch(event.data.topics);
       }
     } catch {
-      // The server refuses. A 401 has ended the session already.
+      // The server rejects the stream. After a 401 the session has ended already.
       if (signal.aborted) return;
       this.#lost();
       setTimeout(() => signal.aborted || void this.#listen(signal), REFUSED_PAUSE_MS);
@@ -92,28 +92,28 @@ class Live {
   #opened(): void {
     this.phase = 'live';
     this.lostAt = null;
-    this.#awaitNews();
-    // Nobody told what happened before.
+    this.#watchSilence();
+    // Anything may have changed before.
     this.#touch(null);
   }
 
-  #told(stats: JobStats): void {
+  #receive(stats: JobStats): void {
     this.stats = stats;
-    if (this.phase === 'silent' || (session.hasMissed && Date.now() - this.#askedAgainAt >= MISSED_PAUSE_MS)) {
+    if (this.phase === 'silent' || (session.hasMissed && Date.now() - this.#refetchedAt >= MISSED_PAUSE_MS)) {
       session.hasMissed = false;
-      this.#askedAgainAt = Date.now();
+      this.#refetchedAt = Date.now();
       this.#opened();
     } else {
-      this.#awaitNews();
+      this.#watchSilence();
     }
   }
 
-  #awaitNews(): void {
-    const heardAt = serverClock.now;
+  #watchSilence(): void {
+    const receivedAt = serverClock.now;
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
       this.phase = 'silent';
-      this.lostAt = heardAt;
+      this.lostAt = receivedAt;
     }, SILENCE_MS);
   }
 
@@ -123,18 +123,21 @@ class Live {
     this.lostAt ??= serverClock.now;
   }
 
-  /** At most once a second, the last time included. */
+  /** Records changed topics, and notifies the listeners at most once a second. */
   #touch(topics: readonly string[] | null): void {
     if (topics === null) this.#touched = null;
     else topics.forEach((topic) => this.#touched?.add(topic));
-    this.#nextTelling ??= setTimeout(() => this.#tell(), Math.max(0, this.#lastToldAt + TOLD_AGAIN_MS - Date.now()));
+    this.#nextNotification ??= setTimeout(
+      () => this.#notify(),
+      Math.max(0, this.#notifiedAt + NOTIFY_INTERVAL_MS - Date.now()),
+    );
   }
 
-  #tell(): void {
+  #notify(): void {
     const touched = this.#touched && [...this.#touched];
     this.#touched = new Set();
-    this.#nextTelling = undefined;
-    this.#lastToldAt = Date.now();
+    this.#nextNotification = undefined;
+    this.#notifiedAt = Date.now();
     this.#listeners.forEach((listener) => listener(touched));
   }
 }

@@ -32,7 +32,7 @@ export function signInComplaint(error: unknown, whenUnauthorized?: string): stri
 function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
   if (status === 0) return { title: 'No answer', advice: 'Is the application running? Check it, then try again.' };
   if (status === 401) return { title: 'Signed out', advice: 'Sign in again.' };
-  if (status === 403) return { title: 'Not allowed', advice: 'Ask whoever runs this application for access.' };
+  if (status === 403) return { title: 'Not allowed', advice: 'Ask an administrator of this application for access.' };
   if (status === 404) return { title: 'Not found', advice: 'It may have been deleted, or pruned by age.' };
   if (status === 409) return { title: 'Not possible now', advice: 'The job has moved on. Look at it again.' };
   if (status === 503) return { title: 'Database unavailable', advice: 'The queue goes on when it is back. Try again.' };

@@ -1,7 +1,7 @@
 import type { Job } from '../../../client/index.js';
 import { printJson } from '../json/exact-json.js';
 
-/** How a job is enqueued again: what was said of it beside topic and payload, and its retries, whoever has said how many. */
+/** The options that enqueue the job again, without topic and payload. Includes `max_retries`, even if it was the default. */
 function optionsOf({ max_retries, priority, unique_key, metadata, timeout_ms }: Job): Record<string, unknown> {
   return {
     max_retries,

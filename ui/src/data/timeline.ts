@@ -14,14 +14,14 @@ export interface TimelineEvent {
   readonly failure?: JobFailure | undefined;
 }
 
-/** What happened between two events, at a time that nobody has noted. */
+/** Something that happened between two events, at an unknown time. */
 export interface TimelineNote {
   readonly note: string;
 }
 
-/** Due later than this after it was created means that it was meant to wait. */
+/** A job that is due later than this after its creation was delayed on purpose. */
 const DELAY_MS = 1_000;
-/** So many failures of a job are kept. */
+/** The number of failures that the queue keeps of a job. */
 const FAILURES_MAX = 20;
 
 /** What is known of a job's life, oldest first. */

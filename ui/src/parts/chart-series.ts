@@ -4,6 +4,6 @@ export interface Series {
   /** The name of a colour in tokens.css. */
   readonly color: string;
   readonly kind: 'line' | 'columns';
-  /** `null` where there is nothing to be told. */
+  /** `null`: no value at this time. */
   readonly values: readonly (number | null)[];
 }

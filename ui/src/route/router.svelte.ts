@@ -26,7 +26,7 @@ class Router {
     this.#read();
   }
 
-  /** For links inside the UI: follows them without loading the page anew, unless another tab or window is asked for. */
+  /** Follows links inside the UI without loading the page again, unless the user opens another tab or window. */
   readonly links: Attachment<HTMLElement> = (element) => {
     const follow = (event: MouseEvent): void => {
       const link = (event.target as Element).closest('a');
