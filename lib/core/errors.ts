@@ -103,9 +103,11 @@ export class InvalidOptionsError extends JobsError {
 
 /** Returns an error about an option whose message begins with the call; other errors unchanged. */
 export function withCall(call: string | undefined, error: unknown): unknown {
-  return error instanceof InvalidOptionsError
-    ? new InvalidOptionsError(error.option, error.reason, { cause: error.cause, call })
-    : error;
+  if (!(error instanceof InvalidOptionsError)) {
+    return error;
+  }
+  const { option, reason, cause } = error;
+  return new InvalidOptionsError(option, reason, cause === undefined ? { call } : { call, cause });
 }
 
 /**

@@ -220,7 +220,8 @@ export class JobsService {
    * Stops all processes from claiming jobs of the topic, until `resume`. The pause survives restarts. Claimed jobs still run; if
    * one fails, its retry waits for `resume`. New jobs are stored and wait. Pausing a paused topic changes nothing.
    *
-   * @throws InvalidOptionsError for an invalid topic name.
+   * @throws InvalidOptionsError for an invalid topic name; with `strictTopics`, also for a topic without waiting jobs that no live
+   * process handles.
    */
   pause(topic: TopicName): Promise<void> {
     return this.engine.topics.pause(topic);
@@ -272,7 +273,8 @@ export class JobsService {
    * Resolves when no job is due for this process and none runs in it. For tests.
    *
    * @param options.timeout how long to wait; `'30s'` by default.
-   * @throws IdleTimeoutError that names the topics with unfinished jobs.
+   * @throws IdleTimeoutError that names the topics with unfinished jobs. InvalidOptionsError with `strictTopics`, if jobs are due that
+   * no live process handles; otherwise they are logged.
    */
   whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.engine.whenIdle(options);

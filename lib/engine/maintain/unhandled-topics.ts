@@ -185,8 +185,7 @@ export class UnhandledTopics {
       return;
     }
     this.isChecking = true;
-    // Detached: the call may be in a transaction of the application.
-    void runDetached(() => this.readList())
+    void this.readList()
       .then(() => this.logUsed())
       .catch((error: unknown) => {
         this.used.clear();
@@ -222,8 +221,9 @@ export class UnhandledTopics {
   }
 
   /** Reads the list, not too often. Calls share a read that has not begun yet. */
-  private readList(): Promise<unknown> {
-    return (this.nextRead ??= this.readAfterPause());
+  private readList(): Promise<void> {
+    // Detached: the call that needs it first may be in a transaction of the application.
+    return (this.nextRead ??= runDetached(() => this.readAfterPause()));
   }
 
   private async readAfterPause(): Promise<void> {
