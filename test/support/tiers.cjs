@@ -41,6 +41,7 @@ const EVERY_ADAPTER = [
   'test/http/app-enhancers.test.ts',
   'test/http/callers.test.ts',
   'test/http/hostile-requests.test.ts',
+  'test/http/jobs-error-filter.test.ts',
   'test/http/oversized-input.test.ts',
   'test/http/routes.test.ts',
   'test/http/static-paths.test.ts',

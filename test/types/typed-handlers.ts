@@ -98,6 +98,18 @@ export class Parameters {
   }
 }
 
+export abstract class Generic<T extends Mail> {
+  @JobHandler('x')
+  run(job: JobContext<T>): string {
+    return job.payload.to;
+  }
+
+  @JobHandler('y')
+  async generic<P>(job: JobContext<P>): Promise<P> {
+    return Promise.resolve(job.payload);
+  }
+}
+
 export class Results {
   @JobHandler(SendMail)
   value(job: JobContext<Mail, Receipt>): Receipt {
