@@ -94,7 +94,7 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     await app.close();
     const other = await apps.start({ options: { role: 'producer' } });
     expect(await other.job(id)).toMatchObject({ status: 'pending', attempt: 1, retries: 0, lockedBy: null });
-    expect(apps.log.of('warn', `ignores its signal (shutdown): job ${id}`)).toHaveLength(1);
+    expect(apps.log.of('warn', `has not returned 100 ms after its shutdown (job ${id}`)).toHaveLength(1);
     end.resolve();
   });
 

@@ -9,7 +9,6 @@ import type {
 import {
   Catch,
   Controller,
-  ForbiddenException,
   Get,
   Injectable,
   SetMetadata,
@@ -93,7 +92,7 @@ describe.each(everyKind)('guards, interceptors and filters of handlers on $label
     expect(await app.jobAfter('completed', blue.id)).toMatchObject({ result: 1 });
     expect(await app.jobAfter('failed', red.id)).toMatchObject({
       status: 'failed',
-      lastError: new ForbiddenException('Forbidden resource').message,
+      lastError: 'refused by TenantGuard',
     });
   });
 
@@ -216,8 +215,8 @@ describe.each(everyKind)('guards, interceptors and filters of handlers on $label
     const token = await app.jobs.enqueue('token', null);
     const controller = await app.jobs.enqueue('controller', null);
     await app.jobs.whenIdle();
-    expect(await app.job(token.id)).toMatchObject({ status: 'failed', lastError: 'Forbidden resource' });
-    expect(await app.job(controller.id)).toMatchObject({ status: 'failed', lastError: 'Forbidden resource' });
+    expect(await app.job(token.id)).toMatchObject({ status: 'failed', lastError: 'refused by ClosedGuard' });
+    expect(await app.job(controller.id)).toMatchObject({ status: 'failed', lastError: 'refused by ClosedGuard' });
   });
 
   it('isJobContext returns false for a request', async () => {

@@ -180,13 +180,19 @@ describe('global enhancers', () => {
     );
     expect(await app.jobAfter('completed', first!.id)).toMatchObject({ result: 1 });
     expect(await app.jobAfter('completed', second!.id)).toMatchObject({ result: 1 });
-    expect(await app.jobAfter('failed', refused!.id)).toMatchObject({ lastError: 'Forbidden resource', attempt: 1 });
+    expect(await app.jobAfter('failed', refused!.id)).toMatchObject({
+      lastError: 'refused by ScopedGuard',
+      attempt: 1,
+    });
     expect(guards - before).toBeGreaterThanOrEqual(scope === Scope.REQUEST ? 3 : 1);
     expect(instances).toBe(1);
     const [run, stopped] = await app.jobs.enqueueMany(
       [true, false].map((payload) => ({ topic: 'registered', payload })),
     );
     expect(await app.jobAfter('completed', run!.id)).toMatchObject({ result: 'run' });
-    expect(await app.jobAfter('failed', stopped!.id)).toMatchObject({ lastError: 'Forbidden resource', attempt: 1 });
+    expect(await app.jobAfter('failed', stopped!.id)).toMatchObject({
+      lastError: 'refused by ScopedGuard',
+      attempt: 1,
+    });
   });
 });

@@ -90,7 +90,7 @@ describe.each(everyKind)('parameters of a handler on $label', (kind) => {
 
   it.each([
     ['a pipe throws', 'whole', 'id must be a number'],
-    ['a guard refuses', 'guarded', 'Forbidden resource'],
+    ['a guard refuses', 'guarded', 'refused by a guard'],
   ])('fail the job without a retry after %s', async (_, topic, text) => {
     const app = await apps.start({ providers: [ParameterJobs] });
     const { id } = await app.jobs.enqueue(topic, { id: 'three' });

@@ -72,7 +72,7 @@ describe('a handler whose interceptor stopped waiting', () => {
     expect(await app.event('completed', id)).toMatchObject({ attempt: 1 });
     expect(await app.job(id)).toMatchObject({ result: 'enough' });
     await until(() => apps.log.of('warn').length > 0, { message: 'a warning' });
-    expect(apps.log.of('warn')).toEqual([textLike(`handler of 'slow' ignores its signal.*job ${id} attempt 1`)]);
+    expect(apps.log.of('warn')).toEqual([textLike(`handler of 'slow' has not returned .*job ${id} attempt 1`)]);
     end.resolve();
     await app.jobs.whenIdle();
   });

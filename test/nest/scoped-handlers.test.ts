@@ -78,6 +78,6 @@ describe.each(everyKind)('handlers with a non-singleton scope on $label', (kind)
     const app = await apps.start({ providers: [GuardedJobs] });
     const [even, odd] = await app.jobs.enqueueMany([2, 3].map((payload) => ({ topic: 'guarded', payload })));
     expect(await app.jobAfter('completed', even!.id)).toMatchObject({ result: 'allowed' });
-    expect(await app.jobAfter('failed', odd!.id)).toMatchObject({ lastError: 'Forbidden resource' });
+    expect(await app.jobAfter('failed', odd!.id)).toMatchObject({ lastError: 'refused by EvenGuard' });
   });
 });

@@ -248,9 +248,13 @@ class HandlerCall {
 
   private warnIgnoredSignal(): void {
     const { topic, id, claim, abortedFor } = this.attempt;
-    const slot = abortedFor === 'shutdown' ? '' : '; its slot stays occupied until the handler returns';
+    const consequence =
+      abortedFor === 'shutdown'
+        ? 'the job was released without it'
+        : 'the attempt ended without it. Its slot stays taken, and this process will not run the job again until the handler returns';
     this.executor.parts.logger.warn(
-      `handler of '${topic}' ignores its signal (${abortedFor}): job ${id} attempt ${claim.attempt} ended without it${slot}`,
+      `handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after its ${abortedFor} (job ${id} attempt ${claim.attempt}): ` +
+        `${consequence}. Pass job.signal to what the handler awaits`,
     );
   }
 

@@ -1,7 +1,9 @@
 import type { ArgumentsHost } from '@nestjs/common';
+import { ForbiddenException } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
 import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
 import type { ExternalExceptionsHandler } from '@nestjs/core/exceptions/external-exceptions-handler.js';
+import { GuardsConsumer } from '@nestjs/core/guards/index.js';
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
@@ -63,6 +65,20 @@ export class HandlerCallCreator extends ExternalContextCreator {
 
   override async transformToResult(result: unknown): Promise<unknown> {
     return toLastValue(result);
+  }
+}
+
+/** Runs guards. The error names the guard that refuses: Nest's own text, "Forbidden resource", says nothing in the row of a job. */
+export class HandlerGuards extends GuardsConsumer {
+  override async tryActivate(...args: Parameters<GuardsConsumer['tryActivate']>): Promise<boolean> {
+    const [guards, ...rest] = args;
+    for (const guard of guards) {
+      if (!(await super.tryActivate([guard], ...rest))) {
+        const { name } = guard.constructor;
+        throw new ForbiddenException(`refused by ${name === 'Object' ? 'a guard' : name}`);
+      }
+    }
+    return true;
   }
 }
 

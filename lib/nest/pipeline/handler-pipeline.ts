@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common/constants.js';
 import type { ContextId, ModulesContainer, NestContainer } from '@nestjs/core';
 import { ContextIdFactory, ExternalContextCreator } from '@nestjs/core';
-import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
+import { GuardsContextCreator } from '@nestjs/core/guards/index.js';
 import { Injector } from '@nestjs/core/injector/injector.js';
 import { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
@@ -23,6 +23,7 @@ import {
   EndedAttemptCheck,
   HandlerCallCreator,
   HandlerFilters,
+  HandlerGuards,
   HandlerInterceptors,
   HandlerPipes,
 } from './handler-call-creator.js';
@@ -200,7 +201,7 @@ export class HandlerPipeline {
       this.rejections,
       this.endedAttemptCheck,
       new GuardsContextCreator(this.container, config),
-      new GuardsConsumer(),
+      new HandlerGuards(),
       new InterceptorsContextCreator(this.container, config),
       new HandlerInterceptors(this.endedAttemptCheck, this.memberCheck),
       createModules(host),
