@@ -40,6 +40,8 @@ export interface SerializedRunner extends SqliteRunner {
 export class SerializedTransaction {
   /** The runner in which it is open. */
   runner: SerializedRunner | undefined;
+  /** BEGIN has succeeded. */
+  hasBegun = false;
   /** COMMIT or ROLLBACK is under way. */
   isEnding = false;
   /** `undefined` until it has ended. */
@@ -74,7 +76,9 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     references = 1;
     private currentManager: EntityManager | undefined;
     private depth = 0;
-    private readonly startingSavepoints = new Set<Promise<void>>();
+    /** Calls of `startTransaction` in the open transaction, less those of `commitTransaction` and `rollbackTransaction`. */
+    private levels = 0;
+    private startingSavepoints: Promise<void>[] = [];
     /** Calls of `commitTransaction` and `rollbackTransaction` that have not ended. */
     private endCalls = 0;
     /** Whether COMMIT, or else ROLLBACK, has succeeded. TypeORM has yet to reset its state. */
@@ -93,26 +97,32 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       return this.depth;
     }
 
-    /** TypeORM sets 0 when a transaction has ended, before it calls subscribers: they may begin the next one. */
+    /**
+     * TypeORM sets 0 when a transaction has ended, before it calls subscribers: they may begin the next one. A nested transaction
+     * that is not awaited may subtract its own level later.
+     */
     override set transactionDepth(depth: number) {
-      this.depth = depth;
-      if (depth === 0 && this.hasCommitted !== undefined && this.transaction) {
-        turns.end(this.transaction, this.hasCommitted);
+      this.depth = Math.max(depth, 0);
+      if (this.depth === 0) {
+        this.finish();
+      } else if (this.transaction) {
+        this.transaction.hasBegun = true;
       }
     }
 
     override async startTransaction(isolationLevel?: unknown): Promise<void> {
-      if (this.transaction && this.depth > 0) {
+      if (this.transaction?.hasBegun) {
         return this.startSavepoint(isolationLevel);
       }
       const transaction = await turns.waitForTurn();
       this.reset();
       this.transaction = transaction;
+      this.levels = 1;
       transaction.runner = this;
       try {
         await super.startTransaction(isolationLevel);
       } catch (error) {
-        if (this.depth > 0) {
+        if (transaction.hasBegun) {
           // A subscriber has thrown after BEGIN.
           await this.rollBack();
         }
@@ -123,24 +133,23 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     }
 
     override commitTransaction(): Promise<void> {
-      return this.callEnd(() => super.commitTransaction());
+      return this.callEnd(() => super.commitTransaction(), false);
     }
 
     override rollbackTransaction(): Promise<void> {
-      return this.callEnd(() => super.rollbackTransaction());
+      return this.callEnd(() => super.rollbackTransaction(), true);
     }
 
-    override async query(sql: string, ...rest: unknown[]): Promise<unknown> {
-      turns.enter(this.transaction);
-      if (this.depth > 0) {
-        if (this.transaction && END_STATEMENT.test(sql)) {
-          return this.endTransaction(this.transaction, sql, rest);
-        }
-        if (!this.transaction || this.driver.databaseConnection?.inTransaction === false) {
-          return refuseStatement(sql);
-        }
+    override query(sql: string, ...rest: unknown[]): Promise<unknown> {
+      const { transaction } = this;
+      turns.enter(transaction);
+      if (transaction?.hasBegun && END_STATEMENT.test(sql)) {
+        return this.endTransaction(transaction, sql, rest);
       }
-      return super.query(sql, ...rest);
+      const isLost = transaction?.hasBegun
+        ? this.driver.databaseConnection?.inTransaction === false
+        : !transaction && this.depth > 0;
+      return isLost ? refuseStatement(sql) : super.query(sql, ...rest);
     }
 
     override async release(): Promise<void> {
@@ -154,12 +163,17 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
 
     override async [Symbol.asyncDispose](): Promise<void> {
       // Nested code must not commit the transaction around it.
-      await (this.references > 1 ? this.release() : super[Symbol.asyncDispose]?.());
+      if (this.references > 1) {
+        return this.release();
+      }
+      // TypeORM commits, whatever savepoints are open.
+      this.levels = 1;
+      await super[Symbol.asyncDispose]?.();
     }
 
     async abandon(reason: string): Promise<void> {
       const { transaction } = this;
-      if (transaction && this.depth > 0) {
+      if (transaction?.hasBegun) {
         turns.report(`a transaction was rolled back, because ${reason}; it was started at ${transaction.origin}`);
         await this.rollBack();
         this.isReleased = true;
@@ -168,17 +182,48 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     }
 
     private async startSavepoint(isolationLevel: unknown): Promise<void> {
+      this.refuseWhileEnding();
+      this.levels += 1;
+      const started = super.startTransaction(isolationLevel).catch((error: unknown) => {
+        this.levels -= 1;
+        throw error;
+      });
+      this.startingSavepoints = [...this.startingSavepoints, started];
+      await started.finally(() => {
+        this.startingSavepoints = this.startingSavepoints.filter((other) => other !== started);
+      });
+    }
+
+    /** @param isRollback whether it ends its level even if it fails: TypeORM ignores the errors of rollbacks. */
+    private async callEnd(end: () => Promise<void>, isRollback: boolean): Promise<void> {
+      this.refuseWhileEnding();
+      this.endCalls += 1;
+      let isEnded = isRollback;
+      try {
+        await end();
+        isEnded = true;
+      } finally {
+        this.levels -= isEnded ? 1 : 0;
+        this.endCalls -= 1;
+        this.finish();
+      }
+    }
+
+    /** @throws DatabaseRefusedError while COMMIT or ROLLBACK is under way: the call belongs to a nested transaction. */
+    private refuseWhileEnding(): void {
       if (this.transaction?.isEnding) {
         throw new DatabaseRefusedError('the transaction is ending; await every nested transaction inside it');
       }
-      const started = super.startTransaction(isolationLevel);
-      this.startingSavepoints.add(started);
-      await started.finally(() => this.startingSavepoints.delete(started));
     }
 
-    private async callEnd(end: () => Promise<void>): Promise<void> {
-      this.endCalls += 1;
-      await end().finally(() => (this.endCalls -= 1));
+    /** Begins the next transaction if COMMIT or ROLLBACK has succeeded. */
+    private finish(): void {
+      const { transaction, hasCommitted } = this;
+      if (transaction && hasCommitted !== undefined) {
+        this.hasCommitted = undefined;
+        this.depth = 0;
+        turns.end(transaction, hasCommitted);
+      }
     }
 
     /** Ends the transaction at any depth of savepoints. */
@@ -203,14 +248,20 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
 
     /** Sends COMMIT or ROLLBACK. A ROLLBACK of a transaction that SQLite has ended succeeds. */
     private async endTransaction(transaction: SerializedTransaction, sql: string, rest: unknown[]): Promise<unknown> {
+      this.refuseWhileEnding();
       const isCommit = sql === 'COMMIT';
       transaction.isEnding = true;
       // Otherwise sqlite3 could run the savepoint after it, outside of any transaction.
       await Promise.allSettled(this.startingSavepoints);
+      const hasSavepoint = this.levels > 1;
       try {
-        this.checkSavepoints(isCommit);
+        if (isCommit && hasSavepoint) {
+          throw new DatabaseRefusedError('a nested transaction is still open; await it before the commit');
+        }
         const hasEnded = !isCommit && this.driver.databaseConnection?.inTransaction === false;
         const result = hasEnded ? undefined : await super.query(sql, ...rest);
+        // The rest of a nested transaction must not run outside of it.
+        this.isReleased ||= hasSavepoint;
         this.markEnded(transaction, isCommit);
         return result;
       } catch (error) {
@@ -224,18 +275,6 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
         }
         this.markEnded(transaction, false);
         return undefined;
-      }
-    }
-
-    /** @throws DatabaseRefusedError at the COMMIT when a savepoint is open: its writes would be committed half done. */
-    private checkSavepoints(isCommit: boolean): void {
-      if (this.depth > 1 && isCommit) {
-        throw new DatabaseRefusedError('a nested transaction is still open; await it before the commit');
-      }
-      if (this.depth > 1) {
-        // The rest of the nested transaction must not run outside of it.
-        this.isReleased = true;
-        this.depth = 1;
       }
     }
 
@@ -264,13 +303,13 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
 const END_STATEMENT = /^(COMMIT|ROLLBACK)$/;
 
 /** The rollback of a transaction that has ended, or of its savepoint, has nothing to do. */
-function refuseStatement(sql: string): undefined {
+async function refuseStatement(sql: string): Promise<undefined> {
   if (!sql.startsWith('ROLLBACK')) {
     throw new DatabaseRefusedError(
       'SQLite has rolled this transaction back after an error in it, or its COMMIT has failed; roll back and begin a new one',
     );
   }
-  return undefined;
+  return Promise.resolve(undefined);
 }
 
 /** Stack frames that are captured: TypeORM has up to ten of them below the application's own. */
@@ -291,7 +330,7 @@ export function captureOrigin(): { readonly stack?: string } {
 
 /** Frames of Node, of packages, of this file's neighbours, and of TypeORM as its source maps show them. */
 const FOREIGN_FRAME =
-  /node:internal|[\\/]node_modules[\\/]|(transaction-serializer|serialized-runner)\.|<anonymous>\)|\b(?<type>DataSource|EntityManager|Repository|EntityPersistExecutor|RdbmsSchemaBuilder|MigrationExecutor)\.\w+ \(.*[\\/]\k<type>\.ts:/;
+  /node:internal|[\\/]node_modules[\\/]|(transaction-serializer|serialized-runner)\.|<anonymous>\)|\b(?<type>DataSource|EntityManager|Repository|EntityPersistExecutor|RdbmsSchemaBuilder|MigrationExecutor)\.\w+ (\[as \w+\] )?\(.*[\\/]\k<type>\.ts:/;
 
 /** Returns the first frame of the application. */
 function findOwnFrame(stack: string): string {

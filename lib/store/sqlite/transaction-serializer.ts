@@ -111,10 +111,16 @@ export class TransactionSerializer {
     delete (runner as Partial<SerializedRunner>).manager;
     delete (runner as Partial<SerializedRunner>).transactionDepth;
     Object.setPrototypeOf(runner, Object.getPrototypeOf(model) as object);
-    Object.assign(runner, { ...model, ...runner, transactionDepth, manager: manager && this.watchManager(manager) });
+    Object.assign(runner, {
+      ...model,
+      ...runner,
+      transactionDepth,
+      levels: transactionDepth,
+      manager: manager && this.watchManager(manager),
+    });
     if (runner.isTransactionActive) {
       this.running = new SerializedTransaction('an unknown place, before the queue', this.now());
-      this.running.runner = runner;
+      Object.assign(this.running, { runner, hasBegun: true });
       runner.transaction = this.running;
     }
     return runner.stmtCache;
@@ -219,45 +225,62 @@ export class TransactionSerializer {
   }
 
   private isOpen(transaction: SerializedTransaction): boolean {
-    const { runner, isEnding } = transaction;
-    return transaction === this.running && !isEnding && (runner?.transactionDepth ?? 0) > 0;
+    return transaction === this.running && transaction.hasBegun && !transaction.isEnding;
   }
 
   /** Makes the outermost `transaction()` of a manager reject unless its COMMIT has succeeded. */
   private watchManager(manager: EntityManager): EntityManager {
-    const original = manager.transaction.bind(manager) as (...args: unknown[]) => Promise<unknown>;
-    const transaction = async (...args: unknown[]): Promise<unknown> => {
-      const given = manager.queryRunner as unknown as SerializedRunner | undefined;
-      if ((given ?? this.findSurrounding()?.runner)?.transactionDepth) {
-        return original(...args);
-      }
-      let begun: SerializedTransaction | undefined;
-      const observe =
-        (work: (inner: EntityManager) => unknown) =>
-        (inner: EntityManager): unknown => {
-          begun = (inner.queryRunner as unknown as SerializedRunner).transaction;
-          return work(inner);
-        };
-      let result: unknown;
-      try {
-        result = await original(...args.map((arg) => (typeof arg === 'function' ? observe(arg as never) : arg)));
-      } finally {
-        await begun?.runner?.abandon('its transaction() has ended, with a nested transaction still open');
-      }
-      if (begun?.isCommitted === false) {
-        throw new DatabaseRefusedError(
-          `the transaction was rolled back instead of committed (started at ${begun.origin}): a nested transaction was still ` +
-            'open, or had failed to end; await every nested transaction, one after another',
-        );
-      }
-      return result;
-    };
-    return Object.assign(manager, { transaction });
+    const watched = manager as unknown as WatchedManager;
+    watched.beginTransaction = watched.transaction;
+    watched.transaction = this.transact;
+    return manager;
   }
+
+  /** `transaction()` of all managers. */
+  private readonly transact = createTransact(() => this.findSurrounding());
 
   private now(): number {
     return this.options.clock.now();
   }
+}
+
+type Transact = (this: WatchedManager, ...args: unknown[]) => Promise<unknown>;
+
+interface WatchedManager {
+  readonly queryRunner?: SerializedRunner;
+  transaction: Transact;
+  /** TypeORM's `transaction()`. */
+  beginTransaction: Transact;
+}
+
+function createTransact(findSurrounding: () => SerializedTransaction | undefined): Transact {
+  return async function (...args) {
+    if ((this.queryRunner ? this.queryRunner.transaction : findSurrounding())?.hasBegun) {
+      return this.beginTransaction(...args);
+    }
+    let begun: SerializedTransaction | undefined;
+    const observe =
+      (work: (inner: WatchedManager) => unknown) =>
+      (inner: WatchedManager): unknown => {
+        begun = inner.queryRunner!.transaction;
+        return work(inner);
+      };
+    let result: unknown;
+    try {
+      result = await this.beginTransaction(
+        ...args.map((arg) => (typeof arg === 'function' ? observe(arg as never) : arg)),
+      );
+    } finally {
+      await begun?.runner?.abandon('its transaction() has ended, with a nested transaction still open');
+    }
+    if (begun?.isCommitted === false) {
+      throw new DatabaseRefusedError(
+        `the transaction was rolled back instead of committed (started at ${begun.origin}): a nested transaction was still ` +
+          'open, or had failed to end; await every nested transaction, one after another',
+      );
+    }
+    return result;
+  };
 }
 
 const serializers = new WeakMap<DataSource, TransactionSerializer>();
