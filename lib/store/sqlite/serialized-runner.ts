@@ -13,6 +13,7 @@ export interface SqliteDriver {
 /** The part of TypeORM's SQLite query runners that the queue uses. */
 interface SqliteRunner {
   readonly driver: SqliteDriver;
+  readonly broadcaster: { broadcast(event: string): Promise<void> };
   isReleased: boolean;
   isTransactionActive: boolean;
   transactionDepth: number;
@@ -81,6 +82,8 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     private startingSavepoints: Promise<void>[] = [];
     /** Calls of `commitTransaction` and `rollbackTransaction` that have not ended. */
     private endCalls = 0;
+    /** The latest COMMIT or ROLLBACK. */
+    private ending: Promise<unknown> | undefined;
     /** Whether COMMIT, or else ROLLBACK, has succeeded. TypeORM has yet to reset its state. */
     private hasCommitted: boolean | undefined;
 
@@ -124,7 +127,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       } catch (error) {
         if (transaction.hasBegun) {
           // A subscriber has thrown after BEGIN.
-          await this.rollBack();
+          await this.rollBack(transaction);
         }
         turns.end(transaction, false);
         this.reset();
@@ -144,7 +147,9 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       const { transaction } = this;
       turns.enter(transaction);
       if (transaction?.hasBegun && END_STATEMENT.test(sql)) {
-        return this.endTransaction(transaction, sql, rest);
+        const ended = this.endTransaction(transaction, sql, rest);
+        this.ending = ended.catch(() => undefined);
+        return ended;
       }
       const isLost = transaction?.hasBegun
         ? this.driver.databaseConnection?.inTransaction === false
@@ -173,11 +178,10 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
 
     async abandon(reason: string): Promise<void> {
       const { transaction } = this;
-      if (transaction?.hasBegun) {
+      await this.ending;
+      if (transaction?.hasBegun && this.transaction === transaction) {
         turns.report(`a transaction was rolled back, because ${reason}; it was started at ${transaction.origin}`);
-        await this.rollBack();
-        this.isReleased = true;
-        turns.end(transaction, false);
+        await this.rollBack(transaction, true);
       }
     }
 
@@ -226,15 +230,18 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       }
     }
 
-    /** Ends the transaction at any depth of savepoints. */
-    private async rollBack(): Promise<void> {
-      this.depth = 1;
-      try {
-        await this.rollbackTransaction();
-      } catch {
-        // A subscriber of the application has thrown, or the connection is closed.
-        await super.query('ROLLBACK').catch(() => undefined);
-      }
+    /** Ends the transaction whatever TypeORM's count of savepoints is. */
+    private async rollBack(transaction: SerializedTransaction, isAbandoned = false): Promise<void> {
+      // Refuses what nested transactions still begin or end.
+      transaction.isEnding = true;
+      await Promise.allSettled(this.startingSavepoints);
+      // Errors of subscribers, or of a connection that is closed, must not keep the next transaction waiting.
+      await this.broadcaster.broadcast('BeforeTransactionRollback').catch(() => undefined);
+      await super.query('ROLLBACK').catch(() => undefined);
+      this.isReleased ||= isAbandoned;
+      turns.end(transaction, false);
+      this.reset();
+      await this.broadcaster.broadcast('AfterTransactionRollback').catch(() => undefined);
     }
 
     /** Forgets a transaction that has ended without TypeORM. */
