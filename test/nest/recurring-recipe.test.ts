@@ -7,7 +7,7 @@ import type { TestApp } from './support/test-app.js';
 const DAY_MS = 24 * 60 * 60_000;
 
 /** Loads the class from the guide. */
-const loadDigestJobs = (): Type<object> => new GuideCode('guide/enqueueing.md').exportOf('DigestJobs');
+const loadDigestJobs = (): Type<object> => new GuideCode('guide/recipes.md').exportOf('DigestJobs');
 
 describe('the recurring job of the guide', () => {
   const apps = useApps(sqliteFile);
