@@ -12,6 +12,7 @@ interface LockedPackage {
   readonly version?: string;
   readonly integrity?: string;
   readonly hasInstallScript?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
   readonly dev?: boolean;
 }
 
@@ -23,13 +24,13 @@ describe('an installation of this package', () => {
   const manifest = read<Manifest>('package.json');
   const locked = Object.entries(read<{ packages: Record<string, LockedPackage> }>('package-lock.json').packages);
 
-  it('adds one dependency, which has no dependencies and no install script', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['uuid']);
-    const uuid = locked
-      .filter(([path]) => path === 'node_modules/uuid')
-      .map(([, { hasInstallScript }]) => hasInstallScript);
-    expect(uuid).toEqual([undefined]);
-    expect(locked.filter(([path]) => path.startsWith('node_modules/uuid/'))).toEqual([]);
+  it('adds two dependencies, which have no dependencies and no install script', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['croner', 'uuid']);
+    for (const name of Object.keys(manifest.dependencies)) {
+      const own = locked.filter(([path]) => path === `node_modules/${name}`);
+      expect(own.map(([, { hasInstallScript }]) => hasInstallScript)).toEqual([undefined]);
+      expect(own.map(([, { dependencies }]) => dependencies)).toEqual([undefined]);
+    }
   });
 
   it('runs no script', () => {
