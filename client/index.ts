@@ -28,6 +28,7 @@ export type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
+export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';
 export type { StreamOptions } from './job-stream.js';
 
 // Requests and responses
@@ -48,6 +49,10 @@ export type {
   JobStats,
   JobStatus,
   RequeueRequest,
+  Schedule,
+  ScheduleList,
+  ScheduleRequest,
+  ScheduleTicks,
   SkippedReason,
   StreamChanged,
   StreamEvent,

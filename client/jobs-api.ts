@@ -9,6 +9,7 @@ import type {
   TopicOptions,
 } from './call-options.js';
 import { toFields } from './call-options.js';
+import { SchedulesApi } from './schedules-api.js';
 import type {
   BulkResult,
   Capabilities,
@@ -26,7 +27,7 @@ const ITERATE_PAGE = 100;
 
 /** One request to the API. */
 export interface ApiRequest extends CallOptions {
-  method: 'GET' | 'POST' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path after the base path: empty, or with a leading slash. */
   path: string;
   /** Values as the API expects them. An array becomes a repeated parameter. */
@@ -41,6 +42,9 @@ export interface ApiRequest extends CallOptions {
  * changes accepts `signal` in that object, or in a separate object after it.
  */
 export abstract class JobsApi {
+  /** The calls for schedules. */
+  readonly schedules = new SchedulesApi((request) => this.request(request));
+
   protected abstract request<T>(request: ApiRequest): Promise<T>;
 
   /**

@@ -148,6 +148,75 @@ export interface TopicList {
   items: TopicStats[];
 }
 
+/** A schedule: it adds one job for each tick of its pattern. */
+export interface Schedule {
+  name: string;
+  /** Cron text, or an interval in ms with its anchor. */
+  pattern: string | { every: number; anchor: string };
+  /** IANA time zone of a cron pattern. */
+  tz: string;
+  /** Topic of its jobs. */
+  topic: string;
+  /** Payload of its jobs. */
+  payload: unknown;
+  /** What happens to ticks that are more than 60 s late. */
+  missed: { policy: 'skip' | 'last' | 'all'; within_ms: number; max: number };
+  /** `skip`: a tick adds no job while the previous job is unfinished. */
+  overlap: 'allow' | 'skip';
+  jitter_ms: number;
+  start_at: string | null;
+  end_at: string | null;
+  /** `null`: the default of the topic. */
+  max_retries: number | null;
+  priority: number | null;
+  timeout_ms: number | null;
+  metadata: Record<string, unknown> | null;
+  /** `code`: declared by the application's code; `api`: created over HTTP or by the service. */
+  source: 'code' | 'api';
+  /** Rises with each change, pause and resume. */
+  revision: number;
+  /** The next tick; `null` if the pattern has none. */
+  next_tick: string | null;
+  /** The last tick that fired. */
+  last_tick: string | null;
+  /** Job of the last tick that fired. */
+  last_job_id: string | null;
+  /** When the schedule was paused; `null` if it is not paused. */
+  paused_since: string | null;
+  /** Whether a live process declares it; always `true` for `api`. */
+  is_declared: boolean;
+  created: string;
+  updated: string;
+}
+
+/** Response of `GET /schedules`, sorted by name. */
+export interface ScheduleList {
+  items: Schedule[];
+}
+
+/** Response of `GET /schedules/:name/next`: the next ticks. */
+export interface ScheduleTicks {
+  items: string[];
+}
+
+/** Body of `PUT /schedules/:name`. */
+export interface ScheduleRequest {
+  /** Cron with 5 fields, or 6 with seconds first; or an interval of at least 1 s. */
+  pattern: string | { every: number | string; anchor?: string };
+  topic: string;
+  payload?: unknown;
+  tz?: string;
+  missed?: 'skip' | 'last' | 'all' | { policy: 'skip' | 'last' | 'all'; within?: number | string; max?: number };
+  overlap?: 'allow' | 'skip';
+  jitter?: number | string;
+  start_at?: string;
+  end_at?: string;
+  max_retries?: number;
+  priority?: number;
+  timeout?: number | string;
+  metadata?: Record<string, unknown>;
+}
+
 /** Jobs that finished within one minute. Times in ms. */
 export interface TimeseriesPoint {
   /** Start of the minute. */

@@ -45,6 +45,11 @@ export type {
 } from './core/job-topic.js';
 export type { TopicName } from './core/topic.js';
 
+// Schedules
+export type { SchedulePattern } from './core/cron.js';
+export type { MissedPolicy, Schedule, ScheduleOptions, ScheduleTick } from './core/schedule.js';
+export type { PreviewOptions, ScheduleAdmin } from './engine/schedule/schedule-admin.js';
+
 // Errors
 export {
   DatabaseRefusedError,
@@ -59,6 +64,8 @@ export {
   LeaseLostError,
   PayloadTooLargeError,
   QueueUnavailableError,
+  ScheduleNotFoundError,
+  ScheduleStateError,
   SnoozeError,
   UnknownDataSourceError,
   UnrecoverableError,

@@ -35,6 +35,33 @@ export const timeZoneCheck: Check<string> = {
   parse: (value) => (typeof value === 'string' && isTimeZone(value) ? value : undefined),
 };
 
+/** A pattern as a request has it: an anchor is ISO 8601 text. {@link parsePattern} checks the rest. */
+export const patternCheck: Check<SchedulePattern> = {
+  expects: "a cron pattern with 5 or 6 fields, or { every: '10s' }",
+  schema: {
+    description: "Cron with 5 fields, or 6 with seconds first; or an interval of at least '1s'",
+    oneOf: [
+      { type: 'string' },
+      {
+        type: 'object',
+        properties: { every: duration(EVERY_MIN_MS).schema, anchor: dateCheck.schema },
+        required: ['every'],
+        additionalProperties: false,
+      },
+    ],
+  },
+  parse: (value) => {
+    if (typeof value === 'string') {
+      return value;
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return undefined;
+    }
+    const { anchor } = value as { anchor?: unknown };
+    return (typeof anchor === 'string' ? { ...value, anchor: new Date(anchor) } : value) as SchedulePattern;
+  },
+};
+
 /**
  * Parses a pattern.
  *

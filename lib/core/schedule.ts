@@ -180,7 +180,7 @@ export const SCHEDULE_OPTIONS = {
 
 /** @throws InvalidOptionsError */
 export function readScheduleName(name: unknown): string {
-  return applyCheck(scheduleNameCheck, name, 'schedule name');
+  return applyCheck(scheduleNameCheck, name, 'name');
 }
 
 /**

@@ -5,6 +5,7 @@ import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';
 import type { ErrorGroup } from '../core/job-reports.js';
+import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { badRedaction } from './http.messages.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
@@ -29,6 +30,19 @@ export class JobSerializer {
   /** Jobs that were stored together. */
   async list(jobs: readonly Job[]): Promise<JobListDto> {
     return { items: await this.jobs(jobs) };
+  }
+
+  /** A schedule. `redact` edits its payload and metadata as those of a job of its topic. */
+  async schedule(schedule: Schedule): Promise<ScheduleDto> {
+    const { topic, payload, metadata } = schedule;
+    const { payload: shown, metadata: shownMetadata } = await this.redact(
+      Object.assign(new Job(), { topic, payload, metadata }),
+    );
+    return toScheduleDto({ ...schedule, payload: shown ?? null, metadata: shownMetadata ?? null });
+  }
+
+  schedules(schedules: readonly Schedule[]): Promise<ScheduleDto[]> {
+    return Promise.all(schedules.map((schedule) => this.schedule(schedule)));
   }
 
   /** Error groups. With `redact`, a group shows the message of its redacted sample job. */
@@ -95,6 +109,38 @@ function toJobDto(job: Job, isDeduplicated: boolean) {
     created: toText(job.created),
     updated: toText(job.updated),
     ...(isDeduplicated ? { deduplicated: true as const } : {}),
+  };
+}
+
+/** A schedule in a response. */
+export type ScheduleDto = ReturnType<typeof toScheduleDto>;
+
+function toScheduleDto(schedule: Schedule) {
+  const { pattern, missed } = schedule;
+  return {
+    name: schedule.name,
+    pattern: typeof pattern === 'string' ? pattern : { every: pattern.every, anchor: toText(pattern.anchor) },
+    tz: schedule.tz,
+    topic: schedule.topic,
+    payload: schedule.payload,
+    missed: { policy: missed.policy, within_ms: missed.withinMs, max: missed.max },
+    overlap: schedule.overlap,
+    jitter_ms: schedule.jitterMs,
+    start_at: toTextOrNull(schedule.startAt),
+    end_at: toTextOrNull(schedule.endAt),
+    max_retries: schedule.maxRetries,
+    priority: schedule.priority,
+    timeout_ms: schedule.timeoutMs,
+    metadata: schedule.metadata,
+    source: schedule.source,
+    revision: schedule.revision,
+    next_tick: toTextOrNull(schedule.nextTick),
+    last_tick: toTextOrNull(schedule.lastTick),
+    last_job_id: schedule.lastJobId,
+    paused_since: toTextOrNull(schedule.pausedSince),
+    is_declared: schedule.isDeclared,
+    created: toText(schedule.created),
+    updated: toText(schedule.updated),
   };
 }
 

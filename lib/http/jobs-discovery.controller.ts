@@ -14,6 +14,7 @@ import { JobsReportsController } from './jobs-reports.controller.js';
 import { RequestReader } from './request-reader.js';
 import { NO_FIELDS } from './requests.js';
 import { DescribeRoute, describeRoutes } from './route-info.js';
+import { JobsSchedulesController } from './jobs-schedules.controller.js';
 import { JobsTopicsController } from './jobs-topics.controller.js';
 
 /** What a caller may do, and the limits of the API. */
@@ -77,4 +78,10 @@ export class JobsDiscoveryController {
 }
 
 /** In the order in which their routes are registered: static paths before `:id`. */
-export const API_CONTROLLERS = [JobsReportsController, JobsTopicsController, JobsDiscoveryController, JobsController];
+export const API_CONTROLLERS = [
+  JobsReportsController,
+  JobsTopicsController,
+  JobsSchedulesController,
+  JobsDiscoveryController,
+  JobsController,
+];

@@ -25,8 +25,8 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   400: 'The request is wrong; `data` says what is wrong with each field',
   401: 'Credentials are missing or wrong',
   403: 'Not allowed',
-  404: 'There is no such job',
-  409: 'The status of the job does not allow this, or the database rejects it',
+  404: 'There is no such job or schedule',
+  409: 'The status of the job does not allow this, the code of a process declares the schedule, or the database rejects it',
   408: 'The body was not complete in time',
   413: 'The payload, or the body as a whole, is too large',
   415: 'The type of the body is not JSON',
@@ -39,7 +39,7 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
 export function toOpenApi(routes: readonly DescribedRoute[], basePath: string): OpenApiDocument {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
-    const path = basePath + route.path.replace(':id', '{id}');
+    const path = basePath + route.path.replace(/:(\w+)/, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: toOperation(route) };
   }
   const bodies = routes.flatMap(({ body }) => (body?.name ? [[body.name, toSchema(body.fields)] as const] : []));
@@ -91,7 +91,9 @@ function toOperation(route: DescribedRoute): object {
 }
 
 function toParameters({ path, query = {}, isIdempotent }: DescribedRoute): object[] {
-  const inPath = path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: UUID }] : [];
+  const [, parameter] = /:(\w+)/.exec(path) ?? [];
+  const schema = parameter === 'id' ? UUID : { type: 'string' };
+  const inPath = parameter ? [{ name: parameter, in: 'path', required: true, schema }] : [];
   const inQuery = Object.entries(query).map(([name, field]) => ({
     name: toWireName(name),
     in: 'query',
@@ -132,7 +134,11 @@ const LOCATION = { Location: { description: 'Path of the job', schema: { type: '
 
 /** Such as `getStats`, `postEnqueueMany`, `deleteById`. */
 function toOperationId(method: string, path: string): string {
-  const words = path.replace(':id', 'by-id').replace('.json', '').split(/[/-]/).filter(Boolean);
+  const words = path
+    .replace(/:(\w+)/, 'by-$1')
+    .replace('.json', '')
+    .split(/[/-]/)
+    .filter(Boolean);
   const name = words.length > 0 ? words : ['list'];
   return method.toLowerCase() + name.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
 }

@@ -3,6 +3,8 @@ import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { integer, jsonCheck, oneOrMany } from '../core/option-checks.js';
+import { patternCheck } from '../core/cron.js';
+import { SCHEDULE_OPTIONS } from '../core/schedule.js';
 import { topicCheck } from '../core/topic.js';
 import { listOfSchema, ref } from './schemas.js';
 import type { Field } from './request-fields.js';
@@ -12,6 +14,7 @@ import { pickFields, listOfObjects, objectOf } from './request-fields.js';
 const ENQUEUE_MANY_MAX = 1_000;
 /** A day. */
 const TIMESERIES_MINUTES_MAX = 1_440;
+const NEXT_TICKS_MAX = 100;
 
 const required = { isRequired: true } as const;
 const camelCase = { acceptsCamelCase: true } as const;
@@ -77,6 +80,31 @@ export const BULK = {
 
 /** `POST /topics/pause` and `POST /topics/resume`. */
 export const TOPIC = { topic };
+
+const scheduleOptions = pickFields(
+  SCHEDULE_OPTIONS,
+  'tz',
+  'payload',
+  'missed',
+  'overlap',
+  'jitter',
+  'startAt',
+  'endAt',
+  'maxRetries',
+  'priority',
+  'timeout',
+  'metadata',
+);
+
+/** `PUT /schedules/:name`. */
+export const SCHEDULE = {
+  pattern: { ...toField(patternCheck, 'when the schedule fires'), ...required },
+  topic,
+  ...scheduleOptions,
+};
+
+/** `GET /schedules/:name/next`. */
+export const NEXT_TICKS = { count: toField(integer(1, NEXT_TICKS_MAX), 'number of ticks; default 5') };
 
 /** `GET /stats` and `GET /errors`. */
 export const TOPICS = { topic: topics };

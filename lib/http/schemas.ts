@@ -3,7 +3,7 @@ import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
 
 const ANY: JsonSchema = {};
-const TIME: JsonSchema = { type: 'string', format: 'date-time' };
+export const TIME: JsonSchema = { type: 'string', format: 'date-time' };
 export const UUID: JsonSchema = { type: 'string', format: 'uuid' };
 const ERROR_KEY: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{32}$' };
 const TEXT: JsonSchema = { type: 'string' };
@@ -77,6 +77,34 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     oldest_pending_ms: WAITING_MS,
     has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
     paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
+  }),
+  Schedule: objectSchema({
+    name: TEXT,
+    pattern: {
+      description: 'Cron text, or an interval in milliseconds',
+      oneOf: [TEXT, objectSchema({ every: NUMBER, anchor: TIME })],
+    },
+    tz: TEXT,
+    topic: TEXT,
+    payload: ANY,
+    missed: objectSchema({ policy: { enum: ['skip', 'last', 'all'] }, within_ms: NUMBER, max: COUNT }),
+    overlap: { enum: ['allow', 'skip'] },
+    jitter_ms: NUMBER,
+    start_at: orNull(TIME),
+    end_at: orNull(TIME),
+    max_retries: orNull(COUNT),
+    priority: orNull({ type: 'integer' }),
+    timeout_ms: orNull(NUMBER),
+    metadata: orNull({ type: 'object' }),
+    source: { enum: ['code', 'api'] },
+    revision: { ...COUNT, description: 'Rises with each change, pause and resume' },
+    next_tick: orNull(TIME),
+    last_tick: { ...orNull(TIME), description: 'The last tick that fired' },
+    last_job_id: orNull(UUID),
+    paused_since: orNull(TIME),
+    is_declared: { ...FLAG, description: 'Whether a live process declares it; always true for source api' },
+    created: TIME,
+    updated: TIME,
   }),
   Timeseries: objectSchema({
     minutes: COUNT,

@@ -15,6 +15,7 @@ import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/
 import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
+import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
 import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
@@ -60,6 +61,8 @@ export class JobsService {
   readonly topics: TopicAdmin;
   /** Groups failed jobs by their error: `errors.list()`. */
   readonly errors: ErrorStats;
+  /** Creates, changes, lists, pauses, runs and removes schedules: `schedules.upsert(name, pattern, options)`. */
+  readonly schedules: ScheduleAdmin;
 
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
@@ -68,6 +71,7 @@ export class JobsService {
     this.bulk = engine.bulk;
     this.topics = engine.topics;
     this.errors = engine.errors;
+    this.schedules = engine.schedules;
   }
 
   /**

@@ -1,9 +1,9 @@
 import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
-import type { BulkDto, JobDto, JobListDto, JobPageDto } from '../../lib/http/job-serializer.js';
+import type { BulkDto, JobDto, JobListDto, JobPageDto, ScheduleDto } from '../../lib/http/job-serializer.js';
 import type { ErrorGroupsDto, StatsDto, TimeseriesDto, TopicListDto } from '../../lib/http/report-serializer.js';
-import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE } from '../../lib/http/requests.js';
+import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE, SCHEDULE } from '../../lib/http/requests.js';
 
 /** The names of a table's fields in a request. */
 type WireNames<Table> = SnakeCase<keyof Table & string>;
@@ -33,6 +33,7 @@ describe('client and server', () => {
     holds<Same<TopicListDto, Client.TopicList>>();
     holds<Same<TimeseriesDto, Client.Timeseries>>();
     holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
+    holds<Same<ScheduleDto, Client.Schedule>>();
     holds<Same<CapabilitiesDto, Client.Capabilities>>();
     holds<Same<ApiErrorBody, Client.ApiErrorBody>>();
     expect.assertions(0);
@@ -42,6 +43,7 @@ describe('client and server', () => {
     holds<Same<WireNames<typeof ENQUEUE>, keyof Client.EnqueueRequest>>();
     holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Client.EnqueueManyRequest>>();
     holds<Same<WireNames<typeof REQUEUE>, keyof Client.RequeueRequest>>();
+    holds<Same<WireNames<typeof SCHEDULE>, keyof Client.ScheduleRequest>>();
     holds<Same<WireNames<typeof BULK>, keyof Client.BulkRequest>>();
     holds<Same<WireNames<typeof BULK_FILTER>, keyof Client.BulkFilter>>();
     holds<Same<WireNames<typeof LIST>, keyof Client.BulkFilter | 'limit' | 'offset' | 'cursor'>>();

@@ -14,8 +14,8 @@ export const ENQUEUED_TOPIC = `${SECRET}.enqueued`;
 
 /** A valid request to a route. */
 export interface RouteRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  /** The path below the base path, with `:id` for the id of a job. */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** The path below the base path, with `:id` for the id of a job and `:name` for the name of a schedule. */
   readonly route: string;
   /** The right that the route requires; `any`: any right, or a known caller. */
   readonly access: 'enqueue' | 'read' | 'manage' | 'any';
@@ -25,6 +25,9 @@ export interface RouteRequest {
   readonly of?: 'cancelled';
   body?(id: string): unknown;
 }
+
+/** Fires in a century. */
+const schedule = { pattern: '0 0 1 1 *', topic: SECRET_TOPIC, payload: { [SECRET]: true }, start_at: '2100-01-01T00:00:00Z' };
 
 const job = { topic: ENQUEUED_TOPIC, payload: { [SECRET]: true }, delay: '1h' };
 
@@ -38,6 +41,14 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/topics', access: 'read', status: 200 },
   { method: 'POST', route: '/topics/pause', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
   { method: 'POST', route: '/topics/resume', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
+  { method: 'GET', route: '/schedules', access: 'read', status: 200 },
+  { method: 'PUT', route: '/schedules/:name', access: 'manage', status: 200, body: () => schedule },
+  { method: 'GET', route: '/schedules/:name', access: 'read', status: 200 },
+  { method: 'GET', route: '/schedules/:name/next', access: 'read', status: 200 },
+  { method: 'POST', route: '/schedules/:name/pause', access: 'manage', status: 204 },
+  { method: 'POST', route: '/schedules/:name/resume', access: 'manage', status: 204 },
+  { method: 'POST', route: '/schedules/:name/run', access: 'manage', status: 201 },
+  { method: 'DELETE', route: '/schedules/:name', access: 'manage', status: 204 },
   { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
   { method: 'GET', route: '/:id', access: 'read', status: 200 },
@@ -59,6 +70,16 @@ export const everyRoute: readonly RouteRequest[] = [
 /** Returns the name of a route in test titles. */
 export const toRouteName = ({ method, route }: RouteRequest): string => `${method} ${route || '/'}`;
 
+/** Returns the path of a route for a job, or for the schedule that has the name of the job's id. */
+export const toRoutePath = ({ route }: RouteRequest, id: string): string =>
+  `/api/jobs${route.replace(/:(id|name)/, id)}`;
+
+/** Stores a schedule that never fires during a test. */
+export async function storeSchedule(app: HttpApp, name: string): Promise<void> {
+  const { pattern, topic, payload, start_at: startAt } = schedule;
+  await app.jobs.schedules.upsert(name, pattern, { topic, payload, startAt: new Date(startAt) });
+}
+
 /** A response, with the job of the request as it was before. */
 export interface RouteResponse extends RawResponse {
   readonly job: Job;
@@ -72,6 +93,9 @@ export async function sendToRoute(
 ): Promise<RouteResponse> {
   const stored = await app.jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
   const before = request.of === 'cancelled' ? await app.jobs.cancel(stored.id) : (await app.jobs.get(stored.id))!;
+  if (request.route.includes('/schedules')) {
+    await storeSchedule(app, before.id);
+  }
   const body = request.body?.(before.id);
   const {
     status,
@@ -79,7 +103,7 @@ export async function sendToRoute(
     text,
   } = await sendRaw(app.url, {
     method: request.method,
-    path: `/api/jobs${request.route.replace(':id', before.id)}`,
+    path: toRoutePath(request, before.id),
     headers: { ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
