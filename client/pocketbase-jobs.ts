@@ -3,7 +3,7 @@ import { JobsApi, trimSlashes } from './jobs-api.js';
 
 /** Options of `Sender.send`. Members without a value are absent. */
 export interface SendOptions {
-  method: 'GET' | 'POST' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** An object, not JSON text. */
   body?: Record<string, unknown>;
   /** An array becomes a repeated parameter. */

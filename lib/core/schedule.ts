@@ -186,21 +186,21 @@ export function readScheduleName(name: unknown): string {
 /**
  * Checks the pattern and the options of a schedule.
  *
- * @param name names the schedule in errors.
+ * @param path prefix of the names in errors.
  * @throws InvalidOptionsError; InvalidPayloadError for metadata that is not JSON.
  */
 export function readSchedule(
-  name: string,
   pattern: SchedulePattern,
   { name: _, topic, ...given }: ScheduleOptions,
+  path = '',
 ): ScheduleDefinition {
-  const path = `schedule '${name}'`;
+  const prefix = path && `${path}: `;
   const values = readOptions(SCHEDULE_OPTIONS, given, path);
   const { missed, startAt, endAt } = values;
   const definition: ScheduleDefinition = {
-    pattern: parsePattern(pattern, values.tz, `${path}: pattern`).text,
+    pattern: parsePattern(pattern, values.tz, `${prefix}pattern`).text,
     tz: values.tz,
-    topic: toTopicName(topic!, `${path}: topic`),
+    topic: toTopicName(topic!, `${prefix}topic`),
     payload: JSON.parse(encodePayload(values.payload, Number.MAX_SAFE_INTEGER)) as unknown,
     missed: { policy: missed.policy, withinMs: missed.within, max: missed.max },
     overlap: values.overlap,
@@ -210,10 +210,10 @@ export function readSchedule(
     ...readJobSettings(values),
   };
   if (startAt && endAt && startAt > endAt) {
-    throw new InvalidOptionsError(`${path}: endAt`, 'expected a moment after startAt');
+    throw new InvalidOptionsError(`${prefix}endAt`, 'expected a moment after startAt');
   }
   if (toTicks(definition).next(new Date(0)) === null) {
-    throw new InvalidOptionsError(`${path}: pattern`, `'${definition.pattern}' has no tick`);
+    throw new InvalidOptionsError(`${prefix}pattern`, `'${definition.pattern}' has no tick`);
   }
   return definition;
 }

@@ -240,7 +240,11 @@ export class JobsEngine {
    */
   declareSchedule(name: string, pattern: SchedulePattern, options: ScheduleOptions = {}): void {
     const topic = options.topic ?? name;
-    this.scheduler.declare(readScheduleName(name), readSchedule(name, pattern, { ...options, topic }), topic);
+    this.scheduler.declare(
+      readScheduleName(name),
+      readSchedule(pattern, { ...options, topic }, `schedule '${name}'`),
+      topic,
+    );
   }
 
   /**

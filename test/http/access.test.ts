@@ -7,7 +7,16 @@ import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { some } from '../nest/support/matchers.js';
 import { everyAdapter } from './support/adapters.js';
 import type { RouteResponse, RouteRequest } from './support/every-route.js';
-import { sendToRoute, ENQUEUED_TOPIC, everyRoute, toRouteName, SECRET, SECRET_TOPIC, storeSchedule, toRoutePath } from './support/every-route.js';
+import {
+  sendToRoute,
+  ENQUEUED_TOPIC,
+  everyRoute,
+  toRouteName,
+  SECRET,
+  SECRET_TOPIC,
+  storeSchedule,
+  toRoutePath,
+} from './support/every-route.js';
 import { ADMIN_TOKEN, useOneHttpApp } from './support/http-apps.js';
 import { sendRaw } from './support/raw-request.js';
 
@@ -334,7 +343,16 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
 
   it('would be detected in a response that holds data', async () => {
     const answers = await Promise.all(everyRoute.map((route) => sendToRoute(openApp(), route, callers.admin)));
-    const silent = ['/stats', '/timeseries', '/errors', '/capabilities', '/bulk', '/stream', '/openapi.json', '/schedules/:name/next'];
+    const silent = [
+      '/stats',
+      '/timeseries',
+      '/errors',
+      '/capabilities',
+      '/bulk',
+      '/stream',
+      '/openapi.json',
+      '/schedules/:name/next',
+    ];
     const showing = everyRoute.filter((_, index) => answers[index]!.text.includes(SECRET));
     expect(showing).toEqual(everyRoute.filter(({ route, status }) => !silent.includes(route) && status !== 204));
   });

@@ -52,6 +52,14 @@ describe.each([
         'GET /topics',
         'POST /topics/pause',
         'POST /topics/resume',
+        'GET /schedules',
+        'GET /schedules/{name}',
+        'GET /schedules/{name}/next',
+        'PUT /schedules/{name}',
+        'DELETE /schedules/{name}',
+        'POST /schedules/{name}/pause',
+        'POST /schedules/{name}/resume',
+        'POST /schedules/{name}/run',
         'GET /errors',
         'GET /capabilities',
         'GET /{id}',
@@ -87,6 +95,16 @@ describe.each([
     await responses.check(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
     await responses.check(200, '/topics', api.get('/topics'));
     await responses.check(204, '/topics/resume', api.post('/topics/resume', { topic: 'later' }));
+    const schedule = { pattern: { every: '1d' }, topic: 'later', payload: [1], metadata: { a: 1 }, missed: 'all' };
+    await responses.check(201, '/schedules/{name}', api.send('PUT', '/schedules/s', { body: schedule }));
+    await responses.check(200, '/schedules/{name}', api.send('PUT', '/schedules/s', { body: schedule }), 'put');
+    await responses.check(200, '/schedules', api.get('/schedules'));
+    await responses.check(200, '/schedules/{name}', api.get('/schedules/s'));
+    await responses.check(200, '/schedules/{name}/next', api.get('/schedules/s/next?count=2'));
+    await responses.check(204, '/schedules/{name}/pause', api.post('/schedules/s/pause'));
+    await responses.check(204, '/schedules/{name}/resume', api.post('/schedules/s/resume'));
+    await responses.check(201, '/schedules/{name}/run', api.post('/schedules/s/run'));
+    await responses.check(204, '/schedules/{name}', api.delete('/schedules/s'));
     await responses.check(200, '/timeseries', api.get('/timeseries?minutes=3'));
     await responses.check(200, '/errors', api.get('/errors'));
     await responses.check(200, '/capabilities', api.get('/capabilities'));

@@ -58,7 +58,8 @@ export class ScheduleAdmin {
     options: ScheduleOptions,
   ): Promise<{ schedule: Schedule; isNew: boolean }> {
     const { store, enqueuer } = this.parts;
-    const definition = readSchedule(readScheduleName(name), pattern, options);
+    readScheduleName(name);
+    const definition = readSchedule(pattern, options);
     await enqueuer.checkPayload(options.topic!, definition.payload);
     return this.repeat(name, async (stored, now) => {
       this.assertNotDeclared(name, stored);

@@ -27,10 +27,15 @@ export class DocumentedResponses {
     void this.ajv.addSchema(document, 'document');
   }
 
-  /** Checks a response against what the document says about a status and a path, given without the base path. */
-  async check<T>(status: number, path: string, pending: Promise<ApiResponse<T>>): Promise<ApiResponse<T>> {
+  /**
+   * Checks a response against what the document says about a status and a path, given without the base path.
+   *
+   * @param of the method, where several methods of the path return that status.
+   */
+  async check<T>(status: number, path: string, pending: Promise<ApiResponse<T>>, of = ''): Promise<ApiResponse<T>> {
     const response = await pending;
-    const [method, operation] = this.operationsAt(path).find(([, { responses }]) => responses[status]) ?? [];
+    const [method, operation] =
+      this.operationsAt(path).find(([each, { responses }]) => responses[status] && (of === '' || of === each)) ?? [];
     const name = `${method} ${path} ${status}`;
     this.seen.add(name);
     const content = operation?.responses[status]!.content;

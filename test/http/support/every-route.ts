@@ -27,7 +27,12 @@ export interface RouteRequest {
 }
 
 /** Fires in a century. */
-const schedule = { pattern: '0 0 1 1 *', topic: SECRET_TOPIC, payload: { [SECRET]: true }, start_at: '2100-01-01T00:00:00Z' };
+const schedule = {
+  pattern: '0 0 1 1 *',
+  topic: SECRET_TOPIC,
+  payload: { [SECRET]: true },
+  start_at: '2100-01-01T00:00:00Z',
+};
 
 const job = { topic: ENQUEUED_TOPIC, payload: { [SECRET]: true }, delay: '1h' };
 
