@@ -46,6 +46,7 @@ export type {
 export type { TopicName } from './core/topic.js';
 
 // Schedules
+export { JobSchedule } from './nest/decorators/job-schedule.decorator.js';
 export type { SchedulePattern } from './core/cron.js';
 export type { MissedPolicy, Schedule, ScheduleOptions, ScheduleTick } from './core/schedule.js';
 export type { PreviewOptions, ScheduleAdmin } from './engine/schedule/schedule-admin.js';

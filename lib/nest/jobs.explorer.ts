@@ -7,17 +7,19 @@ import type { TopicLike } from '../core/job-topic.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { DecoratedHandlerOptions, JobHandlerMetadata } from './decorators/job-handler.decorator.js';
 import { findJobHandlers } from './decorators/job-handler.decorator.js';
+import type { JobScheduleMetadata } from './decorators/job-schedule.decorator.js';
+import { findJobSchedules } from './decorators/job-schedule.decorator.js';
 import { assertParameters } from './handler-parameters.js';
-import { decoratedTwice } from './jobs.messages.js';
+import { decoratedTwice, severalTopics } from './jobs.messages.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
-/** Finds every `@JobHandler` of the application and registers it with the engine. */
+/** Finds every `@JobHandler` and `@JobSchedule` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
-  /** Registered handlers, by instance and not by method: two subclasses may inherit the same decorated method. */
-  private readonly registered = new WeakMap<object, Set<JobHandlerMetadata>>();
+  /** Registered handlers and schedules, by instance and not by method: two subclasses may inherit the same decorated method. */
+  private readonly registered = new WeakMap<object, Set<object>>();
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
@@ -37,9 +39,50 @@ export class JobsExplorer {
   }
 
   private exploreProvider(wrapper: Wrapper): void {
-    for (const [name, handlers] of readHandlers(wrapper)) {
-      this.registerMethod(wrapper, wrapper.instance as object, name, handlers);
+    const { instance, isAlias } = wrapper;
+    if (!isObject(instance) || isAlias) {
+      return;
     }
+    const handlers = findJobHandlers(instance);
+    for (const [name, ofMethod] of handlers) {
+      this.registerMethod(wrapper, instance, name, ofMethod);
+    }
+    for (const [name, schedules] of findJobSchedules(instance)) {
+      for (const schedule of schedules.filter((each) => this.isNew(instance, each))) {
+        this.declareSchedule(wrapper, name, schedule, handlers.get(name) ?? []);
+      }
+    }
+  }
+
+  /** Declares a schedule. Without a topic of its own and without `@JobHandler`, its method handles its jobs. */
+  private declareSchedule(
+    wrapper: Wrapper,
+    method: string,
+    { pattern, options, method: decorated }: JobScheduleMetadata,
+    handlers: readonly JobHandlerMetadata[],
+  ): void {
+    const instance = wrapper.instance as object;
+    const source = `${instance.constructor.name}.${method}`;
+    const name = options?.name ?? source;
+    if (options?.topic === undefined && handlers.length > 1) {
+      throw new InvalidOptionsError('@JobSchedule', severalTopics(source));
+    }
+    if (options?.topic === undefined && handlers.length === 0) {
+      this.registerMethod(wrapper, instance, method, [{ topic: name, options: undefined, method: decorated }]);
+    }
+    this.engine.declareSchedule(name, pattern, {
+      ...options,
+      topic: options?.topic ?? handlers[0]?.topic ?? name,
+    });
+  }
+
+  /** Whether this entry of an instance has not been seen: a factory may return the instance of another provider. */
+  private isNew(instance: object, entry: object): boolean {
+    const seen = this.registered.get(instance) ?? new Set();
+    this.registered.set(instance, seen);
+    const isNew = !seen.has(entry);
+    seen.add(entry);
+    return isNew;
   }
 
   private registerMethod(
@@ -48,10 +91,7 @@ export class JobsExplorer {
     name: string,
     handlers: readonly JobHandlerMetadata[],
   ): void {
-    // A factory may return the instance of another provider.
-    const registered = this.registered.get(instance) ?? new Set();
-    this.registered.set(instance, registered);
-    const missing = handlers.filter((handler) => !registered.has(handler));
+    const missing = handlers.filter((handler) => this.isNew(instance, handler));
     if (missing.length > 0) {
       const source = `${instance.constructor.name}.${name}`;
       const method = { name, decoratedFunction: handlers[0]!.method };
@@ -65,7 +105,6 @@ export class JobsExplorer {
         const { parameters, options } = splitOptions(handler.options);
         assertParameters(instance, name, handler.method, parameters);
         this.engine.register(handler.topic, run, options, source);
-        registered.add(handler);
       }
     }
   }
@@ -98,10 +137,6 @@ function splitOptions(given: DecoratedHandlerOptions | undefined): {
   }
   const { parameters, ...options } = given;
   return { parameters, options };
-}
-
-function readHandlers({ instance, isAlias }: Wrapper): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
-  return isObject(instance) && !isAlias ? findJobHandlers(instance) : new Map();
 }
 
 function isObject(value: unknown): value is object {

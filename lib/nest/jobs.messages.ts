@@ -54,6 +54,9 @@ export const notAMethod = (location: string, got: string): string => `on ${locat
 export const decoratedTwice = (location: string, topic: string): string =>
   `'${topic}' is given twice on ${location}; remove one`;
 
+export const severalTopics = (location: string): string =>
+  `on ${location}: the method handles several topics; name the one of the schedule with the option topic`;
+
 export const NO_DECORATED_PARAMETER =
   "expected a parameter with a decorator such as @Payload(), got none; remove the option parameters: 'decorated'";
 

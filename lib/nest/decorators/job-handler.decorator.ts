@@ -1,9 +1,8 @@
 import type { Observable } from 'rxjs';
-import { describeValue } from '../../core/error-text.js';
-import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobHandlerOptions } from '../../core/job-options.js';
 import type { OutputFor, ResultFor, TopicLike } from '../../core/job-topic.js';
 import type { JobContext } from './current-job.decorator.js';
+import { addMethodMetadata, assertMethod, findMethodMetadata } from './method-metadata.js';
 
 /** Metadata key of the topics that a method handles. A string, so that two copies of the package share it. */
 const JOB_HANDLER_METADATA = 'nestjs-jobs:handler';
@@ -28,14 +27,14 @@ export interface DecoratedHandlerOptions extends JobHandlerOptions {
 export type HandlerReturn<R> = unknown extends R ? unknown : R | Promise<R> | Observable<R>;
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a method with any parameters
-type Method = (...args: any[]) => unknown;
+export type Method = (...args: any[]) => unknown;
 
 /** Text in the compiler's error. */
 type PayloadTaken =
   "The handler receives the job: write (job: JobContext<…>) and read job.payload. Or decorate the parameter with @Payload() and add the option { parameters: 'decorated' }.";
 
 /** The method's own type if it can be a handler of the topic, otherwise a type that explains the error. */
-type CheckedHandler<M extends Method, P, R, Declared> =
+export type CheckedHandler<M extends Method, P, R, Declared> =
   ReturnType<M> extends HandlerReturn<R>
     ? Declared extends 'decorated'
       ? M
@@ -85,11 +84,8 @@ export function JobHandler<Topic extends TopicLike, Declared extends 'decorated'
 ) => void;
 export function JobHandler(topic: TopicLike, options?: DecoratedHandlerOptions) {
   return (target: object, name: string | symbol, descriptor?: { value?: unknown }): void => {
-    assertMethod(target, name, descriptor?.value);
-    // By class and name: a decorator above this one may replace the method.
-    const handlers = readHandlers(target, name as string);
-    const handler = { topic, options, method: descriptor!.value };
-    Reflect.defineMetadata(JOB_HANDLER_METADATA, [...handlers, handler], target, name);
+    assertMethod('@JobHandler', target, name, descriptor?.value);
+    addMethodMetadata(JOB_HANDLER_METADATA, target, name as string, { topic, options, method: descriptor!.value });
   };
 }
 
@@ -98,40 +94,5 @@ export function JobHandler(topic: TopicLike, options?: DecoratedHandlerOptions) 
  * only with a decorator of its own.
  */
 export function findJobHandlers(instance: object): ReadonlyMap<string, readonly JobHandlerMetadata[]> {
-  const byName = new Map<string, readonly JobHandlerMetadata[]>();
-  let owner = Object.getPrototypeOf(instance) as object | null;
-  while (owner) {
-    for (const name of Object.getOwnPropertyNames(owner)) {
-      byName.set(name, byName.get(name) ?? readHandlers(owner, name));
-    }
-    owner = Object.getPrototypeOf(owner) as object | null;
-  }
-  return new Map([...byName].filter(([, handlers]) => handlers.length > 0));
-}
-
-function readHandlers(target: object, name: string): readonly JobHandlerMetadata[] {
-  return (Reflect.getOwnMetadata(JOB_HANDLER_METADATA, target, name) as JobHandlerMetadata[] | undefined) ?? [];
-}
-
-/** The explorer finds methods only: the jobs of any other member would wait for ever. */
-function assertMethod(target: object, name: string | symbol | undefined, value: unknown): void {
-  const owner = typeof target === 'function' ? target.name : target.constructor.name;
-  const location = name === undefined ? owner : `${owner}.${String(name)}`;
-  const found = describeNonMethod(target, name, value);
-  if (found) {
-    throw new InvalidOptionsError('@JobHandler', `on ${location}: expected a method of the class, got ${found}`);
-  }
-}
-
-function describeNonMethod(target: object, name: string | symbol | undefined, value: unknown): string | undefined {
-  if (typeof target === 'function') {
-    return name === undefined ? 'the class itself' : 'a static member';
-  }
-  if (typeof name === 'symbol') {
-    return 'one whose name is a symbol';
-  }
-  if (typeof value === 'function') {
-    return undefined;
-  }
-  return value === undefined ? 'a property or an accessor' : describeValue(value);
+  return findMethodMetadata<JobHandlerMetadata>(JOB_HANDLER_METADATA, instance);
 }
