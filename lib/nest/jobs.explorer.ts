@@ -63,17 +63,14 @@ export class JobsExplorer {
   ): void {
     const instance = wrapper.instance as object;
     const source = `${instance.constructor.name}.${method}`;
-    const name = options?.name ?? source;
-    if (options?.topic === undefined && handlers.length > 1) {
+    const { name = source, topic = handlers[0]?.topic } = options;
+    if (options.topic === undefined && handlers.length > 1) {
       throw new InvalidOptionsError('@JobSchedule', severalTopics(source));
     }
-    if (options?.topic === undefined && handlers.length === 0) {
+    if (topic === undefined) {
       this.registerMethod(wrapper, instance, method, [{ topic: name, options: undefined, method: decorated }]);
     }
-    this.engine.declareSchedule(name, pattern, {
-      ...options,
-      topic: options?.topic ?? handlers[0]?.topic ?? name,
-    });
+    this.engine.declareSchedule(name, pattern, { ...options, topic });
   }
 
   /** Whether this entry of an instance has not been seen: a factory may return the instance of another provider. */
