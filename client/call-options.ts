@@ -12,6 +12,18 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** One request to the API. */
+export interface ApiRequest extends CallOptions {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Path after the base path: empty, or with a leading slash. */
+  path: string;
+  /** Values as the API expects them. An array becomes a repeated parameter. */
+  query?: Record<string, unknown> | undefined;
+  /** An object as the API expects it, not JSON text. */
+  body?: Record<string, unknown> | undefined;
+  idempotencyKey?: string | undefined;
+}
+
 /** Options of a new job. */
 export interface JobOptions {
   /** Earliest start. Default: now. Cannot be combined with `delay`. */

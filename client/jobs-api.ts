@@ -1,4 +1,5 @@
 import type {
+  ApiRequest,
   BulkOptions,
   CallOptions,
   EnqueueOptions,
@@ -24,18 +25,6 @@ import type {
 
 /** Page size of `iterate`: a page of large payloads must fit into memory. */
 const ITERATE_PAGE = 100;
-
-/** One request to the API. */
-export interface ApiRequest extends CallOptions {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Path after the base path: empty, or with a leading slash. */
-  path: string;
-  /** Values as the API expects them. An array becomes a repeated parameter. */
-  query?: Record<string, unknown> | undefined;
-  /** An object as the API expects it, not JSON text. */
-  body?: Record<string, unknown> | undefined;
-  idempotencyKey?: string | undefined;
-}
 
 /**
  * The calls of the API. Subclasses send the requests. Every call returns the response body unchanged. A call with a filter or

@@ -1,7 +1,6 @@
-import type { EnqueueOptions } from './call-options.js';
+import type { ApiRequest, EnqueueOptions } from './call-options.js';
 import type { StreamOptions } from './job-stream.js';
 import { streamEvents } from './job-stream.js';
-import type { ApiRequest } from './jobs-api.js';
 import { JobsApi, trimSlashes } from './jobs-api.js';
 import { withRetries } from './retry.js';
 import type { HttpRequest, Parse, Token } from './transport.js';

@@ -1,4 +1,4 @@
-import type { ApiRequest } from './jobs-api.js';
+import type { ApiRequest } from './call-options.js';
 import { JobsApi, trimSlashes } from './jobs-api.js';
 
 /** Options of `Sender.send`. Members without a value are absent. */

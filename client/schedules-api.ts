@@ -1,6 +1,5 @@
-import type { CallOptions, Duration, EitherCase, Moment } from './call-options.js';
+import type { ApiRequest, CallOptions, Duration, EitherCase, Moment } from './call-options.js';
 import { toFields } from './call-options.js';
-import type { ApiRequest } from './jobs-api.js';
 import type { Job, Schedule, ScheduleList, ScheduleTicks } from './wire.js';
 
 /** Cron with 5 fields, or 6 with seconds first; or an interval of at least 1 s, counted from `anchor`. */
