@@ -6,8 +6,7 @@ import type { ScheduleStore } from '../../../lib/store/job-store.js';
 import { claim, newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-const definition = (options: ScheduleOptions = {}) =>
-  readSchedule({ every: '1m' }, { topic: TOPIC, ...options });
+const definition = (options: ScheduleOptions = {}) => readSchedule({ every: '1m' }, { topic: TOPIC, ...options });
 
 /** A moment in the past, on a whole second. */
 const past = (secondsAgo: number): Date => new Date((Math.floor(Date.now() / 1_000) - secondsAgo) * 1_000);
