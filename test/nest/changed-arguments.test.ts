@@ -44,8 +44,13 @@ describe.each(everyKind)('arguments that the caller changes after the call, on $
     const payload: Mail = { to: 0 };
     const enqueueThree = async (manager: EntityManager): Promise<Job[]> => {
       const stored: Promise<Job[]>[] = [];
-      for (payload.to of [1, 2, 3]) stored.push(enqueue(jobs, manager, topic, payload));
-      payload.to = 10;
+      for (payload.to of [1, 2, 3]) {
+        const call = enqueue(jobs, manager, topic, payload);
+        payload.to = 10;
+        stored.push(call);
+        // A transaction has one connection, which runs one statement at a time.
+        if (isInTransaction) await call;
+      }
       return (await Promise.all(stored)).flat();
     };
     const stored = await (isInTransaction ? dataSource.transaction(enqueueThree) : enqueueThree(dataSource.manager));
@@ -58,12 +63,15 @@ describe.each(everyKind)('arguments that the caller changes after the call, on $
   it('keep the options of each call', async () => {
     const { jobs, dataSource } = await apps.start();
     const options: EnqueueOptions = {};
-    const stored = await dataSource.transaction((manager) => {
-      const calling = ['a', 'b', 'c'].map((uniqueKey) => {
+    const stored = await dataSource.transaction(async (manager) => {
+      const jobsInOrder: Job[] = [];
+      for (const uniqueKey of ['a', 'b', 'c']) {
         options.uniqueKey = uniqueKey;
-        return jobs.enqueueTx(manager, CheckedMail, { to: 1 }, options);
-      });
-      return Promise.all(calling);
+        const call = jobs.enqueueTx(manager, CheckedMail, { to: 1 }, options);
+        options.uniqueKey = 'changed';
+        jobsInOrder.push(await call);
+      }
+      return jobsInOrder;
     });
     expect(stored.map(({ uniqueKey }) => uniqueKey)).toEqual(['a', 'b', 'c']);
   });
