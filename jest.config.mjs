@@ -44,7 +44,7 @@ const onNest11 = {
   // Nest 11 is CommonJS already.
   transformIgnorePatterns: ['/node_modules/(?!@seriousme/)'],
   moduleNameMapper: {
-    ...settingsOf['typeorm-0.3'].moduleNameMapper,
+    ...moduleNameMapper,
     '^@nestjs/(.*)$': '<rootDir>/node_modules/.cache/nest-11/node_modules/@nestjs/$1',
   },
 };

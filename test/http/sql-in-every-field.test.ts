@@ -10,7 +10,7 @@ const texts = [
   `1 OR 1=1`,
   `\\'; DELETE FROM _jobs; --`,
   `'||(SELECT pg_sleep(30))||'`,
-  `$1 $2 ?1 ? :topic @topic`,
+  `x $1 $2 ?1 ? :topic @topic`,
   `%' AND 1=1 --`,
   `_jobs`,
   `x'/**/UNION/**/SELECT/**/sql/**/FROM/**/sqlite_master--`,

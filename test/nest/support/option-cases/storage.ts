@@ -91,6 +91,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
   expect(made.map(({ name }) => name)).toEqual([
     '_jobs',
     '_jobs_rollup',
+    '_jobs_schedules',
     '_jobs_topics',
     '_jobs_workers',
     'migrations',
