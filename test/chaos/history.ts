@@ -33,8 +33,6 @@ export type HistoryEvent =
       readonly tookMs: number;
     }
   | { readonly kind: 'rolled back'; readonly n: string }
-  /** The application ends its process, since its own connection is of no use any more. */
-  | { readonly kind: 'gives up' }
   /** The process was told to end, and has nothing left to do. */
   | { readonly kind: 'closed' }
   /** A process of a storm took the write lock, or was told that somebody else has it. */

@@ -7,6 +7,7 @@ import { newestDatabases } from './support/queue-database.js';
 const LEASE_MS = 1_000;
 const JOBS = 5;
 const QUICK_JOBS = 30;
+const OVERLAPPING_JOBS = 200;
 const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS } as const;
 
 useBuiltPackage();
@@ -65,6 +66,25 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
       const isHeld = held.includes(id);
       expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
       expect(await database.effects(id)).toMatchObject([{ worker: `${successor.pid}/1` }]);
+    }
+  });
+
+  it('whose transactions overlap loses no effect and repeats none', async () => {
+    const settings = { database: database.address, options: { ...options, concurrency: 10 } };
+    const jobs = await database.engine.enqueueMany(
+      Array.from({ length: OVERLAPPING_JOBS }, () => ({ topic: 'complete_tx', payload: {}, maxRetries: 5 })),
+    );
+    for (let kills = 1; kills <= 3; kills += 1) {
+      const killed = await Program.start('worker', settings);
+      const isUnderWay = async (): Promise<boolean> =>
+        (await database.findIds('completed')).length >= (kills * OVERLAPPING_JOBS) / 5;
+      await until(isUnderWay, { message: 'completed jobs' });
+      await killed.kill();
+    }
+    await Program.start('worker', settings);
+    for (const { id } of jobs) {
+      const { attempt } = await database.completed(id);
+      expect(await database.effects(id)).toMatchObject([{ attempt }]);
     }
   });
 

@@ -4,7 +4,7 @@ import type { Violation } from './violation.js';
 
 /** No process ends by itself, and each that is asked to end does. */
 export function checkProcesses({ departures, history }: Evidence): Violation[] {
-  const exits = new Set(history.filter(({ kind }) => kind === 'exits' || kind === 'gives up').map(({ by }) => by));
+  const exits = new Set(history.filter(({ kind }) => kind === 'exits').map(({ by }) => by));
   const strange = departures.filter(({ name, code, signal, sentSignal: told }) => {
     const isKilled = signal === 'SIGKILL' && told === 'SIGKILL';
     const hasObeyed = code === 0 && told !== null;

@@ -6,7 +6,6 @@ import { Dice } from '../dice.js';
 import type { Load, Poison } from '../protocol.js';
 import { poisons } from '../protocol.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
-import { Transactions } from './transactions.js';
 
 const LOOPS = 3;
 const PAUSE_MAX_MS = 80;
@@ -31,14 +30,11 @@ class Enqueuer {
   private isFull = false;
   private count = 0;
   private readonly dice = new Dice(settings.seed);
-  private readonly transactions: Transactions;
 
   constructor(
     private readonly app: DataSource,
     private readonly engine: JobsEngine,
-  ) {
-    this.transactions = new Transactions(app, history);
-  }
+  ) {}
 
   async run(): Promise<void> {
     await Promise.all([this.watchBacklog(), ...Array.from({ length: LOOPS }, () => this.enqueueOn())]);
@@ -46,8 +42,7 @@ class Enqueuer {
 
   private async watchBacklog(): Promise<void> {
     while (!this.isEnding) {
-      const look = (): Promise<{ count: number | string }[]> => this.app.query(BACKLOG);
-      const [waiting] = await this.transactions.take(look).catch(() => []);
+      const [waiting] = await this.app.query<{ count: number | string }[]>(BACKLOG).catch(() => []);
       this.isFull = Number(waiting?.count ?? 0) >= settings.backlogMax;
       await sleep(BACKLOG_LOOK_MS);
     }
@@ -80,7 +75,7 @@ class Enqueuer {
   /** The order and its job, in one transaction: both or neither. */
   private withOrder({ topic, payload, options }: Order): Promise<{ id: string }> {
     const isRolledBack = this.dice.chance(ROLLED_BACK_SHARE);
-    return this.transactions.run(async (manager) => {
+    return this.app.transaction(async (manager) => {
       const job = await this.engine.enqueueTx(manager, topic, payload, options);
       await manager.query(`INSERT INTO orders (n, job_id) VALUES ('${payload.n}', '${job.id}')`);
       if (isRolledBack) throw new RolledBack();

@@ -5,22 +5,17 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { LoadContext, MemberSettings } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
-import { Transactions } from './transactions.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
 const WITHIN_TRANSACTION_MS = 4;
 
 /** The ways to complete a job, each with one effect in the application's own table, and a line in the history. */
 export class Tasks {
-  private readonly transactions: Transactions;
-
   constructor(
     private readonly app: DataSource,
     private readonly history: HistoryWriter,
     private readonly settings: MemberSettings,
-  ) {
-    this.transactions = new Transactions(app, history);
-  }
+  ) {}
 
   register(engine: JobsEngine): void {
     const on = (topic: string, work: (job: LoadContext) => Promise<unknown>, options = {}): void =>
@@ -60,12 +55,12 @@ export class Tasks {
 
   private async plain(job: LoadContext): Promise<void> {
     await this.work(job);
-    await this.transactions.take(() => this.effect(job, this.app.manager));
+    await this.app.transaction((manager) => this.effect(job, manager));
   }
 
   private async completeTx(job: LoadContext): Promise<void> {
     await this.work(job);
-    await this.transactions.run(async (manager) => {
+    await this.app.transaction(async (manager) => {
       await this.effect(job, manager);
       await sleep(WITHIN_TRANSACTION_MS);
       this.history.write({ kind: 'completing', id: job.id, attempt: job.attempt });
