@@ -61,7 +61,7 @@ export class SerializedTransaction {
 
 /** The part of `TransactionSerializer` that a runner uses. */
 interface Turns {
-  waitForTurn(): Promise<SerializedTransaction>;
+  waitForTurn(driver: SqliteDriver): Promise<SerializedTransaction>;
   end(transaction: SerializedTransaction, isCommitted: boolean): void;
   enter(transaction: SerializedTransaction | undefined): void;
   report(message: string): void;
@@ -117,7 +117,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       if (this.transaction?.hasBegun) {
         return this.startSavepoint(isolationLevel);
       }
-      const transaction = await turns.waitForTurn();
+      const transaction = await turns.waitForTurn(this.driver);
       this.reset();
       this.transaction = transaction;
       this.levels = 1;

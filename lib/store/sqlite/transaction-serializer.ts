@@ -17,9 +17,10 @@ interface SerializerOptions {
 type GapWork = () => Promise<void> | undefined;
 
 interface WaitingTransaction {
+  readonly driver: SqliteDriver;
   readonly transaction: SerializedTransaction;
-  begin(): void;
-  reject(reason: string): void;
+  readonly begin: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -96,7 +97,7 @@ export class TransactionSerializer {
     const disconnect = driver.disconnect.bind(driver);
     driver.disconnect = async () => {
       statements.clear();
-      this.rejectWaiting('its DataSource was destroyed');
+      this.rejectWaiting(driver, 'its DataSource was destroyed');
       await disconnect();
       if (this.running?.runner?.driver === driver) {
         this.end(this.running, false);
@@ -131,10 +132,10 @@ export class TransactionSerializer {
    *
    * @throws QueueUnavailableError after `lockTimeout`.
    */
-  async waitForTurn(): Promise<SerializedTransaction> {
+  async waitForTurn(driver: SqliteDriver): Promise<SerializedTransaction> {
     const transaction = new SerializedTransaction(captureOrigin(), this.now());
     if (this.running || this.isInGap) {
-      await new Promise<void>((resolve, reject) => this.addWaiting(transaction, resolve, reject));
+      await new Promise<void>((begin, reject) => this.addWaiting({ driver, transaction, begin, reject }));
     } else {
       this.running = transaction;
     }
@@ -165,24 +166,26 @@ export class TransactionSerializer {
     this.options.logger.error(message);
   }
 
-  private addWaiting(transaction: SerializedTransaction, resolve: () => void, reject: (error: Error) => void): void {
+  private addWaiting({ begin, reject, ...rest }: WaitingTransaction): void {
     const { lockTimeoutMs, clock } = this.options;
     const waiting: WaitingTransaction = {
-      transaction,
+      ...rest,
       begin: () => {
         timer.cancel();
-        resolve();
+        begin();
       },
-      reject: (reason) => {
+      reject: (error) => {
         timer.cancel();
-        reject(new QueueUnavailableError(`the transaction did not begin: ${reason}`));
+        reject(error);
       },
     };
     const timer = clock.schedule(lockTimeoutMs, () => {
       this.waiting.delete(waiting);
       waiting.reject(
-        `another transaction of this process has been open ${this.describeRunning() ?? 'until now'}, and sqlite.lockTimeout is ` +
-          `${formatMs(lockTimeoutMs)}; on SQLite they run one at a time: keep slow work out of them, and inside one use its manager`,
+        toWaitError(
+          `another transaction of this process has been open ${this.describeRunning() ?? 'until now'}, and sqlite.lockTimeout is ` +
+            `${formatMs(lockTimeoutMs)}; on SQLite they run one at a time: keep slow work out of them, and inside one use its manager`,
+        ),
       );
     });
     this.waiting.add(waiting);
@@ -212,10 +215,11 @@ export class TransactionSerializer {
     }
   }
 
-  private rejectWaiting(reason: string): void {
-    const waiting = [...this.waiting];
-    this.waiting.clear();
-    waiting.forEach((one) => one.reject(reason));
+  private rejectWaiting(driver: SqliteDriver, reason: string): void {
+    for (const waiting of [...this.waiting].filter((other) => other.driver === driver)) {
+      this.waiting.delete(waiting);
+      waiting.reject(toWaitError(reason));
+    }
   }
 
   /** Returns the open transaction around the caller. */
@@ -284,6 +288,10 @@ function createTransact(findSurrounding: () => SerializedTransaction | undefined
 }
 
 const serializers = new WeakMap<DataSource, TransactionSerializer>();
+
+function toWaitError(reason: string): QueueUnavailableError {
+  return new QueueUnavailableError(`the transaction did not begin: ${reason}`);
+}
 
 function formatMs(ms: number): string {
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`;

@@ -41,6 +41,20 @@ describe.each(onSqlite)('the wait for a transaction on $label', (kind) => {
     expect((error as Error).message).toMatch(/transaction-waits\.test.*enqueueTx/);
   });
 
+  it('continues when the queue closes', async () => {
+    const opened = await openStore(await kind.createDatabase());
+    const { app } = opened;
+    const gate = signal();
+    const running = app.transaction(() => gate.promise);
+    const waiting = app.transaction(() => Promise.resolve('done'));
+    await nextLoop();
+    await opened.store.close();
+    gate.resolve();
+    await running;
+    expect(await waiting).toBe('done');
+    await opened.close();
+  });
+
   it('ends when the DataSource is destroyed', async () => {
     const opened = await openStore(await kind.createDatabase(), {
       lease: '1m',
