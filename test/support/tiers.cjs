@@ -117,9 +117,15 @@ const TYPEORM_03_FIRST = [
   'test/typeorm-0.3/',
 ];
 
-/** Names that give a test file several databases, and those that give it several HTTP adapters. */
-const DATABASES = /\b(storeKinds|everyPostgres|everyDatabase|everyKind)\b|\bpostgresVersions\(\)(?!\[0\])/;
-const ADAPTERS = /\b(everyPlace|everyAdapter)\b/;
+/**
+ * Matches a test file that uses all values of one of these lists, not only one of them.
+ *
+ * @type {(...names: string[]) => RegExp}
+ */
+const eachOf = (...names) => new RegExp(`^(?!import ).*\\b(${names.join('|')})\\b(\\(\\))?(?![([]|\\.at\\()`, 'm');
+
+const DATABASES = eachOf('storeKinds', 'postgresVersions', 'everyPostgres', 'everyDatabase', 'everyKind');
+const ADAPTERS = eachOf('everyPlace', 'everyAdapter');
 
 /** A test file that has more seeds or rows in the matrix imports this module. */
 const LARGER = /\/support\/tier\.js'/;
@@ -173,7 +179,7 @@ const larger = first.filter(mentions(LARGER));
 const withDatabases = first.filter((file) => mentions(DATABASES)(file) && !isIn(file, EVERY_DATABASE));
 const withAdapters = first.filter(mentions(ADAPTERS));
 const withLeftOutAdapters = withAdapters.filter(
-  (file) => mentions(/\beveryPlace\b/)(file) || !isIn(file, EVERY_ADAPTER),
+  (file) => mentions(eachOf('everyPlace'))(file) || !isIn(file, EVERY_ADAPTER),
 );
 const withTypeorm03 = files.filter((file) => isIn(file, TYPEORM_03) && !isIn(file, NOT_TYPEORM_03));
 const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, TYPEORM_03_FIRST));
