@@ -3,10 +3,12 @@ const { default: Sequencer } = require('@jest/test-sequencer');
 /** Tests that take minutes. They start first, so that none is left for one worker at the end. */
 const LONGEST = [
   'compat/installed',
-  'simulation/',
   'chaos/',
-  'conformance/model',
+  'simulation/',
   'ui/accessibility',
+  'ui/live-updates',
+  'conformance/model',
+  'nest/database-outage',
   'nest/module-options',
 ];
 
