@@ -118,6 +118,10 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
         return this.startSavepoint(isolationLevel);
       }
       const transaction = await turns.waitForTurn(this.driver);
+      if (this.references <= 0) {
+        turns.end(transaction, false);
+        throw new DatabaseRefusedError('the transaction did not begin: its query runner was released while it waited');
+      }
       this.reset();
       this.transaction = transaction;
       this.levels = 1;
@@ -146,6 +150,9 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     override query(sql: string, ...rest: unknown[]): Promise<unknown> {
       const { transaction } = this;
       turns.enter(transaction);
+      if (transaction && !transaction.hasBegun && sql === 'BEGIN TRANSACTION') {
+        return this.begin(sql, rest);
+      }
       if (transaction?.hasBegun && END_STATEMENT.test(sql)) {
         const ended = this.endTransaction(transaction, sql, rest);
         this.ending = ended.catch(() => undefined);
@@ -182,6 +189,18 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       if (transaction?.hasBegun && this.transaction === transaction) {
         turns.report(`a transaction was rolled back, because ${reason}; it was started at ${transaction.origin}`);
         await this.rollBack(transaction, true);
+      }
+    }
+
+    /** Rolls back when a subscriber has thrown: TypeORM does not know that the transaction has begun. */
+    private async begin(sql: string, rest: unknown[]): Promise<unknown> {
+      try {
+        return await super.query(sql, ...rest);
+      } catch (error) {
+        if (!isOfSqlite(error)) {
+          await super.query('ROLLBACK').catch(() => undefined);
+        }
+        throw error;
       }
     }
 
@@ -300,14 +319,23 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
      */
     private isStillOpen(error: unknown, isCommit: boolean): boolean {
       const { inTransaction } = this.driver.databaseConnection ?? {};
-      const code = String(toSqlError(error).driverCode);
-      const isOfSqlite = code.startsWith('SQLITE_');
-      return inTransaction ?? (!isOfSqlite || (isCommit && /^SQLITE_(BUSY|CONSTRAINT)/.test(code)));
+      return (
+        inTransaction ?? (!isOfSqlite(error) || (isCommit && /^SQLITE_(BUSY|CONSTRAINT)/.test(readDriverCode(error))))
+      );
     }
   };
 }
 
 const END_STATEMENT = /^(COMMIT|ROLLBACK)$/;
+
+/** Whether SQLite has refused the statement. Otherwise a subscriber has thrown, before or after the statement. */
+function isOfSqlite(error: unknown): boolean {
+  return readDriverCode(error).startsWith('SQLITE_');
+}
+
+function readDriverCode(error: unknown): string {
+  return String(toSqlError(error).driverCode);
+}
 
 /** The rollback of a transaction that has ended, or of its savepoint, has nothing to do. */
 async function refuseStatement(sql: string): Promise<undefined> {

@@ -40,9 +40,12 @@ export class TransactionSerializer {
   /** Whether work between two transactions has not ended. */
   private isInGap = false;
   private readonly gapWork = new Set<GapWork>();
-  private readonly context = new AsyncLocalStorage<SerializedTransaction>();
+  private readonly context = new AsyncLocalStorage<SerializedTransaction | undefined>();
 
-  constructor(private readonly options: SerializerOptions) {}
+  constructor(private readonly options: SerializerOptions) {
+    // Node 20 starts to track contexts at the first call, and that call would enter the context of all running work.
+    this.context.enterWith(undefined);
+  }
 
   /** Returns the serializer of a DataSource. Several queues on one DataSource share it; the first one sets the options. */
   static of(dataSource: DataSource, options: SerializerOptions): TransactionSerializer {

@@ -1,3 +1,6 @@
+import { fork } from 'node:child_process';
+import { once as onceEmitted } from 'node:events';
+import { join } from 'node:path';
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { DatabaseRefusedError } from 'nestjs-jobs';
 import type { DataSource, EntityManager, QueryRunner, Repository } from 'typeorm';
@@ -5,6 +8,7 @@ import { EntitySchema } from 'typeorm';
 import type { StoreFixture, StoreKind } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal } from '../../support/wait.js';
+import { prepareWorkingTree } from '../../support/working-tree.js';
 
 interface Note {
   note: string;
@@ -159,6 +163,13 @@ describe.each(onSqlite)('transactions on $label', (kind) => {
     expect(await readNotes()).toEqual(['last']);
   });
 
+  it('continue after a subscriber has refused the statement BEGIN', async () => {
+    fixture.subscribe({ afterQuery: once(() => Promise.reject(new Error('refused'))) });
+    await expect(fixture.app.transaction((manager) => write(manager, 'first'))).rejects.toThrow('refused');
+    await fixture.app.transaction((manager) => write(manager, 'last'));
+    expect(await readNotes()).toEqual(['last']);
+  });
+
   describe('nested in another', () => {
     const ways: [string, (outer: EntityManager) => Promise<unknown>][] = [
       ['dataSource.transaction', () => fixture.app.transaction((inner) => write(inner, 'inner'))],
@@ -287,6 +298,19 @@ describe.each(onSqlite)('transactions on $label', (kind) => {
       await expect(runner.query('SELECT 1')).rejects.toThrow();
     });
 
+    it('that is released while they wait do not begin', async () => {
+      const gate = signal();
+      const running = fixture.app.transaction(() => gate.promise);
+      const runner = fixture.app.createQueryRunner();
+      const waiting = runner.startTransaction();
+      await runner.release();
+      gate.resolve();
+      await expect(waiting).rejects.toBeInstanceOf(DatabaseRefusedError);
+      await running;
+      await fixture.app.transaction((manager) => write(manager, 'next'));
+      expect(await readNotes()).toEqual(['next']);
+    });
+
     it('can be repeated on the same runner', async () => {
       const runner = fixture.app.createQueryRunner();
       for (const note of ['first', 'second']) {
@@ -309,6 +333,27 @@ describe.each(onSqlite)('transactions on $label', (kind) => {
     });
   });
 });
+
+describe.each(onSqlite.filter(({ canHaveTwoConnections }) => canHaveTwoConnections))(
+  'the first transaction of a process on $label',
+  (kind) => {
+    it('does not include another that is started beside it', async () => {
+      const database = await kind.createDatabase();
+      const { type, database: file } = database.app().options as { type: string; database: string };
+      const tests = join(prepareWorkingTree('sources'), 'test');
+      const child = fork(
+        join(tests, 'conformance/programs/first-transaction.ts'),
+        [JSON.stringify({ type, database: file })],
+        { execArgv: ['-r', join(tests, 'processes/support/register-typescript.cjs')], timeout: 50_000 },
+      );
+      const reports: unknown[] = [];
+      child.on('message', (report) => reports.push(report));
+      expect(await onceEmitted(child, 'exit')).toEqual([0, null]);
+      expect(reports).toEqual([[{ note: 'second' }]]);
+      await database.remove();
+    }, 60_000);
+  },
+);
 
 /** Calls `work` on the first event only. */
 function once<T>(work: () => T): () => T | undefined {
