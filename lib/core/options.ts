@@ -74,6 +74,8 @@ export interface JobsOptions {
    * the topic with the nearest name. Default `false`.
    */
   strictTopics?: boolean | undefined;
+  /** Logs each transition of a job at debug level. Default `true`. */
+  operationLog?: boolean | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -110,6 +112,7 @@ export interface JobsSettings {
     readonly serializeTransactions: boolean;
   };
   readonly strictTopics: boolean;
+  readonly operationLog: boolean;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -264,6 +267,7 @@ export const OPTIONS = {
   connections: option(3, integer(1, 100)),
   sqlite: option(Object.freeze(readOptions(sqliteTable, {})), group(sqliteTable)),
   strictTopics: option(false, flag),
+  operationLog: option(true, flag),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

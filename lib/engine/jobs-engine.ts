@@ -148,7 +148,7 @@ export class JobsEngine {
     const metrics = new MetricsRecorder(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = (event: JobEvent): void => {
-      logOperation(logger, event);
+      logOperation(partsWithoutEvents, event);
       metrics.record(event);
       changes.markChanged(event.topic);
       stream.emit(event);

@@ -1,21 +1,27 @@
 import type { JobEvent } from '../core/job-events.js';
-import type { JobsLogger } from '../core/logger.js';
+import type { EngineParts } from './engine-parts.js';
 import type { ActionResult } from '../store/store-records.js';
 
+type OperationLogParts = Pick<EngineParts, 'logger' | 'operationLog'>;
+
 /** Logs one debug line per transition, and a warning for each job that failed for good. Never logs payloads. */
-export function logOperation(logger: JobsLogger, event: JobEvent): void {
+export function logOperation(parts: OperationLogParts, event: JobEvent): void {
   if (event.type === 'failed') {
-    logger.warn(`${describe(event)}: ${event.error.message}`);
-  } else if (logger.isDebugEnabled?.() ?? true) {
-    logger.debug(describe(event));
+    parts.logger.warn(`${describe(event)}: ${event.error.message}`);
+  } else if (isWanted(parts)) {
+    parts.logger.debug(describe(event));
   }
 }
 
 /** Logs an action of a user, which has no event. */
-export function logAction(logger: JobsLogger, verb: string, { id, topic, attempt }: ActionResult): void {
-  if (logger.isDebugEnabled?.() ?? true) {
-    logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
+export function logAction(parts: OperationLogParts, verb: string, { id, topic, attempt }: ActionResult): void {
+  if (isWanted(parts)) {
+    parts.logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
   }
+}
+
+function isWanted({ logger, operationLog }: OperationLogParts): boolean {
+  return operationLog && (logger.isDebugEnabled?.() ?? true);
 }
 
 function describe(event: JobEvent): string {

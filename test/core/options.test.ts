@@ -37,6 +37,8 @@ const NAMES = [
   'migrate',
   'connections',
   'sqlite',
+  'strictTopics',
+  'operationLog',
   'http',
   'ui',
 ];
@@ -216,6 +218,22 @@ const CASES: readonly OptionCase[] = [
     ],
     refused: ['normal', 5, true, () => 1],
     expected: 'an object with synchronous, lockTimeout, serializeTransactions',
+  },
+  {
+    option: 'strictTopics',
+    setting: 'strictTopics',
+    absent: false,
+    taken: [true, false].map((flag) => [flag, flag] as const),
+    refused: ['true', 1, 0, null, {}],
+    expected: 'true or false',
+  },
+  {
+    option: 'operationLog',
+    setting: 'operationLog',
+    absent: true,
+    taken: [true, false].map((flag) => [flag, flag] as const),
+    refused: ['false', 1, 0, null, {}],
+    expected: 'true or false',
   },
   {
     option: 'http',

@@ -31,7 +31,7 @@ const LINES: { readonly [Type in JobEventType]: readonly [JobEvent & { type: Typ
 };
 
 function logEvent(event: JobEvent, logger = new RecordingLogger()): RecordingLogger {
-  logOperation(logger, event);
+  logOperation({ logger, operationLog: true }, event);
   return logger;
 }
 

@@ -123,7 +123,7 @@ export class JobAdmin {
   }
 }
 
-type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'retention' | 'wakeSignal' | 'emit'> & {
+type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'operationLog' | 'retention' | 'wakeSignal' | 'emit'> & {
   readonly runner: JobRunner;
   readonly changes: ChangeFeed;
 };
@@ -179,11 +179,11 @@ export class JobActions {
   }
 
   private report(action: JobAction, job: ActionResult): void {
-    const { logger, emit, runner } = this.parts;
+    const { emit, runner } = this.parts;
     if (action !== 'cancel') {
-      logAction(logger, JOB_ACTIONS[action].done, job);
+      logAction(this.parts, JOB_ACTIONS[action].done, job);
     } else if (job.status === 'processing') {
-      logAction(logger, 'cancel requested', job);
+      logAction(this.parts, 'cancel requested', job);
       runner.abortCancelled(job);
     } else {
       emit({ type: 'cancelled', id: job.id, topic: job.topic!, attempt: job.attempt, durationMs: null });

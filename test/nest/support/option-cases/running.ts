@@ -86,6 +86,12 @@ export const runningCases: readonly OptionCase[] = [
     expectEffect: expectStrictTopics,
   },
   {
+    option: 'operationLog',
+    effect: 'logs the transitions of jobs at debug level',
+    kinds: everyKind,
+    expectEffect: expectOperationLog,
+  },
+  {
     option: 'globalEnhancers',
     effect: 'runs the global guards of the application',
     kinds: [postgres, sqliteFile, sqliteMemory],
@@ -122,6 +128,16 @@ async function expectConcurrency(apps: Apps): Promise<void> {
     await until(() => app.eventsOf('completed').length === completed);
   }
   expect(gate.most).toBe(2);
+}
+
+async function expectOperationLog(apps: Apps): Promise<void> {
+  for (const operationLog of [false, true]) {
+    const app = await apps.start({ options: { operationLog }, handlers: { mail: () => 1 } });
+    const { id } = await app.jobs.enqueue('mail', null);
+    await app.jobAfter('completed', id);
+    await app.jobs.cancel((await app.jobs.enqueue('mail', null, { delay: '1h' })).id);
+    expect(apps.log.of('debug', id).length > 0).toBe(operationLog);
+  }
 }
 
 async function expectStrictTopics(apps: Apps): Promise<void> {
