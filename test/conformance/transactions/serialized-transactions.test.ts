@@ -163,13 +163,6 @@ describe.each(onSqlite)('transactions on $label', (kind) => {
     expect(await readNotes()).toEqual(['last']);
   });
 
-  it('continue after a subscriber has refused the statement BEGIN', async () => {
-    fixture.subscribe({ afterQuery: once(() => Promise.reject(new Error('refused'))) });
-    await expect(fixture.app.transaction((manager) => write(manager, 'first'))).rejects.toThrow('refused');
-    await fixture.app.transaction((manager) => write(manager, 'last'));
-    expect(await readNotes()).toEqual(['last']);
-  });
-
   describe('nested in another', () => {
     const ways: [string, (outer: EntityManager) => Promise<unknown>][] = [
       ['dataSource.transaction', () => fixture.app.transaction((inner) => write(inner, 'inner'))],
@@ -331,6 +324,20 @@ describe.each(onSqlite)('transactions on $label', (kind) => {
       });
       expect(await readNotes()).toEqual(['outer', 'after']);
     });
+  });
+});
+
+/** With sqlite3, TypeORM ignores the errors of `afterQuery`. */
+const hasQuerySubscribers = ({ label }: StoreKind): boolean => !label.includes('sqlite3');
+
+describe.each(onSqlite.filter(hasQuerySubscribers))('transactions with a subscriber on $label', (kind) => {
+  const fixture = useNotes(kind);
+
+  it('continue after afterQuery has rejected the statement BEGIN', async () => {
+    fixture.subscribe({ afterQuery: once(() => Promise.reject(new Error('refused'))) });
+    await expect(fixture.app.transaction((manager) => write(manager, 'first'))).rejects.toThrow('refused');
+    await fixture.app.transaction((manager) => write(manager, 'last'));
+    expect(await fixture.notes.find()).toEqual([{ note: 'last' }]);
   });
 });
 
