@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { JobsModule } from 'nestjs-jobs';
 import { CarrierController } from './carrier.controller.js';
 import { database } from './database.js';
+import { DigestJobs } from './digest.jobs.js';
 import { HomeController } from './home.controller.js';
 import { JobLines } from './job-lines.js';
 import { Order } from './order.entity.js';
@@ -22,6 +23,6 @@ import { ShippingJobs } from './shipping.jobs.js';
     JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
   ],
   controllers: [HomeController, OrdersController, CarrierController],
-  providers: [OrdersService, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, JobLines, OrdersAtStart],
+  providers: [OrdersService, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, DigestJobs, JobLines, OrdersAtStart],
 })
 export class AppModule {}

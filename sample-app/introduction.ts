@@ -11,6 +11,7 @@ export function printIntroduction({ port, databaseUrl, adminToken, isTokenGiven 
 A shop with background jobs, on ${databaseUrl ? describeDatabase(databaseUrl) : `the SQLite file ${DATA_FOLDER}/shop.sqlite`}
 Orders:       ${url}
 Mails:        ${DATA_FOLDER}/outbox
+Digest:       every minute, by the schedule 'digest'
 Admin UI:     ${origin}/admin/jobs
 Jobs API:     ${origin}/api/jobs
 Admin token:  ${token}

@@ -63,6 +63,7 @@ declare global {
   const JobsService: typeof Jobs.JobsService;
   type JobsService = Jobs.JobsService;
   const JobHandler: typeof Jobs.JobHandler;
+  const JobSchedule: typeof Jobs.JobSchedule;
   const Payload: typeof Jobs.Payload;
   const CurrentJob: typeof Jobs.CurrentJob;
   const defineJob: typeof Jobs.defineJob;

@@ -10,18 +10,20 @@ const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
   retrylimit: 'maxRetries',
   singletonkey: 'uniqueKey',
   startafter: 'runAt',
+  timezone: 'tz',
+  waitforcompletion: 'overlap',
 };
 
 const KEPT = "the module option 'retention' sets how long finished jobs are kept";
-const NOTHING_RECURS = 'there are no recurring jobs; let the handler enqueue its next run';
+const USE_SCHEDULE = 'use @JobSchedule or jobs.schedules.upsert for recurring jobs';
 
 /** Hints for options of other queues that have no equivalent at this call. */
 const HINTS: Readonly<Record<string, string>> = {
-  cron: NOTHING_RECURS,
+  cron: USE_SCHEDULE,
   defaultjoboptions: 'set defaults for jobs, such as maxRetries and backoff, directly in the module options',
   removeoncomplete: KEPT,
   removeonfail: KEPT,
-  repeat: NOTHING_RECURS,
+  repeat: USE_SCHEDULE,
 };
 
 /** Returns the end of an error about an unknown name: `; did you mean 'lease'?`, a hint, or the list of known names. */

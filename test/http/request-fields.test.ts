@@ -39,7 +39,7 @@ describe('the fields of a request', () => {
     expect(complaintsOf({ topic: 'a', payload: 1, attempts: 3, jobId: 'k', repeat: {} })).toMatchObject({
       attempts: "unknown field; did you mean 'max_retries', which does not count the first attempt?",
       jobId: "unknown field; did you mean 'unique_key'?",
-      repeat: 'unknown field; there are no recurring jobs; let the handler enqueue its next run',
+      repeat: 'unknown field; use @JobSchedule or jobs.schedules.upsert for recurring jobs',
     });
   });
 });
