@@ -69,8 +69,8 @@ export interface JobConditions {
   topic?: string | readonly string[] | undefined;
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
-   * Pending jobs that are due (`true`), or that wait for their time or a retry (`false`). Of more than 10,000 such jobs, those
-   * that run first. Cannot be combined with a `status` other than `'pending'`.
+   * `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. Finds at most 10,000 jobs,
+   * those that run first. Cannot be combined with a `status` other than `'pending'`.
    */
   due?: boolean | undefined;
   /** An exact id, a prefix of a topic, or a part of the error of a failed job. */

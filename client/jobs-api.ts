@@ -27,8 +27,8 @@ import type {
 const ITERATE_PAGE = 100;
 
 /**
- * The calls of the API. Subclasses send the requests. Every call returns the response body unchanged. A call with a filter or
- * changes accepts `signal` in that object, or in a separate object after it.
+ * The calls of the API. Subclasses send the requests. Every call returns the response body unchanged. Calls with a filter or
+ * with changes accept `signal` in that object, or in another object after it.
  */
 export abstract class JobsApi {
   /** The calls for schedules. */
@@ -94,7 +94,7 @@ export abstract class JobsApi {
     return this.request({ method: 'POST', path: `${toPath(id)}/promote`, signal });
   }
 
-  /** Cancels a waiting job at once. Asks a running job to end, and returns before it has ended. */
+  /** Cancels a waiting job at once. Aborts the signal of a running job, and returns before the job has ended. */
   async cancel<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
     return this.request({ method: 'POST', path: `${toPath(id)}/cancel`, signal });
   }

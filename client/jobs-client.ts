@@ -28,8 +28,9 @@ export interface JobsClientOptions {
 /**
  * Calls the jobs API of an application over HTTP.
  *
- * Retries reading calls and `enqueue` after network errors, time-outs, 429, 502, 503 and 504. An idempotency key makes one job
- * of all tries of an `enqueue`. Never retries other calls, because the first try may have succeeded.
+ * Retries reading calls and `enqueue` after network errors, time-outs, 429, 502, 503 and 504. All tries
+ * of an `enqueue` have the same idempotency key, so they create one job. Never retries other calls, because the first try may
+ * have succeeded.
  * @example
  * const jobs = new JobsClient({ baseUrl: 'https://shop.example', token: () => session.token });
  * const job = await jobs.enqueue('send_receipt', { orderId: 7 }, { delay: '10m' });

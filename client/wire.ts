@@ -20,7 +20,7 @@ export interface JobFailure {
 
 /** A job. `T` is the caller's type of its payload; the client does not check it. */
 export interface Job<T = unknown> {
-  /** UUID v7, created by the enqueuing process. Ids sort by creation time, as exactly as the machines' clocks agree. */
+  /** UUID v7, created by the enqueuing process. Ids sort by creation time if the clocks of the machines agree. */
   id: string;
   /** Kind of work. */
   topic: string;
@@ -33,11 +33,13 @@ export interface Job<T = unknown> {
   locked_until: string | null;
   /** Process that runs the job; `null` unless `processing`. */
   locked_by: string | null;
-  /** Number of claims so far: 1 during the first run. Never falls. */
+  /** Number of claims so far: 1 during the first run. Never decreases. */
   attempt: number;
   /** Failed attempts since the job was enqueued or last requeued. */
   retries: number;
-  /** The job fails for good if an attempt fails when `retries` has reached this number. */
+  /**
+   * Retries that the job may use. When `retries` has reached this number, the next failed attempt fails the job for good.
+   */
   max_retries: number;
   /** −1000 to 1000. Lower runs first. */
   priority: number;
@@ -55,7 +57,7 @@ export interface Job<T = unknown> {
   unique_key: string | null;
   /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
-  /** Whether a cancel was requested, while the job waited or while it ran. */
+  /** Whether a cancel was requested. */
   cancel_requested: boolean;
   /** When the latest attempt started. */
   started: string | null;
@@ -106,7 +108,7 @@ export interface JobPage<T = unknown> {
   items: Job<T>[];
   /** Number of matching jobs; a lower bound if `total_capped`. */
   total: number;
-  /** Whether more jobs match, or may match, than were counted. */
+  /** Whether `total` is a lower bound. */
   total_capped: boolean;
   limit: number;
   offset: number;
@@ -173,7 +175,7 @@ export interface Schedule {
   metadata: Record<string, unknown> | null;
   /** `code`: declared by the application's code; `api`: created over HTTP or by the service. */
   source: 'code' | 'api';
-  /** Rises with each change, pause and resume. */
+  /** Increases with each change, pause and resume. */
   revision: number;
   /** The next tick; `null` if the pattern has none. */
   next_tick: string | null;
@@ -281,7 +283,7 @@ export interface Capabilities {
 export interface BulkFilter {
   topic?: string | string[];
   status?: JobStatus | JobStatus[];
-  /** Pending jobs that are due (`true`), or that wait for their time or a retry (`false`). */
+  /** `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. */
   due?: boolean;
   q?: string;
   error_key?: string;
@@ -311,7 +313,7 @@ export interface BulkResult {
   matched: number;
   changed: number;
   skipped: number;
-  /** Whether further jobs can, or may, be changed: call again until `changed` is 0. */
+  /** Whether more jobs may match: call again until `changed` is 0. */
   more: boolean;
   skipped_reasons: SkippedReason[];
 }

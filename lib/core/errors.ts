@@ -112,8 +112,8 @@ export function withCall(call: string | undefined, error: unknown): unknown {
 
 /**
  * The database rejected a statement and would reject it again, for example because of a trigger or a constraint of the
- * application. Nothing was stored. `cause` is the driver's error. There is no `cause` when the commit of the application's
- * transaction failed because an earlier statement in it had failed.
+ * application. Nothing was stored. `cause` is the driver's error. It is absent if a commit failed because of an earlier
+ * statement.
  */
 export class DatabaseRefusedError extends JobsError {
   readonly code = 'DATABASE_REFUSED';
@@ -129,8 +129,8 @@ export class JobNotFoundError extends JobsError {
 }
 
 /**
- * The job's status does not allow the request, or the database rejected it: then `cause` is the driver's error, for
- * example because a row of the application references a job to delete. The job is unchanged.
+ * The job's status does not allow the request. With a `cause`, the database rejected it, for example because a row of the
+ * application references the job. The job is unchanged.
  */
 export class JobStateError extends JobsError {
   readonly code = 'JOB_STATE';
@@ -138,7 +138,7 @@ export class JobStateError extends JobsError {
   constructor(
     readonly id: string,
     message: string,
-    /** The unfinished job that holds the unique key, if that is the obstacle. */
+    /** Id of the unfinished job that holds the unique key, if that is the reason. */
     readonly holderId?: string,
     options?: ErrorOptions,
   ) {
@@ -165,12 +165,12 @@ export class UnknownDataSourceError extends JobsError {
 }
 
 /**
- * The database did not respond, did not grant a lock in time, or cannot serve the queue (a login, a privilege or the
- * table is missing). Retrying an `enqueue` that has a `uniqueKey` is safe until the first job ends.
+ * The database did not respond or did not grant a lock in time, or a login, a privilege or a table is missing. Retrying an
+ * `enqueue` that has a `uniqueKey` is safe until the first job ends.
  */
 export class QueueUnavailableError extends JobsError {
   readonly code = 'QUEUE_UNAVAILABLE';
-  /** Whether all or part of a write may have been stored, because its response was lost. */
+  /** `true` if the write, or a part of it, may have been stored. */
   readonly isUncertain: boolean;
 
   constructor(message: string, { isUncertain = false, ...options }: ErrorOptions & { isUncertain?: boolean } = {}) {
@@ -221,7 +221,7 @@ export class SnoozeError extends JobsError {
 /** Why the queue aborted the signal of a running attempt. */
 export type AbortReason = 'timeout' | 'cancelled' | 'shutdown';
 
-/** The `reason` of an aborted `job.signal`, except for a lost lease: that is a `LeaseLostError`. */
+/** The `reason` of an aborted `job.signal`. After a lost lease, the reason is a `LeaseLostError`. */
 export class JobAbortedError extends JobsError {
   readonly code = 'JOB_ABORTED';
 

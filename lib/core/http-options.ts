@@ -26,7 +26,7 @@ export type AccessFunction = (request: any) => boolean | Promise<boolean>;
 /** Admits administrators, known callers, all callers, or the callers that a function admits. */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | AccessFunction;
 
-/** A Nest guard, by its shape. */
+/** A Nest guard. */
 export interface AdminGuard {
   canActivate(context: never): unknown;
 }
@@ -38,29 +38,29 @@ export type AdminGuardLike = AdminGuard | (abstract new (...args: never[]) => Ad
 export type RedactFunction = (job: Job) => Job | Promise<Job>;
 
 /**
- * The path of the HTTP API and who may use it. Set one of `adminToken`, `adminGuard` and `authenticate`. Without one, no caller
- * is known, and only rules that are `'public'` or functions admit requests.
+ * Path and access rules of the HTTP API. Set one of `adminToken`, `adminGuard` and `authenticate`. Without one, the API
+ * rejects every request, unless a rule is `'public'` or a function.
  */
 export interface HttpOptions {
   /** Base path. Default `'api/jobs'`. */
   path?: string | undefined;
   /**
-   * Class decorators for the controllers of the API and of the admin UI, such as `Public()`. `ApiExcludeController(false)` of
-   * @nestjs/swagger lists the API in the application's Swagger document. Default: none.
+   * Class decorators for the controllers of the API and of the admin UI, such as `Public()`. Default: none.
+   * `ApiExcludeController(false)` of @nestjs/swagger adds the API to the application's Swagger document.
    */
   decorators?: readonly ClassDecorator[] | undefined;
   /** Bearer token of administrators. Default: the environment's JOBS_ADMIN_TOKEN, unless `adminGuard` or `authenticate` is set. */
   adminToken?: string | undefined;
   /**
-   * The application's own guard, or its class. `true` means administrator, so a guard that only authenticates, such as
-   * `AuthGuard('jwt')`, is not enough.
+   * The application's own guard, or its class. `true` means administrator, so `AuthGuard('jwt')` alone is wrong: it returns
+   * `true` for every user.
    */
   adminGuard?: AdminGuardLike | undefined;
   /** Identifies the caller of a request. */
   authenticate?: AuthenticateFunction | undefined;
   /** Who may enqueue. Default `'admin'`. */
   enqueueRule?: AccessRule | undefined;
-  /** Who may read, besides the callers that `manageRule` admits. Default: no other caller. */
+  /** Who may read, besides the callers that may manage. Default: no other caller. */
   readRule?: AccessRule | undefined;
   /** Who may requeue, promote, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule | undefined;
@@ -91,8 +91,8 @@ export interface UiOptions {
   /** A copy of the package's `dist/ui`, for bundled applications. Default: the package's own files. */
   folder?: string | undefined;
   /**
-   * The application's own sign-in page, for a link on the sign-in page of the UI: a path such as `'/login'`, or an http(s) URL.
-   * The link adds the query parameter `return`. Default: no link.
+   * The application's own sign-in page: a path such as `'/login'`, or an http or https URL. The UI links to it, with the
+   * query parameter `return`. Default: no link.
    */
   signIn?: string | undefined;
 }

@@ -34,7 +34,7 @@ interface SchemaIssue {
 export interface JobTopic<Input = unknown, Output = Input, Result = unknown> {
   readonly name: string;
   readonly schema: StandardSchema<Input, Output> | undefined;
-  /** Defaults for the topic's jobs. Options of the call or of the handler override them. */
+  /** Defaults for the topic's jobs. Options of the call override them, and so do `timeout` and `backoff` of the handler. */
   readonly options: JobHandlerOptions;
   /** Carries the type of the result for the compiler. Never set. */
   readonly resultType?: Result | undefined;
@@ -69,8 +69,8 @@ export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOption
 }
 
 /**
- * Defines a typed topic for enqueuing code and handlers to share: `defineJob<Payload, Result>(topic, options)`. A schema gives
- * the type of the payload; a result type beside it needs all three, `defineJob<Input, Output, Result>(topic, { schema })`.
+ * Defines a typed topic: `defineJob<Payload, Result>(topic, options)`. A schema gives the type of the payload. With a schema
+ * and a result type, write `defineJob<Input, Output, Result>(topic, { schema })`.
  *
  * @throws InvalidOptionsError if the topic, the schema or an option is invalid.
  *

@@ -14,7 +14,7 @@ import type { TopicName } from './topic.js';
  * DataSource. All times are the database's.
  */
 export class Job<T = unknown, R = unknown> {
-  /** UUID v7, created by the enqueuing process. Ids sort by creation time, as exactly as the machines' clocks agree. */
+  /** UUID v7, created by the enqueuing process. Ids sort by creation time if the clocks of the machines agree. */
   id!: string;
   /** Kind of work. One handler serves one topic. */
   topic!: string;
@@ -28,11 +28,13 @@ export class Job<T = unknown, R = unknown> {
   lockedUntil!: Date | null;
   /** Process that runs the job; `null` unless `processing`. */
   lockedBy!: string | null;
-  /** Number of claims so far. Never falls. */
+  /** Number of claims so far: 1 during the first run. Never decreases. */
   attempt!: number;
   /** Failed attempts since the job was enqueued or last requeued, crashes included. */
   retries!: number;
-  /** The job fails for good if an attempt fails when `retries` has reached this number. */
+  /**
+   * Retries that the job may use. When `retries` has reached this number, the next failed attempt fails the job for good.
+   */
   maxRetries!: number;
   /** −1000 to 1000. Lower runs first. */
   priority!: number;
@@ -50,7 +52,7 @@ export class Job<T = unknown, R = unknown> {
   uniqueKey!: string | null;
   /** Data of the application about the job, set at enqueue. At most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
-  /** Whether a cancel was requested, while the job waited or while it ran. */
+  /** Whether a cancel was requested. */
   cancelRequested!: boolean;
   /** When the latest attempt started. */
   started!: Date | null;
@@ -60,7 +62,7 @@ export class Job<T = unknown, R = unknown> {
   created!: Date;
   /** When the row last changed. Lease renewals do not count. */
   updated!: Date;
-  /** Whether `enqueue` returned an existing unfinished job that holds the unique key; `false` for a job that was read. */
+  /** `true` if `enqueue` stored nothing and returned the unfinished job that holds the unique key. */
   deduplicated = false;
   /** `true` if an enqueue with an idempotency key returned the job of an earlier, equal request. */
   declare replayed?: boolean;
@@ -161,16 +163,19 @@ export interface JobFilter {
   /** One status or several. Default: all. */
   status?: JobStatus | readonly JobStatus[] | undefined;
   /**
-   * Pending jobs that are due by the database's clock (`true`), or that wait for their time or a retry (`false`). Of more than
-   * 10,000 such jobs, those that run first. Cannot be combined with a `status` other than `'pending'`.
+   * `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. Finds at most 10,000 jobs,
+   * those that run first. Cannot be combined with a `status` other than `'pending'`.
    */
   due?: boolean | undefined;
   /**
-   * An exact id, a prefix of a topic, or a part of an error. The search for errors reads at most 10,000 failed jobs, the newest
-   * of each topic.
+   * An exact id, a prefix of a topic, or a part of an error. Searches the errors of at most
+   * 10,000 failed jobs, the newest of each topic.
    */
   q?: string | undefined;
-  /** Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same 10,000. Cannot be combined with `q`. */
+  /**
+   * Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches as many jobs as `q`, and cannot be
+   * combined with it.
+   */
   errorKey?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
@@ -190,7 +195,7 @@ export interface JobPage {
   items: Job[];
   /** Number of matching jobs; a lower bound if `totalCapped`. */
   total: number;
-  /** Whether more than 10,000 jobs match, or some jobs were not searched. */
+  /** Whether `total` is a lower bound, because more than 10,000 jobs match or some jobs were not searched. */
   totalCapped: boolean;
   /** Page size. */
   limit: number;
@@ -214,10 +219,7 @@ export interface JobStats {
   total: number;
   /** completed ÷ (completed + failed); 0 if no job has finished. */
   successRate: number;
-  /**
-   * Mean time of the last attempt of completed jobs, in milliseconds. It covers the newest 10,000 jobs, divided among the
-   * topics and weighted by their completed jobs.
-   */
+  /** Mean duration of the last attempt of completed jobs, in milliseconds. Estimated from the newest 10,000 jobs. */
   avgExecutionTime: number;
   /** Percentiles of the same times, in milliseconds. */
   p50: number;

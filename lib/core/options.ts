@@ -28,18 +28,18 @@ import { topicNameCheck } from './topic.js';
 export interface JobsOptions {
   /** Name of the TypeORM DataSource. Default: the application's default DataSource. */
   dataSource?: string | undefined;
-  /** `'all'` and `'worker'` claim jobs, `'producer'` only enqueues. Default `'all'`. */
+  /** `'producer'` only enqueues. `'all'` and `'worker'` also run jobs. Default `'all'`. */
   role?: 'all' | 'producer' | 'worker' | undefined;
   /** Jobs that run at once in this process, 1 to 10,000. Default 10. */
   concurrency?: number | undefined;
-  /** The only topics that this process claims. Default: all topics with a handler in this process. */
+  /** The only topics that this process runs. Default: all topics with a handler in this process. */
   topics?: readonly TopicName[] | undefined;
-  /**
-   * How often the process polls for due jobs, in case a notification is lost. A due job starts within this time and a
-   * second. At least 10 ms. Default `'1s'`.
-   */
+  /** How often the process looks for due jobs, in case a notification is lost. At least 10 ms. Default `'1s'`. */
   pollInterval?: Duration | undefined;
-  /** How long a claim holds a job. The worker renews it every third of that time. At least 300 ms. Default `'30s'`. */
+  /**
+   * Time after which the jobs of a dead process run again. A live process renews its leases every third of it. At least 300
+   * ms. Default `'30s'`.
+   */
   lease?: Duration | undefined;
   /** Time limit of one attempt, at least 1 ms. Default `'10m'`. */
   timeout?: Duration | undefined;
@@ -50,7 +50,7 @@ export interface JobsOptions {
   /** Largest payload: bytes of its UTF-8 JSON text, at most 64 MiB. Default 1,048,576. */
   payloadMaxBytes?: number | undefined;
   /**
-   * Age at which finished jobs are pruned, for all of them or by status. `false` keeps them, `0` deletes them as they finish.
+   * How long finished jobs are kept, for all of them or by status. `false` keeps them for ever, `0` deletes them at once.
    * Default: completed and cancelled `'7d'`, failed `'30d'`.
    */
   retention?: Duration | false | { [Status in FinalStatus]?: Duration | false | undefined } | undefined;
@@ -60,18 +60,13 @@ export interface JobsOptions {
   globalEnhancers?: boolean | undefined;
   /** Creates and upgrades the queue's own tables at start. `false` if the application runs `jobsMigrations`. Default `true`. */
   migrate?: boolean | undefined;
-  /** Size of the queue's own PostgreSQL pool, without the listener's connection, 1 to 100. Default 3. */
+  /** Connections of the queue to PostgreSQL, besides the one that listens for notifications. 1 to 100. Default 3. */
   connections?: number | undefined;
-  /**
-   * `synchronous`: `'full'` (default) also makes the application's own connection wait for the disk; `'normal'` is faster, but
-   * a power cut can lose the last commits. `lockTimeout` (default `'5s'`, at most `lease`) bounds every wait for the write lock.
-   * `serializeTransactions` (default `true`) runs the application's transactions on this DataSource one at a time; each waits
-   * at most `lockTimeout` for its turn.
-   */
+  /** Options for SQLite. */
   sqlite?: SqliteOptions | undefined;
   /**
-   * Rejects a call that enqueues or pauses a topic that no live process handles. Otherwise such a call succeeds, and the module logs
-   * the topic with the nearest name. Default `false`.
+   * Rejects calls that enqueue or pause a topic that no live process handles. Default `false`: the queue only logs the
+   * topic.
    */
   strictTopics?: boolean | undefined;
   /** Logs each transition of a job at debug level. Default `true`. */
@@ -84,8 +79,14 @@ export interface JobsOptions {
 
 /** Options of `sqlite`. */
 interface SqliteOptions {
+  /**
+   * `'full'`: each commit waits for the disk, also on the application's own connection. `'normal'` is faster, but a power cut can
+   * lose the last commits. Default `'full'`.
+   */
   synchronous?: 'full' | 'normal' | undefined;
+  /** Longest wait for the write lock, or to begin a transaction. At most `lease`. Default `'5s'`. */
   lockTimeout?: Duration | undefined;
+  /** Runs the application's transactions on this DataSource one at a time. Default `true`. */
   serializeTransactions?: boolean | undefined;
 }
 

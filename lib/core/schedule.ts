@@ -23,7 +23,7 @@ import {
 import { encodePayload } from './payload.js';
 import { backoffCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 
-/** What happens to ticks that fired nothing within a minute, because no process was there. */
+/** What happens to ticks that are more than 60 s late, because no process was running. */
 export type MissedPolicy = 'skip' | 'last' | 'all';
 
 /** Options of a schedule. */
@@ -43,7 +43,10 @@ export interface ScheduleOptions<T = unknown> {
   missed?: MissedPolicy | { policy: MissedPolicy; within?: Duration | undefined; max?: number | undefined } | undefined;
   /** `'skip'`: a tick adds no job while the schedule's previous job is unfinished. Default `'allow'`. */
   overlap?: 'allow' | 'skip' | undefined;
-  /** Spreads the start of schedules with the same pattern: each starts a fixed part of this time after its ticks. Default 0. */
+  /**
+   * Delays the jobs of each tick by a fixed part of this time, so that schedules with the same pattern start at different
+   * times. Default 0.
+   */
   jitter?: Duration | undefined;
   /** No tick before this moment. */
   startAt?: Date | undefined;
@@ -91,7 +94,7 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly name: string;
   /** `'code'`: declared by `@JobSchedule`; `'api'`: created by `schedules.upsert` or over HTTP. */
   readonly source: 'code' | 'api';
-  /** Rises with each change of the definition, and with each pause and resume. */
+  /** Increases with each change of the definition, and with each pause and resume. */
   readonly revision: number;
   /** The next tick; `null` if the pattern has none. */
   readonly nextTick: Date | null;
@@ -99,9 +102,9 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly lastTick: Date | null;
   /** The job of the last tick that fired. */
   readonly lastJobId: string | null;
-  /** Since when the schedule is paused; `null` if it is not. */
+  /** When the schedule was paused; `null` if it is not paused. */
   readonly pausedSince: Date | null;
-  /** For schedules from code: whether a live process declares it. Schedules from the API always are. */
+  /** Whether the code of a live process declares the schedule; always `true` for schedules from the API. */
   readonly isDeclared: boolean;
   readonly created: Date;
   /** When the definition last changed. */
@@ -121,10 +124,10 @@ export function toSchedule({ pattern, startAt, endAt, ...same }: ScheduleDefinit
   };
 }
 
-/** What a handler sees of the schedule that made its job. */
+/** Schedule and tick of a job, as its handler reads them. */
 export interface ScheduleTick {
   readonly name: string;
-  /** The moment for which the job was made. */
+  /** Time of the tick. */
   readonly tick: Date;
   /** How long after its tick the job was stored, in milliseconds. */
   readonly lateMs: number;

@@ -47,9 +47,9 @@ const ENQUEUE_MANY_OPTIONS = {
 } satisfies Record<string, Option<object | undefined>>;
 
 /**
- * The queue, for the application's providers.
+ * Enqueues and manages jobs. Inject it into your providers.
  *
- * Every method that uses the database rejects with `QueueUnavailableError` when the database does not respond.
+ * When the database does not respond, the methods reject with `QueueUnavailableError`.
  *
  * @publicApi
  */
@@ -79,8 +79,8 @@ export class JobsService {
    *
    * @param payload any JSON value, at most `payloadMaxBytes` (1 MiB by default).
    * @param options override the settings of the topic, its handler and the module.
-   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError. With these
-   * errors no job was stored. After a `QueueUnavailableError` it may have been.
+   * @throws InvalidPayloadError, PayloadTooLargeError, InvalidOptionsError, DatabaseRefusedError: no job was
+   * stored. QueueUnavailableError with `isUncertain`: the job may have been stored.
    */
   async enqueue<T, Topic extends TopicLike = string>(
     topic: Topic,
@@ -126,8 +126,8 @@ export class JobsService {
   }
 
   /**
-   * Stores all jobs or none, in the transaction of `options.manager` if it is given. Returns the jobs in the same order. For a
-   * unique key that is taken it returns the job that holds it.
+   * Stores all jobs or none, with `options.manager` in that transaction. Returns the jobs in the same order. If a job holds a
+   * unique key already, returns that job.
    *
    * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError that names the invalid job;
    * UnknownDataSourceError for a manager of another DataSource.
@@ -175,15 +175,14 @@ export class JobsService {
    * may also replace the payload and `maxRetries`.
    *
    * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
-   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
+   * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. After an error the job is unchanged.
    */
   requeue(id: string, changes?: RequeueOptions): Promise<Job> {
     return this.engine.jobs.requeue(id, changes);
   }
 
   /**
-   * Makes a pending job due now: one that waits for its time, or for its next retry. Its retries stay as they are. A job that
-   * is due already keeps its position.
+   * Makes a pending job due now. Its retries stay unchanged. Does not change a job that is already due.
    *
    * @throws JobNotFoundError; JobStateError when it is not pending.
    */
@@ -192,7 +191,7 @@ export class JobsService {
   }
 
   /**
-   * Cancels a pending job at once. Aborts the signal of a processing job, in whichever process it runs; the job is `cancelled`
+   * Cancels a pending job at once. Aborts the signal of a processing job, also in another process. That job is `cancelled`
    * when its handler has ended.
    *
    * @throws JobNotFoundError; JobStateError when it has finished already.
@@ -211,8 +210,7 @@ export class JobsService {
   }
 
   /**
-   * Returns counts, and times in milliseconds, of one topic or of all. They may be 2 s old. Counting reads an index from end to
-   * end, so its cost grows with the table.
+   * Returns statistics of one topic, or of all. They may be 2 s old. The cost grows with the number of jobs in the table.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
@@ -284,7 +282,7 @@ export class JobsService {
     return this.engine.whenIdle(options);
   }
 
-  /** Events of this process. Each is emitted after its write has committed. A subscriber that throws is logged. */
+  /** Events of this process. Each is emitted after its write has committed. If a subscriber throws, the queue logs the error. */
   get events(): Observable<JobEvent> {
     return this.engine.events;
   }

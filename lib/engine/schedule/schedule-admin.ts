@@ -41,8 +41,8 @@ export class ScheduleAdmin {
   constructor(private readonly parts: ScheduleAdminParts) {}
 
   /**
-   * Creates a schedule, or changes it. Any worker fires it. If its pattern or time zone changes, it starts again from now; otherwise its
-   * next tick stays. It first fires at its first tick from now.
+   * Creates a schedule, or changes it. All workers fire it. A new schedule, or one with a new pattern or time zone, starts with
+   * its next tick from now. Other changes do not move the next tick.
    *
    * @throws InvalidOptionsError for a wrong pattern or option, and a pattern without a next tick; InvalidPayloadError when the
    * topic's schema rejects the payload; ScheduleStateError when the code of a process declares the name.
@@ -125,7 +125,7 @@ export class ScheduleAdmin {
   }
 
   /**
-   * Enqueues a job of the schedule now. Its next tick stays as it is.
+   * Enqueues a job of the schedule now. Does not change its next tick.
    *
    * @throws ScheduleNotFoundError; the errors of `enqueue`.
    */
