@@ -79,21 +79,15 @@ export function parsePattern(pattern: SchedulePattern, tz: string, path = 'patte
   return createInterval(every, anchor.getTime());
 }
 
-/** Parses a pattern from a schedule's row. */
+/** Parses a pattern from a schedule's row. @throws InvalidOptionsError for one that only another version can read. */
 export function parseStoredPattern(text: string, tz: string): Ticks {
-  const pattern = toPattern(text);
-  return typeof pattern === 'string'
-    ? parseCron(pattern, tz, 'pattern')
-    : createInterval(pattern.every, pattern.anchor.getTime());
+  return parsePattern(toPattern(text), tz);
 }
 
-/** Returns a pattern from a schedule's row as users write it; an interval in milliseconds. */
+/** Returns a pattern from a schedule's row as users write it; an interval in milliseconds. Returns any other text as it is. */
 export function toPattern(text: string): string | { every: number; anchor: Date } {
-  if (!text.startsWith('{')) {
-    return text;
-  }
-  const { every, anchor } = JSON.parse(text) as { every: number; anchor: number };
-  return { every, anchor: new Date(anchor) };
+  const interval = /^\{"every":(\d+),"anchor":(-?\d+)\}$/.exec(text);
+  return interval ? { every: Number(interval[1]), anchor: new Date(Number(interval[2])) } : text;
 }
 
 function parseCron(text: string, tz: string, path: string): Ticks {

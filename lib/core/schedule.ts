@@ -111,6 +111,49 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly updated: Date;
 }
 
+/**
+ * Returns the definition in a schedule's row. If this version cannot read it, the schedule has the text of the row as its pattern, which
+ * is invalid: it never fires, and users see and can replace it.
+ */
+export function readStoredDefinition(text: string): ScheduleDefinition {
+  const definition = parseJson(text) as Partial<ScheduleDefinition> | null;
+  return isReadable(definition) ? definition : { ...UNREADABLE, pattern: `unknown definition ${text}` };
+}
+
+const UNREADABLE: Omit<ScheduleDefinition, 'pattern'> = {
+  tz: 'UTC',
+  topic: '',
+  payload: null,
+  missed: { policy: 'skip', withinMs: 0, max: 1 },
+  overlap: 'allow',
+  jitterMs: 0,
+  startAt: null,
+  endAt: null,
+  maxRetries: null,
+  priority: null,
+  timeoutMs: null,
+  backoff: null,
+  metadata: null,
+};
+
+function isReadable(definition: Partial<ScheduleDefinition> | null): definition is ScheduleDefinition {
+  const { pattern, tz, topic, missed, overlap, jitterMs, startAt, endAt } = definition ?? {};
+  const isMoment = (text: unknown): boolean => text === null || !Number.isNaN(Date.parse(text as string));
+  return (
+    [pattern, tz, topic, missed?.policy, overlap].every((member) => typeof member === 'string') &&
+    [missed!.withinMs, missed!.max, jitterMs].every((member) => Number.isFinite(member)) &&
+    [startAt, endAt].every(isMoment)
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
 /** The members of a schedule that its row holds beside the definition. */
 export type ScheduleState = Omit<Schedule, keyof ScheduleDefinition>;
 
@@ -273,9 +316,9 @@ export interface TickPlan {
 export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
   const ticks = toTicks(definition);
   const missedUntil = now.getTime() - MISSED_AFTER_MS;
-  const missed = planMissed(definition, ticks, cursor, missedUntil, now);
-  const fire = [...missed];
-  let tick: Date | null = cursor.getTime() >= missedUntil ? cursor : ticks.next(new Date(missedUntil - 1));
+  const isMissed = cursor.getTime() < missedUntil;
+  const fire = isMissed ? planMissed(definition, ticks, cursor, missedUntil, now) : [];
+  let tick: Date | null = isMissed ? ticks.next(new Date(missedUntil - 1)) : cursor;
   while (tick && tick <= now && fire.length < TICKS_AT_ONCE_MAX) {
     fire.push(tick);
     tick = ticks.next(tick);

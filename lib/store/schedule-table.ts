@@ -1,4 +1,4 @@
-import type { ScheduleDefinition } from '../core/schedule.js';
+import { readStoredDefinition } from '../core/schedule.js';
 import { toInsertJson } from './batch-json.js';
 import type { ScheduleStore } from './job-store.js';
 import { toInsertedJob } from './row-mapper.js';
@@ -60,12 +60,17 @@ export class ScheduleTable implements ScheduleStore {
     return { now: new Date(Number(first!.next_tick)), schedules: rows.map(toSchedule) };
   }
 
-  async put({ name, definition, source, revision, nextTick }: ScheduleChange): Promise<boolean> {
+  async put({ name, definition, source, revision, cursor, nextTick }: ScheduleChange): Promise<boolean> {
     const { statements } = this.options;
     const params = [name, JSON.stringify(definition), source, this.toTime(nextTick ?? null)];
     return revision === null
       ? this.changes(statements.ADD_SCHEDULE, params)
-      : this.changes(statements.CHANGE_SCHEDULE, [...params, revision, nextTick === undefined ? 0 : 1]);
+      : this.changes(statements.CHANGE_SCHEDULE, [
+          ...params,
+          revision,
+          nextTick === undefined ? 0 : 1,
+          this.toTime(cursor ?? null),
+        ]);
   }
 
   remove(name: string, revision: number): Promise<boolean> {
@@ -119,7 +124,7 @@ export class ScheduleTable implements ScheduleStore {
 
 function toSchedule(row: SqlRow): StoredSchedule {
   return {
-    ...(JSON.parse(row.definition as string) as ScheduleDefinition),
+    ...readStoredDefinition(row.definition as string),
     name: row.name as string,
     source: row.source as 'code' | 'api',
     revision: Number(row.revision),

@@ -345,6 +345,8 @@ export interface ScheduleChange {
   readonly source: Schedule['source'];
   /** The revision that the caller has read; `null`: the schedule must not exist. */
   readonly revision: number | null;
+  /** The cursor that the caller has read. When the change moves the cursor, and a tick has fired since, nothing changes. */
+  readonly cursor?: Date | null | undefined;
   /** The new cursor; `undefined`: the cursor stays. */
   readonly nextTick: Date | null | undefined;
 }

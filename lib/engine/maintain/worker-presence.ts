@@ -48,9 +48,10 @@ export class WorkerPresence {
   }
 
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler } = this.parts;
+    const { store, worker, registry, scheduler, clock } = this.parts;
+    const sinceMs = clock.now();
     const topics = registry.claimable().map(({ topic }) => topic);
     const { now, schedulesVersion } = await store.reports.recordWorker(worker, topics).finally(this.onWritten);
-    await scheduler.onPresence(now, schedulesVersion);
+    await scheduler.onPresence(now, sinceMs, schedulesVersion);
   }
 }

@@ -9,7 +9,7 @@ import type { StoredSchedule } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 import type { Scheduler } from './scheduler.js';
-import { isSameDefinition, movesCursor } from './scheduler.js';
+import { isSameDefinition, moveCursor } from './scheduler.js';
 import { toScheduledJob } from './tick-job.js';
 
 type ScheduleAdminParts = Pick<EngineParts, 'store'> & {
@@ -66,17 +66,16 @@ export class ScheduleAdmin {
       if (stored?.source === 'api' && isSameDefinition(stored, definition)) {
         return { schedule: toPublic(stored), isNew: false };
       }
-      const moves = !stored || movesCursor(stored, definition);
       const change = {
         name,
         definition,
         source: 'api' as const,
         revision: stored?.revision ?? null,
-        nextTick: moves ? toTicks(definition).next(now) : undefined,
+        cursor: stored?.nextTick,
+        nextTick: stored ? moveCursor(stored, definition, now) : toTicks(definition).next(now),
       };
-      return (await store.schedules.put(change))
-        ? { schedule: toPublic((await this.find(name)).stored!), isNew: !stored }
-        : undefined;
+      const changed = (await store.schedules.put(change)) ? (await this.find(name)).stored : undefined;
+      return changed && { schedule: toPublic(changed), isNew: !stored };
     });
   }
 

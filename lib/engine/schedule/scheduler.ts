@@ -6,13 +6,21 @@
  * There is no leader. Every process that may fire a schedule tries to at its tick; the statement lets one of them move the cursor.
  */
 import type { JobTopic } from '../../core/job-topic.js';
-import { InvalidOptionsError } from '../../core/errors.js';
+import { InvalidOptionsError, QueueUnavailableError, StatementCancelledError } from '../../core/errors.js';
+import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { planTicks, toTicks } from '../../core/schedule.js';
-import type { ScheduleChange, ScheduleFiring, StoredSchedule } from '../../store/store-records.js';
+import type {
+  FiredSchedule,
+  ListedSchedules,
+  ScheduleChange,
+  ScheduleFiring,
+  StoredSchedule,
+} from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 import { PollLoop } from '../poll-loop.js';
+import { FailedTicks } from './failed-ticks.js';
 import { toTickJob } from './tick-job.js';
 
 type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' | 'random'> & { readonly enqueuer: Enqueuer };
@@ -26,8 +34,6 @@ interface Declaration {
 
 /** How long the loop sleeps when no tick is near; a change of a schedule wakes it. */
 const SLEEP_MAX_MS = 3_600_000;
-/** Schedules that fire in one statement. */
-const FIRINGS_MAX = 1_000;
 /** How often hints that something was committed lead to a read. */
 const UNLIKELY_HINT_INTERVAL_MS = 1_000;
 /** How often a declaration is repeated when other processes change the schedule at the same time. */
@@ -39,16 +45,22 @@ const ORPHAN_AGE_MS = 30 * 86_400_000;
 export class Scheduler {
   private readonly loop: PollLoop;
   private readonly declarations = new Map<string, Declaration>();
+  /** Names that this process still has to write to the table. */
+  private readonly undeclared = new Set<string>();
+  private readonly failedTicks: FailedTicks;
   private schedules: readonly StoredSchedule[] = [];
-  private mustDeclare = false;
   private mustRead = false;
+  /** Something was committed since the last read. */
+  private isHinted = false;
   private readAtMs = -Infinity;
-  /** Milliseconds from the process's clock to the database's time. */
+  /** Milliseconds from the process's clock to the database's time, at least. */
   private clockOffsetMs = 0;
+  private isClockUncertain = true;
   /** What the last {@link onPresence} said of the table. */
   private version = '';
 
   constructor(private readonly parts: SchedulerParts) {
+    this.failedTicks = new FailedTicks(parts);
     this.loop = new PollLoop({
       ...parts,
       name: 'schedules',
@@ -63,7 +75,7 @@ export class Scheduler {
       throw new InvalidOptionsError(`schedule '${name}'`, 'is declared twice; give one of them another name');
     }
     this.declarations.set(name, { definition, topic });
-    this.mustDeclare = true;
+    this.undeclared.add(name);
     this.loop.wake();
   }
 
@@ -80,19 +92,24 @@ export class Scheduler {
   }
 
   start(): void {
-    this.mustDeclare = this.declarations.size > 0;
+    for (const name of this.declarations.keys()) {
+      this.undeclared.add(name);
+    }
     this.loop.start();
   }
 
-  stop(): Promise<void> {
-    return this.loop.stop();
+  async stop(): Promise<void> {
+    await this.loop.stop();
+    this.failedTicks.clear();
   }
 
   /** A schedule may have changed. @param isLikely whether a notification says so, and not only that something was committed. */
   onHint(isLikely: boolean): void {
-    const { clock } = this.parts;
-    if (isLikely || (this.schedules.length > 0 && clock.now() - this.readAtMs > UNLIKELY_HINT_INTERVAL_MS)) {
+    if (isLikely) {
       this.mustRead = true;
+      this.loop.wake();
+    } else if (this.schedules.length > 0 && !this.isHinted) {
+      this.isHinted = true;
       this.loop.wake();
     }
   }
@@ -101,10 +118,11 @@ export class Scheduler {
    * This process has recorded that it lives.
    *
    * @param now the database's time.
+   * @param sinceMs when this process asked for it, by its own clock.
    * @param version changes with every change of a schedule.
    */
-  async onPresence(now: Date, version: string): Promise<void> {
-    this.syncClock(now);
+  async onPresence(now: Date, sinceMs: number, version: string): Promise<void> {
+    this.syncClock(now, sinceMs);
     if (version !== this.version) {
       this.version = version;
       this.mustRead = true;
@@ -118,26 +136,21 @@ export class Scheduler {
 
   /** @returns how long to sleep. */
   private async work(): Promise<number> {
-    if (this.mustDeclare) {
-      this.mustDeclare = false;
-      await this.declareAll().catch((error: unknown) => {
-        this.mustDeclare = true;
-        throw error;
-      });
+    if (this.undeclared.size > 0) {
+      await this.declareAll();
     }
-    if (this.mustRead) {
+    if (this.mustRead || (this.isHinted && this.hintWaitMs() <= 0)) {
       await this.read();
     }
     const now = this.now();
-    const due = this.ownSchedules()
-      .filter(({ nextTick }) => nextTick! <= now)
-      .slice(0, FIRINGS_MAX);
+    const waits = this.ownSchedules().map((schedule) => ({ schedule, waitMs: this.waitMs(schedule, now) }));
+    const due = waits.filter(({ waitMs }) => waitMs <= 0).map(({ schedule }) => schedule);
     if (due.length > 0) {
-      await this.fire(due, now);
+      await this.fireDue(due, now);
       return 0;
     }
-    const next = Math.min(...this.ownSchedules().map(({ nextTick }) => nextTick!.getTime()));
-    return Math.min(SLEEP_MAX_MS, next - now.getTime());
+    const first = this.isHinted ? this.hintWaitMs() : SLEEP_MAX_MS;
+    return waits.reduce((least, { waitMs }) => Math.min(least, waitMs), Math.min(first, SLEEP_MAX_MS));
   }
 
   /** The schedules that this process may fire, and that have a tick. */
@@ -148,25 +161,42 @@ export class Scheduler {
     );
   }
 
-  private async fire(due: readonly StoredSchedule[], now: Date): Promise<void> {
-    const { store, enqueuer } = this.parts;
-    const firings = due.map((schedule) => this.toFiring(schedule, now));
-    const fired = new Map((await store.schedules.fire(firings)).map(({ name, inserted }) => [name, inserted]));
-    const rows = firings.flatMap(({ jobs }) => jobs);
-    const inserted = [...fired.values()].flat();
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    if (inserted.length > 0) {
-      enqueuer.onInserted(
-        inserted.map(({ id }) => byId.get(id)!),
-        inserted,
-      );
+  private hintWaitMs(): number {
+    return this.readAtMs + UNLIKELY_HINT_INTERVAL_MS - this.parts.clock.now();
+  }
+
+  private waitMs(schedule: StoredSchedule, now: Date): number {
+    return Math.max(schedule.nextTick!.getTime() - now.getTime(), this.failedTicks.waitMs(schedule));
+  }
+
+  /** Fires as many schedules as fit into one statement. Schedules that were refused follow the others, one by one. */
+  private fireDue(due: readonly StoredSchedule[], now: Date): Promise<void> {
+    const others = due.filter((schedule) => !this.failedTicks.isRefused(schedule));
+    return this.fire(this.toFirings(others.length > 0 ? others : due.slice(0, 1), now));
+  }
+
+  /** Plans the first of the schedules, up to the limits of a statement. */
+  private toFirings(due: readonly StoredSchedule[], now: Date): ScheduleFiring[] {
+    const firings: ScheduleFiring[] = [];
+    let jobs = 0;
+    let length = 0;
+    for (const schedule of due) {
+      try {
+        const firing = this.toFiring(schedule, now);
+        jobs += firing.jobs.length;
+        length += firing.jobs.reduce((sum, job) => sum + job.payload.length, 0);
+        if (firings.length > 0 && (jobs > SET_JOBS_MAX || length > SET_LENGTH_MAX)) {
+          break;
+        }
+        firings.push(firing);
+      } catch (error) {
+        this.failedTicks.recordRefused({ ...schedule, cursor: schedule.nextTick! }, error);
+      }
+      if (firings.length >= SET_JOBS_MAX) {
+        break;
+      }
     }
-    const next = new Map(firings.map((firing) => [firing.name, firing]));
-    // Where another process was first, or the schedule has changed, only the table knows the cursor.
-    this.mustRead ||= fired.size < due.length;
-    this.schedules = this.schedules.map((schedule) =>
-      fired.has(schedule.name) ? { ...schedule, nextTick: next.get(schedule.name)!.next } : schedule,
-    );
+    return firings;
   }
 
   private toFiring(schedule: StoredSchedule, now: Date): ScheduleFiring {
@@ -183,22 +213,82 @@ export class Scheduler {
     };
   }
 
+  /** Fires in one statement. When the database refuses it, each half is tried, so that a bad schedule fails alone. */
+  private async fire(firings: readonly ScheduleFiring[]): Promise<void> {
+    if (firings.length === 0) {
+      return;
+    }
+    try {
+      this.onFired(firings, await this.parts.store.schedules.fire(firings));
+    } catch (error) {
+      const isSlow = error instanceof StatementCancelledError;
+      if ((error instanceof QueueUnavailableError && !isSlow) || (isSlow && firings.length === 1)) {
+        throw error;
+      }
+      if (firings.length === 1) {
+        this.failedTicks.recordRefused(firings[0]!, error);
+        return;
+      }
+      const half = Math.ceil(firings.length / 2);
+      await this.fire(firings.slice(0, half));
+      await this.fire(firings.slice(half));
+    }
+  }
+
+  private onFired(firings: readonly ScheduleFiring[], fired: readonly FiredSchedule[]): void {
+    const byId = new Map(firings.flatMap(({ jobs }) => jobs).map((row) => [row.id, row]));
+    const inserted = fired.flatMap((schedule) => schedule.inserted);
+    if (inserted.length > 0) {
+      this.parts.enqueuer.onInserted(
+        inserted.map(({ id }) => byId.get(id)!),
+        inserted,
+      );
+    }
+    const moved = new Set(fired.map(({ name }) => name));
+    for (const firing of firings) {
+      if (moved.has(firing.name)) {
+        this.failedTicks.recordSuccess(firing.name);
+      } else {
+        this.failedTicks.recordNotMoved(firing);
+        // Only the table knows the cursor now, and whether it was too early.
+        this.mustRead = true;
+        this.isClockUncertain = true;
+      }
+    }
+    const next = new Map(firings.map((firing) => [firing.name, firing.next]));
+    this.schedules = this.schedules.map((schedule) =>
+      moved.has(schedule.name) ? { ...schedule, nextTick: next.get(schedule.name)! } : schedule,
+    );
+  }
+
   private async read(): Promise<void> {
     this.mustRead = false;
+    this.isHinted = false;
+    let listed: ListedSchedules;
     try {
-      const { now, schedules } = await this.parts.store.schedules.list();
-      this.syncClock(now);
-      this.readAtMs = this.parts.clock.now();
-      this.schedules = schedules;
-      await this.removeOrphans(now);
+      listed = await this.list();
     } catch (error) {
       this.mustRead = true;
       throw error;
     }
+    this.readAtMs = this.parts.clock.now();
+    this.schedules = listed.schedules;
+    this.failedTicks.update(this.schedules);
     const names = new Set(this.schedules.map(({ name }) => name));
-    if ([...this.declarations.keys()].some((name) => !names.has(name))) {
-      await this.declareAll();
+    for (const name of this.declarations.keys()) {
+      if (!names.has(name)) {
+        this.undeclared.add(name);
+        this.loop.wake();
+      }
     }
+    await this.removeOrphans(listed.now);
+  }
+
+  private async list(): Promise<ListedSchedules> {
+    const sinceMs = this.parts.clock.now();
+    const listed = await this.parts.store.schedules.list();
+    this.syncClock(listed.now, sinceMs);
+    return listed;
   }
 
   private async removeOrphans(now: Date): Promise<void> {
@@ -213,12 +303,13 @@ export class Scheduler {
   /** Writes the declarations of this process that are new or differ from the table. */
   private async declareAll(): Promise<void> {
     const { store } = this.parts;
+    const names = [...this.undeclared];
     let hasChanged = false;
     for (let tries = 1; ; tries += 1) {
-      const { now, schedules } = await store.schedules.list();
+      const { now, schedules } = await this.list();
       const stored = new Map(schedules.map((schedule) => [schedule.name, schedule]));
-      const changes = [...this.declarations].flatMap(([name, { definition }]) =>
-        toChange(name, definition, stored.get(name), now),
+      const changes = names.flatMap((name) =>
+        toChange(name, this.declarations.get(name)!.definition, stored.get(name), now),
       );
       if (changes.length === 0 || tries > DECLARE_TRIES_MAX) {
         break;
@@ -228,6 +319,7 @@ export class Scheduler {
       }
     }
     await store.schedules.declare([...this.declarations.keys()]);
+    names.forEach((name) => this.undeclared.delete(name));
     this.mustRead = true;
     if (hasChanged) {
       store.announceSchedules();
@@ -238,8 +330,17 @@ export class Scheduler {
     return new Date(Math.floor(this.parts.clock.now() + this.clockOffsetMs));
   }
 
-  private syncClock(now: Date): void {
-    this.clockOffsetMs = now.getTime() - this.parts.clock.now();
+  /**
+   * The database's time lies between the question and its answer, so a slow answer must not replace what a fast one has shown.
+   * An estimate that the answer contradicts is replaced by the least possible one, so that no tick is tried too early.
+   */
+  private syncClock(now: Date, sinceMs: number): void {
+    const leastMs = now.getTime() - this.parts.clock.now();
+    const mostMs = now.getTime() + 1 - sinceMs;
+    if (this.isClockUncertain || this.clockOffsetMs < leastMs || this.clockOffsetMs > mostMs) {
+      this.clockOffsetMs = leastMs;
+    }
+    this.isClockUncertain = false;
   }
 }
 
@@ -257,13 +358,24 @@ function toChange(
   if (stored.source === source && isSameDefinition(stored, definition)) {
     return [];
   }
-  const nextTick = movesCursor(stored, definition) ? toTicks(definition).next(now) : undefined;
-  return [{ name, definition, source, revision: stored.revision, nextTick }];
+  const nextTick = moveCursor(stored, definition, now);
+  return [{ name, definition, source, revision: stored.revision, cursor: stored.nextTick, nextTick }];
 }
 
-/** Whether the ticks differ. Then the cursor starts again from now, and no tick is caught up. */
-export function movesCursor(stored: ScheduleDefinition, definition: ScheduleDefinition): boolean {
-  return (['pattern', 'tz', 'startAt', 'endAt'] as const).some((member) => stored[member] !== definition[member]);
+/**
+ * Returns the cursor of a changed schedule; `undefined` if it stays. With another pattern or zone it starts again from now, and no tick is
+ * caught up. With another `startAt` or `endAt` a tick that is due, and that the schedule still has, fires.
+ */
+export function moveCursor(stored: StoredSchedule, definition: ScheduleDefinition, now: Date): Date | null | undefined {
+  const differs = (member: keyof ScheduleDefinition): boolean => stored[member] !== definition[member];
+  if (differs('pattern') || differs('tz')) {
+    return toTicks(definition).next(now);
+  }
+  if (differs('startAt') || differs('endAt')) {
+    const isDue = stored.nextTick !== null && stored.nextTick <= now;
+    return toTicks(definition).next(isDue ? new Date(stored.nextTick.getTime() - 1) : now);
+  }
+  return undefined;
 }
 
 /** Compares the members of a definition. The database may have changed the order of members in objects. */

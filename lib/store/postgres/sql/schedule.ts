@@ -19,12 +19,16 @@ export const ADD_SCHEDULE = `
 INSERT INTO _jobs_schedules (name, definition, source, next_tick)
 SELECT $1, $2::jsonb, $3, $4::timestamptz ON CONFLICT DO NOTHING RETURNING name`;
 
-/** Changes schedule $1 if its revision is $5. $4 is the next tick, if $6 says that the cursor moves. */
+/**
+ * Changes schedule $1 if its revision is $5. $4 is the next tick, if $6 says that the cursor moves. It moves only from $7, unless that is
+ * NULL: a tick that fires in between would fire again.
+ */
 export const CHANGE_SCHEDULE = `
 UPDATE _jobs_schedules SET definition = $2::jsonb, source = $3, revision = revision + 1,
   next_tick = CASE WHEN $6::boolean THEN $4::timestamptz ELSE next_tick END,
   declared = statement_timestamp(), updated = statement_timestamp()
-WHERE name = $1 AND revision = $5::int RETURNING name`;
+WHERE name = $1 AND revision = $5::int AND (NOT $6::boolean OR $7::timestamptz IS NULL OR next_tick = $7::timestamptz)
+RETURNING name`;
 
 /** Removes schedule $1 if its revision is $2. */
 export const REMOVE_SCHEDULE = `DELETE FROM _jobs_schedules WHERE name = $1 AND revision = $2::int RETURNING name`;

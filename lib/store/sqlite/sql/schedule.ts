@@ -17,11 +17,17 @@ SELECT name, definition, source, revision, ${ms('next_tick')}, ${ms('last_tick')
 export const ADD_SCHEDULE = `
 INSERT INTO _jobs_schedules (name, definition, source, next_tick) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING RETURNING name`;
 
-/** Changes schedule ?1 if its revision is ?5. ?4 is the next tick, if ?6 says that the cursor moves. */
+/** Whether two times are the same, however they are written: a user may have set a cursor with `datetime`. */
+const isSame = (a: string, b: string): string => `${ms(a)} = ${ms(b)}`;
+
+/**
+ * Changes schedule ?1 if its revision is ?5. ?4 is the next tick, if ?6 says that the cursor moves. It moves only from ?7, unless that is
+ * NULL: a tick that fires in between would fire again.
+ */
 export const CHANGE_SCHEDULE = `
 UPDATE _jobs_schedules SET definition = ?2, source = ?3, revision = revision + 1, next_tick = iif(?6, ?4, next_tick),
   declared = ${now}, updated = ${now}
-WHERE name = ?1 AND revision = ?5 RETURNING name`;
+WHERE name = ?1 AND revision = ?5 AND (NOT ?6 OR ?7 IS NULL OR ${isSame('next_tick', '?7')}) RETURNING name`;
 
 /** Removes schedule ?1 if its revision is ?2. */
 export const REMOVE_SCHEDULE = 'DELETE FROM _jobs_schedules WHERE name = ?1 AND revision = ?2 RETURNING name';
@@ -53,6 +59,6 @@ export const MOVE_CURSORS = `
 UPDATE _jobs_schedules AS s SET next_tick = n.value ->> 'next',
   last_tick = coalesce(n.value ->> 'tick', s.last_tick), last_job_id = coalesce(n.value ->> 'last_id', s.last_job_id)
 FROM json_each(?1) AS n
-WHERE s.name = n.value ->> 'name' AND s.revision = n.value ->> 'revision' AND s.next_tick = n.value ->> 'expected'
-  AND s.next_tick <= ${now} AND s.paused_since IS NULL
+WHERE s.name = n.value ->> 'name' AND s.revision = n.value ->> 'revision' AND ${isSame('s.next_tick', "n.value ->> 'expected'")}
+  AND ${ms('s.next_tick')} <= ${ms(now)} AND s.paused_since IS NULL
 RETURNING name`;
