@@ -41,6 +41,11 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
     const ids: Record<string, string> = {};
 
     beforeAll(async () => {
+      const { schedules } = app().jobs;
+      await schedules.upsert('digest', '0 7 * * 1-5', { topic: 'fine', tz: 'Asia/Kathmandu', payload: { orderId: 7 } });
+      await schedules.upsert('paused', { every: '90m' }, { topic: 'fine' });
+      await schedules.pause('paused');
+      await schedules.upsert('n'.repeat(255), '*/7 9-17 1 1 1', { topic: LONG_TOPIC });
       await app().jobs.pause('paused');
       for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting', 'paused']) {
         ids[topic] = (
@@ -145,6 +150,23 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
     it('on the errors', async () => {
       const ui = await open('errors');
       await ui.sees('printer on fire');
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it('on the schedules, on the page of one, and in its form', async () => {
+      const ui = await open('schedules');
+      await ui.button('Resume paused').waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.page.getByRole('link', { name: 'digest', exact: true }).click();
+      await ui.page.getByRole('table', { name: 'The next runs' }).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.button('Edit').click();
+      await ui.dialog.getByText('More options').click();
+      await ui.dialog.getByRole('region', { name: 'Preview' }).getByText('Monday to Friday').waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.dialog.getByRole('textbox', { name: /^Pattern/ }).fill('61 * * * *');
+      await ui.dialog.getByRole('button', { name: 'Save' }).click();
+      await ui.dialog.getByRole('alert').waitFor();
       expect(await findViolations(ui)).toEqual([]);
     });
 

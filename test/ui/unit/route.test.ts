@@ -22,11 +22,13 @@ describe('an address of the admin UI', () => {
     { screen: 'job', id: '0192-x/y' },
     { screen: 'errors', topic: '' },
     { screen: 'errors', topic: 'mail' },
+    { screen: 'schedules' },
+    { screen: 'schedule', name: 'ReportJobs.nightly' },
   ])('round-trips %j', (route) => {
     expect(reread(route)).toEqual(route);
   });
 
-  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y'])('is unknown for %s', (path) => {
+  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y', 'schedules/a/b'])('is unknown for %s', (path) => {
     expect(readRoute(path, '')).toEqual({ screen: 'unknown' });
   });
 

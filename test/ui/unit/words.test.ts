@@ -1,5 +1,5 @@
 import { bytesText, jobsText, rateText, shortCount } from '../../../ui/src/text/amount.js';
-import { durationText, roughDuration } from '../../../ui/src/text/duration.js';
+import { durationField, durationOfField, durationText, roughDuration } from '../../../ui/src/text/duration.js';
 import { relativeText } from '../../../ui/src/text/moment.js';
 import { progressOf } from '../../../ui/src/text/progress.js';
 import { readStacks } from '../../../ui/src/text/stack.js';
@@ -19,6 +19,21 @@ describe('texts of the admin UI', () => {
     [273_600_000, '3 d 4 h'],
   ])('show the duration %d ms', (ms, text) => {
     expect(durationText(ms)).toBe(text);
+  });
+
+  it.each([
+    [0, '0ms'],
+    [250, '250ms'],
+    [90_000, '90s'],
+    [5_400_000, '90m'],
+    [86_400_000, '1d'],
+  ])('show the duration %d ms as a field takes it', (ms, text) => {
+    expect(durationField(ms)).toBe(text);
+    expect(durationOfField(text)).toBe(ms);
+  });
+
+  it('read no other text as a duration', () => {
+    expect(['', '10', 'ms', '10 s', '-1s', '1.5h'].map(durationOfField)).toEqual([NaN, NaN, NaN, NaN, NaN, 5_400_000]);
   });
 
   it('show a relative time', () => {

@@ -1,10 +1,12 @@
-import type { Job } from '../../../client/index.js';
+import type { Job, Schedule } from '../../../client/index.js';
 
 /** Which dialog is open, wherever it was asked for. */
 class Overlays {
   enqueue: { topic: string; payload: string } | null = $state.raw(null);
   /** The job whose payload is edited before it runs again. */
   requeue: Job | null = $state.raw(null);
+  /** The schedule that is edited; `start: null` creates one. */
+  schedule: { start: Schedule | null } | null = $state.raw(null);
   isHelpOpen = $state(false);
 
   openEnqueue(topic = '', payload = ''): void {
@@ -14,6 +16,7 @@ class Overlays {
   close(): void {
     this.enqueue = null;
     this.requeue = null;
+    this.schedule = null;
     this.isHelpOpen = false;
   }
 }

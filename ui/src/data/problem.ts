@@ -34,6 +34,7 @@ function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
   if (status === 401) return { title: 'Signed out', advice: 'Sign in again.' };
   if (status === 403) return { title: 'Not allowed', advice: 'Ask an administrator of this application for access.' };
   if (status === 404) return { title: 'Not found', advice: 'It may have been deleted, or pruned by age.' };
+  if (code === 'SCHEDULE_STATE') return { title: 'Not possible', advice: 'Change it in the code, or pause it.' };
   if (status === 409) return { title: 'Not possible now', advice: 'The job has moved on. Look at it again.' };
   if (status === 503) return { title: 'Database unavailable', advice: 'The queue goes on when it is back. Try again.' };
   if (status >= 500) return { title: 'The server failed', advice: 'Its log says why.' };

@@ -26,6 +26,8 @@ export type Route =
   | { screen: 'jobs'; filters: Filters; size: number; cursor: string | null }
   | { screen: 'job'; id: string }
   | { screen: 'errors'; topic: string }
+  | { screen: 'schedules' }
+  | { screen: 'schedule'; name: string }
   | { screen: 'unknown' };
 
 export const NO_FILTERS: Filters = { statuses: [], due: '', topics: [], q: '', errorKey: '', from: '', to: '' };
@@ -41,6 +43,7 @@ export function readRoute(path: string, query: string): Route {
   const params = new URLSearchParams(query);
   if (rest.length > 0) return { screen: 'unknown' };
   if (first === 'jobs' && id) return { screen: 'job', id: decoded(id) };
+  if (first === 'schedules') return id ? { screen: 'schedule', name: decoded(id) } : { screen: 'schedules' };
   if (id !== undefined) return { screen: 'unknown' };
   if (first === '') return { screen: 'overview', minutes: member(WINDOWS, Number(params.get('minutes')), 60) };
   if (first === 'errors') return { screen: 'errors', topic: params.get('topic') ?? '' };
@@ -72,6 +75,10 @@ export function writeRoute(route: Route): string {
     case 'errors':
       if (route.topic) params.set('topic', route.topic);
       return withQuery('errors', params);
+    case 'schedules':
+      return 'schedules';
+    case 'schedule':
+      return `schedules/${encodeURIComponent(route.name)}`;
     case 'unknown':
       return '';
   }

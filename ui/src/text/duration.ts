@@ -19,6 +19,20 @@ export function roughDuration(ms: number): string {
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`;
 }
 
+const FIELD_UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
+
+/** A duration as a field takes it: `90s`, `10m`, `250ms`. */
+export function durationField(ms: number): string {
+  const [unit, size] = Object.entries(FIELD_UNITS).find(([, size]) => ms > 0 && ms % size === 0) ?? ['ms', 1];
+  return `${ms / size}${unit}`;
+}
+
+/** Milliseconds of such a text; `NaN` if it is none. */
+export function durationOfField(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
+  return unit === undefined ? NaN : Math.round(Number(number) * FIELD_UNITS[unit as keyof typeof FIELD_UNITS]);
+}
+
 function twoUnits(ms: number): string {
   const at = UNITS.findIndex(([, size]) => ms >= size);
   const [unit, size] = UNITS[at]!;

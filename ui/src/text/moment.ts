@@ -33,3 +33,10 @@ export function clockText(iso: string): string {
 export function isoOfLocal(local: string): string | undefined {
   return local ? new Date(local).toISOString() : undefined;
 }
+
+/** The text of an input of a date, in local time and to the minute. */
+export function localOfIso(iso: string | null): string {
+  if (iso === null) return '';
+  const date = new Date(iso);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
