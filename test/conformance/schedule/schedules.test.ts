@@ -4,6 +4,7 @@ import { filter, firstValueFrom } from 'rxjs';
 import { ScheduleNotFoundError, ScheduleStateError } from '../../../lib/core/errors.js';
 import type { ScheduleOptions } from '../../../lib/core/schedule.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
@@ -27,6 +28,18 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
 
   const jobs = async (): Promise<{ id: string; topic: string; metadata: string }[]> =>
     fixture.sql('SELECT * FROM _jobs ORDER BY id');
+  const untilJobs = (topic: string, least: number, timeoutMs?: number): Promise<unknown> =>
+    until(async () => (await jobs()).filter((job) => job.topic === topic).length >= least, {
+      message: `${least} jobs of ${topic}`,
+      ...(timeoutMs && { timeoutMs }),
+    });
+
+  /** Moves the next tick of a schedule. Seen from the cursor, a step of the clock is the same. */
+  async function setNextTick(name: string, nextTick: Date): Promise<void> {
+    const { schedules } = await fixture.store.schedules.list();
+    const { revision, source, ...stored } = schedules.find((schedule) => schedule.name === name)!;
+    await fixture.store.schedules.put({ name, source, revision, nextTick, definition: definitionOf(stored) });
+  }
 
   it('add a job for each tick, which its handler runs', async () => {
     const engine = process();
@@ -78,6 +91,38 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     expect(await second.schedules.get('s')).toMatchObject({ source: 'code' });
   });
 
+  it('from code are removed 30 days after the last declaration', async () => {
+    const first = process();
+    first.declareSchedule('old', { every: '1h' }, { topic: 'report' });
+    first.declareSchedule('recent', { every: '1h' }, { topic: 'report' });
+    await first.start();
+    await until(async () => (await first.schedules.list()).length === 2, { message: 'the declarations' });
+    await first.close();
+    const now = (await fixture.now()).getTime();
+    for (const [name, days] of [
+      ['old', 31],
+      ['recent', 29],
+    ] as const) {
+      const declared = new Date(now - days * 86_400_000).toISOString().replace('T', ' ').slice(0, -1);
+      await fixture.sql(`UPDATE _jobs_schedules SET declared = '${declared}' WHERE name = '${name}'`);
+    }
+    const second = process();
+    await second.start();
+    await until(async () => (await second.schedules.list()).length === 1, { message: 'the removal' });
+    expect(await second.schedules.list()).toMatchObject([{ name: 'recent', isDeclared: false }]);
+  });
+
+  it('that are created by a producer do not fire in it', async () => {
+    const producer = process(fixture.store, { role: 'producer' });
+    await producer.start();
+    const { nextTick } = await producer.schedules.upsert('s', EVERY_SECOND, { topic: 'report' });
+    const end = nextTick!.getTime() + 1_000;
+    await until(async () => (await fixture.now()).getTime() > end, { message: 'two ticks' });
+    expect(await jobs()).toEqual([]);
+    await process().start();
+    await untilJobs('report', 1);
+  });
+
   it('of a producer do not fire', async () => {
     const producer = process(fixture.store, { role: 'producer' });
     producer.declareSchedule('s', EVERY_SECOND, { topic: 'report' });
@@ -105,15 +150,7 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     for (const policy of ['skip', 'last', 'all'] as const) {
       const options: ScheduleOptions = { topic: policy, missed: { policy, max: 4 } };
       await engine.schedules.upsert(policy, { every: '2m', anchor: tick }, options);
-      const { schedules } = await fixture.store.schedules.list();
-      const { revision, ...stored } = schedules.find(({ name }) => name === policy)!;
-      await fixture.store.schedules.put({
-        name: policy,
-        source: 'api',
-        revision,
-        nextTick: tick,
-        definition: definitionOf(stored),
-      });
+      await setNextTick(policy, tick);
     }
     await engine.start();
     await until(
@@ -125,6 +162,69 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     expect(isEvenMinute).toBeLessThanOrEqual(1);
     expect(await count('last')).toBe(1 + isEvenMinute);
     expect(await count('all')).toBe(4 + isEvenMinute);
+  });
+
+  it('wait when the clock of the database is set back', async () => {
+    const engine = process();
+    await engine.schedules.upsert('waiting', EVERY_SECOND, { topic: 'waiting', missed: 'all' });
+    await engine.schedules.upsert('other', EVERY_SECOND, { topic: 'other' });
+    const cursor = new Date(Math.ceil((await fixture.now()).getTime() / 1_000 + 3_600) * 1_000);
+    await setNextTick('waiting', cursor);
+    await engine.start();
+    await untilJobs('other', 2);
+    expect(await engine.schedules.get('waiting')).toMatchObject({ nextTick: cursor, lastTick: null });
+  });
+
+  it('have missed the ticks between when the clock of the database is set forward', async () => {
+    const engine = process();
+    await engine.schedules.upsert('s', { every: '1d' }, { topic: 'report', missed: { policy: 'all', within: '100d' } });
+    const { nextTick } = (await engine.schedules.get('s'))!;
+    await setNextTick('s', new Date(nextTick!.getTime() - 3 * 86_400_000));
+    await engine.start();
+    await untilJobs('report', 3);
+    expect(await engine.schedules.get('s')).toMatchObject({ nextTick });
+    expect(await jobs()).toHaveLength(3);
+  });
+
+  it('give their options to their jobs, and their jitter to the time when the jobs are due', async () => {
+    const engine = process();
+    const options = { maxRetries: 7, priority: -5, timeout: '9s', jitter: '10m', metadata: { a: 1 } } as const;
+    const backoff = { type: 'fixed', delay: '4s' } as const;
+    await engine.schedules.upsert('a', EVERY_SECOND, { topic: 'report', ...options, backoff });
+    await engine.schedules.upsert('b', EVERY_SECOND, { topic: 'report', jitter: '10m' });
+    await engine.start();
+    await untilJobs('report', 5);
+    const delays: Record<string, Set<number>> = { a: new Set(), b: new Set() };
+    const { items } = await engine.jobs.list();
+    for (const { runAt, metadata } of items) {
+      const { name, tick } = metadata!.$schedule as { name: string; tick: string };
+      delays[name]!.add(runAt.getTime() - Date.parse(tick));
+    }
+    expect([delays.a!.size, delays.b!.size]).toEqual([1, 1]);
+    expect(delays.a).not.toEqual(delays.b);
+    for (const delay of [...delays.a!, ...delays.b!]) {
+      expect(delay).toBeGreaterThanOrEqual(0);
+      expect(delay).toBeLessThan(10 * MINUTE);
+    }
+    const job = items.find(({ priority }) => priority === -5);
+    expect(job).toMatchObject({ maxRetries: 7, timeoutMs: 9_000, metadata: { a: 1 } });
+  });
+
+  it('cost no statement when there are none', async () => {
+    const used: PropertyKey[] = [];
+    const schedules = new Proxy(fixture.store.schedules, {
+      get: (table, verb) => {
+        used.push(verb);
+        return Reflect.get(table, verb, table) as unknown;
+      },
+    });
+    const engine = process(overrideStore(fixture.store, { schedules }));
+    engine.register('report', () => null);
+    await engine.start();
+    await until(async () => (await fixture.sql('SELECT 1 FROM _jobs_workers')).length > 0, { message: 'presence' });
+    const { id } = await engine.enqueue('report', null);
+    await until(async () => (await fixture.job(id)).status === 'completed', { message: 'a job' });
+    expect(used).toEqual([]);
   });
 
   it('that are paused do not fire, and catch nothing up', async () => {
@@ -234,6 +334,29 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
       await until(async () => (await old.schedules.get('s'))?.payload === 'new', { message: 'the new definition' });
       expect(await old.schedules.get('s')).toMatchObject({ revision: 2 });
       await fresh.schedules.run('s').then((job) => expect(job.payload).toBe('new'));
+    });
+
+    it('fire the pattern of the process that started last, in every process, without catching up', async () => {
+      const old = process();
+      old.declareSchedule('s', { every: '1h' }, { topic: 'report', missed: 'all' });
+      await old.start();
+      await until(async () => (await old.schedules.list()).length === 1, { message: 'the declaration' });
+      await setNextTick('s', new Date((await fixture.now()).getTime() + 1_000_000));
+      const startMs = (await fixture.now()).getTime();
+      const fresh = process((await fixture.openAnother()).store);
+      fresh.declareSchedule('s', EVERY_SECOND, { topic: 'report', missed: 'all' });
+      await fresh.start();
+      await untilJobs('report', 1);
+      await fresh.close();
+      const count = (await jobs()).length;
+      // Without a notification the other process reads the change at the latest after 20 s.
+      await untilJobs('report', count + 2, 30_000);
+      expect(await old.schedules.get('s')).toMatchObject({ pattern: EVERY_SECOND, isDeclared: true });
+      const ticks = (await old.jobs.list()).items.map(({ metadata }) =>
+        Date.parse((metadata!.$schedule as { tick: string }).tick),
+      );
+      expect(new Set(ticks).size).toBe(ticks.length);
+      expect(Math.min(...ticks)).toBeGreaterThan(startMs);
     });
 
     if (kind.hasNotifications) {
