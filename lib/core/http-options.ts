@@ -53,7 +53,7 @@ export interface HttpOptions {
   adminToken?: string | undefined;
   /**
    * The application's own guard, or its class. `true` means administrator, so `AuthGuard('jwt')` alone is wrong: it returns
-   * `true` for every user.
+   * `true` for every user with a valid token.
    */
   adminGuard?: AdminGuardLike | undefined;
   /** Identifies the caller of a request. */
