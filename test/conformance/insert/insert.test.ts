@@ -38,6 +38,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       uniqueKey: 'order-1',
       metadata: { trace: 't-1' },
       cancelRequested: false,
+      deduplicated: false,
       started: null,
       finished: null,
       created: inserted!.created,
