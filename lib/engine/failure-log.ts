@@ -10,13 +10,13 @@ import {
 import type { JobsLogger } from '../core/logger.js';
 
 /**
- * Logs failures of the loops and writers of a process. An outage of the database makes all of them fail: it is logged once, with
- * one more line when the last of them has recovered. Any other failure is logged once by each of them, and so is its recovery.
+ * Logs failures of the loops and writers of a process. A database outage makes all of them fail, so it is logged once, and once more
+ * when the last of them has recovered. Any other failure is logged once for each of them, and so is its recovery.
  */
 export class FailureLog {
-  /** The names of those that wait for the database. */
+  /** Names of the loops and writers that wait for the database. */
   private readonly waiting = new Set<string>();
-  /** The names of those that fail for another reason. */
+  /** Names of the loops and writers that fail for another reason. */
   private readonly failing = new Set<string>();
   private outageSinceMs = 0;
   /** When the first of `waiting` recovered after the last failure. */
@@ -35,7 +35,7 @@ export class FailureLog {
     } else if (!this.failing.has(name)) {
       this.failing.add(name);
       const { message, stack } = toFailure(error);
-      // The stack of an error of the queue or of the database shows no more than its message.
+      // Errors of the queue and of the database have no stack here: it adds nothing to their message.
       this.logger.error(`${name}: failed, retrying: ${message}`, (kind === 'defect' && stack) || undefined);
     }
   }
@@ -51,7 +51,7 @@ export class FailureLog {
     }
   }
 
-  /** The loop has stopped, so it cannot recover. */
+  /** Removes a loop that has stopped. It cannot recover. */
   forget(name: string): void {
     this.failing.delete(name);
     if (this.waiting.delete(name)) {

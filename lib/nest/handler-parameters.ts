@@ -19,7 +19,7 @@ export function assertParameters(instance: object, name: string, method: object,
       `expected 'decorated', got ${describeValue(declared)}`,
     );
   }
-  // Without parameters that have a default value. A function that another decorator made may have none.
+  // `length` ignores parameters with a default value. It may be 0 if another decorator has replaced the function.
   const count = (method as () => unknown).length;
   const decorated = findDecorated(instance, name);
   const problem =
@@ -53,8 +53,8 @@ function findDecorated(instance: object, name: string): ReadonlySet<number> {
 }
 
 /**
- * Returns the name of the first parameter's class, with `emitDecoratorMetadata`. `undefined` if the parameter may take the job:
- * the class of an interface or a type is `Object`, and a `Job` has the payload too.
+ * Returns the class name of the first parameter, if TypeScript emits it (`emitDecoratorMetadata`). Returns `undefined` if the parameter
+ * may take the job: an interface or a type, whose class is `Object`, or a `Job`, which has the payload too.
  */
 function readFirstClass(instance: object, name: string): string | undefined {
   const types = Reflect.getMetadata('design:paramtypes', instance, name) as readonly unknown[] | undefined;

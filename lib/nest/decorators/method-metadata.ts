@@ -1,9 +1,9 @@
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 
-/* What the decorators of methods write, and the explorer reads. A method may have several entries under a key. */
+/* Metadata that method decorators write and the explorer reads. A method may have several entries under a key. */
 
-/** Adds an entry by class and name: a decorator above may replace the method. */
+/** Adds an entry to the class and the name, because another decorator may replace the method. */
 export function addMethodMetadata(key: string, target: object, name: string, entry: object): void {
   Reflect.defineMetadata(key, [...readMethodMetadata(key, target, name), entry], target, name);
 }
@@ -29,7 +29,7 @@ function readMethodMetadata<T>(key: string, target: object, name: string): reado
 }
 
 /**
- * Checks that a decorator stands on a method: the explorer finds methods only.
+ * Checks that a decorator is on a method, because the explorer finds only methods.
  *
  * @throws InvalidOptionsError
  */

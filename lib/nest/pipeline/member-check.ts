@@ -12,7 +12,7 @@ export function createMemberCheck(): MemberCheck | undefined {
   if (process.env['NODE_ENV'] === 'production') {
     return undefined;
   }
-  // The prototype of all jobs, and not a proxy around each: a handler and its interceptors get the same object.
+  // Changes the prototype instead of wrapping each job, so that a handler and its interceptors get the same object.
   Object.setPrototypeOf(HandlerContext.prototype, unknownMembers);
   return (job, handle) => {
     checkedJobs.add(job);
@@ -28,7 +28,7 @@ export function createMemberCheck(): MemberCheck | undefined {
 /** The jobs whose handlers are running. */
 const checkedJobs = new WeakSet<object>();
 
-/** JavaScript asks it for each member that neither the job nor its class has. */
+/** A prototype of all jobs: JavaScript reads it for each member that neither the job nor its class has. */
 const unknownMembers: object = new Proxy(Object.prototype, {
   get(target, name, job: HandlerContext): unknown {
     if (typeof name === 'string' && !(name in target) && checkedJobs.has(job)) {
@@ -38,7 +38,7 @@ const unknownMembers: object = new Proxy(Object.prototype, {
   },
 });
 
-/** @throws TypeError unless JavaScript or a library reads this name of values of any kind. */
+/** @throws TypeError unless JavaScript or a library reads this name of any value. */
 function assertProbe(job: HandlerContext, name: string): void {
   if (PROTOCOLS.has(name)) {
     return;

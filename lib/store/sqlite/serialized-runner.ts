@@ -31,9 +31,9 @@ interface SqliteRunner {
 export interface SerializedRunner extends SqliteRunner {
   manager: EntityManager;
   transaction: SerializedTransaction | undefined;
-  /** How many callers of `createQueryRunner` have not released it: nested code shares the runner of its transaction. */
+  /** Number of callers of `createQueryRunner` that have not released it. Nested code shares the runner of its transaction. */
   references: number;
-  /** Rolls an open transaction back. The runner refuses all statements afterwards. */
+  /** Rolls back an open transaction. The runner rejects all later statements. */
   abandon(reason: string): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export class SerializedTransaction {
     public sinceMs: number,
   ) {}
 
-  /** The application's line that has started it. */
+  /** The line of the application that started it. */
   get origin(): string {
     return typeof this.startedAt === 'string' ? this.startedAt : findOwnFrame(this.startedAt.stack ?? '');
   }
@@ -77,14 +77,14 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     references = 1;
     private currentManager: EntityManager | undefined;
     private depth = 0;
-    /** Calls of `startTransaction` in the open transaction, less those of `commitTransaction` and `rollbackTransaction`. */
+    /** Calls of `startTransaction` in the open transaction, minus those of `commitTransaction` and `rollbackTransaction`. */
     private levels = 0;
     private startingSavepoints: Promise<void>[] = [];
     /** Calls of `commitTransaction` and `rollbackTransaction` that have not ended. */
     private endCalls = 0;
     /** The latest COMMIT or ROLLBACK. */
     private ending: Promise<unknown> | undefined;
-    /** Whether COMMIT, or else ROLLBACK, has succeeded. TypeORM has yet to reset its state. */
+    /** `true` after a COMMIT, `false` after a ROLLBACK, until TypeORM has reset its state. */
     private hasCommitted: boolean | undefined;
 
     get manager(): EntityManager {
@@ -101,8 +101,8 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
     }
 
     /**
-     * TypeORM sets 0 when a transaction has ended, before it calls subscribers: they may begin the next one. A nested transaction
-     * that is not awaited may subtract its own level later.
+     * TypeORM sets 0 when a transaction has ended, before it calls subscribers, which may begin the next one. A nested transaction
+     * that was not awaited may lower it again later.
      */
     override set transactionDepth(depth: number) {
       this.depth = Math.max(depth, 0);
@@ -217,7 +217,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       });
     }
 
-    /** @param isRollback whether it ends its level even if it fails: TypeORM ignores the errors of rollbacks. */
+    /** @param isRollback a rollback ends its level even if it fails, because TypeORM ignores its error. */
     private async callEnd(end: () => Promise<void>, isRollback: boolean): Promise<void> {
       this.refuseWhileEnding();
       this.endCalls += 1;
@@ -251,7 +251,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
 
     /** Ends the transaction whatever TypeORM's count of savepoints is. */
     private async rollBack(transaction: SerializedTransaction, isAbandoned = false): Promise<void> {
-      // Refuses what nested transactions still begin or end.
+      // From now on nested transactions can neither begin nor end.
       transaction.isEnding = true;
       await Promise.allSettled(this.startingSavepoints);
       // Errors of subscribers, or of a connection that is closed, must not keep the next transaction waiting.
@@ -263,7 +263,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
       await this.broadcaster.broadcast('AfterTransactionRollback').catch(() => undefined);
     }
 
-    /** Forgets a transaction that has ended without TypeORM. */
+    /** Resets TypeORM's state after a transaction that ended without TypeORM. */
     private reset(): void {
       if (!this.transaction) {
         this.depth = 0;
@@ -286,7 +286,7 @@ export function createRunnerClass(Base: RunnerClass<SqliteRunner>, turns: Turns)
         }
         const hasEnded = !isCommit && this.driver.databaseConnection?.inTransaction === false;
         const result = hasEnded ? undefined : await super.query(sql, ...rest);
-        // The rest of a nested transaction must not run outside of it.
+        // Rejects further statements of a nested transaction that is still open.
         this.isReleased ||= hasSavepoint;
         this.markEnded(transaction, isCommit);
         return result;
@@ -337,7 +337,7 @@ function readDriverCode(error: unknown): string {
   return String(toSqlError(error).driverCode);
 }
 
-/** The rollback of a transaction that has ended, or of its savepoint, has nothing to do. */
+/** Rejects a statement of a transaction that has ended. A rollback resolves, because nothing is left to roll back. */
 async function refuseStatement(sql: string): Promise<undefined> {
   if (!sql.startsWith('ROLLBACK')) {
     throw new DatabaseRefusedError(
@@ -347,7 +347,7 @@ async function refuseStatement(sql: string): Promise<undefined> {
   return Promise.resolve(undefined);
 }
 
-/** Stack frames that are captured: TypeORM has up to ten of them below the application's own. */
+/** Stack frames to capture. Up to ten frames of TypeORM come before the application's own. */
 const ORIGIN_FRAMES = 20;
 
 /** Records the stack of the caller, without formatting it. */

@@ -30,14 +30,14 @@ interface WaitingTransaction {
  * TypeORM shares one query runner, and its count of savepoints, among all callers. Here each caller gets a query runner of its
  * own, as on PostgreSQL, and the outermost `startTransaction` waits for its turn.
  *
- * Code inside a transaction gets the runner of that transaction, so what it begins is a savepoint. Code is inside once it has
+ * Code inside a transaction gets the runner of that transaction, so a transaction that it begins is a savepoint. Code is inside once it has
  * used the runner or its manager after BEGIN. A call of `startTransaction` does not count: the context that it runs in may
  * belong to a caller that also starts other, independent work.
  */
 export class TransactionSerializer {
   private running: SerializedTransaction | undefined;
   private readonly waiting = new Set<WaitingTransaction>();
-  /** Whether work between two transactions has not ended. */
+  /** Whether work between two transactions is running. */
   private isInGap = false;
   private readonly gapWork = new Set<GapWork>();
   private readonly context = new AsyncLocalStorage<SerializedTransaction | undefined>();
@@ -75,7 +75,7 @@ export class TransactionSerializer {
     return () => void this.gapWork.delete(work);
   }
 
-  /** Serializes the transactions of a DataSource with those of the ones that were added before. */
+  /** Adds a DataSource. Its transactions take turns with those of the DataSources that were added before. */
   add(dataSource: DataSource): void {
     const driver = dataSource.driver as unknown as SqliteDriver;
     const sample = driver.createQueryRunner();
@@ -194,7 +194,7 @@ export class TransactionSerializer {
     this.waiting.add(waiting);
   }
 
-  /** Lets the queue write before the next transaction begins. Transactions without a pause would never leave it the lock. */
+  /** Lets the queue write before the next transaction begins. Otherwise transactions without a pause would never leave it the lock. */
   private runGapWork(): void {
     const pending = [...this.gapWork].map((work) => work()).filter((done) => done !== undefined);
     if (pending.length === 0) {
