@@ -48,6 +48,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       dice: dice.of(`${fault.name} ${kind} ${mutant?.name ?? ''}`),
       options: fault.options,
       isPoisonous: fault.isPoisonous,
+      schedules: fault.schedules,
       handlerMs: run.handlerMs,
       mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,

@@ -2,6 +2,7 @@ import type { Run } from './campaign.js';
 import { faults } from './faults/faults.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
 import { kill } from './faults/kill.js';
+import { killAfterTicks, killAtTicks } from './faults/kill-at-ticks.js';
 import { pause } from './faults/pause.js';
 import { terminateBackends } from './faults/terminate-backends.js';
 import { mutants } from './mutants/mutants.js';
@@ -39,6 +40,9 @@ const lights: readonly Light[] = [
   { mutant: 'app clock', fault: kill, strikes: 2, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'no re-LISTEN', fault: terminateBackends, strikes: 25, on: ['postgres'] },
   { mutant: 'effect outside the transaction', fault: kill, strikes: 6, on: ['postgres'], quicklyOn: 'postgres' },
+  { mutant: 'cursor without compare', fault: killAtTicks, strikes: 3, on: kinds, quicklyOn: 'postgres' },
+  { mutant: 'random job id', fault: killAfterTicks, strikes: 20, on: kinds },
+  { mutant: 'cursor moved before the insert', fault: killAfterTicks, strikes: 20, on: kinds, quicklyOn: 'sqlite' },
 ];
 
 /** Every fault on every database it is meant for. */

@@ -19,6 +19,8 @@ export interface MemberSettings {
   readonly backlogMax: number;
   /** Enqueuers: whether they also store jobs whose handlers misbehave. */
   readonly isPoisonous: boolean;
+  /** Workers: how many schedules they declare. */
+  readonly schedules: number;
 }
 
 /** How a handler of the topic `poison` misbehaves. */

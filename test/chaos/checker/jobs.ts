@@ -5,7 +5,10 @@ import type { Violation } from './violation.js';
 /** No acknowledged job is lost, none is there twice, and a job stored with an order is there if and only if that is. */
 export function checkEnqueueing({ jobs, orders, history }: Evidence): Violation[] {
   const byId = new Map(jobs.map((job) => [job.id, job]));
-  const byName = groupBy(jobs, ({ n }) => n);
+  const byName = groupBy(
+    jobs.filter(({ n }) => n !== null),
+    ({ n }) => n!,
+  );
   const violations: Violation[] = [];
   for (const deed of history) {
     if (deed.kind === 'acknowledged' && byId.get(deed.id)?.n !== deed.n) {

@@ -31,6 +31,7 @@ export interface ClusterOptions {
   readonly options?: JobsOptions;
   readonly mutant?: string;
   readonly isPoisonous?: boolean;
+  readonly schedules?: number;
   readonly handlerMs?: readonly [number, number];
   /** How long the queue may take to finish all jobs after the last fault. */
   readonly drainMaxMs: number;
@@ -195,7 +196,7 @@ export class Cluster {
 
   private start(role: Role): Member {
     this.started += 1;
-    const { options, mutant, isPoisonous, handlerMs } = this.plan;
+    const { options, mutant, isPoisonous, schedules, handlerMs } = this.plan;
     const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
@@ -207,6 +208,7 @@ export class Cluster {
       handlerMs: handlerMs ?? HANDLER_MS,
       backlogMax: BACKLOG_MAX,
       isPoisonous: isPoisonous ?? false,
+      schedules: schedules ?? 0,
     });
     this.members.add(member);
     void member.gone.then((departure) => {

@@ -2,7 +2,7 @@ import type { HistoryEntry } from '../history.js';
 import { readHistory } from '../history.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ProcessExit } from './member.js';
-import { EFFECTS, selectJobs, selectLedger, ORDERS } from './tables.js';
+import { CURSOR_MOVES, EFFECTS, selectJobs, selectLedger, selectSchedules, ORDERS } from './tables.js';
 
 /** A fault that was tried. */
 export interface Strike {
@@ -28,7 +28,26 @@ export interface JobRow {
   readonly status: Status;
   readonly attempt: number;
   readonly retries: number;
-  readonly n: string;
+  /** `null`: of a schedule. */
+  readonly n: string | null;
+  readonly schedule: string | null;
+  /** ISO 8601. */
+  readonly tick: string | null;
+}
+
+/** An every-second schedule at the end; times in milliseconds. */
+export interface ScheduleRow {
+  readonly name: string;
+  readonly created: number;
+  readonly next_tick: number;
+  readonly paused_since: number | null;
+}
+
+/** One change of the next tick of a schedule. */
+export interface CursorMove {
+  readonly name: string;
+  readonly was: number;
+  readonly now: number;
 }
 
 /** One change of one row of `_jobs`, by the clock of the database; of an insert there is no `was`, of a delete no `now`. */
@@ -54,6 +73,8 @@ export interface Evidence {
   readonly effects: readonly { readonly job_id: string; readonly attempt: number; readonly worker: string }[];
   readonly orders: readonly { readonly n: string; readonly job_id: string }[];
   readonly ledger: readonly LedgerRow[];
+  readonly schedules: readonly ScheduleRow[];
+  readonly cursorMoves: readonly CursorMove[];
   readonly history: readonly HistoryEntry[];
   readonly strikes: readonly Strike[];
   readonly departures: readonly ProcessExit[];
@@ -75,6 +96,13 @@ export async function gatherEvidence(
     effects: await target.observe(EFFECTS),
     orders: await target.observe(ORDERS),
     ledger: ledger.map((row) => ({ ...row, seq: Number(row.seq) })),
+    schedules: await target.observe(selectSchedules(target.kind)),
+    cursorMoves: (await target.observe<CursorMove>(CURSOR_MOVES)).map(toNumbers),
     history: readHistory(historyFolder),
   };
+}
+
+/** PostgreSQL returns a bigint as text. */
+function toNumbers({ name, was, now }: CursorMove): CursorMove {
+  return { name, was: Number(was), now: Number(now) };
 }

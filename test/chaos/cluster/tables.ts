@@ -34,7 +34,14 @@ CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER ledger AFTER INSERT OR UPDATE OR DELETE ON _jobs FOR EACH ROW EXECUTE FUNCTION keep_ledger();`;
+CREATE TRIGGER ledger AFTER INSERT OR UPDATE OR DELETE ON _jobs FOR EACH ROW EXECUTE FUNCTION keep_ledger();
+CREATE TABLE cursor_moves (seq bigserial PRIMARY KEY, name text NOT NULL, was bigint, now bigint);
+CREATE FUNCTION keep_cursor() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO cursor_moves (name, was, now)
+  VALUES (NEW.name, extract(epoch FROM OLD.next_tick) * 1000, extract(epoch FROM NEW.next_tick) * 1000);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER cursor_moves AFTER UPDATE OF next_tick ON _jobs_schedules FOR EACH ROW EXECUTE FUNCTION keep_cursor();`;
 
 const sqliteTrigger = (event: string, was: boolean, now: boolean): string => `
 CREATE TRIGGER ledger_${event} AFTER ${event} ON _jobs BEGIN
@@ -48,7 +55,12 @@ CREATE TABLE noise (at text);
 CREATE TABLE ledger (seq integer PRIMARY KEY AUTOINCREMENT, at text NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
   job_id text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
   was_retries int, retries int, max_retries int, run_at text);
-${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true)}${sqliteTrigger('delete', true, false)}`;
+${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true)}${sqliteTrigger('delete', true, false)}
+CREATE TABLE cursor_moves (seq integer PRIMARY KEY AUTOINCREMENT, name text NOT NULL, was int, now int);
+CREATE TRIGGER cursor_moves AFTER UPDATE OF next_tick ON _jobs_schedules BEGIN
+  INSERT INTO cursor_moves (name, was, now)
+  VALUES (NEW.name, round(unixepoch(OLD.next_tick, 'subsec') * 1000), round(unixepoch(NEW.next_tick, 'subsec') * 1000));
+END;`;
 
 /** A time as milliseconds since 1970, fractions included. */
 const postgresMs = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`;
@@ -63,8 +75,32 @@ export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
 
 export const selectJobs = (kind: 'postgres' | 'sqlite'): string =>
   kind === 'postgres'
-    ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n FROM _jobs`
-    : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n FROM _jobs`;
+    ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n,
+        metadata -> '$schedule' ->> 'name' AS schedule, metadata -> '$schedule' ->> 'tick' AS tick FROM _jobs`
+    : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n,
+        metadata ->> '$."$schedule".name' AS schedule, metadata ->> '$."$schedule".tick' AS tick FROM _jobs`;
+
+export const CURSOR_MOVES = 'SELECT name, was, now FROM cursor_moves ORDER BY seq';
+
+export const selectSchedules = (kind: 'postgres' | 'sqlite'): string => {
+  const times = ['created', 'next_tick', 'paused_since'].map(kind === 'postgres' ? postgresMs : sqliteMs);
+  return `SELECT name, ${times.join(', ')} FROM _jobs_schedules`;
+};
+
+/** How far the campaign sets cursors back. */
+export const SET_BACK_MS = 3_000;
+
+/** Sets back the cursors of schedules that are older than that and whose names end with the digit. */
+export const setBackSchedules = (kind: 'postgres' | 'sqlite', digit: number): string =>
+  kind === 'postgres'
+    ? `UPDATE _jobs_schedules SET next_tick = next_tick - interval '${SET_BACK_MS} ms'
+        WHERE name LIKE '%${digit}' AND created < now() - interval '10 s' RETURNING name`
+    : `UPDATE _jobs_schedules SET next_tick = strftime('%Y-%m-%d %H:%M:%f', next_tick, '-${SET_BACK_MS / 1_000} seconds')
+        WHERE name LIKE '%${digit}' AND created < datetime('now', '-10 seconds') RETURNING name`;
+
+export const pauseSchedules = (kind: 'postgres' | 'sqlite'): string =>
+  `UPDATE _jobs_schedules SET paused_since = ${kind === 'postgres' ? 'clock_timestamp()' : `strftime('%Y-%m-%d %H:%M:%f', 'now')`}
+    RETURNING name`;
 
 export const EFFECTS = 'SELECT job_id, attempt, worker FROM effects ORDER BY id';
 export const ORDERS = 'SELECT n, job_id FROM orders';

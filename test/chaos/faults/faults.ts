@@ -6,6 +6,7 @@ import type { Fault } from './fault.js';
 import { fullDisk } from './full-disk.js';
 import { heldSnapshot } from './held-snapshot.js';
 import { kill } from './kill.js';
+import { killAtTicks } from './kill-at-ticks.js';
 import { lag } from './lag.js';
 import { pause } from './pause.js';
 import { poison } from './poison.js';
@@ -30,4 +31,5 @@ export const faults: readonly Fault[] = [
   drain,
   drainAndKill,
   poison,
+  killAtTicks,
 ];

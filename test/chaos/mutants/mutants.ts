@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { ROOT } from '../../processes/support/built-package.js';
 import type { Promised } from '../checker/violation.js';
@@ -98,7 +99,64 @@ export const mutants: readonly Mutant[] = [
     // What is wrong here is the handler: see `tasks.ts`.
     break: () => undefined,
   },
+  {
+    name: 'cursor without compare',
+    wrong: 'a tick fires wherever the cursor of its schedule stands',
+    breaks: ['move'],
+    break: (settings) =>
+      edit(settings, [settings.database.type === 'postgres' ? 'FIRE_TICKS' : 'MOVE_CURSORS'], (sql) =>
+        sql.replace(/AND (?:(?!AND)[^\n])*expected.*\n.*?(?= AND s\.paused)/, ''),
+      ),
+  },
+  {
+    name: 'random job id',
+    wrong: 'the id of a tick says nothing of the tick',
+    breaks: ['double'],
+    break: () => {
+      const ticks = built('../engine/schedule/tick-job.js') as { toTickJob: (...args: unknown[]) => object };
+      const { toTickJob } = ticks;
+      ticks.toTickJob = (...args) => ({ ...toTickJob(...args), id: randomUUID() });
+    },
+  },
+  {
+    name: 'cursor moved before the insert',
+    wrong: 'the cursor moves in one transaction, and another one inserts the job',
+    breaks: ['lost'],
+    break: () => {
+      const { Scheduler } = built('../engine/schedule/scheduler.js') as { Scheduler: { prototype: Exports } };
+      Scheduler.prototype.fire = fireInTwoTransactions;
+    },
+  },
 ];
+
+/** As the network may be slow between the two transactions. */
+const BETWEEN_TRANSACTIONS_MS = 200;
+
+interface Firing {
+  readonly name: string;
+  readonly jobs: readonly object[];
+}
+
+interface FiringScheduler {
+  readonly parts: {
+    readonly store: {
+      readonly schedules: { fire(firings: readonly Firing[]): Promise<readonly { name: string }[]> };
+      insert(jobs: readonly object[]): Promise<unknown>;
+    };
+  };
+  onFired(firings: readonly Firing[], fired: readonly object[]): void;
+}
+
+async function fireInTwoTransactions(this: FiringScheduler, firings: readonly Firing[]): Promise<void> {
+  if (firings.length === 0) return;
+  const { store } = this.parts;
+  const moved = await store.schedules.fire(firings.map((firing) => ({ ...firing, jobs: [] })));
+  await new Promise((resolve) => setTimeout(resolve, BETWEEN_TRANSACTIONS_MS));
+  const names = new Set(moved.map(({ name }) => name));
+  const jobs = firings.filter(({ name }) => names.has(name)).flatMap((firing) => firing.jobs);
+  if (jobs.length > 0) await store.insert(jobs);
+  this.onFired(firings, moved);
+}
 
 /** Breaks the build as the settings of this process say. */
 export function breakBuild(settings: MemberSettings): void {
@@ -120,7 +178,7 @@ const withoutStatus = (sql: string): string =>
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
   const folder = database.type === 'postgres' ? 'postgres' : 'sqlite';
-  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'admin', 'complete'];
+  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'admin', 'complete', 'schedule'];
   const files = kinds.map((kind) => `${folder}/sql/${kind}.js`);
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;

@@ -5,12 +5,21 @@ import { history, onTermination, openApplication, reportReady, settings } from '
 import { Tasks } from './tasks.js';
 
 const REQUEUE_PAUSE_MS = 300;
+/** How long the handler of a schedule's job works. */
+const SCHEDULED_WORK_MS = 20;
 
 /** A worker that also puts failed jobs of the topic `fragile` back, as an operator would. */
 async function main(): Promise<void> {
   const application = await openApplication(settings.options);
   const { app, engine } = application;
   new Tasks(app, history, settings).register(engine);
+  for (let count = 0; count < settings.schedules; count += 1) {
+    engine.declareSchedule(`every-second-${count}`, '* * * * * *', {
+      topic: 'complete_tx',
+      payload: { ms: SCHEDULED_WORK_MS, obeys: false },
+      missed: 'all',
+    });
+  }
   await engine.start();
   let isEnding = false;
   onTermination(async () => {
