@@ -17,13 +17,19 @@ export type ScheduleOptions = EitherCase<{
   missed?: MissedPolicy | { policy: MissedPolicy; within?: Duration; max?: number } | undefined;
   /** `'skip'`: a tick adds no job while the schedule's previous job is unfinished. Default `'allow'`. */
   overlap?: 'allow' | 'skip' | undefined;
-  /** Spreads the start of schedules with the same pattern. Default 0. */
+  /** Delays the jobs of each tick by a fixed part of this time. Default 0. */
   jitter?: Duration | undefined;
+  /** No tick before this moment; one at it fires. */
   startAt?: Moment | undefined;
+  /** No tick after this moment; one at it fires. */
   endAt?: Moment | undefined;
+  /** Retries of each job. Default: that of the topic. */
   maxRetries?: number | undefined;
+  /** Priority of each job, −1000 to 1000. Lower runs first. Default: that of the topic. */
   priority?: number | undefined;
+  /** Time limit of one attempt. Default: that of the topic. */
   timeout?: Duration | undefined;
+  /** Metadata of each job, at most 64 KiB. */
   metadata?: Record<string, unknown> | undefined;
 }>;
 
@@ -71,7 +77,7 @@ export class SchedulesApi {
     await this.#request({ method: 'POST', path: `${toPath(name)}/pause`, signal });
   }
 
-  /** Lets a schedule fire again, from its next tick. */
+  /** Resumes a paused schedule, from its next tick. */
   async resume(name: string, { signal }: CallOptions = {}): Promise<void> {
     await this.#request({ method: 'POST', path: `${toPath(name)}/resume`, signal });
   }
@@ -87,7 +93,7 @@ export class SchedulesApi {
   }
 }
 
-/** Rejects an empty name, which means the list, and dots, which mean the parent folder. */
+/** Rejects an empty name, whose path is that of the list, and dots, which a URL resolves to the parent folder. */
 function toPath(name: string): string {
   if (typeof name !== 'string' || /^\.{0,2}$/.test(name)) {
     throw new TypeError(`name: expected the name of a schedule, got ${JSON.stringify(name)}`);

@@ -79,12 +79,12 @@ export function parsePattern(pattern: SchedulePattern, tz: string, path = 'patte
   return createInterval(every, anchor.getTime());
 }
 
-/** Parses a pattern from a schedule's row. @throws InvalidOptionsError for one that only another version can read. */
+/** Parses a pattern from a schedule's row. @throws InvalidOptionsError if this version cannot read it. */
 export function parseStoredPattern(text: string, tz: string): Ticks {
   return parsePattern(toPattern(text), tz);
 }
 
-/** Returns a pattern from a schedule's row as users write it; an interval in milliseconds. Returns any other text as it is. */
+/** Returns a pattern from a schedule's row as users write it: an interval in milliseconds, any other text unchanged. */
 export function toPattern(text: string): string | { every: number; anchor: Date } {
   const interval = /^\{"every":(\d+),"anchor":(-?\d+)\}$/.exec(text);
   return interval ? { every: Number(interval[1]), anchor: new Date(Number(interval[2])) } : text;

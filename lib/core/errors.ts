@@ -279,7 +279,7 @@ export class ScheduleNotFoundError extends JobsError {
   }
 }
 
-/** The schedule cannot be changed: the code of a process declares it. */
+/** The schedule cannot be changed: the code of a process declares it, or other processes keep changing it. */
 export class ScheduleStateError extends JobsError {
   readonly code = 'SCHEDULE_STATE';
 

@@ -28,7 +28,10 @@ export type MissedPolicy = 'skip' | 'last' | 'all';
 
 /** Options of a schedule. */
 export interface ScheduleOptions<T = unknown> {
-  /** Unique name: letters, digits and `_.:-`, 1 to 255 characters. Default of `@JobSchedule`: `Class.method`. */
+  /**
+   * Unique name: letters, digits and `_.:-`, 1 to 255 characters. Default of `@JobSchedule`: `Class.method`. `schedules.upsert` takes
+   * the name as an argument and ignores this option.
+   */
   name?: string | undefined;
   /** IANA time zone of a cron pattern. Default `'UTC'`. */
   tz?: string | undefined;
@@ -48,9 +51,9 @@ export interface ScheduleOptions<T = unknown> {
    * times. Default 0.
    */
   jitter?: Duration | undefined;
-  /** No tick before this moment. */
+  /** No tick before this moment; one at it fires. Default: none. */
   startAt?: Date | undefined;
-  /** No tick after this moment. */
+  /** No tick after this moment; one at it fires. Default: none. */
   endAt?: Date | undefined;
   /** Retries of each job. Default: that of the topic, then of the module. */
   maxRetries?: number | undefined;
@@ -60,7 +63,7 @@ export interface ScheduleOptions<T = unknown> {
   timeout?: Duration | undefined;
   /** How long retries wait. Default: that of the handler, then of the module. */
   backoff?: BackoffOptions | undefined;
-  /** Metadata of each job. */
+  /** Metadata of each job: at most 64 KiB of JSON, no names that begin with `$`. */
   metadata?: Record<string, unknown> | undefined;
 }
 
@@ -112,8 +115,8 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
 }
 
 /**
- * Returns the definition in a schedule's row. If this version cannot read it, the schedule has the text of the row as its pattern, which
- * is invalid: it never fires, and users see and can replace it.
+ * Returns the definition in a schedule's row. A definition that this version cannot read gets an invalid pattern, which holds the text
+ * of the row: the schedule never fires, and users can see and replace it.
  */
 export function readStoredDefinition(text: string): ScheduleDefinition {
   const definition = parseJson(text) as Partial<ScheduleDefinition> | null;
@@ -297,7 +300,7 @@ export function toTicks({ pattern, tz, startAt, endAt }: ScheduleDefinition): Ti
 
 /** A tick is missed when it is later than this. */
 export const MISSED_AFTER_MS = 60_000;
-/** Most ticks of one schedule that fire at once. The rest follows at once. */
+/** Most ticks of one schedule in one statement. The next statement fires the rest. */
 const TICKS_AT_ONCE_MAX = 1_000;
 
 /** What a schedule does at a moment. */

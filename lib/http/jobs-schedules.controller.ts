@@ -33,8 +33,10 @@ export class JobsSchedulesController {
   @Get('schedules')
   @DescribeRoute({
     access: 'read',
-    summary: 'Each schedule',
-    responses: { 200: { meaning: 'The schedules by name', schema: objectSchema({ items: listOfSchema(A_SCHEDULE) }) } },
+    summary: 'All schedules',
+    responses: {
+      200: { meaning: 'The schedules, sorted by name', schema: objectSchema({ items: listOfSchema(A_SCHEDULE) }) },
+    },
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
@@ -124,7 +126,7 @@ export class JobsSchedulesController {
   @Post('schedules/:name/resume')
   @DescribeRoute({
     access: 'manage',
-    summary: 'Lets a schedule fire again, from its next tick',
+    summary: 'Resumes a schedule, from its next tick',
     body: nothing,
     responses: { 204: { meaning: 'The schedule is not paused' } },
     errors: [404],
@@ -151,7 +153,7 @@ export class JobsSchedulesController {
     await sendJson(response, 201, await this.serializer.job(job));
   }
 
-  /** Returns the name in the path. @throws ScheduleNotFoundError; ApiError 403 for a topic that is not allowed. */
+  /** Returns the name in the path of a route that changes a schedule. @throws ScheduleNotFoundError; ApiError 403 for its topic. */
   private async nameOfChange(request: HttpRequest): Promise<string> {
     await this.read.nothing(request);
     return (await this.find(request)).name;

@@ -174,6 +174,7 @@ export interface TopicPauses {
 
 /** The table of schedules. Each change compares the revision that the caller has read. */
 export interface ScheduleStore {
+  /** Returns all schedules by name, and the database's time. */
   list(): Promise<ListedSchedules>;
   /** Adds or changes a schedule. Returns `false` when another process was first: read again. */
   put(change: ScheduleChange): Promise<boolean>;

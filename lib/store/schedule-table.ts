@@ -28,7 +28,7 @@ interface ScheduleTableOptions {
   readonly write: SqlQuery;
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
-  /** Writes a list of names as the statements take it. */
+  /** Encodes names as the statements expect them. */
   readonly toNames: (names: readonly string[]) => unknown;
   /**
    * Moves the cursors and inserts the jobs, in one transaction. Returns a row with `name` for each moved schedule, and one with `id`
@@ -37,7 +37,7 @@ interface ScheduleTableOptions {
   readonly fire: (firings: readonly FiringJson[]) => Promise<readonly SqlRow[]>;
 }
 
-/** A firing as the statements take it. */
+/** A firing as the statements expect it. */
 export interface FiringJson {
   readonly name: string;
   /** JSON, without the jobs. */

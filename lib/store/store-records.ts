@@ -338,7 +338,7 @@ export interface ListedSchedules {
 /** A schedule, and when a process last declared it. */
 export type StoredSchedule = ScheduleDefinition & ScheduleState & { readonly declared: Date };
 
-/** What `putSchedule` stores. */
+/** A new schedule, or a change of one. */
 export interface ScheduleChange {
   readonly name: string;
   readonly definition: ScheduleDefinition;

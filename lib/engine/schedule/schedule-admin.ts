@@ -2,7 +2,7 @@ import type { SchedulePattern, Ticks } from '../../core/cron.js';
 import { parsePattern, timeZoneCheck } from '../../core/cron.js';
 import { ScheduleNotFoundError, ScheduleStateError } from '../../core/errors.js';
 import type { Job } from '../../core/job.js';
-import { dateCheck, integer, option, optional, readOptions } from '../../core/option-checks.js';
+import { applyCheck, dateCheck, integer, option, optional, readOptions } from '../../core/option-checks.js';
 import type { Schedule, ScheduleOptions } from '../../core/schedule.js';
 import { readSchedule, readScheduleName, toSchedule, toTicks } from '../../core/schedule.js';
 import type { StoredSchedule } from '../../store/store-records.js';
@@ -27,13 +27,15 @@ export interface PreviewOptions {
   count?: number | undefined;
 }
 
+const countCheck = integer(1, 100);
+
 const previewTable = {
   tz: option('UTC', timeZoneCheck),
   from: optional(dateCheck),
-  count: option(5, integer(1, 100)),
+  count: option(5, countCheck),
 };
 
-/** How often a change is repeated when another process changes the schedule at the same time. */
+/** How often a change is tried when other processes change the schedule at the same time. */
 const TRIES_MAX = 10;
 
 /** Creates, changes, lists, pauses, runs and removes schedules. */
@@ -51,7 +53,7 @@ export class ScheduleAdmin {
     return (await this.put(name, pattern, options)).schedule;
   }
 
-  /** As `upsert`. `isNew`: the schedule did not exist. */
+  /** Like `upsert`. Also returns whether the schedule is new. */
   async put(
     name: string,
     pattern: SchedulePattern,
@@ -79,7 +81,7 @@ export class ScheduleAdmin {
     });
   }
 
-  /** Returns a schedule, or `null` if none has the name. */
+  /** Returns a schedule, or `null` if none has the name. @throws InvalidOptionsError for an invalid name. */
   async get(name: string): Promise<Schedule | null> {
     const { stored } = await this.find(readScheduleName(name));
     return stored ? toPublic(stored) : null;
@@ -111,7 +113,7 @@ export class ScheduleAdmin {
     this.announce();
   }
 
-  /** Lets a paused schedule fire again, from its next tick. @throws ScheduleNotFoundError */
+  /** Resumes a paused schedule, from its next tick. Has no effect on others. @throws ScheduleNotFoundError */
   async resume(name: string): Promise<void> {
     await this.repeat(name, async (stored, now) => {
       const schedule = this.assertFound(name, stored);
@@ -140,8 +142,14 @@ export class ScheduleAdmin {
     return listTicks(parsePattern(pattern, tz), from, count);
   }
 
-  /** Returns the next ticks of a schedule, paused or not. @throws ScheduleNotFoundError */
+  /**
+   * Returns the next ticks of a schedule, paused or not.
+   *
+   * @param count 1 to 100. Default 5.
+   * @throws ScheduleNotFoundError; InvalidOptionsError for a wrong count.
+   */
   async next(name: string, count = 5): Promise<Date[]> {
+    applyCheck(countCheck, count, 'count');
     const { now, stored } = await this.find(readScheduleName(name));
     return listTicks(toTicks(this.assertFound(name, stored)), now, count);
   }
@@ -151,7 +159,7 @@ export class ScheduleAdmin {
     return { now, stored: schedules.find((schedule) => schedule.name === name) };
   }
 
-  /** Reads a schedule and changes it, again while another process is faster. `change` returns `undefined` then. */
+  /** Reads a schedule and changes it. `change` returns `undefined` when another process changed it first: then both are repeated. */
   private async repeat<T>(
     name: string,
     change: (stored: StoredSchedule | undefined, now: Date) => Promise<T | undefined>,

@@ -1,9 +1,9 @@
 /*
  * Schedules. In: declarations of this process, and the table of schedules. Out: jobs, one for each tick.
- * This file is the loop: it declares, reads and fires. schedule-admin.ts holds what users call. The rules are in core/schedule.ts
- * (which ticks fire) and core/cron.ts (patterns).
+ * This file is the loop: it declares, reads and fires. failed-ticks.ts delays what failed. schedule-admin.ts holds the methods for
+ * users. The rules are in core/schedule.ts (which ticks fire) and core/cron.ts (patterns).
  *
- * There is no leader. Every process that may fire a schedule tries to at its tick; the statement lets one of them move the cursor.
+ * There is no leader. At a tick, every process that may fire the schedule sends the same statement. One of them moves the cursor.
  */
 import type { JobTopic } from '../../core/job-topic.js';
 import { InvalidOptionsError, QueueUnavailableError, StatementCancelledError } from '../../core/errors.js';
@@ -34,9 +34,9 @@ interface Declaration {
 
 /** How long the loop sleeps when no tick is near; a change of a schedule wakes it. */
 const SLEEP_MAX_MS = 3_600_000;
-/** How often hints that something was committed lead to a read. */
+/** Least time between reads for hints that some process has committed something. */
 const UNLIKELY_HINT_INTERVAL_MS = 1_000;
-/** How often a declaration is repeated when other processes change the schedule at the same time. */
+/** How often the declarations are repeated when other processes change the same schedules. */
 const DECLARE_TRIES_MAX = 10;
 /** How long a schedule stays in the table after the last process that declared it. */
 const ORPHAN_AGE_MS = 30 * 86_400_000;
@@ -53,10 +53,11 @@ export class Scheduler {
   /** Something was committed since the last read. */
   private isHinted = false;
   private readAtMs = -Infinity;
-  /** Milliseconds from the process's clock to the database's time, at least. */
+  /** The database's time minus the clock of the process: the least possible value, so that no tick is tried too early. */
   private clockOffsetMs = 0;
+  /** The next response of the database replaces the estimate. */
   private isClockUncertain = true;
-  /** What the last {@link onPresence} said of the table. */
+  /** Version of the table at the last {@link onPresence}. */
   private version = '';
 
   constructor(private readonly parts: SchedulerParts) {
@@ -103,7 +104,7 @@ export class Scheduler {
     this.failedTicks.clear();
   }
 
-  /** A schedule may have changed. @param isLikely whether a notification says so, and not only that something was committed. */
+  /** Called when a schedule may have changed. @param isLikely `false`: another process has committed something, perhaps jobs. */
   onHint(isLikely: boolean): void {
     if (isLikely) {
       this.mustRead = true;
@@ -115,10 +116,10 @@ export class Scheduler {
   }
 
   /**
-   * This process has recorded that it lives.
+   * Called after this process has written its row in the list of workers.
    *
    * @param now the database's time.
-   * @param sinceMs when this process asked for it, by its own clock.
+   * @param sinceMs when this process sent the statement, by its own clock.
    * @param version changes with every change of a schedule.
    */
   async onPresence(now: Date, sinceMs: number, version: string): Promise<void> {
@@ -127,7 +128,7 @@ export class Scheduler {
       this.version = version;
       this.mustRead = true;
     }
-    // Wakes in any case: the database's clock may have been set.
+    // Wakes always, because the clock of the database may have been changed.
     this.loop.wake();
     if (this.declarations.size > 0) {
       await this.parts.store.schedules.declare([...this.declarations.keys()]);
@@ -169,7 +170,7 @@ export class Scheduler {
     return Math.max(schedule.nextTick!.getTime() - now.getTime(), this.failedTicks.waitMs(schedule));
   }
 
-  /** Fires as many schedules as fit into one statement. Schedules that were refused follow the others, one by one. */
+  /** Fires as many schedules as fit into one statement. Those that were refused before fire after the others, one by one. */
   private fireDue(due: readonly StoredSchedule[], now: Date): Promise<void> {
     const others = due.filter((schedule) => !this.failedTicks.isRefused(schedule));
     return this.fire(this.toFirings(others.length > 0 ? others : due.slice(0, 1), now));
@@ -213,7 +214,7 @@ export class Scheduler {
     };
   }
 
-  /** Fires in one statement. When the database refuses it, each half is tried, so that a bad schedule fails alone. */
+  /** Fires in one statement. If the database refuses it, fires each half, so that a bad schedule stops no other. */
   private async fire(firings: readonly ScheduleFiring[]): Promise<void> {
     if (firings.length === 0) {
       return;
@@ -331,8 +332,8 @@ export class Scheduler {
   }
 
   /**
-   * The database's time lies between the question and its answer, so a slow answer must not replace what a fast one has shown.
-   * An estimate that the answer contradicts is replaced by the least possible one, so that no tick is tried too early.
+   * Estimates the clock of the database from one response. The time in it lies between request and response, so a slow response
+   * gives a wide range. It replaces the estimate only if the estimate is outside that range.
    */
   private syncClock(now: Date, sinceMs: number): void {
     const leastMs = now.getTime() - this.parts.clock.now();
@@ -363,8 +364,8 @@ function toChange(
 }
 
 /**
- * Returns the cursor of a changed schedule; `undefined` if it stays. With another pattern or zone it starts again from now, and no tick is
- * caught up. With another `startAt` or `endAt` a tick that is due, and that the schedule still has, fires.
+ * Returns the new cursor of a changed schedule; `undefined` if it stays. After a change of pattern or zone the schedule starts again from
+ * now, without catching up. After a change of `startAt` or `endAt`, a due tick within the new bounds still fires.
  */
 export function moveCursor(stored: StoredSchedule, definition: ScheduleDefinition, now: Date): Date | null | undefined {
   const differs = (member: keyof ScheduleDefinition): boolean => stored[member] !== definition[member];

@@ -293,6 +293,16 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     expect(() => engine.declareSchedule('s', EVERY_SECOND)).toThrow(InvalidOptionsError);
   });
 
+  it('list at most a hundred of their next ticks', async () => {
+    const { schedules } = process();
+    await schedules.upsert('s', { every: '1h' }, { topic: 'report' });
+    expect(await schedules.next('s')).toHaveLength(5);
+    expect(await schedules.next('s', 100)).toHaveLength(100);
+    for (const count of [0, 101, Infinity]) {
+      await expect(schedules.next('s', count)).rejects.toThrow(InvalidOptionsError);
+    }
+  });
+
   it('list the next ticks of a pattern', () => {
     const from = new Date('2026-03-28T00:00:00Z');
     expect(process().schedules.preview('30 2 * * *', { tz: 'Europe/Berlin', from, count: 2 })).toEqual([
