@@ -80,6 +80,10 @@ describe('a handler that reads a member of the job', () => {
       expect(await Promise.resolve(job)).toBe(job);
       expect([isObservable(job), await lastValueFrom(of(job))]).toEqual([false, job]);
       expect(signal.aborted).toBe(false);
+      // pino reads the first two of an object to log, axios the third of a body to send.
+      expect(['msg', 'err', 'append'].map((name) => (job as unknown as AnyJob)[name])).toEqual(
+        Array(3).fill(undefined),
+      );
       expect(() => job.manager).toThrow('only transactional handlers have one');
       await job.progress({ done: 1 });
       return job.constructor.name;

@@ -50,7 +50,7 @@ function assertProbe(job: HandlerContext, name: string): void {
   }
   if (!PROBES.has(name) && !/^(?:[_$@]|(?:get|has|is|set|to)[A-Z])/.test(name)) {
     const equivalent = MEMBERS_ELSEWHERE.get(name);
-    const names = equivalent === undefined ? [...Object.keys(job), 'manager'] : [equivalent];
+    const names = equivalent === undefined ? [...Object.keys(job), 'manager', 'schedule'] : [equivalent];
     throw new TypeError(`the job has no member '${name}'${suggestNearest(equivalent ?? name, names)}`);
   }
 }
@@ -62,10 +62,10 @@ function hasMember(payload: unknown, name: string): boolean {
 /** Read of any value by `await`, `JSON.stringify` and `console.log`, which must work whatever the payload is. */
 const PROTOCOLS: ReadonlySet<string> = new Set(['then', 'toJSON', 'href']);
 
-/** Libraries read these to find out what a value is: test runners, loggers, RxJS and Nest. */
+/** Libraries read these to find out what a value is: test runners, loggers, axios, RxJS and Nest. */
 const PROBES: ReadonlySet<string> = new Set([
   ...['asymmetricMatch', 'inspect', 'nodeName', 'nodeType', 'tagName'],
-  ...['cause', 'length', 'message', 'method', 'size', 'stack'],
+  ...['append', 'cause', 'err', 'length', 'message', 'method', 'msg', 'size', 'stack'],
   ...['lift', 'on', 'pipe', 'schedule', 'subscribe'],
   ...['catch', 'raw'],
 ]);
@@ -77,5 +77,6 @@ const MEMBERS_ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['data', 'payload'],
   ['name', 'topic'],
   ['queueName', 'topic'],
+  ['timestamp', 'created'],
   ['updateProgress', 'progress'],
 ]);
