@@ -113,6 +113,9 @@ const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   DATABASE_REFUSED: null,
 };
 
+/** What `InvalidOptionsError` names when the program is wrong, whatever its caller has sent. */
+const PROGRAM_OPTIONS: ReadonlySet<string> = new Set(['manager', 'transactional']);
+
 /** Converts an error to its response; `undefined` for one that the caller must not see. */
 export function toApiError(thrown: unknown): ApiError | undefined {
   const error = toRefusal(thrown);
@@ -120,7 +123,8 @@ export function toApiError(thrown: unknown): ApiError | undefined {
     return error;
   }
   if (error instanceof InvalidOptionsError) {
-    return invalidRequest({ [toWireName(error.option)]: error.reason });
+    const isOfProgram = PROGRAM_OPTIONS.has(error.option);
+    return isOfProgram ? undefined : invalidRequest({ [toWireName(error.option)]: error.reason });
   }
   const status = error instanceof JobsError ? STATUS_BY_CODE[error.code] : null;
   if (status === null) {

@@ -4,6 +4,7 @@ import { Body, Catch, Controller, Get, NotFoundException, Param, Post, Res, UseF
 import { APP_FILTER } from '@nestjs/core';
 import type { EnqueueOptions } from 'nestjs-jobs';
 import {
+  InvalidOptionsError,
   JobNotFoundError,
   JobsErrorFilter,
   JobsService,
@@ -52,6 +53,7 @@ const errors: Readonly<Record<string, () => Error>> = {
   outage: () => new QueueUnavailableError('the database does not answer: connect ECONNREFUSED 10.1.2.3'),
   lease: () => new LeaseLostError(UNKNOWN_ID, 1),
   source: () => new UnknownDataSourceError('the manager of another DataSource'),
+  manager: () => new InvalidOptionsError('manager', 'expected the EntityManager of an open transaction'),
   nest: () => new NotFoundException('no such shop'),
   other: () => new Error('secret'),
 };
@@ -116,7 +118,7 @@ describe.each(everyAdapter)('JobsErrorFilter on $adapter', (adapterKind) => {
       expect(JSON.stringify(response.body)).not.toContain('10.1.2.3');
     });
 
-    it.each(['lease', 'source'])('responds with 500 without details to an error of the program (%s)', async (name) => {
+    it.each(['lease', 'source', 'manager'])('responds with 500 without details to an error of the program (%s)', async (name) => {
       expect(await request(app(), `shop/throws/${name}`)).toMatchObject({
         status: 500,
         body: { status: 500, code: 'INTERNAL', data: {} },
