@@ -37,6 +37,8 @@ interface WaitingTransaction {
 export class TransactionSerializer {
   private running: SerializedTransaction | undefined;
   private readonly waiting = new Set<WaitingTransaction>();
+  /** How many transactions have ended. */
+  private ended = 0;
   /** Whether work between two transactions is running. */
   private isInGap = false;
   private readonly gapWork = new Set<GapWork>();
@@ -154,6 +156,7 @@ export class TransactionSerializer {
     transaction.runner = undefined;
     if (this.running === transaction) {
       this.running = undefined;
+      this.ended += 1;
       this.runGapWork();
     }
   }
@@ -182,12 +185,15 @@ export class TransactionSerializer {
         reject(error);
       },
     };
+    const { ended } = this;
     const timer = clock.schedule(lockTimeoutMs, () => {
       this.waiting.delete(waiting);
+      const before = this.ended - ended;
       waiting.reject(
         toWaitError(
-          `another transaction of this process has been open ${this.describeRunning() ?? 'until now'}, and sqlite.lockTimeout is ` +
-            `${formatMs(lockTimeoutMs)}; on SQLite they run one at a time: keep slow work out of them, and inside one use its manager`,
+          `${before > 0 ? `${before} of this process ran before it, and ` : ''}another transaction of this process has been open ` +
+            `${this.describeRunning() ?? 'until now'}, and sqlite.lockTimeout is ${formatMs(lockTimeoutMs)}; on SQLite they run one ` +
+            `at a time: ${before > 0 ? 'start fewer at once, or raise sqlite.lockTimeout' : 'keep slow work out of them, and inside one use its manager'}`,
         ),
       );
     });

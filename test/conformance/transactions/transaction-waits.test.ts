@@ -27,6 +27,16 @@ describe.each(onSqlite)('the wait for a transaction on $label', (kind) => {
     expect(await fixture.app.transaction(() => Promise.resolve('next'))).toBe('next');
   });
 
+  it('ends after lockTimeout with an error that counts the transactions before it', async () => {
+    const gates = [signal(), signal()];
+    const before = gates.map(({ promise }) => fixture.app.transaction(() => promise));
+    const waiting = fixture.app.transaction(refuse).catch((reason: unknown) => reason);
+    gates[0]!.resolve();
+    expect(((await waiting) as Error).message).toMatch(/1 of this process ran before it.*lockTimeout/);
+    gates[1]!.resolve();
+    await Promise.all(before);
+  });
+
   it('of the queue ends with an error that names the running transaction', async () => {
     const gate = signal();
     const running = fixture.app.transaction(async (manager) => {
