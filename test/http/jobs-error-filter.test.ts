@@ -118,12 +118,15 @@ describe.each(everyAdapter)('JobsErrorFilter on $adapter', (adapterKind) => {
       expect(JSON.stringify(response.body)).not.toContain('10.1.2.3');
     });
 
-    it.each(['lease', 'source', 'manager'])('responds with 500 without details to an error of the program (%s)', async (name) => {
-      expect(await request(app(), `shop/throws/${name}`)).toMatchObject({
-        status: 500,
-        body: { status: 500, code: 'INTERNAL', data: {} },
-      });
-    });
+    it.each(['lease', 'source', 'manager'])(
+      'responds with 500 without details to an error of the program (%s)',
+      async (name) => {
+        expect(await request(app(), `shop/throws/${name}`)).toMatchObject({
+          status: 500,
+          body: { status: 500, code: 'INTERNAL', data: {} },
+        });
+      },
+    );
 
     it('leaves every other error to Nest', async () => {
       expect(await request(app(), 'shop/throws/nest')).toMatchObject({
