@@ -92,7 +92,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/app-triggers.test.ts',
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/list/list-model.test.ts',
-  ...['batch', 'claim', 'generic', 'stale'].map((name) => `test/conformance/plans/${name}-plans.test.ts`),
+  ...['batch', 'claim', 'generic', 'schedule', 'stale'].map((name) => `test/conformance/plans/${name}-plans.test.ts`),
   'test/conformance/plans/prepared-statements.test.ts',
   'test/conformance/stats/process-statistics.test.ts',
   'test/conformance/transactions/orphaned-transactions.test.ts',

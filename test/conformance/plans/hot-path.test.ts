@@ -24,6 +24,11 @@ const PROMISES_MAX = 4;
 /** Jobs that are enqueued one by one. */
 const FEW = 20;
 
+/** Schedules whose ticks are due at the same moment. */
+const SCHEDULES = 1_000;
+/** Columns that only the statements of schedules name. */
+const SCHEDULE_COLUMNS = ['next_tick', 'declared'];
+
 /** The common method of `pg.Client` and the runners of SQLite. */
 interface Sender {
   query(...args: unknown[]): unknown;
@@ -60,6 +65,26 @@ class CountedQueue {
     } finally {
       spy.mockRestore();
     }
+  }
+
+  /** Adds schedules whose first tick is due now. */
+  async addDueSchedules(count: number): Promise<void> {
+    const producer = new JobsEngine({ store: this.store, role: 'producer' });
+    await producer.schedules.upsert('s', { every: '1h' }, { topic: 'work', missed: 'all' });
+    const isPostgres = this.app.options.type === 'postgres';
+    const numbers = isPostgres
+      ? `generate_series(1, ${count - 1}) AS numbers(n)`
+      : `(WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count - 1}) SELECT n FROM numbers)`;
+    await this.app.query(
+      `INSERT INTO _jobs_schedules (name, definition, source) SELECT 's' || n, s.definition, 'api' FROM _jobs_schedules s, ${numbers}`,
+    );
+    const hour = isPostgres ? `date_trunc('hour', now())` : `strftime('%Y-%m-%d %H:00:00.000', 'now')`;
+    await this.app.query(`UPDATE _jobs_schedules SET next_tick = ${hour}`);
+  }
+
+  async countJobs(): Promise<number> {
+    const [row] = await this.app.query<{ count: string | number }[]>('SELECT count(*) AS count FROM _jobs');
+    return Number(row!.count);
   }
 
   async enqueueAll(): Promise<void> {
@@ -185,6 +210,30 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     const looks = await queue.statementsOf(trickle, 'WITH RECURSIVE');
     expect(looks).toBeGreaterThan(FEW / 2);
     expect(looks).toBeLessThanOrEqual(1.5 * FEW);
+  });
+
+  it('sends no statement for schedules while there are none', async () => {
+    const { engine } = await open();
+    await queue.enqueueAll();
+    const work = async (): Promise<void> => {
+      await queue.drain();
+      // Writes again that this process lives, which tells it of schedules.
+      engine.register('other', () => null);
+      await engine.enqueue('other', null);
+      await engine.whenIdle();
+    };
+    expect(await queue.statementsOf(work, ...SCHEDULE_COLUMNS)).toBe(0);
+  });
+
+  it('fires a thousand schedules that are due at once in two statements', async () => {
+    const { engine } = await open();
+    await queue.addDueSchedules(SCHEDULES);
+    const fire = async (): Promise<void> => {
+      await engine.start();
+      await until(async () => (await engine.jobs.list({ limit: 1 })).items.length === 1, { message: 'the jobs' });
+    };
+    expect(await queue.statementsOf(fire, ...SCHEDULE_COLUMNS)).toBe(2);
+    expect(await queue.countJobs()).toBe(SCHEDULES);
   });
 
   it.each([
