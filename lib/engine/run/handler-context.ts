@@ -56,7 +56,12 @@ export class HandlerContext implements JobContext {
     this.metadata = claim.metadata;
     // In variables first: V8 allocates a function written straight into a member in the old generation, see
     // docs/adr/0020-short-lived-objects.md.
-    const progress: JobContext['progress'] = (value) => attempt.progress(value);
+    const progress: JobContext['progress'] = (value) => {
+      const kept = attempt.progress(value);
+      // Serializers call functions without an argument. Their rejection must not end the process.
+      kept.catch(() => undefined);
+      return kept;
+    };
     const completeTx: JobContext['completeTx'] = (manager, result) => attempt.completeTx(manager, result);
     this.progress = progress;
     this.completeTx = completeTx;

@@ -180,6 +180,19 @@ describe.each(storeKinds())('job.progress on $label', (kind) => {
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: 'kept' });
   });
 
+  it('rejects without an unhandled rejection when nothing awaits the call', async () => {
+    open();
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const id = await run((job) => {
+      void job.progress(undefined);
+    });
+    await engine.whenIdle();
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+    expect(await fixture.job(id)).toMatchObject({ status: 'completed' });
+  });
+
   it('rejects a cycle, and accepts text that the database cannot store', async () => {
     open();
     const errors: unknown[] = [];
