@@ -122,8 +122,14 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await app.jobs.schedules.upsert('digest', '0 7 * * *', { topic: 'mail' });
     const ui = await open(app);
     await ui.button('Pause digest').waitFor();
-    await app.jobs.schedules.pause('digest');
-    await ui.button('Resume digest').waitFor();
+    for (const [change, next] of [
+      ['pause', 'Resume digest'],
+      ['resume', 'Pause digest'],
+      ['pause', 'Resume digest'],
+    ] as const) {
+      await app.jobs.schedules[change]('digest');
+      await ui.button(next).waitFor();
+    }
     await ui.goto(`${app.url}/admin/jobs/schedules/digest`);
     await ui.sees('None until the schedule is resumed');
   });

@@ -1,5 +1,5 @@
 /** The reader's own time zone. */
-export const OWN_ZONE = canonicalZone(undefined) ?? 'UTC';
+export const OWN_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 const SHAPE = {
   weekday: 'short',
@@ -10,20 +10,19 @@ const SHAPE = {
   minute: '2-digit',
 } as const;
 
+/** A formatter takes longer to make than a row of a list to draw. */
+const formatters = new Map<string, Intl.DateTimeFormat | null>();
+
 /** A moment in a time zone, with seconds unless they are 0; `null` if the browser does not know the zone. */
 export function zoneText(iso: string, zone: string): string | null {
   const date = new Date(iso);
-  const second = date.getTime() % 60_000 === 0 ? undefined : '2-digit';
-  try {
-    return new Intl.DateTimeFormat(undefined, { ...SHAPE, second, timeZone: zone }).format(date);
-  } catch {
-    return null;
-  }
+  return formatterOf(zone, date.getTime() % 60_000 === 0 ? undefined : '2-digit')?.format(date) ?? null;
 }
 
 /** The zones in which to show the times of a schedule: its own, and the reader's if that is another one. */
 export function zonesToShow(zone: string): string[] {
-  return canonicalZone(zone) === OWN_ZONE ? [OWN_ZONE] : [zone, OWN_ZONE];
+  // A zone may have several names.
+  return formatterOf(zone)?.resolvedOptions().timeZone === OWN_ZONE ? [OWN_ZONE] : [zone, OWN_ZONE];
 }
 
 /** Names of time zones that a form can propose. */
@@ -31,11 +30,16 @@ export function zoneNames(): string[] {
   return ['UTC', ...Intl.supportedValuesOf('timeZone').filter((name) => name !== 'UTC')];
 }
 
-/** The same name for all names of a zone; `undefined` if the browser does not know it. */
-function canonicalZone(zone: string | undefined): string | undefined {
+function formatterOf(zone: string, second?: '2-digit'): Intl.DateTimeFormat | null {
+  const key = `${zone} ${second}`;
+  if (!formatters.has(key)) formatters.set(key, createFormatter({ ...SHAPE, second, timeZone: zone }));
+  return formatters.get(key)!;
+}
+
+function createFormatter(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat | null {
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
+    return new Intl.DateTimeFormat(undefined, options);
   } catch {
-    return undefined;
+    return null;
   }
 }
