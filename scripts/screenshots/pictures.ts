@@ -37,6 +37,17 @@ const PICTURES: readonly Picture[] = [
     },
   },
   { name: 'errors', path: 'errors', ready: '.message', shown: ['1280-light'] },
+  { name: 'schedules', path: 'schedules', ready: 'text=Every 15 minutes', shown: ['1280-light'] },
+  {
+    name: 'schedule-form',
+    path: 'schedules/invoices',
+    ready: 'table',
+    shown: ['390-light'],
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Edit' }).click();
+      await page.getByRole('textbox', { name: /^Pattern/ }).fill('0 7 * * 1-5');
+    },
+  },
   {
     name: 'enqueue',
     path: 'jobs',

@@ -38,9 +38,23 @@ export async function fillShop(url: string, token: string, databasePath: string)
     timeoutMs: 120_000,
     message: 'most jobs of the shop',
   });
+  await fillSchedules(jobs);
   const { items } = await jobs.list({ topic: 'remind_payment', status: 'pending', limit: 2 });
   for (const { id } of items) await jobs.cancel(id);
   spread(databasePath);
+}
+
+async function fillSchedules({ schedules }: JobsClient): Promise<void> {
+  const topic = 'send_receipt';
+  await schedules.upsert('invoices', '0 7 1 * *', {
+    topic,
+    tz: 'Europe/Berlin',
+    missed: 'all',
+    payload: { orderId: 7 },
+  });
+  await schedules.upsert('newsletter', '30 9 * * 2', { topic, tz: 'America/New_York', payload: { orderId: 7 } });
+  await schedules.upsert('stock', { every: '15m' }, { topic: 'resize_image', overlap: 'skip' });
+  await schedules.pause('newsletter');
 }
 
 /** What happened within seconds, as if it had taken an hour: pictures of one minute would show one column. */
