@@ -175,7 +175,8 @@ export interface TopicPauses {
 /** The table of schedules. Each change compares the revision that the caller has read. */
 export interface ScheduleStore {
   /** Returns all schedules by name, and the database's time. */
-  list(): Promise<ListedSchedules>;
+  /** @param name only this schedule. Default: all. */
+  list(name?: string | null): Promise<ListedSchedules>;
   /** Adds or changes a schedule. Returns `false` when another process was first: read again. */
   put(change: ScheduleChange): Promise<boolean>;
   /** Returns `false` when the schedule has changed or does not exist. */

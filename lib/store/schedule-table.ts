@@ -55,8 +55,8 @@ export function toFiringsText(firings: readonly FiringJson[]): string {
 export class ScheduleTable implements ScheduleStore {
   constructor(private readonly options: ScheduleTableOptions) {}
 
-  async list(): Promise<ListedSchedules> {
-    const [first, ...rows] = await this.options.read(this.options.statements.LIST_SCHEDULES, []);
+  async list(name: string | null = null): Promise<ListedSchedules> {
+    const [first, ...rows] = await this.options.read(this.options.statements.LIST_SCHEDULES, [name]);
     return { now: new Date(Number(first!.next_tick)), schedules: rows.map(toSchedule) };
   }
 

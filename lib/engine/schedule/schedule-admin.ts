@@ -155,7 +155,7 @@ export class ScheduleAdmin {
   }
 
   private async find(name: string): Promise<{ now: Date; stored: StoredSchedule | undefined }> {
-    const { now, schedules } = await this.parts.store.schedules.list();
+    const { now, schedules } = await this.parts.store.schedules.list(name);
     return { now, stored: schedules.find((schedule) => schedule.name === name) };
   }
 

@@ -6,13 +6,14 @@ import { SCHEDULE_SEEN_MS } from '../../store-records.js';
 
 const isDeclared = `(source = 'api' OR declared > statement_timestamp() - make_interval(secs => ${SCHEDULE_SEEN_MS / 1_000}))`;
 
-/** Lists all schedules, after a first row with the database's time. */
+/** Lists all schedules, or only $1, after a first row with the database's time. */
 export const LIST_SCHEDULES = `
 SELECT NULL AS name, NULL AS definition, NULL AS source, 0 AS revision, ${ms('statement_timestamp()')} AS next_tick, NULL AS last_tick,
   NULL AS last_job_id, NULL AS paused_since, false AS is_declared, NULL AS declared, NULL AS created, NULL AS updated
 UNION ALL
 (SELECT name, definition::text, source, revision, ${ms('next_tick')}, ${ms('last_tick')}, last_job_id::text, ${ms('paused_since')},
-  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules ORDER BY name)`;
+  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules
+WHERE $1::text IS NULL OR name = $1 ORDER BY name)`;
 
 /** Adds schedule $1 with definition $2, source $3 and next tick $4, unless it exists. */
 export const ADD_SCHEDULE = `

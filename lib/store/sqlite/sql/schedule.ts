@@ -5,13 +5,14 @@ import { byId, fromNow, ms, now } from './job-row.js';
 
 const isDeclared = `(source = 'api' OR declared > ${fromNow(`-${SCHEDULE_SEEN_MS}`)})`;
 
-/** Lists all schedules, after a first row with the database's time. */
+/** Lists all schedules, or only ?1, after a first row with the database's time. */
 export const LIST_SCHEDULES = `
 SELECT NULL AS name, NULL AS definition, NULL AS source, 0 AS revision, ${ms(now)} AS next_tick, NULL AS last_tick,
   NULL AS last_job_id, NULL AS paused_since, 0 AS is_declared, NULL AS declared, NULL AS created, NULL AS updated
 UNION ALL
 SELECT name, definition, source, revision, ${ms('next_tick')}, ${ms('last_tick')}, last_job_id, ${ms('paused_since')},
-  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules ORDER BY name`;
+  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules
+WHERE ?1 IS NULL OR name = ?1 ORDER BY name`;
 
 /** Adds schedule ?1 with definition ?2, source ?3 and next tick ?4, unless it exists. */
 export const ADD_SCHEDULE = `
