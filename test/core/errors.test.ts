@@ -16,6 +16,8 @@ const {
   LeaseLostError,
   PayloadTooLargeError,
   QueueUnavailableError,
+  ScheduleNotFoundError,
+  ScheduleStateError,
   SnoozeError,
   UnknownDataSourceError,
   UnrecoverableError,
@@ -39,6 +41,8 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['IdleTimeoutError', 'IDLE_TIMEOUT', new IdleTimeoutError('busy')],
   ['IdempotencyConflictError', 'IDEMPOTENCY_CONFLICT', new IdempotencyConflictError('a')],
   ['DatabaseRefusedError', 'DATABASE_REFUSED', new DatabaseRefusedError('no')],
+  ['ScheduleNotFoundError', 'SCHEDULE_NOT_FOUND', new ScheduleNotFoundError('nightly')],
+  ['ScheduleStateError', 'SCHEDULE_STATE', new ScheduleStateError('nightly', 'is declared')],
 ];
 
 describe('an error class of this package', () => {

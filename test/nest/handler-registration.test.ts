@@ -180,7 +180,7 @@ describe('a handler', () => {
     ])('keeps the guards of the method: %s', async (_, provider, topic) => {
       const app = await apps.start({ providers: [provider] });
       const { id } = await app.jobs.enqueue(topic, null);
-      expect(await app.jobAfter('failed', id)).toMatchObject({ lastError: textWith('Forbidden') });
+      expect(await app.jobAfter('failed', id)).toMatchObject({ lastError: 'refused by a guard' });
     });
 
     it('runs a spy that was installed before the application starts', async () => {
