@@ -5,7 +5,6 @@ import { defineJob, InvalidOptionsError, JobHandler } from 'nestjs-jobs';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
 import { sqliteMemory } from './support/database-kinds.js';
-import { textWith } from './support/matchers.js';
 
 @Injectable()
 class MailJobs {
