@@ -36,22 +36,36 @@ const EVERY_DATABASE = [
 const SQLITE_ONLY = [
   'test/nest/async-local-storage.test.ts',
   'test/nest/changed-arguments.test.ts',
+  'test/nest/claimed-ahead.test.ts',
+  'test/nest/clock-steps.test.ts',
+  'test/nest/configured-apps.test.ts',
   'test/nest/enhancers.test.ts',
   'test/nest/enqueue-options.test.ts',
   'test/nest/enqueue-validation.test.ts',
   'test/nest/guard-and-pipe-errors.test.ts',
+  'test/nest/guide-recipes.test.ts',
   'test/nest/handler-discovery.test.ts',
   'test/nest/handler-options.test.ts',
   'test/nest/handler-outcomes.test.ts',
   'test/nest/handler-parameters.test.ts',
   'test/nest/handler-timeout.test.ts',
+  'test/nest/job-events.test.ts',
   'test/nest/job-log.test.ts',
+  'test/nest/job-schedule.test.ts',
+  'test/nest/jobs-service.test.ts',
+  'test/nest/list-and-stats.test.ts',
+  'test/nest/lost-lease.test.ts',
   'test/nest/many-priorities.test.ts',
   'test/nest/payload-schemas.test.ts',
   'test/nest/retry-backoff.test.ts',
   'test/nest/scoped-handlers.test.ts',
+  'test/nest/service-cancel.test.ts',
+  'test/nest/service-pause.test.ts',
+  'test/nest/service-promote.test.ts',
   'test/nest/typed-topics.test.ts',
+  'test/nest/unhandled-topics.test.ts',
   'test/nest/validation-pipe.test.ts',
+  'test/nest/when-idle.test.ts',
 ];
 
 /** `npm test` runs these files of `test/http/` on both HTTP adapters. */
@@ -67,6 +81,57 @@ const EVERY_ADAPTER = [
   'test/http/oversized-input.test.ts',
   'test/http/routes.test.ts',
   'test/http/static-paths.test.ts',
+];
+
+/** What runs on Nest 11: whatever depends on Nest. The other files test the queue below Nest. */
+const NEST_11 = [
+  'test/nest/app-lifecycle.test.ts',
+  'test/nest/app-shutdown.test.ts',
+  'test/nest/async-local-storage.test.ts',
+  'test/nest/attempt-pipeline.test.ts',
+  'test/nest/changed-arguments.test.ts',
+  'test/nest/compiler-errors.test.ts',
+  'test/nest/configured-apps.test.ts',
+  'test/nest/durable-providers.test.ts',
+  'test/nest/enhancers.test.ts',
+  'test/nest/global-enhancers.test.ts',
+  'test/nest/guard-and-pipe-errors.test.ts',
+  'test/nest/handler-discovery.test.ts',
+  'test/nest/handler-options.test.ts',
+  'test/nest/handler-parameters.test.ts',
+  'test/nest/handler-registration.test.ts',
+  'test/nest/handler-timeout.test.ts',
+  'test/nest/interceptor-timeouts.test.ts',
+  'test/nest/job-log.test.ts',
+  'test/nest/job-schedule.test.ts',
+  'test/nest/logger.test.ts',
+  'test/nest/module-setup.test.ts',
+  'test/nest/payload-schemas.test.ts',
+  'test/nest/prerequisites.test.ts',
+  'test/nest/scoped-handlers.test.ts',
+  'test/nest/transactional-decorators.test.ts',
+  'test/nest/transactional-handlers.test.ts',
+  'test/nest/typed-topics.test.ts',
+  'test/nest/validation-pipe.test.ts',
+  'test/http/access.test.ts',
+  'test/http/access-paths.test.ts',
+  'test/http/admin-ui.test.ts',
+  'test/http/api-in-app.test.ts',
+  'test/http/api-stream.test.ts',
+  'test/http/app-close.test.ts',
+  'test/http/app-enhancers.test.ts',
+  'test/http/bodies.test.ts',
+  'test/http/callers.test.ts',
+  'test/http/documented-access.test.ts',
+  'test/http/hostile-requests.test.ts',
+  'test/http/jobs-error-filter.test.ts',
+  'test/http/openapi.test.ts',
+  'test/http/oversized-input.test.ts',
+  'test/http/redact.test.ts',
+  'test/http/routes.test.ts',
+  'test/http/static-paths.test.ts',
+  'test/http/strict-topics.test.ts',
+  'test/http/unwritable-responses.test.ts',
 ];
 
 /** What runs with TypeORM 0.3: whatever depends on TypeORM or on a driver. */
@@ -117,6 +182,26 @@ const TYPEORM_03_FIRST = [
   'test/typeorm-0.3/',
 ];
 
+/** `npm test` runs each verb of the store with the driver `sqlite3` too. */
+const SQLITE3_FIRST = [
+  ...['bulk', 'cancel-and-delete', 'pause', 'promote', 'requeue'].map(
+    (name) => `test/conformance/admin/${name}.test.ts`,
+  ),
+  'test/conformance/claim/claim.test.ts',
+  'test/conformance/claim/expired-claims.test.ts',
+  'test/conformance/complete/fence.test.ts',
+  'test/conformance/complete/settle.test.ts',
+  'test/conformance/insert/insert.test.ts',
+  'test/conformance/insert/insert-keyed.test.ts',
+  'test/conformance/lease/mark-started.test.ts',
+  'test/conformance/lease/progress.test.ts',
+  'test/conformance/list/list.test.ts',
+  'test/conformance/maintain/prune.test.ts',
+  'test/conformance/maintain/rescue.test.ts',
+  'test/conformance/schedule/fire-ticks.test.ts',
+  'test/conformance/stats/stats.test.ts',
+];
+
 /**
  * Matches a test file that uses all values of one of these lists, not only one of them.
  *
@@ -156,7 +241,10 @@ function isIn(file, list) {
  * @param {string} title
  */
 function isLeftOut(typeorm, file, title) {
-  if (typeorm === 'typeorm-0.3') return /SQLite in memory|a SQLite file(?! with sqlite3)/.test(title);
+  if (typeorm === 'typeorm-0.3') {
+    if (/PostgreSQL 18/.test(title)) return isIn(file, SQLITE3_FIRST);
+    return /SQLite in memory|a SQLite file(?! with sqlite3)/.test(title);
+  }
   if (/PostgreSQL 15|SQLite in memory/.test(title)) return !isIn(file, EVERY_DATABASE);
   if (/PostgreSQL 18/.test(title) && isIn(file, SQLITE_ONLY)) return true;
   if (!withAdapters.includes(file)) return false;
@@ -176,13 +264,15 @@ const mentions = (pattern) => (file) => pattern.test(readFileSync(join(ROOT, fil
 const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
 const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
 const larger = first.filter(mentions(LARGER));
-const withDatabases = first.filter((file) => mentions(DATABASES)(file) && !isIn(file, EVERY_DATABASE));
+const withDatabases = first.filter(
+  (file) => (mentions(DATABASES)(file) && !isIn(file, EVERY_DATABASE)) || isIn(file, SQLITE_ONLY),
+);
 const withAdapters = first.filter(mentions(ADAPTERS));
 const withLeftOutAdapters = withAdapters.filter(
   (file) => mentions(eachOf('everyPlace'))(file) || !isIn(file, EVERY_ADAPTER),
 );
 const withTypeorm03 = files.filter((file) => isIn(file, TYPEORM_03) && !isIn(file, NOT_TYPEORM_03));
-const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, TYPEORM_03_FIRST));
+const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, [...TYPEORM_03_FIRST, ...SQLITE3_FIRST]));
 
 /**
  * A set of files that runs in one Jest project. `titles` selects tests: those of `npm test`, those that it leaves out, or all.
@@ -219,7 +309,7 @@ const tiers = {
     {
       name: 'TypeORM 0.3: other files',
       typeorm: 'typeorm-0.3',
-      titles: 'all',
+      titles: 'first',
       files: withTypeorm03.filter((file) => !firstWithTypeorm03.includes(file)),
     },
     {
@@ -233,7 +323,7 @@ const tiers = {
       typeorm: 'typeorm',
       isOnNest11: true,
       titles: 'first',
-      files: ordinary.filter((file) => isIn(file, ['test/http/', 'test/nest/'])),
+      files: ordinary.filter((file) => isIn(file, NEST_11)),
     },
   ],
 };
@@ -259,9 +349,11 @@ const lists = {
   EVERY_DATABASE,
   SQLITE_ONLY,
   EVERY_ADAPTER,
+  NEST_11,
   TYPEORM_03,
   NOT_TYPEORM_03,
   TYPEORM_03_FIRST,
+  SQLITE3_FIRST,
 };
 
 module.exports = { ROOT, files, lists, tiers, isSelected, isInMatrix };
