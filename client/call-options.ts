@@ -38,6 +38,8 @@ export interface JobOptions {
   timeout?: Duration | undefined;
   /** Allows one unfinished job per topic and key; a second call returns the first job with `deduplicated: true`. */
   uniqueKey?: string | undefined;
+  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. */
+  concurrencyKey?: string | undefined;
   /** Data of the application about the job, for its handler. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }

@@ -55,6 +55,7 @@ export interface Job<T = unknown> {
   progress: unknown;
   /** A topic has at most one unfinished job per key. */
   unique_key: string | null;
+  concurrency_key: string | null;
   /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
   /** Whether a cancel was requested. */
@@ -83,6 +84,7 @@ export interface EnqueueRequest<T = unknown> {
   /** Time limit of one attempt. */
   timeout?: number | string;
   unique_key?: string;
+  concurrency_key?: string;
   metadata?: Record<string, unknown>;
 }
 

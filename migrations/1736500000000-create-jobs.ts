@@ -14,7 +14,15 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    for (const table of ['_jobs_schedules', '_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
+    for (const table of [
+      '_jobs_unique',
+      '_jobs_starts',
+      '_jobs_schedules',
+      '_jobs_topics',
+      '_jobs_workers',
+      '_jobs_rollup',
+      '_jobs',
+    ]) {
       await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
     }
   }
@@ -72,6 +80,9 @@ const postgresTables = [
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     unstarted_attempt integer,
+    concurrency_key text COLLATE "C",
+    flow_key text COLLATE "C",
+    waiting_key text,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -99,8 +110,25 @@ const postgresTables = [
     rate_limit integer,
     rate_ms bigint,
     rate_by_key boolean NOT NULL DEFAULT false,
-    key_cursor text COLLATE "C" NOT NULL DEFAULT ''
+    key_cursor text COLLATE "C" NOT NULL DEFAULT '',
+    is_limited boolean NOT NULL DEFAULT false,
+    code_limits jsonb,
+    operator_limits jsonb
   ) WITH (fillfactor = 50)`,
+  `CREATE TABLE IF NOT EXISTS _jobs_starts (
+    topic text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    slice bigint NOT NULL,
+    starts integer NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+  ) WITH (fillfactor = 70)`,
+  `CREATE TABLE IF NOT EXISTS _jobs_unique (
+    topic text NOT NULL,
+    key text NOT NULL,
+    job_id uuid NOT NULL,
+    until timestamptz NOT NULL,
+    CONSTRAINT _jobs_unique_pkey PRIMARY KEY (topic, key)
+  )`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
     definition jsonb NOT NULL,
@@ -154,6 +182,9 @@ const sqliteTables = [
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
     unstarted_attempt integer,
+    concurrency_key text,
+    flow_key text,
+    waiting_key text,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -184,7 +215,24 @@ const sqliteTables = [
     rate_limit integer,
     rate_ms integer,
     rate_by_key boolean NOT NULL DEFAULT 0,
-    key_cursor text NOT NULL DEFAULT ''
+    key_cursor text NOT NULL DEFAULT '',
+    is_limited boolean NOT NULL DEFAULT 0,
+    code_limits text,
+    operator_limits text
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_starts (
+    topic text NOT NULL,
+    key text NOT NULL,
+    slice integer NOT NULL,
+    starts integer NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_unique (
+    topic text NOT NULL,
+    key text NOT NULL,
+    job_id text NOT NULL,
+    until datetime NOT NULL,
+    CONSTRAINT _jobs_unique_pkey PRIMARY KEY (topic, key)
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
@@ -202,7 +250,15 @@ const sqliteTables = [
 ];
 
 const indexes = [
-  `CREATE INDEX IF NOT EXISTS _jobs_pending ON _jobs (topic, priority, run_at) WHERE status = 'pending'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_pending ON _jobs (topic, priority, run_at)
+    WHERE status = 'pending' AND concurrency_key IS NULL`,
+  // The test for NULL comes first: a job without a key or a limit fails it, and PostgreSQL compares no text.
+  `CREATE INDEX IF NOT EXISTS _jobs_keyed ON _jobs (topic, priority, flow_key, run_at)
+    WHERE concurrency_key IS NOT NULL AND status = 'pending'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_running ON _jobs (topic, flow_key, locked_until)
+    WHERE flow_key IS NOT NULL AND locked_until IS NOT NULL`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_waiting_key ON _jobs (topic, waiting_key)
+    WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0`,
   `CREATE INDEX IF NOT EXISTS _jobs_processing ON _jobs (locked_until) WHERE status = 'processing'`,
   `CREATE INDEX IF NOT EXISTS _jobs_listed ON _jobs (topic, status, id) WHERE status <> 'processing'`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)

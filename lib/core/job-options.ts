@@ -6,7 +6,7 @@ import type { Check } from './option-checks.js';
 import { dateCheck, duration, flag, jsonCheck, option, optional, readOptions, recordCheck } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
-import { uniqueKeyCheck } from './unique-key.js';
+import { concurrencyKeyCheck, uniqueKeyCheck } from './unique-key.js';
 
 /** Options of a handler. Absent options have the module's defaults. */
 export interface JobHandlerOptions {
@@ -64,6 +64,7 @@ export interface EnqueueSettings {
   readonly timeoutMs: number | undefined;
   readonly backoff: Backoff | undefined;
   readonly uniqueKey: string | undefined;
+  readonly concurrencyKey: string | undefined;
   /** JSON text. */
   readonly metadata: string | undefined;
 }
@@ -97,6 +98,7 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
     timeoutMs: options.timeout,
     backoff: options.backoff,
     uniqueKey: options.uniqueKey,
+    concurrencyKey: options.concurrencyKey,
     metadata: metadata === undefined ? undefined : encodeMetadata(metadata),
   };
 }
@@ -156,6 +158,7 @@ export const ENQUEUE_OPTIONS = {
   timeout: optional(timeoutCheck, 'time limit of one attempt'),
   backoff: optional(backoffCheck, 'how long retries wait'),
   uniqueKey: optional(uniqueKeyCheck, 'allows one unfinished job per topic and key'),
+  concurrencyKey: optional(concurrencyKeyCheck, 'jobs with one key share a limit, and keys take turns'),
   metadata: optional(recordCheck, 'data of the application about the job, at most 64 KiB'),
 };
 

@@ -50,6 +50,8 @@ export class Job<T = unknown, R = unknown> {
   progress!: unknown;
   /** A topic has at most one unfinished job per key. */
   uniqueKey!: string | null;
+  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. Set at enqueue. */
+  concurrencyKey!: string | null;
   /** Data of the application about the job, set at enqueue. At most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
   /** Whether a cancel was requested. */
@@ -103,6 +105,8 @@ export interface EnqueueOptions {
   backoff?: BackoffOptions | undefined;
   /** Allows one unfinished job per topic and key; a second call returns the first job. 1 to 255 characters. */
   uniqueKey?: string | undefined;
+  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. */
+  concurrencyKey?: string | undefined;
   /** Data of the application about the job, for handlers and listeners. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }

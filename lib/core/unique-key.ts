@@ -3,6 +3,9 @@ import { text } from './option-checks.js';
 /** A unique key: 1 to 255 characters that the database can store. */
 export const uniqueKeyCheck = text(255);
 
+/** A concurrency key: 1 to 255 characters that the database can store. */
+export const concurrencyKeyCheck = text(255);
+
 /**
  * Compares jobs by topic and unique key. Every process and PostgreSQL's own statements use this order, so that two
  * batches cannot deadlock. Jobs with equal keys keep their order.

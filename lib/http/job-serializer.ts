@@ -87,22 +87,23 @@ function toJobDto(job: Job, isDeduplicated: boolean) {
   return {
     id: job.id,
     topic: job.topic,
-    payload: (job.payload ?? null) as unknown,
+    payload: orNull(job.payload),
     status: job.status,
     run_at: toText(job.runAt),
     locked_until: toTextOrNull(job.lockedUntil),
-    locked_by: job.lockedBy ?? null,
+    locked_by: orNull(job.lockedBy),
     attempt: job.attempt,
     retries: job.retries,
     max_retries: job.maxRetries,
     priority: job.priority,
-    timeout_ms: job.timeoutMs ?? null,
-    last_error: job.lastError ?? null,
+    timeout_ms: orNull(job.timeoutMs),
+    last_error: orNull(job.lastError),
     errors: (job.errors ?? []).map(toFailureDto),
-    result: (job.result ?? null) as unknown,
-    progress: (job.progress ?? null) as unknown,
-    unique_key: job.uniqueKey ?? null,
-    metadata: job.metadata ?? null,
+    result: orNull(job.result),
+    progress: orNull(job.progress),
+    unique_key: orNull(job.uniqueKey),
+    concurrency_key: orNull(job.concurrencyKey),
+    metadata: orNull(job.metadata),
     cancel_requested: job.cancelRequested ?? false,
     started: toTextOrNull(job.started),
     finished: toTextOrNull(job.finished),
@@ -110,6 +111,11 @@ function toJobDto(job: Job, isDeduplicated: boolean) {
     updated: toText(job.updated),
     ...(isDeduplicated ? { deduplicated: true as const } : {}),
   };
+}
+
+/** A redacted job may lack members. */
+function orNull<T>(value: T | null | undefined): T | null {
+  return value ?? null;
 }
 
 /** A schedule in a response. */

@@ -30,6 +30,7 @@ const enqueueOptions = pickFields(
   'priority',
   'timeout',
   'uniqueKey',
+  'concurrencyKey',
   'metadata',
 );
 const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries');

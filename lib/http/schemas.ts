@@ -32,6 +32,7 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   result: ANY,
   progress: ANY,
   unique_key: orNull(TEXT),
+  concurrency_key: orNull(TEXT),
   metadata: orNull({ type: 'object' }),
   cancel_requested: FLAG,
   started: orNull(TIME),

@@ -35,6 +35,7 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
     member('timeout_ms', job.timeoutMs),
     member('backoff', job.backoff),
     member('unique_key', job.uniqueKey),
+    member('concurrency_key', job.concurrencyKey),
     metadata === null ? '' : `,"metadata":${metadata}`,
     idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
   ].join('');

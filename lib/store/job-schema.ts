@@ -39,6 +39,7 @@ export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
       result: json('result'),
       progress: json('progress'),
       uniqueKey: { ...text('unique_key'), nullable: true },
+      concurrencyKey: { ...text('concurrency_key'), nullable: true },
       metadata: json('metadata'),
       cancelRequested: { name: 'cancel_requested', type: 'boolean', default: false },
       started: { ...time('started'), nullable: true },

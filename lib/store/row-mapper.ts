@@ -15,6 +15,7 @@ import type {
   Rescue,
   Rescued,
   Settled,
+  WaitingLane,
 } from './store-records.js';
 import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
@@ -47,6 +48,7 @@ export function toJob(row: SqlRow): Job {
     result: json(row.result),
     progress: json(row.progress),
     uniqueKey: row.unique_key as string | null,
+    concurrencyKey: row.concurrency_key as string | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
     cancelRequested: Boolean(Number(row.cancel_requested)),
     started: timeOrNull(row.started),
@@ -76,6 +78,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.result = null;
   job.progress = null;
   job.uniqueKey = row.uniqueKey;
+  job.concurrencyKey = row.concurrencyKey;
   job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);
   job.cancelRequested = false;
   job.started = null;
@@ -200,13 +203,20 @@ function toScanTiming(rows: readonly SqlRow[]): ScanTiming {
 }
 
 export function toLaneScan(rows: readonly SqlRow[]): LaneScan {
-  const waiting = rows.slice(0, -1).map((row) => ({
+  const found = rows.slice(0, -1);
+  const keyed = found.filter((row) => row.is_keyed).map(toWaitingLane);
+  const waiting = (keyed.length === 0 ? found : found.filter((row) => !row.is_keyed)).map(toWaitingLane);
+  return { ...toScanTiming(rows), waiting, keyed };
+}
+
+function toWaitingLane(row: SqlRow): WaitingLane {
+  return {
     topic: row.topic as string,
     priority: Number(row.priority),
     dueInMs: Number(row.due_in_ms),
-    isPaused: Boolean(row.is_paused),
-  }));
-  return { ...toScanTiming(rows), waiting };
+    isPaused: row.state === 'paused',
+    isLimited: row.state === 'limited',
+  };
 }
 
 export function toRescue(rows: readonly SqlRow[]): Rescue {

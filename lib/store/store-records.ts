@@ -22,6 +22,7 @@ export interface JobInsert {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
+  readonly concurrencyKey: string | null;
   readonly metadata: string | null;
   readonly idempotency: Idempotency | null;
 }
@@ -78,6 +79,8 @@ export interface WaitingLane extends LaneName {
   readonly dueInMs: number;
   /** Its topic is paused: claims skip it. */
   readonly isPaused: boolean;
+  /** Its topic has limits, or jobs with a concurrency key: ordinary claims skip it. */
+  readonly isLimited: boolean;
 }
 
 export function toLaneKey({ topic, priority }: LaneName): string {
@@ -123,7 +126,10 @@ export interface ScanTiming {
 }
 
 export interface LaneScan extends ScanTiming {
+  /** Lanes of jobs without a concurrency key. */
   readonly waiting: readonly WaitingLane[];
+  /** Lanes of jobs with one. Of several due jobs, `dueInMs` is that of any. */
+  readonly keyed: readonly WaitingLane[];
 }
 
 /** `held`: owned and written. `locked`: owned, but a transaction holds the row; try again. */

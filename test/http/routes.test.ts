@@ -29,6 +29,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       priority: -5,
       timeout: '3m',
       unique_key: 'k',
+      concurrency_key: null,
       metadata: { by: 'test' },
     });
     expect(answer).toMatchObject({ status: 201 });

@@ -111,7 +111,8 @@ export class QueueStats {
     const { store } = this.parts;
     const counts = await store.reports.counts(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
-    const lanes = waiting.length === 0 ? [] : (await store.scan(waiting.map(toFullGap))).waiting;
+    const scan = waiting.length === 0 ? undefined : await store.scan(waiting.map(toFullGap));
+    const lanes = scan ? [...scan.waiting, ...scan.keyed] : [];
     const oldestPendingMs = new Map<string, number>();
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));

@@ -150,8 +150,11 @@ export class Dispatcher implements WakeListener {
     if (topics.length === 0) {
       return [];
     }
-    const { waiting } = await this.options.store.scan(this.lanes.gaps(topics), this.lanes.starts(topics, 'full'));
-    const due = waiting.filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
+    const { waiting, keyed } = await this.options.store.scan(
+      this.lanes.gaps(topics),
+      this.lanes.starts(topics, 'full'),
+    );
+    const due = [...waiting, ...keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
     return [...new Set(due.map(({ topic }) => topic))];
   }
 

@@ -13,7 +13,7 @@ export type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane
 /** Where scans and claims start in a lane: at its lower bound, or at the start of the index. */
 export type ScanMode = 'bounded' | 'full';
 
-/** What this process knows about the pause of a topic. */
+/** What this process knows about the pause of a topic. A limited topic counts as paused here: it has a claim of its own. */
 interface PauseState {
   readonly isPaused: boolean;
   /** The version in which this became known, here or by a scan. */
@@ -147,7 +147,7 @@ export class LaneIndex {
   ): boolean {
     const found = waiting.filter(({ topic, priority }) => !this.lanes.get(topic)?.has(priority));
     found.forEach(({ topic, priority }) => this.lane(topic, priority));
-    const pauseByTopic = new Map(waiting.map(({ topic, isPaused }) => [topic, isPaused]));
+    const pauseByTopic = new Map(waiting.map((lane) => [lane.topic, lane.isPaused || lane.isLimited]));
     const firstByLane = new Map(waiting.map((lane) => [toLaneKey(lane), lane]));
     for (const { topic, defaultPriority } of topics) {
       this.recordScannedPause(topic, pauseByTopic.get(topic), version);
@@ -178,11 +178,11 @@ export class LaneIndex {
     const firstByLane = new Map(waiting.map((lane) => [toLaneKey(lane), lane]));
     let isAnyLate = false;
     for (const { topic, priority, lowerBound } of starts) {
-      const { dueInMs = Infinity, isPaused = false } = firstByLane.get(toLaneKey({ topic, priority })) ?? {};
+      const { dueInMs = Infinity, isPaused, isLimited } = firstByLane.get(toLaneKey({ topic, priority })) ?? {};
       const dueAtMs = at.getTime() + Math.floor(Math.min(0, dueInMs));
       if (lowerBound === null) {
         this.lane(topic, priority).setFirstBound(dueAtMs, version);
-      } else if (isPaused) {
+      } else if (isPaused || isLimited) {
         this.lane(topic, priority).lowerBoundTo(dueAtMs);
       } else if (dueInMs <= 0 && dueAtMs < Date.parse(lowerBound)) {
         this.markDue(topic, priority, new Date(dueAtMs));

@@ -30,6 +30,7 @@ export class NewJobRow implements JobInsert {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
+  readonly concurrencyKey: string | null;
   readonly metadata: string | null;
 
   /**
@@ -52,6 +53,7 @@ export class NewJobRow implements JobInsert {
     this.timeoutMs = settings.timeoutMs ?? null;
     this.backoff = settings.backoff ?? null;
     this.uniqueKey = settings.uniqueKey ?? null;
+    this.concurrencyKey = settings.concurrencyKey ?? null;
     this.metadata = settings.metadata ?? null;
   }
 }

@@ -165,7 +165,8 @@ export class UnhandledTopics {
       return [];
     }
     const scan = await store.scan(unhandled.map(toFullGap));
-    const due = new Set(scan.waiting.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
+    const lanes = [...scan.waiting, ...scan.keyed];
+    const due = new Set(lanes.filter(({ dueInMs }) => dueInMs <= 0).map(({ topic }) => topic));
     return unhandled.filter((topic) => due.has(topic));
   }
 

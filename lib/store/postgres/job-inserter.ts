@@ -42,7 +42,7 @@ export class JobInserter {
     if (jobs.length === 0) {
       return [];
     }
-    const arePlain = jobs.every(({ uniqueKey, idempotency }) => uniqueKey === null && idempotency === null);
+    const arePlain = jobs.every(isPlain);
     const piggyback = this.parts.notifier.takePiggyback(collectTopics(jobs), arePlain);
     const payload = piggyback?.payload ?? null;
     const plain = arePlain ? await this.insertPlain(jobs, payload) : undefined;
@@ -169,6 +169,11 @@ export class JobInserter {
   private announce(jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
     this.parts.notifier.announce(collectTopics(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
   }
+}
+
+/** Whether a job has no key of any kind. */
+function isPlain({ uniqueKey, concurrencyKey, idempotency }: JobInsert): boolean {
+  return uniqueKey === null && concurrencyKey === null && idempotency === null;
 }
 
 /** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */

@@ -94,8 +94,8 @@ export class PostgresStats implements JobReports, ReportRecords {
     return this.texts('topic', stats.SERVED_TOPICS, [WORKER_SEEN_MS]);
   }
 
-  waitingTopics(): Promise<string[]> {
-    return this.texts('topic', stats.WAITING_TOPICS, []);
+  async waitingTopics(): Promise<string[]> {
+    return [...new Set(await this.texts('topic', stats.WAITING_TOPICS, []))];
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

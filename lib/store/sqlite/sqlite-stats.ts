@@ -170,7 +170,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async waitingTopics(): Promise<string[]> {
-    return (await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string);
+    return [...new Set((await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string))];
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

@@ -36,6 +36,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       result: null,
       progress: null,
       uniqueKey: 'order-1',
+      concurrencyKey: null,
       metadata: { trace: 't-1' },
       cancelRequested: false,
       deduplicated: false,

@@ -55,7 +55,10 @@ const mutations: { name: string; postgres: string; sqlite: [string, string] }[] 
   {
     name: 'a dropped predicate of a partial index',
     postgres: `DROP INDEX _jobs_pending; CREATE INDEX _jobs_pending ON _jobs (topic, priority, run_at)`,
-    sqlite: [`(topic, priority, run_at) WHERE status = 'pending'`, '(topic, priority, run_at)'],
+    sqlite: [
+      `(topic, priority, run_at)\n    WHERE status = 'pending' AND concurrency_key IS NULL`,
+      '(topic, priority, run_at)',
+    ],
   },
   {
     name: 'a changed default',

@@ -66,13 +66,14 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
           AND topic IN (SELECT topic FROM jsonb_to_recordset($1::jsonb) AS l(topic text))
         ORDER BY priority, run_at LIMIT ${CLAIM_LIMIT} FOR UPDATE SKIP LOCKED)`;
 
-    /** Expects the plan to read only the index of waiting jobs and the one of paused topics, this often. */
-    function expectIndexed({ nodes }: Execution, waiting: number, paused: number): void {
+    /** Expects the plan to read only the indexes of waiting jobs and the one of paused and limited topics, this often. */
+    function expectIndexed({ nodes }: Execution, waiting: number, topics: number, keyed = 0): void {
       expect(nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
       const indexes = nodes.flatMap((node) => /^Index (?:Only )?Scan (\w+)$/.exec(node)?.[1] ?? []);
       expect(indexes.sort()).toEqual([
+        ...Array.from({ length: keyed }, () => '_jobs_keyed'),
         ...Array.from({ length: waiting }, () => '_jobs_pending'),
-        ...Array.from({ length: paused }, () => '_jobs_topics_pkey'),
+        ...Array.from({ length: topics }, () => '_jobs_topics_pkey'),
       ]);
     }
 
@@ -91,8 +92,9 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       it.each(cases)('a scan reads one row of each lane: $title ($mode plan)', async ({ mode, ...filling }) => {
         const execution = await scan(filling, mode);
         report(filling, `scan, ${mode}`, execution);
-        // One scan to the first priority of a gap, one from each priority to the next, one for each known lane.
-        expectIndexed(execution, 3, 2);
+        // One scan to the first priority of a gap, one from each priority to the next, one for each known lane. Of the keyed jobs
+        // the first two, one for a due job and one for a later one.
+        expectIndexed(execution, 3, 3, 4);
         const looks = gapsOf(filling.lanes).length + 2 * filling.lanes.length;
         expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * looks);
       });
@@ -111,7 +113,7 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
 
     it('the waiting topics are found by a loose index scan', async () => {
       const execution = await explain(client, 'custom', { sql: WAITING_TOPICS, types: '', values: [] });
-      expectIndexed(execution, 2, 0);
+      expectIndexed(execution, 2, 0, 2);
       expect(execution.rows).toBeGreaterThan(0);
       expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_LANE * execution.rows);
     });

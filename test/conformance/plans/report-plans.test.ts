@@ -5,11 +5,23 @@ import { storeKinds, useStore } from '../../support/stores.js';
 const sql = { ...list, ...stats };
 
 /** A loose scan: each step starts at the end of the previous one. */
-const TOPIC_BY_TOPIC = [/COVERING INDEX _jobs_pending/, /COVERING INDEX _jobs_pending \(topic>\?\)/];
-const waiting = (lastStep: RegExp): readonly RegExp[] => [
-  /COVERING INDEX _jobs_pending \(topic=\?\)/,
-  /COVERING INDEX _jobs_pending \(topic=\? AND priority>\?\)/,
-  lastStep,
+const TOPIC_BY_TOPIC = ['_jobs_pending', '_jobs_keyed'].flatMap((index) => [
+  new RegExp(`INDEX ${index}`),
+  new RegExp(`INDEX ${index} \\(topic>\\?\\)`),
+]);
+const byPriority = (index: string, lastStep: string): RegExp[] => [
+  new RegExp(`INDEX ${index} \\(topic=\\?\\)`),
+  new RegExp(`INDEX ${index} \\(topic=\\? AND priority>\\?\\)`),
+  new RegExp(`INDEX ${index} \\(topic=\\? AND priority=\\? AND ${lastStep}\\)`),
+];
+const DUE = [
+  ...byPriority('_jobs_pending', 'run_at<\\?'),
+  ...byPriority('_jobs_keyed', 'flow_key=\\? AND run_at<\\?'),
+  ...byPriority('_jobs_keyed', 'flow_key>\\?'),
+];
+const NOT_DUE = [
+  ...byPriority('_jobs_pending', 'run_at>\\?'),
+  ...byPriority('_jobs_keyed', 'flow_key=\\? AND run_at>\\?'),
 ];
 
 /** How each statement on `_jobs` may find its rows, step by step. Lists of all jobs read the table in id order. */
@@ -18,10 +30,10 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FIND_HOLDER: /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
   NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
   WAITING_TOPICS: TOPIC_BY_TOPIC,
-  DUE_IDS: waiting(/ USING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at<\?\)/),
-  DUE_UP_TO: waiting(/COVERING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at<\?\)/),
-  NOT_DUE_IDS: waiting(/ USING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at>\?\)/),
-  NOT_DUE_UP_TO: waiting(/COVERING INDEX _jobs_pending \(topic=\? AND priority=\? AND run_at>\?\)/),
+  DUE_IDS: DUE,
+  DUE_UP_TO: DUE,
+  NOT_DUE_IDS: NOT_DUE,
+  NOT_DUE_UP_TO: NOT_DUE,
   RUNNING_TOPICS: /INDEX _jobs_processing/,
   HAS_STATUS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   HAS_MORE_THAN: /COVERING INDEX/,

@@ -13,6 +13,9 @@ interface PlanNode {
 const LEADING: Readonly<Record<string, string>> = {
   _jobs_pkey: 'id',
   _jobs_pending: 'topic',
+  _jobs_keyed: 'topic',
+  _jobs_running: 'topic',
+  _jobs_waiting_key: 'topic',
   _jobs_processing: 'locked_until',
   _jobs_listed: 'topic',
   _jobs_unique_key: 'topic',

@@ -80,7 +80,7 @@ describe('the lower bound of a lane', () => {
   it('does not change by a bounded scan, which forgets no lane', () => {
     const laneIndex = new LaneIndex();
     laneIndex.markDue('mail', 7);
-    laneIndex.recordScan(capacities, { waiting: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
+    laneIndex.recordScan(capacities, { waiting: [], keyed: [], at: new Date(NOW_MS), tookMs: 64 }, 0);
     const before = laneIndex.starts(capacities, 'bounded');
     const lanes = laneIndex.plan(capacities, LIMIT, 0, 'bounded');
     laneIndex.recordClaim({ lanes, limit: LIMIT }, [], laneIndex.recordSend());

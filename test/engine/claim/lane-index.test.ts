@@ -147,7 +147,11 @@ describe('a plan', () => {
   it('takes a lane when the job is due that a scan found there, and not before', () => {
     const laneIndex = new LaneIndex();
     const topics = [createCapacity('mail')];
-    laneIndex.recordScan(topics, toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false }), NOW_MS);
+    laneIndex.recordScan(
+      topics,
+      toLaneScan({ topic: 'mail', priority: 3, dueInMs: 500, isPaused: false, isLimited: false }),
+      NOW_MS,
+    );
 
     expect(laneIndex.plan(topics, 10, NOW_MS + 499)).toEqual([]);
     expect(toNames(laneIndex.plan(topics, 10, NOW_MS + 500))).toEqual(['mail 3']);
@@ -155,7 +159,8 @@ describe('a plan', () => {
 
   describe('of a paused topic', () => {
     const topics = [createCapacity('mail')];
-    const waiting = (isPaused: boolean): LaneScan => toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused });
+    const waiting = (isPaused: boolean): LaneScan =>
+      toLaneScan({ topic: 'mail', priority: 3, dueInMs: 0, isPaused, isLimited: false });
     let laneIndex: LaneIndex;
     const planned = (): string[] => toNames(laneIndex.plan(topics, 10, NOW_MS));
 
@@ -247,7 +252,7 @@ describe('markDue', () => {
     const laneIndex = new LaneIndex();
     laneIndex.recordScan(
       topics,
-      toLaneScan({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false }),
+      toLaneScan({ topic: 'mail', priority: 4, dueInMs: Infinity, isPaused: false, isLimited: false }),
       NOW_MS,
     );
     laneIndex.plan(topics, 10, NOW_MS);

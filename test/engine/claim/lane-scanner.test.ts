@@ -17,7 +17,7 @@ function createCapacity(topic: string, usualPriority = 0): TopicCapacity {
 }
 
 function createWaitingLane(topic: string, priority: number, dueInMs = 0): WaitingLane {
-  return { topic, priority, dueInMs, isPaused: false };
+  return { topic, priority, dueInMs, isPaused: false, isLimited: false };
 }
 
 /** How often a scan covers each priority of a topic. */

@@ -101,9 +101,19 @@ export class SimulatedTable {
     const waiting = all.flatMap((lane) => {
       const first = this.waiting(lane)[0];
       const { topic, priority } = lane;
-      return first ? [{ topic, priority, dueInMs: first.runAt.getTime() - now, isPaused: this.paused.has(topic) }] : [];
+      return first
+        ? [
+            {
+              topic,
+              priority,
+              dueInMs: first.runAt.getTime() - now,
+              isPaused: this.paused.has(topic),
+              isLimited: false,
+            },
+          ]
+        : [];
     });
-    return { waiting, at: new Date(now), tookMs: 0 };
+    return { waiting, keyed: [], at: new Date(now), tookMs: 0 };
   }
 
   markStarted(tokens: readonly ClaimToken[]): ClaimState[] {

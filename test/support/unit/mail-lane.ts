@@ -17,6 +17,9 @@ export function createDueClaim(dueAtMs: number, claimedAtMs = NOW_MS): Claim {
 
 /** Creates the result of a scan: the due time of the first job, or no job. */
 export function createScan(firstDueAtMs: number | null, atMs = NOW_MS, isPaused = false): LaneScan {
-  const waiting = firstDueAtMs === null ? [] : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs, isPaused }];
-  return { waiting, at: new Date(atMs), tookMs: 64 };
+  const waiting =
+    firstDueAtMs === null
+      ? []
+      : [{ topic: 'mail', priority: 0, dueInMs: firstDueAtMs - atMs, isPaused, isLimited: false }];
+  return { waiting, keyed: [], at: new Date(atMs), tookMs: 64 };
 }

@@ -102,7 +102,13 @@ export class WaitingJobs {
     const waiting = [...gaps, ...alone].flatMap(({ topic, after, before }) => {
       const within = this.jobs.filter((job) => job.topic === topic && job.priority > after && job.priority < before);
       return selectEarliest(within.map((job) => ({ ...job, runAt: new Date(job.dueAtMs) }))).map(
-        ({ priority, dueAtMs }) => ({ topic, priority, dueInMs: dueAtMs - this.nowMs, isPaused: false }),
+        ({ priority, dueAtMs }) => ({
+          topic,
+          priority,
+          dueInMs: dueAtMs - this.nowMs,
+          isPaused: false,
+          isLimited: false,
+        }),
       );
     });
     return toLaneScan(...waiting);
@@ -111,7 +117,7 @@ export class WaitingJobs {
 
 /** The result of a scan that found these lanes. */
 export function toLaneScan(...waiting: WaitingLane[]): LaneScan {
-  return { waiting, at: new Date(0), tookMs: 0 };
+  return { waiting, keyed: [], at: new Date(0), tookMs: 0 };
 }
 
 /** A claimed job. The lane index uses only its topic and priority. */

@@ -24,6 +24,7 @@ const JOB: Job = {
   result: null,
   progress: null,
   unique_key: null,
+  concurrency_key: null,
   metadata: null,
   cancel_requested: false,
   started: null,

@@ -40,7 +40,7 @@ const hasStatus = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
 export const REQUEUE = actionStatement(
   `
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
-    progress = NULL, locked_until = NULL, locked_by = NULL, payload = coalesce($3::jsonb, l.payload),
+    progress = NULL, locked_until = NULL, locked_by = NULL, flow_key = NULL, payload = coalesce($3::jsonb, l.payload),
     run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
     updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,
@@ -49,7 +49,7 @@ export const REQUEUE = actionStatement(
 
 /** pending → pending, due now; a job that is due keeps its `run_at`. */
 export const PROMOTE = actionStatement(`
-  UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), updated = statement_timestamp()
+  UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), flow_key = NULL, updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status = 'pending'`);
 
 /** pending → cancelled; a processing job is marked. */

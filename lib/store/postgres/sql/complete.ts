@@ -38,7 +38,7 @@ UPDATE _jobs j SET
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
-  locked_until = NULL, locked_by = NULL,
+  locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN statement_timestamp() END,
   updated = statement_timestamp()

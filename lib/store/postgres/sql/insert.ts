@@ -7,7 +7,7 @@ const fromNow = (delayMs: string): string => `statement_timestamp() + make_inter
 /** Sends the notification $2 with the commit, unless $2 is NULL. */
 const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END`;
 
-/* Plain jobs, which have neither a unique key nor an idempotency key. */
+/* Plain jobs, which have no key of any kind. */
 
 const plainColumns = 'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata';
 const plainRunAt = `coalesce($5::timestamptz, ${fromNow('$6::float8')})`;
@@ -55,15 +55,19 @@ export const insertInput = (
   parameter: string,
 ): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
-  idempotency_key text, body_hash text)`;
+  idempotency_key text, body_hash text, concurrency_key text)`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash`;
+  idempotency_key, body_hash, concurrency_key, flow_key`;
 
-/** `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. */
+/**
+ * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
+ * moment at which it is due.
+ */
 export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
-  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash`;
+  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key,
+  CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END`;
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one

@@ -18,7 +18,7 @@ const iso = (time: string): string => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY
 
 /** The columns of a whole job; `id` and `flag` are SQL for the columns `id` and `cancel_requested`. */
 export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string => {
-  const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key'];
+  const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key', 'concurrency_key'];
   const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
   const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
   const json = ['payload', 'errors', 'result', 'progress', 'metadata'].map((name) => `${row}.${name}::text AS ${name}`);

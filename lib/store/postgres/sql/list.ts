@@ -84,23 +84,34 @@ export const LIST_ALL: ListStatements = (() => {
   };
 })();
 
-/**
- * The first pending jobs of each topic that are due, or not due, by a loose scan of `_jobs_pending`: it jumps from one priority to
- * the next, however many jobs of the other kind each has.
- */
-const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
-  const isWaiting = `status = 'pending' AND topic = l.topic`;
-  return `
-  jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
+/** Selects pending jobs by priority, by a loose scan: it jumps from one priority to the next, however many jobs each has. */
+const waitingByPriority = (isKeyed: boolean, columns: string, condition: string, order: string): string => {
+  const isWaiting = `status = 'pending' AND concurrency_key IS ${isKeyed ? 'NOT NULL' : 'NULL'} AND topic = l.topic`;
+  return `(
     WITH RECURSIVE p AS (
       (SELECT priority FROM _jobs WHERE ${isWaiting} ORDER BY priority LIMIT 1)
       UNION ALL
       SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} AND priority > p.priority ORDER BY priority LIMIT 1)
       FROM p WHERE p.priority IS NOT NULL)
     SELECT ${columns} FROM p CROSS JOIN LATERAL (
-      SELECT id FROM _jobs WHERE ${isWaiting} AND priority = p.priority AND run_at ${comparison} statement_timestamp()
-      ORDER BY run_at LIMIT l.job_limit) w
-    LIMIT l.job_limit) n`;
+      SELECT id FROM _jobs WHERE ${isWaiting} AND priority = p.priority AND ${condition} ORDER BY ${order} LIMIT l.job_limit) w
+    LIMIT l.job_limit)`;
+};
+
+/**
+ * The first pending jobs of each topic that are due, or not due. Of the jobs with a concurrency key, those that are due have a flow
+ * key, except for a moment.
+ */
+const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
+  const isTimed = `run_at ${comparison} statement_timestamp()`;
+  const others = [
+    waitingByPriority(false, columns, isTimed, 'run_at'),
+    waitingByPriority(true, columns, `flow_key IS NULL AND ${isTimed}`, 'flow_key, run_at'),
+    ...(comparison === '<=' ? [waitingByPriority(true, columns, 'flow_key IS NOT NULL', 'flow_key, run_at')] : []),
+  ];
+  return `
+  jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
+    SELECT * FROM (${others.join(' UNION ALL ')}) u LIMIT l.job_limit) n`;
 };
 
 /** Lists pending jobs that are due. */

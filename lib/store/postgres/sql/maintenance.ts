@@ -20,7 +20,7 @@ rescued AS (UPDATE _jobs j SET
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
   last_error = CASE WHEN ${isUnstarted} THEN j.last_error ELSE ${LEASE_LOST} END,
   errors = CASE WHEN ${isUnstarted} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
-  locked_until = NULL, locked_by = NULL,
+  locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()
 FROM expired WHERE ${matchesId('expired')}

@@ -14,14 +14,17 @@ export const COUNTS = countJobs('true');
 /** The same for the topics in $1. */
 export const COUNTS_OF_TOPICS = countJobs('topic = ANY ($1::text[])');
 
-/** Lists topics with pending jobs, by a loose scan of `_jobs_pending`. */
-export const WAITING_TOPICS = `
+/** The topics that have a pending job with a condition, by a loose scan. */
+const waitingTopics = (condition: string): string => `(
 WITH RECURSIVE t AS (
-  (SELECT topic FROM _jobs WHERE status = 'pending' ORDER BY topic LIMIT 1)
+  (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} ORDER BY topic LIMIT 1)
   UNION ALL
-  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND topic > t.topic ORDER BY topic LIMIT 1)
+  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} AND topic > t.topic ORDER BY topic LIMIT 1)
   FROM t WHERE t.topic IS NOT NULL)
-SELECT topic FROM t WHERE topic IS NOT NULL`;
+SELECT topic FROM t WHERE topic IS NOT NULL)`;
+
+/** Lists topics with pending jobs. A topic can be listed twice: one index holds the jobs with a concurrency key, one the others. */
+export const WAITING_TOPICS = `${waitingTopics('concurrency_key IS NULL')} UNION ALL ${waitingTopics('concurrency_key IS NOT NULL')}`;
 
 /** Reads the run times of the newest completed jobs of each topic. */
 export const RUN_TIMES = `

@@ -19,7 +19,7 @@ const resultColumns = 'id, status, topic, attempt';
 
 const requeue = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
-  payload = coalesce(?3, payload), run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
+  flow_key = NULL, payload = coalesce(?3, payload), run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
 WHERE id IN (
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
@@ -45,7 +45,7 @@ FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`,
 const unchanged = `SELECT ${resultColumns} FROM _jobs ${byId} WHERE id IN ${ids}`;
 
 const promote = (columns: string): string => `
-UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), updated = ${now}
+UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), flow_key = NULL, updated = ${now}
 WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} RETURNING ${columns}`;
 
 /** pending → pending, due now. A job that is due already keeps its position in the queue. */

@@ -68,7 +68,7 @@ UPDATE _jobs AS j SET
   progress = iif(o.progress IS NULL, j.progress, nullif(o.progress -> 0, 'null')),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
-  started = ${started}, locked_until = NULL, locked_by = NULL,
+  started = ${started}, locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${now} END,
   updated = ${now}
 FROM o WHERE ${isOwned}

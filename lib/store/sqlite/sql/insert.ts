@@ -1,4 +1,4 @@
-import { fromNow, keptSince, ms } from './job-row.js';
+import { fromNow, keptSince, ms, now } from './job-row.js';
 
 /**
  * Inserts jobs, and returns a row for each inserted one. It skips a job whose id or unique key is taken; a retry after a lost
@@ -6,11 +6,12 @@ import { fromNow, keptSince, ms } from './job-row.js';
  */
 export const INSERT_JOBS = `
 INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash)
+  idempotency_key, body_hash, concurrency_key, flow_key)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
-  value ->> 'idempotency_key', value ->> 'body_hash'
+  value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key',
+  iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL)
 FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 

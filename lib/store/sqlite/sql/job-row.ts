@@ -28,7 +28,7 @@ export function toSqliteTime(time: Date | string): string {
 /** The columns that `toJob` reads. */
 export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
   locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
-  metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
+  concurrency_key, metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
 
 /**

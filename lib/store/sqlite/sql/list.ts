@@ -70,16 +70,32 @@ SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DES
 export const COUNT_ALL = `
 SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
 
-/** Selects up to ?2 pending jobs of topic ?1 that are due, or not due. It skips from priority to priority. */
-const waiting = (comparison: '<=' | '>', columns: string): string => `
-WITH RECURSIVE p(priority) AS (
-  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 ORDER BY priority LIMIT 1)
-  UNION ALL
-  SELECT (SELECT priority FROM _jobs WHERE status = 'pending' AND topic = ?1 AND priority > p.priority
-    ORDER BY priority LIMIT 1)
-  FROM p WHERE p.priority IS NOT NULL)
-SELECT ${columns} FROM p CROSS JOIN _jobs
-WHERE _jobs.status = 'pending' AND _jobs.topic = ?1 AND _jobs.priority = p.priority AND run_at ${comparison} ${now} LIMIT ?2`;
+/** Selects pending jobs of topic ?1 by priority. It skips from priority to priority. */
+const waitingByPriority = (isKeyed: boolean, columns: string, condition: string): string => {
+  const isWaiting = `_jobs.status = 'pending' AND _jobs.concurrency_key IS ${isKeyed ? 'NOT NULL' : 'NULL'} AND _jobs.topic = ?1`;
+  return `
+SELECT * FROM (
+  WITH RECURSIVE p(priority) AS (
+    SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} ORDER BY priority LIMIT 1)
+    UNION ALL
+    SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} AND priority > p.priority ORDER BY priority LIMIT 1)
+    FROM p WHERE p.priority IS NOT NULL)
+  SELECT ${columns} FROM p CROSS JOIN _jobs WHERE ${isWaiting} AND _jobs.priority = p.priority AND ${condition} LIMIT ?2)`;
+};
+
+/**
+ * Selects up to ?2 pending jobs of topic ?1 that are due, or not due. Of the jobs with a concurrency key, those that are due have a
+ * flow key, except for a moment.
+ */
+const waiting = (comparison: '<=' | '>', columns: string): string => {
+  const isTimed = `run_at ${comparison} ${now}`;
+  const parts = [
+    waitingByPriority(false, columns, isTimed),
+    waitingByPriority(true, columns, `flow_key IS NULL AND ${isTimed}`),
+    ...(comparison === '<=' ? [waitingByPriority(true, columns, 'flow_key IS NOT NULL')] : []),
+  ];
+  return `SELECT * FROM (${parts.join(' UNION ALL ')}) LIMIT ?2`;
+};
 
 /** Finds pending jobs that are due, and those that are not. */
 export const DUE_IDS = waiting('<=', 'id');

@@ -22,7 +22,7 @@ UPDATE _jobs AS j ${byId} SET
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
   last_error = iif(${isUnstarted}, last_error, ${LEASE_LOST}),
   errors = iif(${isUnstarted}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
-  finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
+  flow_key = NULL, finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;

@@ -5,14 +5,21 @@ import { isListed } from './list.js';
  * Counts, run times, metrics and workers.
  */
 
-/** Lists the topics with pending jobs. It skips from topic to topic in `_jobs_pending`. */
-export const WAITING_TOPICS = `
-WITH RECURSIVE t(topic) AS (
-  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' ORDER BY topic LIMIT 1)
-  UNION ALL
-  SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND topic > t.topic ORDER BY topic LIMIT 1)
-  FROM t WHERE t.topic IS NOT NULL)
-SELECT topic FROM t WHERE topic IS NOT NULL`;
+/** Selects the topics that have a pending job with a condition. It skips from topic to topic. */
+const waitingTopics = (condition: string): string => `
+SELECT topic FROM (
+  WITH RECURSIVE t(topic) AS (
+    SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} ORDER BY topic LIMIT 1)
+    UNION ALL
+    SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} AND topic > t.topic ORDER BY topic LIMIT 1)
+    FROM t WHERE t.topic IS NOT NULL)
+  SELECT topic FROM t WHERE topic IS NOT NULL)`;
+
+/**
+ * Lists the topics with pending jobs. A topic can be listed twice: one index holds the jobs with a concurrency key,
+ * one the others.
+ */
+export const WAITING_TOPICS = `${waitingTopics('concurrency_key IS NULL')} UNION ALL ${waitingTopics('concurrency_key IS NOT NULL')}`;
 
 /** Counts up to ?4 jobs of topic ?1 and status ?2 after id ?3, and returns the last id. */
 export const COUNT_PIECE = `

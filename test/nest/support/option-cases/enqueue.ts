@@ -57,6 +57,12 @@ export const enqueueCases: readonly OptionCase[] = [
     expectEffect: expectUniqueKey,
   },
   {
+    option: 'concurrencyKey',
+    effect: 'is stored',
+    kinds: everyKind,
+    expectEffect: expectConcurrencyKey,
+  },
+  {
     option: 'metadata',
     effect: 'is stored and passed to the handler',
     kinds: everyKind,
@@ -166,6 +172,13 @@ async function expectUniqueKey(apps: Apps): Promise<void> {
   expect((await app.jobs.enqueue('work', 6, { uniqueKey: 'a' })).id).not.toBe(first.id);
   expect(await app.jobs.stats()).toMatchObject({ total: 4 });
   expect(app.eventsOf('enqueued').filter(({ deduplicated }) => deduplicated)).toHaveLength(2);
+}
+
+async function expectConcurrencyKey(apps: Apps): Promise<void> {
+  const app = await apps.start({});
+  const job = await app.jobs.enqueue('work', 1, { concurrencyKey: 'tenant-7' });
+  expect(job).toMatchObject({ concurrencyKey: 'tenant-7' });
+  expect(await app.jobs.get(job.id)).toMatchObject({ concurrencyKey: 'tenant-7' });
 }
 
 async function expectMetadata(apps: Apps): Promise<void> {
