@@ -5,6 +5,7 @@ export { JobsModule } from './jobs.module.js';
 export type { JobsModuleOptions } from './jobs.module.js';
 export type { JobsModuleAsyncOptions, JobsOptionsFactory } from './nest/async-options.js';
 export type { BackoffOptions } from './core/backoff.js';
+export type { ContextOptions } from './core/context-option.js';
 export type { Duration } from './core/duration.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
 export { jobsMigrations } from '../migrations/index.js';

@@ -1,4 +1,6 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
+import type { ContextOptions, NamedContext } from './context-option.js';
+import { contextCheck } from './context-option.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
@@ -71,6 +73,8 @@ export interface JobsOptions {
   strictTopics?: boolean | undefined;
   /** Logs each transition of a job at debug level. Default `true`. */
   operationLog?: boolean | undefined;
+  /** Carries values of the caller to the handler: one context, or several by name. At most 4 KiB of JSON. Default: none. */
+  context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -114,6 +118,8 @@ export interface JobsSettings {
   };
   readonly strictTopics: boolean;
   readonly operationLog: boolean;
+  /** At least one. */
+  readonly context: readonly NamedContext[] | undefined;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -269,6 +275,7 @@ export const OPTIONS = {
   sqlite: option(Object.freeze(readOptions(sqliteTable, {})), group(sqliteTable)),
   strictTopics: option(false, flag),
   operationLog: option(true, flag),
+  context: optional(contextCheck),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

@@ -5,6 +5,7 @@ import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
 import type { FailureLog } from './failure-log.js';
 import type { HandlerRegistry } from './handler-registry.js';
+import type { JobHook } from './job-hook.js';
 import type { WakeSignal } from './wake-signal.js';
 
 /** The options and objects that the parts of one engine share. A part takes what it uses: `Pick<EngineParts, 'store' | 'clock'>`. */
@@ -18,6 +19,8 @@ export interface EngineParts extends JobsSettings {
   /** Names this process in `locked_by`. */
   readonly worker: string;
   readonly registry: HandlerRegistry;
+  /** Runs around enqueues and handlers. Its members are `undefined` when no option needs them. */
+  readonly hook: JobHook;
   /** Wakes the dispatcher of this process, and the other processes. */
   readonly wakeSignal: WakeSignal;
   /** Logs, counts and publishes an event. Called after its write has committed. */

@@ -29,7 +29,8 @@ import { WorkerPresence } from './maintain/worker-presence.js';
 import { JobRunner } from './run/job-runner.js';
 import { BulkActions } from './admin/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
-import { Enqueuer } from './enqueue/enqueuer.js';
+import type { Enqueuer } from './enqueue/enqueuer.js';
+import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
 import { FailureLog } from './failure-log.js';
@@ -37,6 +38,7 @@ import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
 import type { WhenIdleOptions } from './admin/idle-watch.js';
 import { IdleWatch } from './admin/idle-watch.js';
+import { createHook } from './create-hook.js';
 import { JobActions, JobAdmin } from './admin/job-admin.js';
 import { logOperation } from './operation-log.js';
 import { QueueStats } from './admin/queue-stats.js';
@@ -139,7 +141,8 @@ export class JobsEngine {
     });
     const { worker, registry } = this;
     const failureLog = new FailureLog(clock, logger);
-    const partsWithoutEvents = { ...this.settings, store, clock, logger, failureLog, random, worker, registry };
+    const hook = createHook(this.settings);
+    const partsWithoutEvents = { ...this.settings, store, clock, logger, failureLog, random, worker, registry, hook };
     // First the parts that receive events, then those that emit them.
     this.stream = new EventStream(logger);
     this.stats = new QueueStats(partsWithoutEvents);
@@ -155,7 +158,7 @@ export class JobsEngine {
     };
     const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
-    this.enqueuer = new Enqueuer({ ...parts, unhandledTopics });
+    this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const completer = new Completer(parts);
     const heartbeat = new Heartbeat(parts);
     const progressWriter = new ProgressWriter(parts);

@@ -39,9 +39,12 @@ const NAMES = [
   'sqlite',
   'strictTopics',
   'operationLog',
+  'context',
   'http',
   'ui',
 ];
+
+const CONTEXT = { capture: (): number => 1, run: (_values: unknown, next: () => unknown) => next() };
 
 interface OptionCase {
   readonly option: keyof JobsOptions;
@@ -236,6 +239,23 @@ const CASES: readonly OptionCase[] = [
     expected: 'true or false',
   },
   {
+    option: 'context',
+    setting: 'context',
+    absent: undefined,
+    taken: [
+      [CONTEXT, [{ name: null, ...CONTEXT }]],
+      [
+        { tenant: CONTEXT, user: CONTEXT },
+        [
+          { name: 'tenant', ...CONTEXT },
+          { name: 'user', ...CONTEXT },
+        ],
+      ],
+    ],
+    refused: [null, true, 'tenant', [], {}],
+    expected: 'an object with the functions capture and run, or such objects by name',
+  },
+  {
     option: 'http',
     setting: 'http',
     absent: HTTP,
@@ -314,6 +334,15 @@ describe('module options', () => {
     });
 
     expect(came).toEqual(['7.5', "'many'", 'NaN', 'null', 'an array', 'an object', 'a function']);
+  });
+
+  it.each([
+    [{ capture: (): number => 1 }, 'context.run: expected a function, got none'],
+    [{ tenant: { run: () => 1 } }, 'context.tenant.capture: expected a function, got none'],
+    [{ ...CONTEXT, runs: 1 }, "context.runs: unknown option; did you mean 'run'?"],
+    [{ tenant: 7 }, 'context.tenant: expected an object, got 7'],
+  ])('name the wrong member of a context %#', (context, message) => {
+    expect(catchError({ context }).message).toContain(message);
   });
 
   it('must be an object', () => {

@@ -1,8 +1,5 @@
-import type { AsyncLocalStorage } from 'node:async_hooks';
-import type { CanActivate, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
-import { Injectable, UseInterceptors } from '@nestjs/common';
+import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import type { JobsService } from 'nestjs-jobs';
-import { JobHandler } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { GuideCode } from '../support/guide-code.js';
 import { useApps } from './support/apps.js';
@@ -11,19 +8,6 @@ import { postgres, sqliteFile } from './support/database-kinds.js';
 const guide = new GuideCode('guide/recipes.md');
 const Quota = guide.exportOf<Type<{ minute: number; used: number }>>('Quota');
 const Busy = guide.exportOf<Type<{ customerId: number; until: number }>>('Busy');
-const trace = guide.exportOf<AsyncLocalStorage<string>>('trace');
-
-@Injectable()
-class TracedJobs {
-  readonly seen: unknown[] = [];
-
-  @UseInterceptors(guide.exportOf<Type<NestInterceptor>>('TraceInterceptor'))
-  @JobHandler('traced')
-  async run(): Promise<void> {
-    await Promise.resolve();
-    this.seen.push(trace.getStore());
-  }
-}
 
 describe.each([postgres, sqliteFile])('runAll of the guide on tests, on $label,', (kind) => {
   const apps = useApps(kind);
@@ -87,15 +71,6 @@ describe.each([postgres, sqliteFile])('the recipes of the guide, on $label:', (k
     await app.jobs.promote(kept!.id);
     await app.event('completed', kept!.id);
     expect((await busy.find()).map(({ until }) => until)).toEqual([0, 0]);
-  });
-
-  it('an interceptor continues the trace of the job', async () => {
-    const app = await apps.start({ providers: [TracedJobs] });
-    await app.jobs.enqueue('traced', null, { metadata: { traceparent: '00-1-2-01' } });
-    await app.jobs.whenIdle();
-    await app.jobs.enqueue('traced', null);
-    await app.jobs.whenIdle();
-    expect(app.module.get(TracedJobs).seen).toEqual(['00-1-2-01', undefined]);
   });
 
   it('forget deletes the jobs of one customer', async () => {

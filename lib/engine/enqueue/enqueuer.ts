@@ -25,10 +25,10 @@ import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { StoredJob } from '../wake-signal.js';
-import type { ResolvedTopic } from './new-job-row.js';
-import { NewJobRow, validatePayloads, withPath } from './new-job-row.js';
+import type { MetadataMembers, ResolvedTopic } from './new-job-row.js';
+import { addMembers, NewJobRow, validatePayloads, withPath } from './new-job-row.js';
 
-type EnqueuerParts = Pick<
+export type EnqueuerParts = Pick<
   EngineParts,
   'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention' | 'strictTopics'
 > & { readonly unhandledTopics: UnhandledTopics };
@@ -65,9 +65,18 @@ export class Enqueuer {
     this.batchers = [this.plain, this.keyed, this.idempotent];
   }
 
-  /** @throws IdempotencyConflictError when the idempotency key was used with another body. */
-  async enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, idempotency?: Idempotency): Promise<Job> {
-    const row = this.toRow(topic, payload, readEnqueueOptions(options), idempotency);
+  /**
+   * @param members the queue's own members of the metadata: JSON texts by name.
+   * @throws IdempotencyConflictError when the idempotency key was used with another body.
+   */
+  async enqueue(
+    topic: TopicLike,
+    payload: unknown,
+    options?: EnqueueOptions,
+    idempotency?: Idempotency,
+    members?: MetadataMembers,
+  ): Promise<Job> {
+    const row = this.toRow(topic, payload, addMembers(readEnqueueOptions(options), members), idempotency);
     if (this.needsCheck(row)) {
       await this.trackOtherWork(this.checkRows([row]));
     }
@@ -80,7 +89,13 @@ export class Enqueuer {
     return (await this.loadJobs([row], [inserted]))[0]!;
   }
 
-  async enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
+  async enqueueTx(
+    tx: StoreTransaction,
+    topic: TopicLike,
+    payload: unknown,
+    options?: EnqueueOptions,
+    members?: MetadataMembers,
+  ): Promise<Job> {
     if (!tx) {
       // Without this check the job would be stored outside the transaction that the caller means.
       throw new InvalidOptionsError(
@@ -88,12 +103,13 @@ export class Enqueuer {
         `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
       );
     }
-    return (await this.insertInTransaction(tx, [this.toRow(topic, payload, readEnqueueOptions(options))]))[0]!;
+    const row = this.toRow(topic, payload, addMembers(readEnqueueOptions(options), members));
+    return (await this.insertInTransaction(tx, [row]))[0]!;
   }
 
   /** Stores all jobs or none. */
-  enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
-    const stored = this.insertMany(jobs, tx);
+  enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction, members?: MetadataMembers): Promise<Job[]> {
+    const stored = this.insertMany(jobs, tx, members);
     return tx ? stored : this.trackOtherWork(stored);
   }
 
@@ -145,13 +161,13 @@ export class Enqueuer {
     return new NewJobRow(resolved, encodePayload(payload, this.options.payloadBytesMax), settings, idempotency, path);
   }
 
-  private toRowOfList(job: AnyNewJob, index: number): NewJobRow {
+  private toRowOfList(job: AnyNewJob, index: number, members: MetadataMembers | undefined): NewJobRow {
     const path = `jobs[${index}]`;
     if (typeof job !== 'object' || job === null || Array.isArray(job)) {
       throw new InvalidOptionsError(path, `expected an object, got ${describeValue(job)}`);
     }
     try {
-      return this.toRow(job.topic, job.payload, readNewJobOptions(job), null, path);
+      return this.toRow(job.topic, job.payload, addMembers(readNewJobOptions(job), members), null, path);
     } catch (error) {
       throw withPath(path, error);
     }
@@ -174,11 +190,15 @@ export class Enqueuer {
     };
   }
 
-  private async insertMany(jobs: readonly AnyNewJob[], tx: StoreTransaction | undefined): Promise<Job[]> {
+  private async insertMany(
+    jobs: readonly AnyNewJob[],
+    tx: StoreTransaction | undefined,
+    members: MetadataMembers | undefined,
+  ): Promise<Job[]> {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
     }
-    const rows = Array.from(jobs as readonly AnyNewJob[], (job, index) => this.toRowOfList(job, index));
+    const rows = Array.from(jobs as readonly AnyNewJob[], (job, index) => this.toRowOfList(job, index, members));
     if (rows.length === 0) {
       return [];
     }

@@ -93,3 +93,16 @@ export function withPath(path: string, error: unknown): unknown {
   }
   return error;
 }
+
+/** Members that the queue adds to the metadata of a job: JSON texts by name. */
+export type MetadataMembers = ReadonlyMap<string, string>;
+
+/** Returns settings whose metadata has these members too. The application's own metadata has no such names. */
+export function addMembers(settings: EnqueueSettings, members: MetadataMembers | undefined): EnqueueSettings {
+  if (!members || members.size === 0) {
+    return settings;
+  }
+  const added = Array.from(members, ([name, json]) => `${JSON.stringify(name)}:${json}`);
+  const own = settings.metadata?.slice(1, -1);
+  return { ...settings, metadata: `{${[...(own ? [own] : []), ...added].join(',')}}` };
+}

@@ -38,7 +38,7 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
-export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff'> & {
+export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff' | 'hook'> & {
   /** Called when the handler returns: possibly long after `onAttemptEnded`. */
   readonly onHandlerReturned: (attempt: Attempt) => void;
   /** The attempt has ended. `null`: the lease is lost, and nothing is recorded. */
@@ -47,7 +47,14 @@ export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 't
 
 /** Calls handlers, and converts what they return or throw to an outcome. Never throws. */
 export class Executor {
-  constructor(readonly parts: ExecutorParts) {}
+  readonly callHandler: typeof callHandler;
+
+  constructor(readonly parts: ExecutorParts) {
+    const { aroundHandler } = parts.hook;
+    this.callHandler = aroundHandler
+      ? (attempt, handler) => aroundHandler([attempt.claim], async () => callHandler(attempt, handler))
+      : callHandler;
+  }
 
   /** Calls the handler within its time limit, then `onHandlerReturned` and `onAttemptEnded` once each, in either order. */
   execute(attempt: Attempt, handler: RegisteredHandler): void {
@@ -195,7 +202,7 @@ class HandlerCall {
     try {
       // Runs in its own async context, so that `AsyncLocalStorage.enterWith` does not leak to the next handler.
       const scope = new AsyncResource('JobHandler');
-      scope.runInAsyncScope(callHandler, undefined, attempt, handler).then(
+      scope.runInAsyncScope(this.executor.callHandler, undefined, attempt, handler).then(
         (value) => this.onReturn({ value }),
         (error: unknown) => this.onReturn({ error }),
       );

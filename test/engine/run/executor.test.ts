@@ -22,6 +22,7 @@ describe('the executor', () => {
     const executor = new Executor({
       clock,
       logger: silentLogger,
+      hook: {},
       random: () => 0,
       timeoutMs: 1_000,
       backoff,

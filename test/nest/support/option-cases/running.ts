@@ -1,6 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CanActivate } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import type { ContextOptions } from 'nestjs-jobs';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
 import { signal, until } from '../../../support/wait.js';
 import type { Apps } from '../apps.js';
@@ -90,6 +92,12 @@ export const runningCases: readonly OptionCase[] = [
     effect: 'logs the transitions of jobs at debug level',
     kinds: everyKind,
     expectEffect: expectOperationLog,
+  },
+  {
+    option: 'context',
+    effect: 'carries values of the caller to the handler',
+    kinds: [postgres, sqliteFile],
+    expectEffect: expectContext,
   },
   {
     option: 'globalEnhancers',
@@ -234,6 +242,19 @@ async function expectShutdownTimeout(apps: Apps): Promise<void> {
   expect(performance.now() - since).toBeLessThan(10_000);
   expect(app.eventsOf('snoozed', id)).toMatchObject([{ reason: 'release' }]);
   expect(apps.log.of('warn', 'shutdownTimeout (30 ms)')).toHaveLength(1);
+}
+
+async function expectContext(apps: Apps): Promise<void> {
+  const tenants = new AsyncLocalStorage<string>();
+  const context: ContextOptions = {
+    capture: () => tenants.getStore(),
+    run: (id: string, next) => tenants.run(id, next),
+  };
+  const app = await apps.start({ options: { context }, handlers: { work: () => tenants.getStore() ?? 'none' } });
+  const { id } = await tenants.run('seven', () => app.jobs.enqueue('work', null));
+  expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'seven', metadata: { $context: 'seven' } });
+  const other = await app.jobs.enqueue('work', null);
+  expect(await app.jobAfter('completed', other.id)).toMatchObject({ result: 'none', metadata: null });
 }
 
 async function expectGlobalGuards(apps: Apps): Promise<void> {
