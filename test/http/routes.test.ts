@@ -29,7 +29,6 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       priority: -5,
       timeout: '3m',
       unique_key: 'k',
-      concurrency_key: null,
       metadata: { by: 'test' },
     });
     expect(answer).toMatchObject({ status: 201 });
@@ -51,6 +50,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       result: null,
       progress: null,
       unique_key: 'k',
+      concurrency_key: null,
       metadata: { by: 'test' },
       cancel_requested: false,
       started: null,
