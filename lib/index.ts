@@ -26,10 +26,10 @@ export { JobHandler } from './nest/decorators/job-handler.decorator.js';
 export { CurrentJob } from './nest/decorators/current-job.decorator.js';
 export { Payload } from './nest/decorators/payload.decorator.js';
 export { isJobContext } from './nest/decorators/current-job.decorator.js';
-export type { JobContext } from './nest/decorators/current-job.decorator.js';
+export type { BatchedJob, JobBatch, JobContext } from './nest/decorators/current-job.decorator.js';
 export type { BackoffFunction } from './core/backoff.js';
-export type { JobHandlerFunction } from './core/job-handler.js';
-export type { JobHandlerOptions } from './core/job-options.js';
+export type { BatchHandlerFunction, JobHandlerFunction } from './core/job-handler.js';
+export type { BatchOptions, JobHandlerOptions, TopicJobOptions } from './core/job-options.js';
 export type { DecoratedHandlerOptions } from './nest/decorators/job-handler.decorator.js';
 
 // Typed topics

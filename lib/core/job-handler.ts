@@ -1,3 +1,4 @@
+import type { Duration } from './duration.js';
 import type { ScheduleTick } from './schedule.js';
 
 /**
@@ -58,3 +59,45 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
 
 /** Runs one job. The queue stores the returned value as the job's result if it is JSON. Throwing fails the attempt. */
 export type JobHandlerFunction<T = unknown, Tx extends object = object> = (job: JobContext<T, Tx>) => unknown;
+
+/** The argument of a batch handler: one attempt each of several jobs. */
+export interface JobBatch<T = unknown, Tx extends object = object, R = unknown> extends ReadonlyArray<
+  BatchedJob<T, Tx, R>
+> {
+  /**
+   * Aborts when no member is left to work on: each is marked or its own signal has aborted. So it aborts on the timeout of the call,
+   * a forced shutdown, or when the last open member is cancelled or loses its lease.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * Completes the members without a mark inside the caller's transaction: its writes and all these members together or not at all.
+   * Await the call, let its error roll the transaction back, and mark members that must stay out before.
+   *
+   * @throws LeaseLostError if another attempt owns one of them or it has ended.
+   * @throws JobStateError if a cancel of one of them was requested.
+   * @throws UnknownDataSourceError if the manager belongs to another DataSource.
+   */
+  completeTx(manager: Tx): Promise<void>;
+}
+
+/**
+ * A member of a batch. Its first mark decides its outcome, and the queue stores it at once: do not work on the member afterwards. A
+ * mark after the attempt has ended is ignored.
+ */
+export interface BatchedJob<T = unknown, Tx extends object = object, R = unknown> extends JobContext<T, Tx, R> {
+  /** Completes the job. @param result stored as its result if it is JSON. */
+  complete(result?: R): void;
+  /** Fails the attempt, with the same rules as a thrown error. */
+  fail(error: unknown): void;
+  /** Runs the job again after this time, without using a retry. @throws InvalidOptionsError for a value that is no duration. */
+  snooze(delay: Duration): void;
+}
+
+/**
+ * Runs several jobs in one call. When it returns, the members without a mark complete; the queue ignores the value. When it throws,
+ * they fail.
+ */
+export type BatchHandlerFunction<T = unknown, Tx extends object = object> = (jobs: JobBatch<T, Tx>) => unknown;
+
+/** A handler of any kind. */
+export type AnyHandler = (argument: never) => unknown;

@@ -2,15 +2,30 @@ import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
+import { SET_JOBS_MAX } from './limits.js';
 import type { Check } from './option-checks.js';
-import { dateCheck, duration, flag, jsonCheck, option, optional, readOptions, recordCheck } from './option-checks.js';
+import {
+  applyCheck,
+  dateCheck,
+  duration,
+  flag,
+  integer,
+  jsonCheck,
+  option,
+  optional,
+  readOptions,
+  recordCheck,
+} from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
 import { concurrencyKeyCheck, uniqueKeyCheck } from './unique-key.js';
 
-/** Options of a handler. Absent options have the module's defaults. */
-export interface JobHandlerOptions {
-  /** Jobs of this topic that run at once in this process, 1 to 10,000. Default: the module's `concurrency`. */
+/** Options of a topic's jobs. Absent options have the module's defaults. */
+export interface TopicJobOptions {
+  /**
+   * Jobs of this topic that run at once in this process, 1 to 10,000; of a batch handler, the calls. Default: the module's
+   * `concurrency`.
+   */
   concurrency?: number | undefined;
   /** Time limit of one attempt, at least 1 ms. Default: that of the module. */
   timeout?: Duration | undefined;
@@ -24,6 +39,29 @@ export interface JobHandlerOptions {
   transactional?: boolean | undefined;
 }
 
+/** Options of a handler. Absent options have the module's defaults. */
+export interface JobHandlerOptions extends TopicJobOptions {
+  /** Passes several jobs to one call of the handler, which takes a `JobBatch`. A call takes one slot. Not with `transactional`. */
+  batch?: BatchOptions | undefined;
+}
+
+/** How many jobs one call of a batch handler takes. */
+export interface BatchOptions {
+  /** Jobs of a full batch, 2 to 1,000. A call may have fewer. */
+  size: number;
+  /**
+   * How long a batch that is not full waits for more jobs, from the claim of its first one; at most one hour. Default 0: a call takes the
+   * jobs that are due. A full batch never waits.
+   */
+  wait?: Duration | undefined;
+}
+
+/** {@link BatchOptions}, checked. */
+export interface BatchSettings {
+  readonly size: number;
+  readonly waitMs: number;
+}
+
 /** {@link JobHandlerOptions}, checked. `undefined` means the module's default. */
 export interface HandlerSettings {
   readonly concurrency: number | undefined;
@@ -32,6 +70,7 @@ export interface HandlerSettings {
   readonly backoff: Backoff | BackoffFunction | undefined;
   readonly priority: number | undefined;
   readonly transactional: boolean;
+  readonly batch: BatchSettings | undefined;
 }
 
 /**
@@ -45,12 +84,22 @@ export function readHandlerOptions(topic: string, given: JobHandlerOptions = {},
 }
 
 /** Checks the options of a typed topic. @throws InvalidOptionsError with the topic and the option. */
-export function readTopicOptions(topic: string, given: JobHandlerOptions): HandlerSettings {
-  return toHandlerSettings(given, `topic '${topic}'`);
+export function readTopicOptions(topic: string, given: TopicJobOptions): HandlerSettings {
+  const subject = `topic '${topic}'`;
+  if ((given as JobHandlerOptions | null)?.batch !== undefined) {
+    throw new InvalidOptionsError(`${subject}: batch`, 'belongs to the handler; pass it to @JobHandler or register');
+  }
+  return toHandlerSettings(given, subject);
 }
 
 function toHandlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
   const { timeout, ...same } = readOptions(handlerTable, given, subject);
+  if (same.batch && same.transactional) {
+    throw new InvalidOptionsError(
+      `${subject}: transactional`,
+      'contradicts batch; leave it out and call jobs.completeTx(manager) at the end of your own transaction',
+    );
+  }
   return Object.freeze({ ...same, timeoutMs: timeout });
 }
 
@@ -140,6 +189,25 @@ const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   parse: (value, path) => (typeof value === 'function' ? (value as BackoffFunction) : backoffCheck.parse(value, path)),
 };
 
+/** The longest `wait`. Meanwhile the jobs are `processing`, and other processes do not see them. */
+const BATCH_WAIT_MAX_MS = 3_600_000;
+
+const batchTable = {
+  size: optional(integer(2, SET_JOBS_MAX)),
+  wait: option(0, duration(0, BATCH_WAIT_MAX_MS)),
+};
+
+const batchCheck: Check<BatchSettings> = {
+  expects: 'an object with size and wait',
+  parse: (value, path) => {
+    if (typeof value !== 'object' || value === null) {
+      return undefined;
+    }
+    const { size, wait } = readOptions(batchTable, value, path);
+    return Object.freeze({ size: applyCheck(batchTable.size.check, size, `${path}.size`)!, waitMs: wait });
+  },
+};
+
 const handlerTable = {
   concurrency: optional(concurrencyCheck),
   timeout: optional(timeoutCheck),
@@ -147,6 +215,7 @@ const handlerTable = {
   backoff: optional(handlerBackoffCheck),
   priority: optional(priorityCheck),
   transactional: option(false, flag),
+  batch: optional(batchCheck),
 };
 
 /** Describes each option of `enqueue`. */

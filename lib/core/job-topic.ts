@@ -1,7 +1,7 @@
 import { describeValue } from './error-text.js';
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
-import type { JobHandlerOptions } from './job-options.js';
+import type { TopicJobOptions } from './job-options.js';
 import { readTopicOptions } from './job-options.js';
 import { applyCheck } from './option-checks.js';
 import type { TopicName } from './topic.js';
@@ -35,7 +35,7 @@ export interface JobTopic<Input = unknown, Output = Input, Result = unknown> {
   readonly name: string;
   readonly schema: StandardSchema<Input, Output> | undefined;
   /** Defaults for the topic's jobs. Options of the call override them, and so do `timeout` and `backoff` of the handler. */
-  readonly options: JobHandlerOptions;
+  readonly options: TopicJobOptions;
   /** Carries the type of the result for the compiler. Never set. */
   readonly resultType?: Result | undefined;
 }
@@ -63,7 +63,7 @@ export type OutputFor<Topic, Given> = [Topic] extends [JobTopic<unknown, infer O
 export type ResultFor<Topic> = [Topic] extends [JobTopic<unknown, unknown, infer Result>] ? Result : unknown;
 
 /** Options of {@link defineJob}. */
-export interface JobTopicOptions<Input, Output = Input> extends JobHandlerOptions {
+export interface JobTopicOptions<Input, Output = Input> extends TopicJobOptions {
   /** Standard Schema validator. It checks the payload at enqueue and again before the handler. */
   schema?: StandardSchema<Input, Output> | undefined;
 }

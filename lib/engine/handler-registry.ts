@@ -49,14 +49,9 @@ export class HandlerRegistry {
       throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${describeBoth(other.source, source)}`);
     }
     const settings = readHandlerOptions(topic, typed ? mergeOptions(typed.options, options) : options, method);
-    if (settings.transactional && !this.options.canRunTransactions) {
-      throw new InvalidOptionsError(
-        'transactional',
-        `the handler of '${topic}' (${source}) needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
-          'transaction, since one as long as the handler would block every other writer of the file',
-      );
-    }
-    this.handlers.set(topic, Object.freeze({ topic, run, settings, source, schema: typed?.schema }));
+    const handler = Object.freeze({ topic, run, settings, source, schema: typed?.schema });
+    this.assertRunnable(handler);
+    this.handlers.set(topic, handler);
     if (this.options.topics?.includes(topic) ?? true) {
       this.claimed.add(topic);
     }
@@ -95,6 +90,21 @@ export class HandlerRegistry {
       logger.warn('no @JobHandler found, so this worker runs no jobs: is its class among the providers of a module?');
     } else {
       logger.log('has no handlers yet, and runs no jobs');
+    }
+  }
+  private assertRunnable({ topic, run, settings, source }: RegisteredHandler): void {
+    if (settings.batch && run.length === 0) {
+      throw new InvalidOptionsError(
+        `handler of '${topic}'`,
+        'expected a function that takes the jobs of a batch, got one without parameters; write (jobs) => …',
+      );
+    }
+    if (settings.transactional && !this.options.canRunTransactions) {
+      throw new InvalidOptionsError(
+        'transactional',
+        `the handler of '${topic}' (${source}) needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
+          'transaction, since one as long as the handler would block every other writer of the file',
+      );
     }
   }
 }

@@ -13,8 +13,8 @@ import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
-import type { JobHandlerFunction } from '../core/job-handler.js';
-import type { JobHandlerOptions } from '../core/job-options.js';
+import type { AnyHandler, BatchHandlerFunction, JobHandlerFunction } from '../core/job-handler.js';
+import type { BatchOptions, JobHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
@@ -229,8 +229,11 @@ export class JobsEngine {
    * @param source class and method of the handler, for messages.
    * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
-  register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions, source?: string): void {
-    this.registry.register(topic, run, options, source);
+  register(topic: TopicLike, run: JobHandlerFunction, options?: JobHandlerOptions & { batch?: undefined }): void;
+  register(topic: TopicLike, run: BatchHandlerFunction, options: JobHandlerOptions & { batch: BatchOptions }): void;
+  register(topic: TopicLike, run: AnyHandler, options: JobHandlerOptions | undefined, source: string | undefined): void;
+  register(topic: TopicLike, run: AnyHandler, options?: JobHandlerOptions, source?: string): void {
+    this.registry.register(topic, run as JobHandlerFunction, options, source);
     this.presence.update();
     this.dispatcher.wake(toTopicName(topic));
   }

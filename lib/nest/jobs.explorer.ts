@@ -100,7 +100,7 @@ export class JobsExplorer {
       for (const handler of missing) {
         assertFirstOfTopic(handler, handlers, source);
         const { parameters, options } = splitOptions(handler.options);
-        assertParameters(instance, name, handler.method, parameters);
+        assertParameters(instance, name, handler.method, parameters, options?.batch !== undefined);
         this.engine.register(handler.topic, run, options, source);
       }
     }

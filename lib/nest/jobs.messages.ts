@@ -69,3 +69,9 @@ export const undecoratedParameter = (position: number): string =>
 export const payloadParameter = (className: string): string =>
   `takes a ${className}, but the handler receives the job; write @Payload() before the parameter, or ` +
   `(job: JobContext<${className}>) and read job.payload`;
+
+export const NO_BATCH_PARAMETER =
+  'takes no parameter, but the option batch passes it an array of jobs; write (jobs: JobBatch<…>)';
+
+export const batchParameter = (className: string): string =>
+  `takes a ${className}, but the option batch passes it an array; write (jobs: JobBatch<…>) and read job.payload of each`;

@@ -12,8 +12,8 @@ import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
-import type { JobHandlerFunction } from '../core/job-handler.js';
-import type { JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
+import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
+import type { BatchOptions, JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
 import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
 import type { ErrorStats } from '../engine/admin/error-stats.js';
@@ -26,7 +26,7 @@ import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
-import type { JobContext } from './decorators/current-job.decorator.js';
+import type { JobBatch, JobContext } from './decorators/current-job.decorator.js';
 import type { HandlerReturn } from './decorators/job-handler.decorator.js';
 import { NO_MANAGER, OTHER_RUN_AT } from './jobs.messages.js';
 import { toLastValue } from './pipeline/handler-call-creator.js';
@@ -239,19 +239,29 @@ export class JobsService {
   }
 
   /**
-   * Registers the handler of a topic in this process, without a decorator. With the option `globalEnhancers`, the
-   * application's global enhancers apply to it.
+   * Registers the handler of a topic in this process, without a decorator. With the option `batch`, the handler takes the jobs of a
+   * batch. With the option `globalEnhancers`, the application's global enhancers apply to it.
    *
    * @throws InvalidOptionsError when the topic has a handler already, or an option is invalid.
    */
   register<T = unknown, Topic extends TopicLike = string>(
     topic: Topic,
+    handler: (jobs: JobBatch<OutputFor<Topic, T>, ResultFor<Topic>>) => unknown,
+    options: JobHandlerOptions & { batch: BatchOptions },
+  ): void;
+  register<T = unknown, Topic extends TopicLike = string>(
+    topic: Topic,
     handler: (job: JobContext<OutputFor<Topic, T>, ResultFor<Topic>>) => HandlerReturn<ResultFor<Topic>>,
-    options?: JobHandlerOptions,
-  ): void {
+    options?: JobHandlerOptions & { batch?: undefined },
+  ): void;
+  register(topic: TopicLike, handler: AnyHandler, options?: JobHandlerOptions): void {
     const run = handler as JobHandlerFunction;
-    // The engine rejects a handler that is not a function.
-    this.engine.register(topic, typeof run === 'function' ? this.toAsyncHandler(run) : run, options);
+    // The engine rejects a handler that is not a function, and a batch handler without parameters.
+    const wrapped = typeof run === 'function' ? this.toAsyncHandler(run) : run;
+    if (wrapped !== run) {
+      Object.defineProperty(wrapped, 'length', { value: run.length });
+    }
+    this.engine.register(topic, wrapped, options, undefined);
   }
 
   /**

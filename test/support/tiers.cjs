@@ -35,6 +35,7 @@ const EVERY_DATABASE = [
 /** `npm test` runs these files on a SQLite file only. What they test is the same on every database. */
 const SQLITE_ONLY = [
   'test/nest/async-local-storage.test.ts',
+  'test/nest/batch-handlers.test.ts',
   'test/nest/changed-arguments.test.ts',
   'test/nest/claimed-ahead.test.ts',
   'test/nest/clock-steps.test.ts',

@@ -14,7 +14,12 @@ export interface TopicCapacity {
   readonly defaultPriority: number;
   /** Set for transactional topics, which share connections. */
   readonly shared?: SharedCapacity | undefined;
+  /** Set for batch handlers: how many jobs one call takes. Their claims have no other topics, since a slot serves many jobs. */
+  readonly batchSize?: number | undefined;
 }
+
+/** A claim, and how many slots its jobs may need. */
+export type SlotRequest = ClaimRequest & { readonly slots: number };
 
 /** How many more jobs of several topics together may run here. */
 export interface SharedCapacity {
@@ -28,7 +33,7 @@ const UNRECORDED_MAX = 2_000;
 
 /** How many more jobs this process may claim, and of which topics. Jobs that claims in flight may return count as taken. */
 export class ClaimCapacity {
-  private readonly inFlight = new Set<ClaimRequest>();
+  private readonly inFlight = new Set<SlotRequest>();
   /** Limits one claim. A claim that took too long lowers it. */
   private readonly size = new AdaptiveBatchSize();
   /** Moving mean of payload lengths. Starts high, so that the first claim cannot return a flood of large payloads. */
@@ -42,12 +47,12 @@ export class ClaimCapacity {
   constructor(private readonly options: ClaimCapacityParts) {}
 
   /** Reserves what a claim may return, until `recordResult`. */
-  reserve(request: ClaimRequest): void {
+  reserve(request: SlotRequest): void {
     this.inFlight.add(request);
   }
 
   /** @param tookTooLong `undefined` after an error that says nothing about the size of the claim. */
-  recordResult(request: ClaimRequest, tookTooLong: boolean | undefined): void {
+  recordResult(request: SlotRequest, tookTooLong: boolean | undefined): void {
     this.inFlight.delete(request);
     if (tookTooLong) {
       this.size.shrink(request.limit);
@@ -63,12 +68,11 @@ export class ClaimCapacity {
   /** How many jobs the next claim may return. */
   get limit(): number {
     const { runner, concurrency, store } = this.options;
-    const { slotCount, bufferedCount, unsettledCount, prefetch } = runner;
-    if (unsettledCount - bufferedCount >= concurrency + UNRECORDED_MAX) {
+    const { slotCount, prefetch } = runner;
+    if (this.isRecordingLate) {
       return 0;
     }
-    const payloadLimit = Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
-    const incoming = bufferedCount + this.reserved(({ limit }) => limit);
+    const { payloadLimit, incoming } = this;
     const slots = Math.max(0, concurrency - slotCount - incoming);
     const beyondSlots = Math.max(0, incoming - (concurrency - slotCount));
     const target = Math.min(prefetch.target, payloadLimit);
@@ -96,16 +100,47 @@ export class ClaimCapacity {
   topics(limit = this.limit): TopicCapacity[] {
     const handlers = this.options.registry.claimable();
     const transactions = { available: this.transactionCapacity(handlers) };
-    return handlers.map(({ topic, settings: { concurrency, transactional, priority } }) => ({
-      topic,
-      available: Math.min(
+    return handlers.map((handler) => {
+      const { topic, settings } = handler;
+      const { concurrency, transactional, priority, batch } = settings;
+      const available = Math.min(
         limit,
         concurrency === undefined ? Infinity : concurrency - this.taken(topic),
         transactional ? transactions.available : Infinity,
-      ),
-      defaultPriority: priority ?? 0,
-      shared: transactional ? transactions : undefined,
-    }));
+      );
+      return {
+        topic,
+        available: batch ? this.batchCapacity(handler) : available,
+        defaultPriority: priority ?? 0,
+        shared: transactional ? transactions : undefined,
+        batchSize: batch?.size,
+      };
+    });
+  }
+
+  /** How many more jobs of a batch handler may be claimed: as many as its free calls take. */
+  private batchCapacity(handler: RegisteredHandler): number {
+    const { runner, concurrency } = this.options;
+    if (this.isRecordingLate) {
+      return 0;
+    }
+    const freeSlots = Math.max(0, concurrency - runner.slotCount - this.incoming);
+    const claimable = runner.batches.countClaimable(handler, freeSlots) - this.reservedJobs(handler.topic);
+    return Math.min(claimable, this.size.limit, this.payloadLimit);
+  }
+
+  /** Whether so many outcomes wait for the database that no more jobs are claimed. */
+  private get isRecordingLate(): boolean {
+    return this.options.runner.unrecordedCount >= this.options.concurrency + UNRECORDED_MAX;
+  }
+
+  private get payloadLimit(): number {
+    return Math.max(1, Math.floor(SET_LENGTH_MAX / Math.max(1, this.payloadLength)));
+  }
+
+  /** Slots for jobs that wait for one, and for jobs that claims in flight may return. */
+  private get incoming(): number {
+    return this.options.runner.bufferedCount + this.reserved(({ slots }) => slots);
   }
 
   /**
@@ -123,19 +158,40 @@ export class ClaimCapacity {
 
   /** Jobs of a topic that run, wait for a slot, or may be returned by claims in flight. */
   private taken(topic: string): number {
+    return this.options.runner.countJobs(topic) + this.reservedJobs(topic);
+  }
+
+  private reservedJobs(topic: string): number {
     const reservedBy = ({ lanes, limit }: ClaimRequest): number =>
       Math.min(
         limit,
         lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
       );
-    return this.options.runner.countJobs(topic) + this.reserved(reservedBy);
+    return this.reserved(reservedBy);
   }
 
-  private reserved(count: (request: ClaimRequest) => number): number {
+  private reserved(count: (request: SlotRequest) => number): number {
     let sum = 0;
     for (const request of this.inFlight) {
       sum += count(request);
     }
     return sum;
   }
+}
+
+/** Gives shared capacity to the first lanes that ask for it. */
+export function limitShared<T extends { readonly shared: SharedCapacity | undefined; readonly limit: number }>(
+  lanes: readonly T[],
+): T[] {
+  const left = new Map<SharedCapacity, number>();
+  return lanes.flatMap((lane) => {
+    const { shared } = lane;
+    if (!shared) {
+      return [lane];
+    }
+    const available = left.get(shared) ?? shared.available;
+    const limit = Math.min(lane.limit, available);
+    left.set(shared, available - limit);
+    return limit > 0 ? [{ ...lane, limit }] : [];
+  });
 }

@@ -97,7 +97,9 @@ export class Claimer {
     if (lanes.length === 0) {
       return 'no due lanes';
     }
-    const claiming = this.execute({ lanes, limit, leaseMs, worker }, laneIndex.recordSend());
+    const { batchSize, limit: batchLimit } = lanes[0]!;
+    const size = batchSize ? { limit: batchLimit, slots: Math.ceil(batchLimit / batchSize) } : { limit, slots: limit };
+    const claiming = this.execute({ lanes, ...size, leaseMs, worker }, laneIndex.recordSend());
     this.inFlight.push(claiming);
     void claiming.then(() => this.inFlight.splice(this.inFlight.indexOf(claiming), 1));
     return undefined;

@@ -1,14 +1,16 @@
 import type { Claim } from '../../core/job.js';
-import type { ClaimRequest, Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/store-records.js';
+import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/store-records.js';
 import { findGaps, toLaneKey } from '../../store/store-records.js';
-import type { SharedCapacity, TopicCapacity } from './claim-capacity.js';
+import type { SharedCapacity, SlotRequest, TopicCapacity } from './claim-capacity.js';
+import { limitShared } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
 interface PlannedLane extends Lane {
   readonly shared: SharedCapacity | undefined;
+  readonly batchSize: number | undefined;
 }
 
-export type PlannedClaim = ClaimRequest & { readonly lanes: readonly PlannedLane[] };
+export type PlannedClaim = SlotRequest & { readonly lanes: readonly PlannedLane[] };
 
 /** Where scans and claims start in a lane: at its lower bound, or at the start of the index. */
 export type ScanMode = 'bounded' | 'full';
@@ -80,21 +82,27 @@ export class LaneIndex {
 
   /**
    * Returns the lanes to claim from, most urgent first. Within a priority, the topic that was served longest ago comes first. A
-   * topic with less capacity than `limit` takes part with one lane, so that its own limit is exact.
+   * topic with less capacity than `limit` takes part with one lane, so that its own limit is exact. A batch handler's topic is the only
+   * one of its claim, and `limit` does not apply to it.
    */
   plan(topics: readonly TopicCapacity[], limit: number, nowMs: number, mode: ScanMode = 'full'): PlannedLane[] {
     const served = ({ topic }: TopicCapacity): number => this.lastServed.get(topic) ?? 0;
     const longestWaitFirst = topics.filter(({ available }) => available > 0).sort((a, b) => served(a) - served(b));
-    const lanes = longestWaitFirst.flatMap(({ topic, available, defaultPriority, shared }) => {
+    const lanes = longestWaitFirst.flatMap(({ topic, available, defaultPriority, shared, batchSize }) => {
       this.lane(topic, defaultPriority);
       const due = this.claimableLanes(topic)
         .filter((lane) => lane.isDue(nowMs))
         .sort((a, b) => a.priority - b.priority);
-      const chosen = available < limit ? due.slice(0, 1) : due;
-      return chosen.map((lane) => ({ ...lane.start(mode), limit: Math.min(available, limit), shared }));
+      const chosen = available < limit && !batchSize ? due.slice(0, 1) : due;
+      const laneLimit = batchSize ? available : Math.min(available, limit);
+      return chosen.map((lane) => ({ ...lane.start(mode), limit: laneLimit, shared, batchSize }));
     });
-    const mostUrgent = lanes.sort((a, b) => a.priority - b.priority).slice(0, LANES_MAX);
-    return limitShared(mostUrgent);
+    const mostUrgent = lanes.sort((a, b) => a.priority - b.priority);
+    const [first] = mostUrgent;
+    const together = mostUrgent.filter(({ topic, batchSize }) =>
+      first!.batchSize ? topic === first!.topic : !batchSize,
+    );
+    return limitShared(together.slice(0, LANES_MAX));
   }
 
   /** @param claims in the order of `runAt`. */
@@ -258,21 +266,6 @@ export class LaneIndex {
     lanes.set(priority, lane);
     return lane;
   }
-}
-
-/** Gives shared capacity to the first lanes that ask for it. */
-function limitShared(lanes: readonly PlannedLane[]): PlannedLane[] {
-  const left = new Map<SharedCapacity, number>();
-  return lanes.flatMap((lane) => {
-    const { shared } = lane;
-    if (!shared) {
-      return [lane];
-    }
-    const available = left.get(shared) ?? shared.available;
-    const limit = Math.min(lane.limit, available);
-    left.set(shared, available - limit);
-    return limit > 0 ? [{ ...lane, limit }] : [];
-  });
 }
 
 /** The jobs announced between two requests: when the first of them is due, and the version of the last. */

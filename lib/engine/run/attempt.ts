@@ -38,7 +38,7 @@ export class Attempt {
   private controller: AbortController | undefined;
   private aborted: JobAbortedError | LeaseLostError | undefined;
   private isTerminated = false;
-  private listener: { onTerminated(): void } | undefined;
+  private listener: AttemptListener | undefined;
   private tx: StoreTransaction | undefined;
   private completion: TransactionalCompletion | undefined;
 
@@ -105,8 +105,9 @@ export class Attempt {
     return this.logRejection('progress', this.keepProgress(value));
   }
 
-  completeTx(tx: StoreTransaction, result?: unknown): Promise<void> {
-    return this.logRejection('completeTx', this.completeIn(tx, result));
+  /** @param turn the statement is sent after it has resolved; the transaction waits from now on. */
+  completeTx(tx: StoreTransaction, result?: unknown, turn?: Promise<unknown>): Promise<void> {
+    return this.logRejection('completeTx', this.completeIn(tx, result, turn));
   }
 
   trackHandlerPromise(work: Promise<unknown>): void {
@@ -159,7 +160,7 @@ export class Attempt {
   }
 
   /** Calls the listener when the attempt is terminated, or at once when it has been. */
-  listenTermination(listener: { onTerminated(): void }): void {
+  listenTermination(listener: AttemptListener): void {
     if (this.isTerminated) {
       listener.onTerminated();
     } else {
@@ -215,11 +216,11 @@ export class Attempt {
     return (this.completion ??= new TransactionalCompletion(this.parts.store, this));
   }
 
-  private async completeIn(tx: StoreTransaction, result: unknown): Promise<void> {
+  private async completeIn(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
     if (this.tx && tx !== this.tx) {
       throw new InvalidOptionsError('manager', 'a transactional handler must pass job.manager, got another manager');
     }
-    await this.useCompletion().call(tx, result);
+    await this.useCompletion().call(tx, result, turn);
   }
 
   /** Does not wait for the database. @throws InvalidPayloadError; LeaseLostError when nothing of this attempt counts any more. */
@@ -243,7 +244,15 @@ export class Attempt {
   private abortWith(error: JobAbortedError | LeaseLostError): void {
     this.aborted ??= error;
     this.controller?.abort(this.aborted);
+    this.listener?.onAborted?.();
   }
+}
+
+interface AttemptListener {
+  /** The attempt ends in a moment, whether the handler returns or not. */
+  onTerminated(): void;
+  /** The signal of the attempt has aborted. */
+  onAborted?(): void;
 }
 
 /**

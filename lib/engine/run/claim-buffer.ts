@@ -17,11 +17,13 @@ export class ClaimBuffer {
   /**
    * @param areHandlersQuick whether handlers still are as quick as when the jobs were claimed ahead.
    * @param onStale receives attempts that have waited too long. The buffer has removed them.
+   * @param waitMs how much longer they may wait, since they wait for others.
    */
   constructor(
     private readonly clock: Clock,
     private readonly areHandlersQuick: () => boolean,
     private readonly onStale: (stale: readonly Attempt[]) => void,
+    private readonly waitMs = 0,
   ) {}
 
   get length(): number {
@@ -41,6 +43,11 @@ export class ClaimBuffer {
 
   shift(): Attempt | undefined {
     return this.waiting.shift();
+  }
+
+  /** Removes the first attempts. */
+  take(count: number): Attempt[] {
+    return this.waiting.splice(0, count);
   }
 
   /** Empties the buffer. */
@@ -68,9 +75,10 @@ export class ClaimBuffer {
   }
 
   private countStale(): number {
-    const claimedBeforeMs = this.areHandlersQuick() ? -Infinity : this.clock.now() - CHECKS_MAX * CHECK_MS;
+    const checksMax = CHECKS_MAX + Math.ceil(this.waitMs / CHECK_MS);
+    const claimedBeforeMs = this.areHandlersQuick() ? -Infinity : this.clock.now() - checksMax * CHECK_MS;
     const isStale = ({ bufferedAtCheck, claimedAtMs }: Attempt): boolean =>
-      this.checks - bufferedAtCheck > CHECKS_MAX || claimedAtMs <= claimedBeforeMs;
+      this.checks - bufferedAtCheck > checksMax || claimedAtMs <= claimedBeforeMs;
     const firstFresh = this.waiting.findIndex((attempt) => !isStale(attempt));
     return firstFresh < 0 ? this.waiting.length : firstFresh;
   }

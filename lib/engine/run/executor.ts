@@ -24,10 +24,10 @@ import type { Attempt } from './attempt.js';
 import { HandlerContext } from './handler-context.js';
 
 /** What a handler returned or threw. */
-type Result = { readonly value: unknown } | { readonly error: unknown };
+export type Result = { readonly value: unknown } | { readonly error: unknown };
 
 /** How long an aborted handler may take to return before its attempt ends without it. */
-const ABORT_GRACE_MS = 100;
+export const ABORT_GRACE_MS = 100;
 
 /** The outcome of an aborted attempt whose handler throws or was not called. `null`: nothing is recorded. */
 const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', Outcome | null> = {
@@ -290,7 +290,7 @@ async function prepareThenCall(attempt: Attempt, { schema, settings, run }: Regi
 }
 
 /** @throws UnrecoverableError for an invalid payload: a retry would have the same payload. */
-async function validate(schema: AnySchema, payload: unknown): Promise<unknown> {
+export async function validate(schema: AnySchema, payload: unknown): Promise<unknown> {
   try {
     return await validatePayload(schema, payload);
   } catch (error) {
@@ -299,7 +299,7 @@ async function validate(schema: AnySchema, payload: unknown): Promise<unknown> {
 }
 
 /** Returns `undefined` when the handler's own result decides. */
-function toAbortedOutcome({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
+export function toAbortedOutcome({ abortedFor, isCompleted }: Attempt): Outcome | null | undefined {
   if (abortedFor === undefined || abortedFor === 'timeout') {
     return undefined;
   }
@@ -312,7 +312,7 @@ function invalidSnooze(delay: unknown): InvalidOptionsError {
 }
 
 /** Describes a value that does its work only when it is consumed; `undefined` for any other. */
-function describeLazyValue(value: unknown): string | undefined {
+export function describeLazyValue(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) {
     return undefined;
   }

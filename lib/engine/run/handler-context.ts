@@ -1,20 +1,33 @@
-import type { JobContext } from '../../core/job-handler.js';
+import type { BatchedJob, JobBatch, JobContext } from '../../core/job-handler.js';
+import { parseDuration } from '../../core/duration.js';
+import { describeValue } from '../../core/error-text.js';
+import { InvalidOptionsError, SnoozeError } from '../../core/errors.js';
 import type { ScheduleTick } from '../../core/schedule.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
 
-/** The key of a job's attempt. A symbol, and not enumerable: code that prints, copies or serialises the job skips it. */
+/** The key of what runs a job, or a batch. A symbol, and not enumerable: code that prints, copies or serialises the job skips it. */
 const ATTEMPT = Symbol('attempt');
 
-/** Returns the error with which the job's attempt was aborted. Does not create an AbortSignal. */
-export function readAbortError(job: object): Error | undefined {
-  return (job as Partial<HandlerContext>)[ATTEMPT]?.checkAborted();
+/** An attempt, or the call of a batch handler. */
+interface HandlerRun {
+  checkAborted(): Error | undefined;
+  trackHandlerPromise(work: Promise<unknown>): void;
 }
 
-/** Keeps the job's slot occupied until `work` settles, even when an interceptor stops waiting for it. */
-export function trackHandlerPromise(job: object, work: Promise<unknown>): void {
-  (job as Partial<HandlerContext>)[ATTEMPT]?.trackHandlerPromise(work);
+interface Argument {
+  readonly [ATTEMPT]?: HandlerRun;
+}
+
+/** Returns the error with which the attempt of a job was aborted, or all attempts of a batch. Does not create an AbortSignal. */
+export function readAbortError(argument: object): Error | undefined {
+  return (argument as Argument)[ATTEMPT]?.checkAborted();
+}
+
+/** Keeps the slot occupied until `work` settles, even when an interceptor stops waiting for it. */
+export function trackHandlerPromise(argument: object, work: Promise<unknown>): void {
+  (argument as Argument)[ATTEMPT]?.trackHandlerPromise(work);
 }
 
 /** Shared by all jobs: an accessor per job took three times the memory of the rest of the context. */
@@ -80,5 +93,58 @@ export class HandlerContext implements JobContext {
 
   get manager(): StoreTransaction {
     return this[ATTEMPT].manager;
+  }
+}
+
+/** What a mark says. */
+export type Mark = { readonly value: unknown } | { readonly error: unknown };
+
+/** A member of a batch. */
+export class BatchedContext extends HandlerContext implements BatchedJob {
+  readonly complete: BatchedJob['complete'];
+  readonly fail: BatchedJob['fail'];
+  readonly snooze: BatchedJob['snooze'];
+
+  /** @param onMark receives each mark; only the first one counts. */
+  constructor(attempt: Attempt, payload: unknown, onMark: (mark: Mark) => void) {
+    super(attempt, payload);
+    this.complete = (value) => onMark({ value });
+    this.fail = (error) => onMark({ error });
+    this.snooze = (delay) => {
+      if (parseDuration(delay) === undefined) {
+        throw new InvalidOptionsError('delay', `snooze expected a duration such as '5m', got ${describeValue(delay)}`);
+      }
+      onMark({ error: new SnoozeError(delay) });
+    };
+  }
+}
+
+/** What a batch uses of its call. */
+interface BatchRun extends HandlerRun {
+  readonly signal: AbortSignal;
+  completeTx(tx: StoreTransaction): Promise<void>;
+}
+
+/** The argument of a batch handler. */
+export class HandlerBatch extends Array<BatchedContext> implements JobBatch {
+  /** `map` and `filter` return plain arrays. */
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+
+  declare readonly [ATTEMPT]: BatchRun;
+
+  constructor(call: BatchRun, members: readonly BatchedContext[]) {
+    super();
+    this.push(...members);
+    Object.defineProperty(this, ATTEMPT, { value: call });
+  }
+
+  get signal(): AbortSignal {
+    return this[ATTEMPT].signal;
+  }
+
+  completeTx(manager: StoreTransaction): Promise<void> {
+    return this[ATTEMPT].completeTx(manager);
   }
 }

@@ -5,6 +5,7 @@
  *
  * Read job-runner.ts first (the way of a claim), then attempt.ts (its state), executor.ts (handler → outcome), completer.ts
  * (outcome → row), heartbeat.ts (renews the leases) and progress-writer.ts. start-marker.ts and transactional-completion.ts come last.
+ * The jobs of batch handlers go another way, through batch-runner.ts (jobs → call) and batch-call.ts (call → outcomes).
  */
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
@@ -13,6 +14,7 @@ import { Prefetch } from '../claim/prefetch.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { CompletionResult } from './attempt.js';
 import { Attempt, toEndEvent } from './attempt.js';
+import { BatchRunner } from './batch-runner.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Completer } from './completer.js';
 import type { ExecutorParts } from './executor.js';
@@ -54,6 +56,8 @@ interface TopicWork {
 export class JobRunner {
   /** How many jobs are worth claiming ahead of free slots. */
   readonly prefetch: Prefetch;
+  /** Runs the jobs of batch handlers. */
+  readonly batches: BatchRunner;
   private readonly buffer: ClaimBuffer;
   /** A slot is taken until the handler returns, even when the attempt has ended before. */
   private readonly slots = new RunningSet();
@@ -73,10 +77,11 @@ export class JobRunner {
     this.postponeMs = Math.min(pollIntervalMs, leaseMs);
     this.prefetch = new Prefetch(concurrency);
     const areHandlersQuick = (): boolean => this.prefetch.target > 0;
-    this.buffer = new ClaimBuffer(clock, areHandlersQuick, (stale) => {
+    const onStale = (stale: readonly Attempt[]): void => {
       this.prefetch.recordStale();
       stale.forEach((attempt) => this.releaseAttempt(attempt));
-    });
+    };
+    this.buffer = new ClaimBuffer(clock, areHandlersQuick, onStale);
     this.startMarker = new StartMarker(parts);
     this.executor = new Executor({
       ...parts,
@@ -84,11 +89,20 @@ export class JobRunner {
       onAttemptEnded: (attempt, outcome) => this.settle(attempt, outcome),
     });
     this.startBudget = new EventLoopBudget(clock, START_BUDGET_MS, () => this.startNext());
+    const { slots, startMarker, executor, postponeMs, prefetch } = this;
+    this.batches = new BatchRunner({
+      ...{ clock, concurrency, prefetch, slots, executor, startMarker, postponeMs, onStale },
+      onReady: () => this.startNext(),
+      releaseIfBlocked: (attempt, nowMs) => this.releaseIfBlocked(attempt, nowMs),
+      leaveSlot: (attempt, delayMs) => this.leaveSlot(attempt, delayMs),
+      onStart: (attempt, nowMs) => this.markStarted(attempt, nowMs),
+      onReturned: (attempts, nowMs) => this.onBatchReturned(attempts, nowMs),
+    });
   }
 
   /** Slots that are taken. */
   get slotCount(): number {
-    return this.slots.size;
+    return this.slots.size - this.batches.sharedSlots;
   }
 
   /** Claimed jobs that wait for a slot. */
@@ -99,6 +113,11 @@ export class JobRunner {
   /** Claimed jobs whose outcome is not in the row yet. */
   get unsettledCount(): number {
     return this.parts.heartbeat.attempts.length;
+  }
+
+  /** Jobs of ordinary handlers with a slot, and jobs whose outcome is not in the row yet. */
+  get unrecordedCount(): number {
+    return this.unsettledCount - this.bufferedCount - this.batches.jobCount;
   }
 
   /** Jobs of a topic that run or wait for a slot. */
@@ -140,12 +159,16 @@ export class JobRunner {
    */
   accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
     const older = this.slots.find(claim.id);
-    if (older || !this.parts.registry.get(claim.topic)) {
+    const handler = this.parts.registry.get(claim.topic);
+    if (older || !handler) {
       // No handler here, or an older attempt of this job still runs: postpone it, so that another process can take it.
       return this.release(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
     }
     const attempt = this.track(claim, claimedAtMs, leaseEndsMs);
     this.addToTopic(attempt.topic, +1);
+    if (handler.settings.batch) {
+      return this.batches.push(attempt, handler);
+    }
     this.buffer.push(attempt);
     this.startNext();
     this.buffer.watch();
@@ -160,7 +183,7 @@ export class JobRunner {
   releaseUnstarted(): void {
     this.parts.completer.flush();
     // The buffer first: a slot that becomes free must not start a buffered job.
-    this.buffer.takeAll().forEach((attempt) => this.releaseAttempt(attempt));
+    [...this.buffer.takeAll(), ...this.batches.takeAll()].forEach((attempt) => this.releaseAttempt(attempt));
     this.slots.attempts
       .filter(({ hasStarted }) => !hasStarted)
       .forEach((attempt) => attempt.abort('shutdown', SHUTTING_DOWN));
@@ -185,7 +208,7 @@ export class JobRunner {
 
   /** Aborts the handler of this attempt now if it runs here, without waiting for the next renewal. */
   abortCancelled({ id, attempt: number }: ClaimToken): void {
-    [...this.slots.attempts, ...this.buffer.all]
+    [...this.slots.attempts, ...this.buffer.all, ...this.batches.waiting]
       .find(({ claim }) => claim.id === id && claim.attempt === number)
       ?.cancel();
   }
@@ -200,27 +223,41 @@ export class JobRunner {
     this.notify();
   }
 
+  private onBatchReturned(attempts: readonly Attempt[], nowMs: number): void {
+    for (const attempt of attempts) {
+      this.slots.remove(attempt);
+      this.addToTopic(attempt.topic, -1);
+      attempt.slotUntilMs = nowMs;
+    }
+    if (attempts.length > 0) {
+      this.prefetch.recordHandler(nowMs - attempts[0]!.slotSinceMs);
+    }
+    this.startNext();
+    this.notify();
+  }
+
   private startNext(): void {
     while (this.markedLastAttempts.length > 0 && this.startBudget.hasTime()) {
       this.startMarked(this.markedLastAttempts.shift()!);
     }
-    while (this.buffer.length > 0 && this.slots.size < this.parts.concurrency) {
+    const { buffer, batches } = this;
+    while ((buffer.length > 0 || batches.hasWaiting) && this.slotCount < this.parts.concurrency) {
       const nowMs = this.parts.clock.now();
       if (!this.startBudget.hasTime(nowMs)) {
         return;
       }
-      this.startOrRelease(this.buffer.shift()!, nowMs);
+      if (!(batches.hasWaiting && batches.startNext(nowMs, buffer.all[0]))) {
+        if (buffer.length === 0) {
+          return;
+        }
+        this.startOrRelease(buffer.shift()!, nowMs);
+      }
     }
   }
 
   private startOrRelease(attempt: Attempt, nowMs: number): void {
-    const older = this.slots.find(attempt.id);
-    if (older) {
-      return this.releaseAttempt(attempt, this.postponementFor(older));
-    }
-    if (attempt.leaseEndsMs <= nowMs) {
-      // The process was suspended after the claim, and another one may run the job.
-      return this.releaseAttempt(attempt);
+    if (this.releaseIfBlocked(attempt, nowMs)) {
+      return;
     }
     attempt.slotSinceMs = nowMs;
     this.slots.add(attempt);
@@ -229,6 +266,17 @@ export class JobRunner {
     } else {
       this.start(attempt, nowMs);
     }
+  }
+
+  /** Releases a job of which an older attempt runs here, or whose lease has expired. Returns whether it was released. */
+  private releaseIfBlocked(attempt: Attempt, nowMs: number): boolean {
+    const older = this.slots.find(attempt.id);
+    // When the lease has expired, the process was suspended after the claim, and another one may run the job.
+    const isBlocked = older !== undefined || attempt.leaseEndsMs <= nowMs;
+    if (isBlocked) {
+      this.releaseAttempt(attempt, older ? this.postponementFor(older) : null);
+    }
+    return isBlocked;
   }
 
   private async markThenStart(attempt: Attempt): Promise<void> {
@@ -252,15 +300,19 @@ export class JobRunner {
   }
 
   private start(attempt: Attempt, nowMs: number): void {
-    const { registry, emit } = this.parts;
+    this.markStarted(attempt, nowMs);
+    // Reports an aborted attempt without calling the handler.
+    this.executor.execute(attempt, this.parts.registry.get(attempt.topic)!);
+  }
+
+  /** The handler is called now, unless the attempt was aborted. */
+  private markStarted(attempt: Attempt, nowMs: number): void {
     const { id, topic, claim } = attempt;
     if (attempt.abortedFor === undefined) {
       attempt.markStarted(nowMs);
       const waitedMs = claim.waitedMs + nowMs - attempt.claimedAtMs;
-      emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
+      this.parts.emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     }
-    // Reports an aborted attempt without calling the handler.
-    this.executor.execute(attempt, registry.get(topic)!);
   }
 
   /** Returns a tenth of how long the older attempt has run, within bounds. */

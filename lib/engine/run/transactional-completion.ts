@@ -37,9 +37,9 @@ export class TransactionalCompletion {
     return this.mayBeCommitted || this.wasLost;
   }
 
-  /** The handler's `completeTx`. */
-  call(tx: StoreTransaction, result: unknown): Promise<void> {
-    this.lastCall = this.complete(tx, result);
+  /** The handler's `completeTx`. @param turn the statement is sent after it has resolved. */
+  call(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
+    this.lastCall = this.complete(tx, result, turn);
     return this.lastCall;
   }
 
@@ -52,7 +52,7 @@ export class TransactionalCompletion {
     }
   }
 
-  private async complete(tx: StoreTransaction, result: unknown): Promise<void> {
+  private async complete(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
     const call = this.store.joinTransaction(tx, (committed) => {
       this.wasLost ||= !committed && state !== 'sent';
@@ -65,6 +65,9 @@ export class TransactionalCompletion {
     // Counted before the statement is sent: its transaction may commit before this process reads the response.
     this.possible += 1;
     try {
+      if (turn) {
+        await turn;
+      }
       const { claim, unsavedProgress } = this.attempt;
       await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
       state = 'accepted';

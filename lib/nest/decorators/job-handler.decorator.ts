@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
-import type { JobHandlerOptions } from '../../core/job-options.js';
+import type { BatchOptions, JobHandlerOptions, TopicJobOptions } from '../../core/job-options.js';
 import type { OutputFor, ResultFor, TopicLike } from '../../core/job-topic.js';
-import type { JobContext } from './current-job.decorator.js';
+import type { JobBatch, JobContext } from './current-job.decorator.js';
 import { addMethodMetadata, assertMethod, findMethodMetadata } from './method-metadata.js';
 
 /** Metadata key of the topics that a method handles. A string, so that two copies of the package share it. */
@@ -33,6 +33,14 @@ export type Method = (...args: any[]) => unknown;
 type PayloadTaken =
   "The handler receives the job: write (job: JobContext<…>) and read job.payload. Or decorate the parameter with @Payload() and add the option { parameters: 'decorated' }.";
 
+/** Text in the compiler's error. */
+type BatchTaken =
+  'A handler receives one job. To receive an array of jobs, add the option { batch: { size: 100 } }, for example.';
+
+/** Text in the compiler's error. */
+type BatchExpected =
+  "With the option batch the handler receives an array: write (jobs: JobBatch<…>) and read job.payload of each. Or decorate the parameter with @Payload() and add the option { parameters: 'decorated' }.";
+
 /** The method's own type if it can be a handler of the topic, otherwise a type that explains the error. */
 export type CheckedHandler<M extends Method, P, R, Declared> =
   ReturnType<M> extends HandlerReturn<R>
@@ -53,11 +61,36 @@ type CheckedParameter<M, Taken, Context> = [keyof Taken] extends [never]
     ? [Context] extends [Taken]
       ? M
       : (job: Context) => unknown
-    : PayloadTaken;
+    : Taken extends readonly unknown[]
+      ? BatchTaken
+      : PayloadTaken;
+
+/** Like {@link CheckedHandler}, for a batch handler. The queue ignores the returned value. */
+type CheckedBatchHandler<M extends Method, P, R, Declared> = Declared extends 'decorated'
+  ? M
+  : Parameters<M> extends []
+    ? BatchExpected
+    : Parameters<M> extends [(infer Taken)?]
+      ? CheckedBatchParameter<M, Taken, JobBatch<P, R>>
+      : M;
+
+type CheckedBatchParameter<M, Taken, Batch> = unknown extends Taken
+  ? M
+  : Taken extends readonly (infer Member)[]
+    ? 'payload' extends keyof Member
+      ? [Batch] extends [Taken]
+        ? M
+        : (jobs: Batch) => unknown
+      : unknown extends Member
+        ? M
+        : BatchExpected
+    : BatchExpected;
 
 /**
  * Makes a method of a provider or a controller the handler of a topic in this process. When the method returns, the job is
  * completed and the returned JSON value is its result. When it throws, the attempt fails and is retried.
+ *
+ * With the option `batch` the method takes an array of jobs, a `JobBatch`, and the queue ignores what it returns.
  *
  * The method takes the job, or decorated parameters; one decorated parameter needs the option `parameters: 'decorated'`. For a
  * topic of `defineJob<P, R>` it returns an `R`. Guards, interceptors, pipes and filters that are bound to the method or its class
@@ -74,13 +107,21 @@ type CheckedParameter<M, Taken, Context> = [keyof Taken] extends [never]
  *
  * @publicApi
  */
-export function JobHandler<Topic extends TopicLike, Declared extends 'decorated' | undefined = undefined>(
+export function JobHandler<
+  Topic extends TopicLike,
+  Declared extends 'decorated' | undefined = undefined,
+  Batch extends BatchOptions | undefined = undefined,
+>(
   topic: Topic,
-  options?: JobHandlerOptions & { parameters?: Declared },
+  options?: TopicJobOptions & { parameters?: Declared; batch?: Batch },
 ): <M extends Method>(
   target: object,
   name: string,
-  descriptor: TypedPropertyDescriptor<CheckedHandler<M, OutputFor<Topic, never>, ResultFor<Topic>, Declared>>,
+  descriptor: TypedPropertyDescriptor<
+    [Batch] extends [undefined]
+      ? CheckedHandler<M, OutputFor<Topic, never>, ResultFor<Topic>, Declared>
+      : CheckedBatchHandler<M, OutputFor<Topic, never>, ResultFor<Topic>, Declared>
+  >,
 ) => void;
 export function JobHandler(topic: TopicLike, options?: DecoratedHandlerOptions) {
   return (target: object, name: string | symbol, descriptor?: { value?: unknown }): void => {

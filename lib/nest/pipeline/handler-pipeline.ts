@@ -15,7 +15,7 @@ import { PipesContextCreator } from '@nestjs/core/pipes/index.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
-import type { JobContext, JobHandlerFunction } from '../../core/job-handler.js';
+import type { JobBatch, JobContext, JobHandlerFunction } from '../../core/job-handler.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
 import { JOB_CONTEXT_TYPE } from '../decorators/current-job.decorator.js';
 import { notAMethod } from '../jobs.messages.js';
@@ -51,15 +51,23 @@ class RegisteredHandler {
   constructor(readonly handle: JobHandlerFunction) {}
 }
 
-/** Returns the value of a parameter with `@Payload()`. Nest itself resolves parameters with custom decorators. */
+/**
+ * Returns the value of a parameter with `@Payload()`: for a batch, an array. Nest itself resolves parameters with custom decorators.
+ */
 const paramsFactory = {
-  exchangeKeyForValue(type: number, field: unknown, [job]: [JobContext]): unknown {
+  exchangeKeyForValue(type: number, field: unknown, [argument]: [JobContext | JobBatch]): unknown {
     if (type !== BODY_PARAMETER) {
       return null;
     }
-    return typeof field === 'string' ? (job.payload as Record<string, unknown> | null)?.[field] : job.payload;
+    const read = ({ payload }: JobContext): unknown =>
+      typeof field === 'string' ? (payload as Record<string, unknown> | null)?.[field] : payload;
+    return isBatch(argument) ? argument.map(read) : read(argument);
   },
 };
+
+function isBatch(argument: object): argument is JobBatch {
+  return Array.isArray(argument);
+}
 
 /**
  * Builds a handler function from a provider's method: with its parameters, guards, interceptors, pipes and filters, and with an

@@ -1,5 +1,5 @@
 import { suggestNearest } from '../../core/suggestion.js';
-import { HandlerContext } from '../../engine/run/handler-context.js';
+import { HandlerBatch, HandlerContext } from '../../engine/run/handler-context.js';
 
 /** Runs a handler. Until its promise settles, reading a member that the job does not have throws. */
 export type MemberCheck = <T>(job: object, handle: () => T) => T;
@@ -14,11 +14,13 @@ export function createMemberCheck(): MemberCheck | undefined {
   }
   // Changes the prototype instead of wrapping each job, so that a handler and its interceptors get the same object.
   Object.setPrototypeOf(HandlerContext.prototype, unknownMembers);
-  return (job, handle) => {
-    checkedJobs.add(job);
+  Object.setPrototypeOf(HandlerBatch.prototype, membersOfJobs);
+  return (argument, handle) => {
+    const checked = argument instanceof HandlerBatch ? [argument, ...argument] : [argument];
+    checked.forEach((each) => checkedJobs.add(each));
     const result = handle();
     if (result instanceof Promise) {
-      const onSettled = (): void => void checkedJobs.delete(job);
+      const onSettled = (): void => checked.forEach((each) => void checkedJobs.delete(each));
       result.then(onSettled, onSettled);
     }
     return result;
@@ -35,6 +37,18 @@ const unknownMembers: object = new Proxy(Object.prototype, {
       assertProbe(job, name);
     }
     return Reflect.get(target, name, job);
+  },
+});
+
+/** A prototype of all batches. Such a read is meant for one of the jobs. */
+const membersOfJobs: object = new Proxy(Array.prototype as object, {
+  get(target, name, batch: HandlerBatch): unknown {
+    if (typeof name === 'string' && !(name in target) && checkedJobs.has(batch) && batch[0] && name in batch[0]) {
+      throw new TypeError(
+        `the batch has no member '${name}'; it is an array of jobs: for (const job of jobs), then read job.${name}`,
+      );
+    }
+    return Reflect.get(target, name, batch);
   },
 });
 

@@ -19,10 +19,14 @@ export class Rejections {
     }
   }
 
-  /** Returns an `UnrecoverableError` for a recorded rejection, any other error unchanged. */
+  /**
+   * Returns an `UnrecoverableError` for a recorded rejection, any other error unchanged. One job of a batch may be the cause, so each
+   * of several runs alone first.
+   */
   toUnrecoverable(job: object, error: unknown): unknown {
     const rejection = this.rejected.get(job);
-    return rejection && Object.is(rejection.error, error) && !isUnrecoverable(error)
+    const isOneJob = !Array.isArray(job) || job.length === 1;
+    return isOneJob && rejection && Object.is(rejection.error, error) && !isUnrecoverable(error)
       ? new UnrecoverableError(toMessage(error), { cause: error })
       : error;
   }

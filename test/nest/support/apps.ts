@@ -4,7 +4,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
-import type { JobHandlerOptions, JobContext, JobsModuleOptions } from 'nestjs-jobs';
+import type { TopicJobOptions, JobContext, JobsModuleOptions } from 'nestjs-jobs';
 import { JobsModule } from 'nestjs-jobs';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
@@ -24,7 +24,7 @@ export interface AppParts extends Pick<ModuleMetadata, 'providers' | 'controller
   /** Modules besides those of TypeORM and the queue. */
   imports?: NonNullable<ModuleMetadata['imports']>;
   /** Registered with `jobs.register` before the application starts. */
-  handlers?: Readonly<Record<string, Handler | readonly [Handler, JobHandlerOptions]>>;
+  handlers?: Readonly<Record<string, Handler | readonly [Handler, TopicJobOptions]>>;
   /** Options of the application's DataSource. */
   typeOrm?: AppTypeOrmOptions;
   /** The HTTP adapter. Default: Express. */

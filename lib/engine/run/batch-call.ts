@@ -1,0 +1,275 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { ScheduledWake } from '../../core/clock.js';
+import type { BatchHandlerFunction } from '../../core/job-handler.js';
+import type { StoreTransaction } from '../../store/job-store.js';
+import type { RegisteredHandler } from '../handler-registry.js';
+import type { Attempt } from './attempt.js';
+import type { Executor, Result } from './executor.js';
+import { ABORT_GRACE_MS, describeLazyValue, toAbortedOutcome, validate } from './executor.js';
+import type { Mark } from './handler-context.js';
+import { BatchedContext, HandlerBatch } from './handler-context.js';
+
+/** Terminations within this time share one timer and one warning. */
+const TERMINATION_GROUP_MS = 10;
+
+/**
+ * One call of a batch handler. Each member ends alone: when it is marked, when its schema rejects it, a moment after it was terminated,
+ * or with the call.
+ */
+export class BatchCall {
+  /** The handler's promise while an interceptor is around it. */
+  private handlerPromise: Promise<unknown> | undefined;
+  private readonly members: readonly BatchMember[];
+  private readonly wakes: ScheduledWake[] = [];
+  private readonly handler: RegisteredHandler;
+  private controller: AbortController | undefined;
+  private hasReturned = false;
+  private terminated: { readonly atMs: number; readonly members: BatchMember[] } | undefined;
+
+  /** @param onReturned called once, when the handler has returned: possibly after all members have ended. */
+  constructor(
+    attempts: readonly Attempt[],
+    handler: RegisteredHandler,
+    private readonly executor: Executor,
+    private readonly onReturned: () => void,
+  ) {
+    this.handler = handler;
+    this.members = attempts.map((attempt) => new BatchMember(attempt, this));
+  }
+
+  start(): void {
+    this.endAborted();
+    this.scheduleTimeouts();
+    this.open.forEach((member) => member.attempt.listenTermination(member));
+    try {
+      // Runs in its own async context, so that `AsyncLocalStorage.enterWith` does not leak to the next handler.
+      const scope = new AsyncResource('JobHandler');
+      scope.runInAsyncScope(callHandler, undefined, this, this.handler).then(
+        (value) => this.onReturn({ value }),
+        (error: unknown) => this.onReturn({ error }),
+      );
+    } catch (error) {
+      // Deferred by a promise: tests may replace `queueMicrotask`.
+      void Promise.resolve().then(() => this.onReturn({ error }));
+    }
+  }
+
+  // What the handler and interceptors use.
+
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    this.updateSignal();
+    return this.controller.signal;
+  }
+
+  /** Joins the transaction for all members at once, and sends their statements one after the other. */
+  async completeTx(tx: StoreTransaction): Promise<void> {
+    let turn: Promise<unknown> | undefined;
+    const calls = this.open
+      .filter(({ attempt }) => !attempt.mayBeCompleted)
+      .map(({ attempt }) => {
+        const call = attempt.completeTx(tx, undefined, turn);
+        turn = call.catch(() => undefined);
+        return call;
+      });
+    const failed = (await Promise.allSettled(calls)).find(({ status }) => status === 'rejected');
+    if (failed) {
+      throw (failed as PromiseRejectedResult).reason;
+    }
+  }
+
+  /** Returns the reason when no member is left to run. Checks the leases too. */
+  checkAborted(): Error | undefined {
+    const isAnyRunning = this.open.some(({ attempt }) => attempt.checkAborted() === undefined);
+    return isAnyRunning ? undefined : this.members.find(({ attempt }) => attempt.abortError)?.attempt.abortError;
+  }
+
+  trackHandlerPromise(work: Promise<unknown>): void {
+    this.handlerPromise = work;
+    const onSettled = (): void => void (this.handlerPromise = undefined);
+    work.then(onSettled, onSettled);
+  }
+
+  // What the members report.
+
+  mark(member: BatchMember, mark: Mark): void {
+    if (member.hasEnded) {
+      const { id, attempt } = member.attempt.claim;
+      this.executor.parts.logger.debug(
+        `a mark of job ${id} was ignored: attempt ${attempt} has ended or is marked already`,
+      );
+      return;
+    }
+    this.end(member, mark);
+    this.updateSignal();
+  }
+
+  onTerminated(member: BatchMember): void {
+    const nowMs = this.executor.parts.clock.now();
+    if (!this.terminated || nowMs - this.terminated.atMs > TERMINATION_GROUP_MS) {
+      const members: BatchMember[] = [];
+      this.terminated = { atMs: nowMs, members };
+      this.wake(ABORT_GRACE_MS, () => this.endTerminated(members));
+    }
+    this.terminated.members.push(member);
+  }
+
+  /** Aborts the signal of the batch when no member is left to work on. */
+  updateSignal(): void {
+    const { controller } = this;
+    if (controller && !controller.signal.aborted) {
+      const errors = this.open.map(({ attempt }) => attempt.abortError);
+      if (errors.length > 0 && errors.every((error) => error !== undefined)) {
+        controller.abort(errors[0]);
+      }
+    }
+  }
+
+  /** Validates payloads. A member that its schema rejects ends alone. Returns the members for the handler. */
+  async validate(): Promise<readonly BatchMember[]> {
+    await Promise.all(this.open.map((member) => this.validateMember(member)));
+    this.endAborted();
+    return this.open;
+  }
+
+  /** Members without an outcome. */
+  get open(): readonly BatchMember[] {
+    return this.members.filter(({ hasEnded }) => !hasEnded);
+  }
+
+  private async validateMember(member: BatchMember): Promise<void> {
+    const { schema } = this.handler;
+    try {
+      member.payload = schema ? await validate(schema, member.payload) : member.payload;
+    } catch (error) {
+      this.end(member, { error });
+    }
+  }
+
+  /** Ends members that were aborted before the handler is called. */
+  private endAborted(): void {
+    for (const member of this.open) {
+      const outcome = toAbortedOutcome(member.attempt);
+      if (outcome !== undefined) {
+        member.hasEnded = true;
+        this.executor.parts.onAttemptEnded(member.attempt, outcome);
+      }
+    }
+  }
+
+  /** Members may have limits of their own, set at enqueue. */
+  private scheduleTimeouts(): void {
+    const { timeoutMs: defaultMs } = this.executor.parts;
+    const byTimeout = new Map<number, BatchMember[]>();
+    for (const member of this.open) {
+      const timeoutMs = member.attempt.claim.timeoutMs ?? this.handler.settings.timeoutMs ?? defaultMs;
+      byTimeout.set(timeoutMs, [...(byTimeout.get(timeoutMs) ?? []), member]);
+    }
+    for (const [timeoutMs, members] of byTimeout) {
+      const message = `the attempt took longer than its timeout of ${timeoutMs} ms`;
+      this.wake(timeoutMs, () =>
+        members.filter(({ hasEnded }) => !hasEnded).forEach(({ attempt }) => attempt.terminate('timeout', message)),
+      );
+    }
+  }
+
+  private endTerminated(members: readonly BatchMember[]): void {
+    const late = members.filter(({ hasEnded }) => !hasEnded);
+    this.warnIgnoredSignal(late);
+    late.forEach((member) => this.end(member, { error: member.attempt.abortError }));
+  }
+
+  private onReturn(result: Result): void {
+    if (this.hasReturned) {
+      // A promise with its own `then` may call back more than once.
+      return;
+    }
+    this.hasReturned = true;
+    this.wakes.forEach((wake) => wake.cancel());
+    const { handlerPromise, open } = this;
+    // While an interceptor runs ahead of the handler, the attempts end first and the slot later.
+    if (!handlerPromise) {
+      this.onReturned();
+    }
+    // The value itself is no result. A value that was never consumed is a mistake, and fails the members.
+    const isLazy = 'value' in result && describeLazyValue(result.value) !== undefined;
+    open.forEach((member) => this.end(member, 'error' in result || isLazy ? result : { value: undefined }));
+    if (handlerPromise) {
+      open.forEach(({ attempt }) =>
+        attempt.abort('timeout', 'the attempt has ended: an interceptor did not wait for the handler'),
+      );
+      this.controller?.abort(open[0]?.attempt.abortError);
+      const warning = this.executor.parts.clock.schedule(ABORT_GRACE_MS, () => this.warnIgnoredSignal(open));
+      const onSettled = (): void => {
+        warning.cancel();
+        this.onReturned();
+      };
+      handlerPromise.then(onSettled, onSettled);
+    }
+  }
+
+  private end(member: BatchMember, result: Result): void {
+    const { executor, handler } = this;
+    if (member.hasEnded) {
+      return;
+    }
+    member.hasEnded = true;
+    executor.parts.onAttemptEnded(member.attempt, executor.toOutcome(member.attempt, handler, result));
+  }
+
+  private warnIgnoredSignal(late: readonly BatchMember[]): void {
+    if (late.length > 0) {
+      const { topic, id, abortedFor } = late[0]!.attempt;
+      this.executor.parts.logger.warn(
+        `batch handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after the ${abortedFor} of ${late.length} jobs, such as ${id}: ` +
+          'their attempts ended without it. The slot of the call stays taken until the handler returns. Pass jobs.signal, or the ' +
+          'signal of each job, to what the handler awaits',
+      );
+    }
+  }
+
+  private wake(ms: number, callback: () => void): void {
+    this.wakes.push(this.executor.parts.clock.schedule(ms, callback));
+  }
+}
+
+/** One attempt of a call. */
+class BatchMember {
+  hasEnded = false;
+  /** The payload of the claim, or the output of the schema. */
+  payload: unknown;
+
+  constructor(
+    readonly attempt: Attempt,
+    private readonly call: BatchCall,
+  ) {
+    this.payload = attempt.claim.payload;
+  }
+
+  toContext(): BatchedContext {
+    return new BatchedContext(this.attempt, this.payload, (mark) => this.call.mark(this, mark));
+  }
+
+  onTerminated(): void {
+    this.call.onTerminated(this);
+  }
+
+  onAborted(): void {
+    this.call.updateSignal();
+  }
+}
+
+/** Calls the handler, which may throw before it returns a promise. */
+function callHandler(call: BatchCall, handler: RegisteredHandler): Promise<unknown> {
+  const run = handler.run as unknown as BatchHandlerFunction;
+  const callWith = (members: readonly BatchMember[]): unknown =>
+    members.length === 0
+      ? undefined
+      : run(
+          new HandlerBatch(
+            call,
+            members.map((member) => member.toContext()),
+          ),
+        );
+  return handler.schema ? call.validate().then(callWith) : Promise.resolve(callWith(call.open));
+}
