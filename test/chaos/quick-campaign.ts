@@ -11,7 +11,7 @@ import { plannedMutants, plannedRuns } from './plan.js';
 
 const VIOLATIONS_SHOWN_MAX = 10;
 
-/** Faults that kill processes. `npm test` runs these, the matrix all others. */
+/** Faults that kill processes. `npm test` runs these, the matrix all others and the mutants. */
 const KILLS = [kill, drainAndKill, poison];
 
 /** What a test wants to know of a run. */
@@ -34,9 +34,11 @@ export class QuickCampaign {
   private server: RestartablePostgres | undefined;
 
   constructor(kind: Kind, { kills }: { kills: boolean }) {
-    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run) && KILLS.includes(run.fault) === kills;
-    this.runs = plannedRuns({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.fault.name, run]] : []));
-    this.mutants = plannedMutants({ isQuick: true }).flatMap((run) => (isOurs(run) ? [[run.mutant!.name, run]] : []));
+    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
+    const runs = plannedRuns({ isQuick: true }).filter((run) => isOurs(run) && KILLS.includes(run.fault) === kills);
+    const mutants = kills ? [] : plannedMutants({ isQuick: true }).filter(isOurs);
+    this.runs = runs.map((run) => [run.fault.name, run]);
+    this.mutants = mutants.map((run) => [run.mutant!.name, run]);
   }
 
   async open(): Promise<void> {

@@ -134,8 +134,10 @@ describe('a call that is not repeatable', () => {
     ['enqueueMany', (jobs) => jobs.enqueueMany([{ topic: 'a', payload: 1 }])],
   ];
 
-  it.each(calls)('%s is sent once, whatever happens', async (_, call) => {
-    for (const [, answer] of transient) {
+  it.each(calls)('%s is sent once, whatever happens', async (name, call) => {
+    // Each test of a timeout waits for it.
+    const answers = transient.map(([, answer]) => answer).filter((answer) => answer !== silence || name === 'delete');
+    for (const answer of answers) {
       server.answers(answer);
       server.requests = [];
 

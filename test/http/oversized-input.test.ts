@@ -101,7 +101,7 @@ describe.each(everyAdapter)('a request with a slow statement on $adapter', (adap
   });
 
   it('responds with 503 at its timeout and releases its resources', async () => {
-    const { api, jobs, dataSource } = await apps.listen({ options: { role: 'producer', lease: '5s' } });
+    const { api, jobs, dataSource } = await apps.listen({ options: { role: 'producer', lease: '2s' } });
     const { id } = await jobs.enqueue('a', 1, { delay: '1h' });
     await dataSource.query(
       `CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NULL; END $$`,

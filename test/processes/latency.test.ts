@@ -44,7 +44,7 @@ async function expectQuick(engine: JobsEngine, began: Began, bare: BareRoundTrip
   const rounds: { p50: number; limit: number }[] = [];
   do {
     rounds.push(await measure(engine, began, bare));
-  } while (rounds.length < ROUNDS && rounds.at(-1)!.p50 >= P50_MAX_MS);
+  } while (rounds.length < ROUNDS && rounds.at(-1)!.p50 >= rounds.at(-1)!.limit);
   const best = rounds.sort((a, b) => a.p50 / a.limit - b.p50 / b.limit)[0]!;
   expect(best.p50).toBeLessThan(best.limit);
 }

@@ -1,14 +1,33 @@
 const { default: Sequencer } = require('@jest/test-sequencer');
 
-/** Tests that take minutes. They start first, so that none is left for one worker at the end. */
+/** Tests that take more than 15 seconds, or minutes in the matrix. They start first, so that none is left for one worker at the end. */
 const LONGEST = [
   'compat/installed',
   'chaos/',
-  'simulation/',
   'ui/accessibility',
+  'conformance/schedule/schedule',
   'ui/live-updates',
-  'conformance/model',
+  'ui/addresses',
+  'simulation/',
   'nest/database-outage',
+  'processes/killed-worker',
+  'ui/actions',
+  'ui/schedules',
+  'ui/topic-pause',
+  'http/access.',
+  'processes/many-workers',
+  'processes/suspended',
+  'processes/hot-reload',
+  'processes/guide-tests',
+  'ui/session',
+  'nest/lost-lease',
+  'conformance/complete/app-triggers',
+  'conformance/claim/lower-bound',
+  'conformance/migrate/migrations',
+  'conformance/transactions/overlapping',
+  'conformance/model',
+  'nest/pgbouncer',
+  'processes/shutdown',
   'nest/module-options',
 ];
 
