@@ -21,6 +21,7 @@ import type { JobsLogger } from '../core/logger.js';
 import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
+import type { PruneResult } from './maintain/pruner.js';
 import { MetricsPruner, Pruner } from './maintain/pruner.js';
 import { Rescuer } from './maintain/rescuer.js';
 import { MetricsRecorder } from './maintain/metrics-recorder.js';
@@ -124,6 +125,7 @@ export class JobsEngine {
   private readonly scheduler: Scheduler;
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
+  private readonly createPruner: () => Pruner;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
@@ -174,7 +176,8 @@ export class JobsEngine {
     const { scheduler } = this;
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     this.presence = new WorkerPresence({ ...parts, scheduler });
-    const maintenance = [scheduler, new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
+    this.createPruner = () => new Pruner(parts);
+    const maintenance = [scheduler, new Rescuer(parts), this.createPruner(), new MetricsPruner(parts), unhandledTopics];
     const recorders = [metrics, this.presence, progressWriter];
     this.lifecycle = new EngineLifecycle({
       ...parts,
@@ -282,6 +285,15 @@ export class JobsEngine {
     await this.lifecycle.close();
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
+  }
+
+  /**
+   * Deletes all finished jobs that are over the age of their status in `retention` now. Workers do the same little by little.
+   *
+   * @throws QueueUnavailableError; some jobs may be deleted then.
+   */
+  prune(): Promise<PruneResult> {
+    return this.createPruner().pruneAll();
   }
 
   /**

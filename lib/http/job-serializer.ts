@@ -83,7 +83,7 @@ export class JobSerializer {
 /** A job in a response: the members of the entity in snake_case, times as text. */
 export type JobDto = ReturnType<typeof toJobDto>;
 
-function toJobDto(job: Job, isDeduplicated: boolean) {
+export function toJobDto(job: Job, isDeduplicated: boolean) {
   return {
     id: job.id,
     topic: job.topic,
@@ -121,7 +121,7 @@ function orNull<T>(value: T | null | undefined): T | null {
 /** A schedule in a response. */
 export type ScheduleDto = ReturnType<typeof toScheduleDto>;
 
-function toScheduleDto(schedule: Schedule) {
+export function toScheduleDto(schedule: Schedule) {
   const { pattern, missed } = schedule;
   return {
     name: schedule.name,

@@ -123,8 +123,8 @@ function groupByName(query: URLSearchParams): Map<string, string[]> {
   return groups;
 }
 
-/** Converts text of a query to the field's JSON type; leaves other text for the check to reject. */
-function parseText(text: string, { type }: JsonSchema): unknown {
+/** Converts text of a query or a command line to the field's JSON type; leaves other text for the check to reject. */
+export function parseText(text: string, { type }: JsonSchema): unknown {
   if (type === 'integer' && /^-?\d{1,15}$/.test(text)) {
     return Number(text);
   }

@@ -116,6 +116,7 @@ export const TIMESERIES = {
   minutes: toField(integer(1, TIMESERIES_MINUTES_MAX), 'length of the window; default 60'),
 };
 
-function toField<T>(check: Check<T>, meaning: string): Field<T> {
+/** Describes a field by its check. */
+export function toField<T>(check: Check<T>, meaning: string): Field<T> {
   return { check, schema: check.schema ?? {}, meaning };
 }

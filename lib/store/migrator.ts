@@ -28,6 +28,62 @@ interface RecordedMigration {
   readonly statements: readonly string[];
 }
 
+/** What a start with `migrate: true` would do to the tables. */
+export interface MigrationPlan {
+  /**
+   * `current`: nothing to do. `behind`: migrations are missing. `damaged`: the migrations have run, but a table or a column is
+   * missing.
+   */
+  readonly state: 'current' | 'behind' | 'damaged';
+  /** Names of the migrations that have not run. */
+  readonly missing: readonly string[];
+  /** The statements that would run, in one transaction. */
+  readonly statements: readonly string[];
+}
+
+/**
+ * Compares the tables with what this version needs. Changes nothing. Tables that the application's own migrations have created are
+ * current if no column is missing.
+ */
+export async function planMigration({
+  databaseType,
+  statements: sql,
+  read,
+}: Pick<TableSetup, 'databaseType' | 'statements' | 'read'>): Promise<MigrationPlan> {
+  const [done, checked] = [await readIfPresent(read, sql.LIST_MIGRATIONS), await readIfPresent(read, sql.CHECK_TABLE)];
+  const recorded = await Promise.all(createMigrations().map((migration) => record(migration, databaseType)));
+  const missing = findMissing(done ?? [], recorded);
+  if (checked && (done === null || missing.length === 0)) {
+    return { state: 'current', missing: [], statements: [] };
+  }
+  const statements = missing.flatMap(({ name, timestamp, statements: own }) => [
+    ...own,
+    fillIn(sql.RECORD_MIGRATION, [String(timestamp), `'${name}'`]),
+  ]);
+  return {
+    state: missing.length > 0 ? 'behind' : 'damaged',
+    missing: missing.map(({ name }) => name),
+    statements: missing.length > 0 ? [sql.CREATE_MIGRATIONS_TABLE, ...statements] : [],
+  };
+}
+
+/** Returns the rows, or `null` if a table or a column is missing. */
+async function readIfPresent(read: TableSetup['read'], statement: string): Promise<readonly SqlRow[] | null> {
+  try {
+    return await read(statement);
+  } catch (error) {
+    if (isMissing(error) && !isDenied(error)) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** Replaces the parameters of a statement, `$1` or `?1`, by SQL literals. */
+function fillIn(statement: string, literals: readonly string[]): string {
+  return statement.replace(/[$?](\d)/g, (_, number) => literals[Number(number) - 1]!);
+}
+
 /**
  * Creates or upgrades the tables if `migrate` is true, and checks them.
  *

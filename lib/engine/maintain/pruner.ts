@@ -22,6 +22,14 @@ const PAGE_COST_ROWS = 100;
 const REFUSED_MS = 3_600_000;
 const REFUSED_MAX = 1_000;
 
+/** Result of {@link Pruner.pruneAll}. */
+export interface PruneResult {
+  /** Number of deleted jobs. */
+  readonly removed: number;
+  /** Number of jobs, at most 1,000, that the database refuses to delete, because a row of the application refers to them. */
+  readonly refused: number;
+}
+
 const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false };
 
 /**
@@ -62,6 +70,19 @@ export class Pruner {
 
   stop(): Promise<void> {
     return this.loop.stop();
+  }
+
+  /** Deletes all finished jobs that are over their age now. For a pruner that was not started. */
+  async pruneAll(): Promise<PruneResult> {
+    let removed = 0;
+    for (;;) {
+      const page = await this.prunePage();
+      removed += page?.removed ?? 0;
+      if (page?.next === null) {
+        return { removed, refused: this.refused.size };
+      }
+      this.after = page?.next ?? this.after;
+    }
   }
 
   private async prune(): Promise<number | void> {

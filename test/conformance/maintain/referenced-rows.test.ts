@@ -121,6 +121,15 @@ describe.each(storeKinds())('rows that a foreign key of the application referenc
     await pruner.stop();
   });
 
+  it('are skipped by a prune of all jobs at once, which counts them', async () => {
+    const ids = await old(300);
+    await refer([ids[5]!, ids[211]!]);
+    const engine = open({ role: 'producer', retention: { completed: '7d' } });
+    expect(await engine.prune()).toEqual({ removed: 298, refused: 2 });
+    expect(await remaining()).toEqual([ids[5], ids[211]]);
+    expect(await engine.prune()).toEqual({ removed: 0, refused: 2 });
+  });
+
   it('are kept by a delete, which rejects with the reason', async () => {
     const ids = await old(5);
     const held = [ids[1]!, ids[4]!];

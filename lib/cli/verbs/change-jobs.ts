@@ -1,0 +1,162 @@
+import type { BulkAction, BulkRequest, BulkResult } from '../../core/bulk.js';
+import { JOB_ACTIONS } from '../../core/job-state.js';
+import type { JobsEngine } from '../../engine/jobs-engine.js';
+import type { FieldTable, FieldValues } from '../../http/request-fields.js';
+import { toBulkDto } from '../../http/job-serializer.js';
+import { BULK_FILTER, REQUEUE } from '../../http/requests.js';
+import { formatJobs } from '../format.js';
+import type { Terminal } from '../terminal.js';
+import type { Verb, VerbCall } from '../verb.js';
+import type { ExitCode } from '../exit.js';
+import { EXIT, UsageError } from '../exit.js';
+import { defineVerb, DRY_RUN } from '../verb.js';
+
+const IDS_MAX = 10_000;
+
+const SELECTION =
+  'The jobs are named by their ids, or selected by the filter of `list`. A filter selects all jobs that match, in calls of 10,000. ' +
+  'Jobs in another status are skipped. When a given id is skipped, the exit code is 1.';
+
+/** The jobs of a call. */
+type Selection = Pick<BulkRequest, 'ids' | 'filter'>;
+
+/** Returns failed and cancelled jobs to the queue. */
+export const requeue = defineVerb({
+  name: 'requeue',
+  summary: 'Returns failed and cancelled jobs to the queue, with all their retries',
+  args: '[ID…]',
+  argsCount: [0, IDS_MAX],
+  details: [
+    SELECTION,
+    'With a filter it asks first. The options payload, run-at and max-retries change one job, named by its id.',
+  ],
+  examples: [
+    'nestjs-jobs requeue 01994f5e-0000-7000-8000-000000000000',
+    'nestjs-jobs requeue --status failed --topic mail --dry-run',
+  ],
+  fields: { ...BULK_FILTER, ...REQUEUE },
+  switches: DRY_RUN,
+  async run(call) {
+    const { payload, runAt, maxRetries, ...filter } = call.values;
+    const changes = { payload, runAt, maxRetries };
+    const isChanged = Object.values(changes).some((value) => value !== undefined);
+    const selection = toSelection('requeue', call.args, filter);
+    if (isChanged && selection.ids?.length !== 1) {
+      throw new UsageError('payload, run-at and max-retries change one job: pass its id');
+    }
+    return changeJobs(call, 'requeue', selection, {
+      mustAsk: selection.ids === undefined,
+      ...(isChanged && { run: (engine) => requeueChanged(engine, call.args[0]!, changes) }),
+    });
+  },
+});
+
+async function requeueChanged(
+  engine: JobsEngine,
+  id: string,
+  changes: FieldValues<typeof REQUEUE>,
+): Promise<BulkResult> {
+  await engine.jobs.requeue(id, changes);
+  return { matched: 1, changed: 1, skipped: 0, more: false, skippedReasons: [] };
+}
+
+/** Cancels jobs. */
+export const cancel = defineChange('cancel', 'Cancels waiting jobs at once, and asks running jobs to end', [
+  'nestjs-jobs cancel 01994f5e-0000-7000-8000-000000000000',
+  'nestjs-jobs cancel --topic mail --status pending',
+]);
+
+/** Deletes jobs. */
+export const deleteJobs = defineChange('delete', 'Deletes jobs that are not running', [
+  'nestjs-jobs delete --status cancelled --yes',
+]);
+
+function defineChange(action: 'cancel' | 'delete', summary: string, examples: readonly string[]): Verb {
+  return defineVerb({
+    name: action,
+    summary,
+    args: '[ID…]',
+    argsCount: [0, IDS_MAX],
+    details: [SELECTION, 'It asks first.'],
+    examples,
+    fields: BULK_FILTER,
+    switches: DRY_RUN,
+    run: (call) => changeJobs(call, action, toSelection(action, call.args, call.values), { mustAsk: true }),
+  });
+}
+
+/** @throws UsageError unless there are either ids or conditions. */
+function toSelection(verb: string, ids: readonly string[], filter: NonNullable<BulkRequest['filter']>): Selection {
+  const hasFilter = Object.values(filter).some((value) => value !== undefined);
+  if (ids.length > 0 === hasFilter) {
+    throw new UsageError(
+      `${verb} needs either ids or a filter, such as --status failed; got ${hasFilter ? 'both' : 'neither'}`,
+    );
+  }
+  return hasFilter ? { filter } : { ids };
+}
+
+interface ChangeOptions {
+  readonly mustAsk: boolean;
+  /** Replaces the bulk action. */
+  readonly run?: (engine: JobsEngine) => Promise<BulkResult>;
+}
+
+/** Counts the jobs, asks, changes them, and prints the result. */
+async function changeJobs(
+  { isOn, isJson, terminal, confirm, openEngine }: VerbCall<FieldTable, typeof DRY_RUN>,
+  action: BulkAction,
+  selection: Selection,
+  { mustAsk, run = (engine) => runAll(engine, { action, ...selection }) }: ChangeOptions,
+): Promise<ExitCode> {
+  const isDryRun = isOn('dry-run');
+  const engine = await openEngine();
+  const preview = await engine.bulk.run({ action, ...selection, dryRun: true });
+  const changeable = preview.matched - preview.skipped;
+  if (mustAsk && !isDryRun && changeable > 0) {
+    const { verb } = JOB_ACTIONS[action];
+    const count = `${preview.more ? 'more than ' : ''}${formatJobs(changeable)}`;
+    await confirm(`${verb.charAt(0).toUpperCase()}${verb.slice(1)} ${count}?`);
+  }
+  const result = isDryRun || changeable === 0 ? preview : await run(engine);
+  if (isJson) {
+    terminal.printJson(toBulkDto(result));
+  } else {
+    printResult(terminal, action, result, isDryRun);
+  }
+  return selection.ids && result.skipped > 0 ? EXIT.FAILED : EXIT.DONE;
+}
+
+/** Repeats the request until no job is left that the action can change. */
+async function runAll(engine: JobsEngine, request: BulkRequest): Promise<BulkResult> {
+  let sum = await engine.bulk.run(request);
+  for (let last = sum; last.more && last.changed > 0;) {
+    last = await engine.bulk.run(request);
+    sum = {
+      matched: sum.changed + last.matched,
+      changed: sum.changed + last.changed,
+      // Skipped jobs match again, so only those of the last call count.
+      skipped: last.skipped,
+      more: last.more,
+      skippedReasons: last.skippedReasons,
+    };
+  }
+  return sum;
+}
+
+function printResult(terminal: Terminal, action: BulkAction, result: BulkResult, isDryRun: boolean): void {
+  const { matched, skipped, changed, more, skippedReasons } = result;
+  const { verb, done } = JOB_ACTIONS[action];
+  const count = `${isDryRun && more ? 'more than ' : ''}${formatJobs(isDryRun ? matched - skipped : changed)}`;
+  terminal.print(
+    isDryRun ? `would ${verb} ${count}` : `${action === 'cancel' ? 'cancelled or asked to end' : done} ${count}`,
+  );
+  for (const { reason, count: jobs, ids } of skippedReasons) {
+    terminal.print(
+      terminal.paint(
+        'yellow',
+        `skipped ${formatJobs(jobs)}: ${reason} (${ids.join(', ')}${jobs > ids.length ? ', …' : ''})`,
+      ),
+    );
+  }
+}

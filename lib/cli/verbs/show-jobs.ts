@@ -1,0 +1,121 @@
+import { JobNotFoundError } from '../../core/errors.js';
+import type { Job } from '../../core/job.js';
+import { toJobDto, toPageDto } from '../../http/job-serializer.js';
+import { LIST } from '../../http/requests.js';
+import { cut, formatAge, formatCount, formatTime, toStatusCell } from '../format.js';
+import type { Cell, Terminal } from '../terminal.js';
+import { escapeText } from '../terminal.js';
+import { EXIT } from '../exit.js';
+import { defineVerb } from '../verb.js';
+
+const TOPIC_WIDTH_MAX = 40;
+const ERROR_WIDTH_MAX = 60;
+
+/** Lists jobs. */
+export const list = defineVerb({
+  name: 'list',
+  summary: 'Lists jobs, newest first',
+  details: ['Without options it lists the newest 20 jobs. Its options are the query parameters of GET /api/jobs.'],
+  examples: [
+    'nestjs-jobs list --status failed --topic mail',
+    'nestjs-jobs list --q "connect ECONNREFUSED"',
+    'nestjs-jobs list --created-from 2030-01-31T00:00:00Z --limit 200 --json',
+  ],
+  fields: LIST,
+  async run({ values, terminal, isJson, openEngine }) {
+    const engine = await openEngine();
+    const page = await engine.jobs.list(values);
+    if (isJson) {
+      terminal.printJson(
+        toPageDto(
+          page,
+          page.items.map((job) => toJobDto(job, false)),
+        ),
+      );
+      return EXIT.DONE;
+    }
+    if (page.items.length === 0) {
+      terminal.print('no jobs');
+      return EXIT.DONE;
+    }
+    terminal.printTable(['ID', 'TOPIC', 'STATUS', '>ATTEMPT', 'CREATED', 'DUE', 'LAST ERROR'], page.items.map(toRow));
+    const total = `${formatCount(page.items.length)} of ${page.totalCapped ? 'more than ' : ''}${formatCount(page.total)}`;
+    const next = page.nextCursor === null ? '' : `; next page: --cursor ${page.nextCursor}`;
+    terminal.print(terminal.paint('dim', `${total}${next}`));
+    return EXIT.DONE;
+  },
+});
+
+function toRow(job: Job): Cell[] {
+  return [
+    job.id,
+    cut(job.topic, TOPIC_WIDTH_MAX),
+    toStatusCell(job.status),
+    job.attempt,
+    formatTime(job.created),
+    formatTime(job.runAt),
+    cut(job.lastError ?? '', ERROR_WIDTH_MAX),
+  ];
+}
+
+/** Shows one job. */
+export const show = defineVerb({
+  name: 'show',
+  summary: 'Shows one job with its payload, result and errors',
+  args: 'ID',
+  argsCount: [1, 1],
+  examples: ['nestjs-jobs show 01994f5e-0000-7000-8000-000000000000'],
+  fields: {},
+  async run({ args: [id], terminal, isJson, openEngine }) {
+    const engine = await openEngine();
+    const job = await engine.jobs.get(id!);
+    if (!job) {
+      throw new JobNotFoundError(id!);
+    }
+    if (isJson) {
+      terminal.printJson(toJobDto(job, false));
+    } else {
+      printJob(terminal, job);
+    }
+    return EXIT.DONE;
+  },
+});
+
+function printJob(terminal: Terminal, job: Job): void {
+  const { started, finished } = job;
+  terminal.printPairs([
+    ['id', job.id],
+    ['topic', job.topic],
+    ['status', toStatusCell(job.status)],
+    ['due', formatTime(job.runAt)],
+    ['attempt', job.attempt],
+    ['retries', `${job.retries} of ${job.maxRetries}`],
+    ['priority', job.priority],
+    ['timeout', job.timeoutMs === null ? null : formatAge(job.timeoutMs)],
+    ['unique key', job.uniqueKey],
+    ['worker', job.lockedBy],
+    ['lease until', formatTime(job.lockedUntil)],
+    ['cancel requested', job.cancelRequested ? 'yes' : null],
+    ['created', formatTime(job.created)],
+    ['started', formatTime(started)],
+    ['finished', formatTime(finished)],
+    ['run time', started && finished ? formatAge(finished.getTime() - started.getTime()) : null],
+  ]);
+  printJsonPart(terminal, 'payload', job.payload);
+  printJsonPart(terminal, 'metadata', job.metadata);
+  printJsonPart(terminal, 'progress', job.progress);
+  printJsonPart(terminal, 'result', job.result);
+  for (const { attempt, finished: failed, message, stack } of job.errors) {
+    terminal.print();
+    terminal.print(terminal.paint('red', `attempt ${attempt} failed ${formatTime(new Date(failed))}`));
+    terminal.print(escapeText(stack ?? message));
+  }
+}
+
+function printJsonPart(terminal: Terminal, name: string, value: unknown): void {
+  if (value !== null && value !== undefined) {
+    terminal.print();
+    terminal.print(terminal.paint('dim', name));
+    terminal.printJson(value);
+  }
+}
