@@ -177,8 +177,7 @@ export class JobsEngine {
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     this.presence = new WorkerPresence({ ...parts, scheduler });
     this.createPruner = () => new Pruner(parts);
-    const maintenance = [scheduler, new Rescuer(parts), this.createPruner(), new MetricsPruner(parts), unhandledTopics];
-    const recorders = [metrics, this.presence, progressWriter];
+    const maintenance = [scheduler, new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
     this.lifecycle = new EngineLifecycle({
       ...parts,
       completer,
@@ -187,7 +186,7 @@ export class JobsEngine {
       dispatcher,
       scheduler,
       maintenance,
-      recorders,
+      recorders: [metrics, this.presence, progressWriter],
     });
   }
 

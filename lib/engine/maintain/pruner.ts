@@ -72,14 +72,28 @@ export class Pruner {
     return this.loop.stop();
   }
 
-  /** Deletes all finished jobs that are over their age now. For a pruner that was not started. */
+  /**
+   * Deletes all finished jobs that are over their age now, except those that a transaction locks. For a pruner that was not started.
+   */
   async pruneAll(): Promise<PruneResult> {
     let removed = 0;
-    for (;;) {
+    let known: number;
+    do {
+      known = this.refused.size;
+      removed += await this.pruneOnce();
+      // A page that was refused may still lock its rows while the next one reads them.
+    } while (this.refused.size > known);
+    return { removed, refused: known };
+  }
+
+  /** Reads the table from the beginning. Returns the number of deleted jobs. */
+  private async pruneOnce(): Promise<number> {
+    this.after = null;
+    for (let removed = 0; ;) {
       const page = await this.prunePage();
       removed += page?.removed ?? 0;
       if (page?.next === null) {
-        return { removed, refused: this.refused.size };
+        return removed;
       }
       this.after = page?.next ?? this.after;
     }
