@@ -42,6 +42,7 @@ import type {
   TopicRunTimes,
   TopicShare,
 } from './store-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from './limited-claim.js';
 
 /**
  * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.
@@ -56,6 +57,7 @@ export interface JobStore
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
   readonly schedules: ScheduleStore;
+  readonly limitedTopics: LimitedTopicClaims;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
@@ -90,6 +92,17 @@ interface JobClaimer {
   claim(request: ClaimRequest): Promise<Claim[]>;
   /** Returns the first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. */
   scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan>;
+}
+
+/** Used to claim from topics that have limits, or jobs with a concurrency key. */
+export interface LimitedTopicClaims {
+  /**
+   * pending → processing for one topic, `limit` jobs at most, as far as its limits allow. Exact under any number of processes: claims
+   * of one topic run one after another. Keys take turns, in one order for all processes.
+   */
+  claim(request: LimitedClaimRequest): Promise<LimitedClaim>;
+  /** Deletes the counted starts of a topic that its rate does not need any more. */
+  pruneStarts(topic: string): Promise<void>;
 }
 
 /** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */

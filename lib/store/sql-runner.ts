@@ -32,6 +32,9 @@ export interface SqlRunner {
   readonly query: SqlQuery;
 }
 
+/** Runs transactions one after another on one connection. Returns the rows of the last statement. */
+export type RunTransactions = (transactions: readonly (readonly SqlStatement[])[]) => Promise<readonly SqlRow[]>;
+
 /** Runs statements on a TypeORM query runner, inside its transaction if it has one. */
 export function toSqlRunner(queryRunner: QueryRunner): SqlRunner {
   return {

@@ -1,7 +1,7 @@
 /*
  * store/postgres/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
- * Read this file first, then one writer for each group of verbs: job-inserter.ts, outcome-writer.ts, lease-writer.ts,
+ * Read this file first, then one class for each group of verbs: job-inserter.ts, job-claimer.ts, limited-claimer.ts, outcome-writer.ts, lease-writer.ts,
  * admin-writer.ts; then postgres-stats.ts, notifier.ts and postgres-listener.ts. All SQL is in sql/. The connections are in
  * driver/: start with session.ts.
  */
@@ -46,8 +46,8 @@ import { PausedTopics } from '../paused-topics.js';
 import { toCompletionError } from '../batch-results.js';
 import { toProgressBox, toRetentionAges } from '../batch-json.js';
 import { ScheduleTable, toFiringsText } from '../schedule-table.js';
-import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
-import type { SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
+import { toJob, toRescue } from '../row-mapper.js';
+import type { RunTransactions, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import {
@@ -61,15 +61,16 @@ import type { SessionPool } from './driver/pool.js';
 import { Semaphore } from './driver/semaphore.js';
 import type { PostgresSession } from './driver/session.js';
 import { retryUntilDone, retryUntilUnlocked, toTransactionError } from './error-translation.js';
+import { JobClaimer } from './job-claimer.js';
 import { JobInserter, needsTransaction } from './job-inserter.js';
 import { LeaseWriter } from './lease-writer.js';
+import { LimitedClaimer } from './limited-claimer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from './outcome-writer.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
 import { PostgresStats } from './postgres-stats.js';
 import * as admin from './sql/admin.js';
-import { CLAIM, CLAIM_AS_TEXT, NUMBERS, SCAN } from './sql/claim.js';
 import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { PRUNE, RESCUE } from './sql/maintenance.js';
@@ -118,9 +119,20 @@ export class PostgresStore implements JobStore {
     fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
   });
 
+  readonly limitedTopics = new LimitedClaimer({
+    query: (text, params) => this.query(text, params),
+    transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
+    isNative: () => this.options.session.isNative,
+    schema: () => this.schema ?? '',
+  });
+
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;
+  private readonly jobClaimer = new JobClaimer(
+    (text, params) => this.query(text, params),
+    () => this.options.session.isNative,
+  );
   private readonly leaseWriter = new LeaseWriter((text, params) => this.query(text, params));
   private readonly outcomeWriter = new OutcomeWriter((text, params) => this.query(text, params));
   private readonly adminWriter = new AdminWriter((text, params) => this.lockLimit.run(() => this.query(text, params)));
@@ -137,7 +149,7 @@ export class PostgresStore implements JobStore {
   /** Transactional handlers on the application's pool. */
   private readonly handlerLimit: Semaphore;
 
-  private runner!: SqlRunner;
+  private runner!: SqlRunner & { readonly transact: RunTransactions };
   /** The schema of the tables as an SQL identifier; known after `open`. */
   private schema: string | undefined;
   private stopHandlingErrors: (() => void) | undefined;
@@ -220,15 +232,12 @@ export class PostgresStore implements JobStore {
     return this.transactions.join(tx, onEnd);
   }
 
-  async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
-    const input = lanes.map((lane) => ({ ...toLaneInput(lane), lane_limit: lane.limit }));
-    const statement = this.options.session.isNative ? CLAIM_AS_TEXT : CLAIM;
-    const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
-    return rows.map(toClaim);
+  claim(request: ClaimRequest): Promise<Claim[]> {
+    return this.jobClaimer.claim(request);
   }
 
-  async scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {
-    return toLaneScan(await this.query(SCAN, [JSON.stringify(gaps), JSON.stringify(lanes.map(toLaneInput))]));
+  scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan> {
+    return this.jobClaimer.scan(gaps, lanes);
   }
 
   markStarted(tokens: readonly ClaimToken[]): Promise<ClaimState[]> {
@@ -383,18 +392,4 @@ export class PostgresStore implements JobStore {
       }),
     );
   }
-}
-
-function toLaneInput({ topic, priority, lowerBound }: LaneStart): object {
-  return { topic, priority, lower_bound: lowerBound ?? '-infinity' };
-}
-
-/** Reads a claimed row. `numbers` is an array as PostgreSQL writes it, `{2,1,3,0,NULL}`, or NULL for the usual values. */
-function toClaim(row: SqlRow): Claim {
-  const { numbers } = row;
-  if (numbers !== null) {
-    const values = (numbers as string).slice(1, -1).split(',');
-    NUMBERS.forEach((column, index) => (row[column] = values[index] === 'NULL' ? null : values[index]));
-  }
-  return toClaimedJob(row);
 }

@@ -33,7 +33,8 @@ import type {
   Settlement,
   Statuses,
 } from '../store-records.js';
-import type { JobStore, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
+import type { JobStore, LimitedTopicClaims, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
@@ -57,6 +58,8 @@ import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
 import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
 import * as scheduleStatements from './sql/schedule.js';
+import { limitedClaimScript } from './limited-claim-script.js';
+import * as limitedClaim from './sql/limited-claim.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import { SqliteStats } from './sqlite-stats.js';
@@ -107,6 +110,11 @@ export class SqliteStore implements JobStore {
     toNames: (names) => JSON.stringify(names),
     fire: (firings) => this.connection.writes.transact(() => fireScript(firings)).catch(throwJobsError),
   });
+
+  readonly limitedTopics: LimitedTopicClaims = {
+    claim: (request) => this.claimLimited(request),
+    pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
+  };
 
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
@@ -184,6 +192,17 @@ export class SqliteStore implements JobStore {
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
     // `toClaim` parses payloads after the write has released the lock.
     return (await this.write(CLAIM, params)).map(toClaim);
+  }
+
+  /** A read first, which takes no lock: a poll that finds nothing does not delay writes of the application. */
+  private async claimLimited(request: LimitedClaimRequest): Promise<LimitedClaim> {
+    const due = await this.read(limitedClaim.HAS_DUE, [request.topic, JSON.stringify(request.priorities)]);
+    if (due.length === 0) {
+      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null };
+    }
+    const { writes } = this.connection;
+    const { rows, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
+    return { ...end, claims: rows.map(toClaim) };
   }
 
   async scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {

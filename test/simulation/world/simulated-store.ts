@@ -4,6 +4,7 @@ import type { Retention } from '../../../lib/core/options.js';
 import type {
   StoreHints,
   StoreTransaction,
+  LimitedTopicClaims,
   ScheduleStore,
   TopicPauses,
   JobStore,
@@ -62,6 +63,8 @@ export class SimulatedStore implements JobStore {
   readonly pauses: TopicPauses;
   /** Simulated processes have no schedules. */
   readonly schedules = {} as ScheduleStore;
+  /** Simulated topics have no limits. */
+  readonly limitedTopics = {} as LimitedTopicClaims;
 
   constructor(
     private readonly table: SimulatedTable,

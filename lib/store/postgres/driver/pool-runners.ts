@@ -23,6 +23,42 @@ export function createPoolRunner(pool: SessionPool, toQuery: ToQuery, timeout: Q
   };
 }
 
+/**
+ * Runs statements one after another on a connection of the pool. They are sent at once where the driver pipelines, so they take one
+ * round trip.
+ *
+ * @returns the rows of the last one that returns any.
+ * @throws the error of the first that fails.
+ */
+export async function runInSequence(
+  pool: SessionPool,
+  queries: readonly PostgresQuery[],
+  timeout: QueryTimeout,
+): Promise<readonly SqlRow[]> {
+  try {
+    const client = await pool.connect();
+    let isBroken = false;
+    const results = await Promise.allSettled(
+      queries.map(
+        (query, ahead) =>
+          new Promise<SqlRow[]>((resolve, reject) => {
+            const done = (isOk: boolean): void => void (isBroken ||= !isOk);
+            new PendingQuery(query, { resolve, reject }, timeout).send(client, done, ahead);
+          }),
+      ),
+    );
+    client.release(isBroken);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) {
+      throw failed.reason;
+    }
+    const returned = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    return returned.findLast((rows) => rows.length > 0) ?? [];
+  } catch (error) {
+    throw toSqlError(error);
+  }
+}
+
 /** How many statements a connection has at once: one that runs, and the next, which the server starts right after it. */
 export const STATEMENTS_AT_ONCE = 2;
 /** After this many statements the connection goes back to the pool, which may want to close it. */

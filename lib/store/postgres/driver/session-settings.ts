@@ -1,5 +1,6 @@
 import { CLAIM, CLAIM_AS_TEXT, SCAN } from '../sql/claim.js';
 import { COMPLETE, COMPLETE_AND_DELETE, COMPLETE_AND_DELETE_ONE, COMPLETE_ONE, SETTLE } from '../sql/complete.js';
+import { CLAIM_LIMITED, CLAIM_LIMITED_AS_TEXT, LOCK_TOPIC, MARK_KEYED_DUE } from '../sql/limited-claim.js';
 import { INSERT_ALIKE_JOBS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from '../sql/insert.js';
 import { MARK_STARTED, MARK_STARTED_BY_ROW_REF, RENEW } from '../sql/lease.js';
 import { NOTIFY } from '../sql/session.js';
@@ -20,6 +21,10 @@ const PREPARED = {
   CLAIM,
   CLAIM_AS_TEXT,
   SCAN,
+  MARK_KEYED_DUE,
+  LOCK_TOPIC,
+  CLAIM_LIMITED,
+  CLAIM_LIMITED_AS_TEXT,
   MARK_STARTED_BY_ROW_REF,
   MARK_STARTED,
   RENEW,

@@ -1,9 +1,9 @@
 import type { SqlError } from '../../sql-error.js';
 import { toSqlError } from '../../sql-error.js';
-import type { SqlRow, SqlRunner } from '../../sql-runner.js';
+import type { RunTransactions, SqlRow, SqlRunner, SqlStatement } from '../../sql-runner.js';
 import type { SessionLimits } from '../sql/session.js';
 import * as sql from '../sql/session.js';
-import { createPoolRunner, PipelinedRunner, QueryTimeout } from './pool-runners.js';
+import { createPoolRunner, PipelinedRunner, QueryTimeout, runInSequence } from './pool-runners.js';
 import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
 import { ConnectionValidator, shortenIdleTime } from './pool.js';
 import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
@@ -74,29 +74,54 @@ export class PostgresSession {
     return this.canPipeline && !this.isBehindPooler;
   }
 
-  /** Returns a runner for statements on the queue's pool. */
-  createRunner(untested: SessionPool): SqlRunner {
+  /** Returns a runner for statements and transactions on the queue's pool. */
+  createRunner(untested: SessionPool): SqlRunner & { readonly transact: RunTransactions } {
     const pool = this.validator.wrap(untested);
     const timeout = new QueryTimeout(sql.clientTimeoutMs(this.limits));
+    const runDirect: RunTransactions = (transactions) =>
+      runInSequence(
+        pool,
+        transactions.flatMap(enclose).map((statement) => toQuery(statement.sql, statement.params)),
+        timeout,
+      );
+    const runPooled: RunTransactions = async (transactions) => {
+      let rows: readonly SqlRow[] = [];
+      for (const statements of transactions) {
+        rows = await this.queryInTransaction(pool, statements);
+      }
+      return rows;
+    };
     const direct = createPoolRunner(pool, toQuery, timeout);
     const pipelined = new Map(PIPELINED.map((text) => [text, new PipelinedRunner(pool, toQuery, timeout)]));
     return {
       query: async (text, params) => {
-        if (!this.isBehindPooler) {
-          try {
-            const runner = this.canPipeline ? (pipelined.get(text) ?? direct) : direct;
-            return await runner.query(text, params);
-          } catch (error) {
-            if (!isForeignSession(error)) {
-              throw error;
-            }
-            // The statement was not executed, so it is safe to send it again.
-            this.isBehindPooler = true;
-          }
-        }
-        return this.queryInTransaction(pool, text, params);
+        const runner = this.canPipeline ? (pipelined.get(text) ?? direct) : direct;
+        return this.runDirectOrPooled(
+          () => runner.query(text, params),
+          () => this.queryInTransaction(pool, [{ sql: text, params }]),
+        );
       },
+      transact: (transactions) =>
+        this.runDirectOrPooled(
+          () => runDirect(transactions),
+          () => runPooled(transactions),
+        ),
     };
+  }
+
+  private async runDirectOrPooled<T>(direct: () => Promise<T>, pooled: () => Promise<T>): Promise<T> {
+    if (!this.isBehindPooler) {
+      try {
+        return await direct();
+      } catch (error) {
+        if (!isForeignSession(error)) {
+          throw error;
+        }
+        // The statement was not executed, so it is safe to send it again.
+        this.isBehindPooler = true;
+      }
+    }
+    return pooled();
   }
 
   /** Shortens the pool's idle time behind a pooler. */
@@ -138,12 +163,15 @@ export class PostgresSession {
     };
   }
 
-  private async queryInTransaction(pool: SessionPool, text: string, params: readonly unknown[]): Promise<SqlRow[]> {
+  private async queryInTransaction(pool: SessionPool, statements: readonly SqlStatement[]): Promise<SqlRow[]> {
     let client: PooledClient | undefined;
     try {
       client = await pool.connect();
       await client.query(`BEGIN; ${sql.setForTransaction(this.limits)}`);
-      const { rows } = await client.query({ text, values: [...params], types: typeParsers });
+      let rows: SqlRow[] = [];
+      for (const { sql: text, params } of statements) {
+        ({ rows } = await client.query({ text, values: [...params], types: typeParsers }));
+      }
       await client.query('COMMIT');
       client.release();
       return rows;
@@ -155,6 +183,12 @@ export class PostgresSession {
       throw failure;
     }
   }
+}
+
+/** Adds BEGIN and COMMIT where a transaction has several statements. */
+function enclose(statements: readonly SqlStatement[]): readonly SqlStatement[] {
+  const end = (text: string): SqlStatement => ({ sql: text, params: [] });
+  return statements.length === 1 ? statements : [end(sql.BEGIN), ...statements, end(sql.COMMIT)];
 }
 
 /** Whether the prepared statement is missing (`invalid_sql_statement_name`) or its name is taken (`duplicate_prepared_statement`). */

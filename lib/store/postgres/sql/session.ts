@@ -82,6 +82,10 @@ export const setForTransaction = (limits: SessionLimits): string =>
     ...settings(limits).map(([name, value]) => `SET LOCAL ${name} = '${value}'`),
   ].join('; ');
 
+/** A transaction of several statements; the session's defaults apply. */
+export const BEGIN = 'BEGIN';
+export const COMMIT = 'COMMIT';
+
 /** Tests that a connection is alive. */
 export const PING = 'SELECT 1';
 

@@ -10,7 +10,7 @@ const stateOf = (topic: string): string => `(
 /** Whether the topic is neither paused nor limited. */
 const isClaimable = (topic: string): string => `(${stateOf(topic)} IS NULL)`;
 
-/** Jobs without a concurrency key. Limited topics and jobs with a key have a claim of their own: see flow.ts. */
+/** Jobs without a concurrency key. Limited topics and jobs with a key have a claim of their own: see limited-claim.ts. */
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
 
 /** Finds the lanes in ?1 that have a due job, by their index. Takes no lock. Paused and limited topics have none. */
@@ -30,6 +30,10 @@ const unusual = `json_object('timeout_ms', timeout_ms, 'backoff', CAST(backoff A
   .map((column) => `'${column}', ${column}`)
   .join(', ')})`;
 
+/** What a claim returns of each job. */
+export const claimedColumns = `id, topic, payload, ${ms('run_at')} AS run_at, iif(created = run_at, NULL, ${ms('created')}) AS created,
+  ${ms(now)} AS at, iif(${isUsual}, NULL, ${unusual}) AS unusual`;
+
 /**
  * pending → processing, lane by lane until ?2 jobs are found. Skips topics that were paused or limited after `DUE_LANES`, and jobs
  * with a concurrency key.
@@ -47,8 +51,7 @@ WHERE id IN (
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
       ORDER BY run_at LIMIT ?3)), '[]')) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
-RETURNING id, topic, payload, ${ms('run_at')} AS run_at, iif(created = run_at, NULL, ${ms('created')}) AS created,
-  ${ms(now)} AS at, iif(${isUsual}, NULL, ${unusual}) AS unusual`;
+RETURNING ${claimedColumns}`;
 
 /** The first waiting priority of a topic between two bounds. The arguments are SQL. */
 const nextPriority = (topic: string, after: string, before: string): string => `(

@@ -1,0 +1,206 @@
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limited-claim.js';
+import type { JobInsert } from '../../../lib/store/store-records.js';
+import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
+import type { StoreFixture } from '../../support/stores.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+interface Limits {
+  readonly total?: number;
+  readonly perKey?: number;
+  readonly rate?: { readonly limit: number; readonly ms: number; readonly byKey?: boolean };
+}
+
+/** Writes the row of the topic. */
+async function limit(fixture: StoreFixture, { total, perKey, rate }: Limits): Promise<void> {
+  const number = (value: number | undefined): string => String(value ?? 'NULL');
+  await fixture.sql(`
+    INSERT INTO _jobs_topics (topic, is_limited, limit_total, limit_key, rate_limit, rate_ms, rate_by_key)
+    VALUES ('${TOPIC}', true, ${number(total)}, ${number(perKey)}, ${number(rate?.limit)}, ${number(rate?.ms)}, ${rate?.byKey === true})`);
+}
+
+function claimLimited(store: JobStore, members: Partial<LimitedClaimRequest> = {}): Promise<LimitedClaim> {
+  return store.limitedTopics.claim({
+    topic: TOPIC,
+    priorities: [0],
+    hasKeyed: true,
+    limit: 10,
+    leaseMs: 30_000,
+    worker: WORKER,
+    ...members,
+  });
+}
+
+function keyedJobs(count: number, concurrencyKey: string, members: Partial<JobInsert> = {}): JobInsert[] {
+  return newJobs(count, { concurrencyKey, ...members });
+}
+
+const countByKey = async (store: JobStore, { claims }: LimitedClaim): Promise<Record<string, number>> => {
+  const jobs = await store.find(claims.map(({ id }) => id));
+  const counts: Record<string, number> = {};
+  for (const { concurrencyKey } of jobs) {
+    counts[concurrencyKey ?? ''] = (counts[concurrencyKey ?? ''] ?? 0) + 1;
+  }
+  return counts;
+};
+
+async function complete(store: JobStore, { claims }: LimitedClaim): Promise<void> {
+  await store.settle(claims.map((token) => ({ token, outcome: { kind: 'completed', result: null }, durationMs: 1 })));
+}
+
+describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  beforeEach(async () => {
+    await fixture.sql('DELETE FROM _jobs_topics');
+    await fixture.sql('DELETE FROM _jobs_starts');
+  });
+
+  it('returns no more jobs than may run at once, and others as they end', async () => {
+    await limit(fixture, { total: 3 });
+    await fixture.store.insert(newJobs(5));
+    const first = await claimLimited(fixture.store);
+    expect(first).toMatchObject({ ending: 'done', limitedBy: 'concurrency' });
+    expect(first.claims).toHaveLength(3);
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(0);
+
+    await complete(fixture.store, { ...first, claims: first.claims.slice(0, 2) });
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(2);
+  });
+
+  it.each(['retry', 'snooze', 'release', 'failed', 'cancelled'] as const)(
+    'frees the place of a job that ends with %s',
+    async (end) => {
+      await limit(fixture, { total: 1, perKey: 1 });
+      await fixture.store.insert(keyedJobs(2, 'a'));
+      const [job] = (await claimLimited(fixture.store)).claims;
+      const failure = { message: 'no', stack: null };
+      await fixture.store.settle([{ token: job!, outcome: { kind: end, delayMs: 60_000, failure }, durationMs: 1 }]);
+      const next = await claimLimited(fixture.store);
+      expect(next.claims).toHaveLength(1);
+      expect(next.claims[0]!.id).not.toBe(job!.id);
+    },
+  );
+
+  it('frees the place of a job whose lease has expired, with its rescue', async () => {
+    await limit(fixture, { total: 1 });
+    await fixture.store.insert(newJobs(2));
+    await claimLimited(fixture.store, { leaseMs: 1 });
+    let rescued = 0;
+    while (rescued === 0) {
+      rescued = (await fixture.store.rescue(10)).rescued.length;
+    }
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
+  });
+
+  it('returns no more jobs of a key than may run at once', async () => {
+    await limit(fixture, { perKey: 2 });
+    await fixture.store.insert([...keyedJobs(5, 'a'), ...keyedJobs(1, 'b'), ...newJobs(3)]);
+    const claim = await claimLimited(fixture.store);
+    expect(await countByKey(fixture.store, claim)).toEqual({ a: 2, b: 1, '': 3 });
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'key' });
+  });
+
+  it('lets keys take turns, whatever one of them has waiting', async () => {
+    await limit(fixture, {});
+    await fixture.store.insert([...keyedJobs(20, 'b'), ...keyedJobs(2, 'a'), ...keyedJobs(2, 'c'), ...newJobs(2)]);
+    const order: string[] = [];
+    for (let turn = 0; turn < 8; turn += 1) {
+      order.push(...Object.keys(await countByKey(fixture.store, await claimLimited(fixture.store, { limit: 1 }))));
+    }
+    expect(order.slice(0, 4).sort()).toEqual(['', 'a', 'b', 'c']);
+    expect(order.slice(4).sort()).toEqual(['', 'a', 'b', 'c']);
+  });
+
+  it('serves priorities strictly, across keys', async () => {
+    await limit(fixture, { total: 3 });
+    await fixture.store.insert([...keyedJobs(5, 'a', { priority: 5 }), ...keyedJobs(2, 'b', { priority: -5 })]);
+    const claim = await claimLimited(fixture.store, { priorities: [-5, 5] });
+    expect(await countByKey(fixture.store, claim)).toEqual({ b: 2, a: 1 });
+  });
+
+  it('claims a keyed job when it becomes due', async () => {
+    await limit(fixture, {});
+    const [job] = keyedJobs(1, 'a', { delayMs: 60_000 });
+    await fixture.store.insert([job!]);
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(0);
+    await fixture.store.promote([job!.id]);
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
+  });
+
+  it('starts no more jobs in a window than the rate allows, and says when the next may start', async () => {
+    await limit(fixture, { rate: { limit: 4, ms: 60_000 } });
+    await fixture.store.insert([...newJobs(3), ...keyedJobs(3, 'a')]);
+    const first = await claimLimited(fixture.store, { limit: 3 });
+    await complete(fixture.store, first);
+    const second = await claimLimited(fixture.store);
+    expect([first.claims.length, second.claims.length]).toEqual([3, 1]);
+    const third = await claimLimited(fixture.store);
+    expect(third).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(third.rateInMs).toBeGreaterThan(50_000);
+    expect(third.rateInMs).toBeLessThanOrEqual(62_000);
+  });
+
+  it('counts the rate of each key apart', async () => {
+    await limit(fixture, { rate: { limit: 1, ms: 60_000, byKey: true } });
+    await fixture.store.insert([...keyedJobs(2, 'a'), ...keyedJobs(2, 'b'), ...newJobs(2)]);
+    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ a: 1, b: 1, '': 2 });
+    const full = await claimLimited(fixture.store);
+    expect(full).toMatchObject({ claims: [], limitedBy: 'key' });
+    expect(full.rateInMs).toBeGreaterThan(50_000);
+  });
+
+  it('allows the next start when the oldest one has left the window', async () => {
+    await limit(fixture, { rate: { limit: 2, ms: 200 } });
+    await fixture.store.insert(newJobs(4));
+    await claimLimited(fixture.store);
+    let claims: LimitedClaim['claims'] = [];
+    while (claims.length === 0) {
+      ({ claims } = await claimLimited(fixture.store));
+    }
+    expect(claims).toHaveLength(2);
+    const jobs = await fixture.store.find(
+      (await fixture.sql<{ id: string }>('SELECT id FROM _jobs')).map(({ id }) => id),
+    );
+    const starts = jobs.map(({ started }) => started!.getTime()).sort((a, b) => a - b);
+    expect(starts[2]! - starts[1]!).toBeGreaterThanOrEqual(200);
+  });
+
+  it('returns nothing of a paused topic', async () => {
+    await limit(fixture, { total: 3 });
+    await fixture.store.insert(newJobs(1));
+    await fixture.store.pauses.pause([TOPIC]);
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: null });
+    await fixture.store.pauses.resume([TOPIC]);
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
+  });
+
+  it('makes a topic with keyed jobs limited, and reports one without as unlimited', async () => {
+    await fixture.store.insert(newJobs(1));
+    expect(await claimLimited(fixture.store, { hasKeyed: false })).toMatchObject({ claims: [], ending: 'unlimited' });
+    await fixture.store.insert(keyedJobs(1, 'a'));
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(2);
+    const scan = await fixture.store.scan([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
+    expect(scan.waiting).toEqual([]);
+    await fixture.store.insert([newJob(), ...keyedJobs(1, 'a')]);
+    const lanes = await fixture.store.scan([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
+    expect(lanes.waiting).toMatchObject([{ priority: 0, isLimited: true }]);
+    expect(lanes.keyed).toMatchObject([{ priority: 0, isLimited: true }]);
+  });
+
+  it('is the only one that takes keyed jobs and jobs of limited topics', async () => {
+    await limit(fixture, { total: 3 });
+    await fixture.store.insert([...newJobs(1), ...newJobs(1, { topic: 'other', concurrencyKey: 'a' })]);
+    const lanes = [TOPIC, 'other'].map((topic) => ({ topic, priority: 0, lowerBound: null, limit: 10 }));
+    expect(await fixture.store.claim({ lanes, limit: 10, leaseMs: 30_000, worker: WORKER })).toEqual([]);
+  });
+
+  it('deletes starts that the rate does not need any more', async () => {
+    await limit(fixture, { rate: { limit: 2, ms: 1_000 } });
+    await fixture.store.insert(newJobs(1));
+    await claimLimited(fixture.store);
+    await fixture.sql(`UPDATE _jobs_starts SET slice = slice - 200`);
+    await fixture.store.limitedTopics.pruneStarts(TOPIC);
+    expect(await fixture.sql('SELECT * FROM _jobs_starts')).toEqual([]);
+  });
+});
