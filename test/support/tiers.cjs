@@ -16,17 +16,24 @@ const MATRIX_FILES = [
   'test/ui/accessibility.test.ts',
 ];
 
-/** `npm test` runs these files on every database. They test what differs between versions or drivers. */
-const EVERY_DATABASE = [
+/** `npm test` runs these files on PostgreSQL 15 too. They test what differs between versions. */
+const POSTGRES_15 = [
   'test/conformance/connections/hints.test.ts',
   'test/conformance/insert/insert-in-transaction.test.ts',
-  'test/conformance/migrate/',
+  'test/conformance/migrate/migrations.test.ts',
   'test/conformance/plans/batch-plans.test.ts',
   'test/conformance/plans/claim-plans.test.ts',
   'test/conformance/plans/generic-plans.test.ts',
   'test/conformance/plans/prepared-statements.test.ts',
-  'test/conformance/plans/sqlite-plans.test.ts',
   'test/conformance/plans/stale-plans.test.ts',
+];
+
+/** `npm test` runs these files on a database in memory too: a single connection serves the queue and the application. */
+const IN_MEMORY = [
+  'test/conformance/connections/hints.test.ts',
+  'test/conformance/insert/insert-in-transaction.test.ts',
+  'test/conformance/migrate/migrations.test.ts',
+  'test/conformance/plans/sqlite-plans.test.ts',
   ...['full-disk', 'overlapping-transactions', 'serialized-transactions', 'transaction-waits'].map(transactions),
   'test/nest/app-lifecycle.test.ts',
   'test/nest/module-setup.test.ts',
@@ -247,7 +254,8 @@ function isLeftOut(typeorm, file, title) {
     if (/PostgreSQL 18/.test(title)) return isIn(file, SQLITE3_FIRST);
     return /SQLite in memory|a SQLite file(?! with sqlite3)/.test(title);
   }
-  if (/PostgreSQL 15|SQLite in memory/.test(title)) return !isIn(file, EVERY_DATABASE);
+  if (/PostgreSQL 15/.test(title)) return !isIn(file, POSTGRES_15);
+  if (/SQLite in memory/.test(title)) return !isIn(file, IN_MEMORY);
   if (/PostgreSQL 18/.test(title) && isIn(file, SQLITE_ONLY)) return true;
   if (!withAdapters.includes(file)) return false;
   if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return true;
@@ -267,7 +275,7 @@ const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
 const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
 const larger = first.filter(mentions(LARGER));
 const withDatabases = first.filter(
-  (file) => (mentions(DATABASES)(file) && !isIn(file, EVERY_DATABASE)) || isIn(file, SQLITE_ONLY),
+  (file) => (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY])) || isIn(file, SQLITE_ONLY),
 );
 const withAdapters = first.filter(mentions(ADAPTERS));
 const withLeftOutAdapters = withAdapters.filter(
@@ -348,7 +356,8 @@ const isInMatrix = (part, file) =>
 
 const lists = {
   MATRIX_FILES,
-  EVERY_DATABASE,
+  POSTGRES_15,
+  IN_MEMORY,
   SQLITE_ONLY,
   EVERY_ADAPTER,
   NEST_11,

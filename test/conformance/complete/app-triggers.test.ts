@@ -126,17 +126,17 @@ describe.each(postgresKinds)('a trigger that drops one job of a batch on $label'
 });
 
 describe.each(postgresKinds.slice(0, 1))('a slow trigger of the application on $label', (kind) => {
-  // A statement may take as long as a lease; one statement for all of these jobs would take 6 s.
-  const fixture = useStore(kind, { lease: '5s' });
+  // A statement may take as long as a lease; one statement for all of these jobs would take 3 s.
+  const fixture = useStore(kind, { lease: '2s' });
 
   it('reduces batches of claims and outcomes until they succeed', async () => {
     await fixture.sql(
       `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$`,
     );
     await fixture.sql(`CREATE TRIGGER waiting AFTER UPDATE ON _jobs FOR EACH ROW EXECUTE FUNCTION wait()`);
-    const engine = new JobsEngine({ store: fixture.store, lease: '5s', concurrency: 60 });
+    const engine = new JobsEngine({ store: fixture.store, lease: '2s', concurrency: 30 });
     engine.register(TOPIC, () => null);
-    await engine.enqueueMany(Array.from({ length: 60 }, () => ({ topic: TOPIC, payload: null })));
+    await engine.enqueueMany(Array.from({ length: 30 }, () => ({ topic: TOPIC, payload: null })));
     await engine.start();
     await until(async () => (await engine.stats.get(TOPIC)).completed > 0, { timeoutMs: 40_000 });
     await engine.close();

@@ -72,7 +72,8 @@ describe.each(storeKinds())('schedules with faults on $label', (kind) => {
       await fixture.sql(`UPDATE _jobs_schedules SET definition = '${invalid[name]!}' WHERE name = '${name}'`);
     }
     await engine.start();
-    await untilJobs('good', 2);
+    await until(() => log.errors.length >= names.length, { message: 'a line for each' });
+    await untilJobs('good', (await count('good')) + 2);
     expect(new Set((await engine.jobs.list()).items.map(({ topic }) => topic))).toEqual(new Set(['good']));
     expect(log.errors.sort()).toEqual(names.map((name) => expect.stringContaining(`schedule '${name}'`) as string));
     expect((await engine.schedules.list()).map(({ name }) => name).sort()).toEqual([...names, 'good'].sort());
