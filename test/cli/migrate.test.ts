@@ -74,4 +74,18 @@ describe.each(reachableKinds())('migrate on $label', (kind) => {
     expect(code).toBe(1);
     expect(err).toContain("run 'nestjs-jobs migrate'");
   });
+
+  if (kind.hasNotifications) {
+    it('--schema names the schema of the tables', async () => {
+      const other = ['--schema', 'my "jobs"'];
+      expect(await migrate(...other)).toMatchObject({ code: 1, err: expect.stringContaining('schema') as string });
+      await app.query('CREATE SCHEMA "my ""jobs"""');
+      expect((await migrate(...other)).code).toBe(0);
+      expect(await app.query('SELECT count(*)::int AS jobs FROM "my ""jobs"""._jobs')).toEqual([{ jobs: 0 }]);
+      for (const verb of ['status', 'doctor']) {
+        expect(await runCommand([verb, ...other, '--url', toUrl(app)])).toMatchObject({ code: 0, err: '' });
+      }
+      expect((await migrate('--check')).code).toBe(3);
+    });
+  }
 });

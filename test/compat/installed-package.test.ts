@@ -113,6 +113,15 @@ describe.each(applications)('in $title,', ({ name, other, resolutions }) => {
     }
   });
 
+  it.each(everyNode)('the command migrates and reports with %s', async (node) => {
+    const database = await createPostgresDatabase(postgresVersions()[0]!);
+    const command = (...args: string[]): Promise<string> =>
+      app.run(pathOf(node), ['node_modules/.bin/nestjs-jobs', ...args], { DATABASE_URL: database.url });
+    expect(await command('migrate')).toMatch(/^applied /);
+    expect(JSON.parse(await command('status', '--json'))).toMatchObject({ database: 'postgres', stats: { total: 0 } });
+    await database.drop();
+  });
+
   it('a job completes with the other major version of TypeORM', async () => {
     await app.add(`typeorm@${lockedVersion(other, 'typeorm')}`);
     await app.build();
