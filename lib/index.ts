@@ -8,6 +8,7 @@ export type { BackoffOptions } from './core/backoff.js';
 export type { ContextOptions } from './core/context-option.js';
 export type { Duration } from './core/duration.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
+export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';
 
 // Enqueuing and managing jobs
@@ -81,6 +82,7 @@ export type { ErrorGroup, ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats
 export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
 export type { ErrorStats } from './engine/admin/error-stats.js';
 export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
+export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/admin/queue-gauges.js';
 export type { QueueStats } from './engine/admin/queue-stats.js';
 
 // HTTP API and admin UI

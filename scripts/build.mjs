@@ -16,8 +16,10 @@ execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit'
 // The package itself names no type, so Node would read the .js files of this folder as CommonJS.
 writeFileSync('dist/esm/package.json', '{ "type": "module" }\n');
 
-// The compiler leaves it out: it knows where it lies, and is the same in both.
-for (const build of ['cjs', 'esm']) copyFileSync('lib/http/ui-folder.cjs', `dist/${build}/lib/http/ui-folder.cjs`);
+// The compiler leaves out CommonJS files, which are the same in both builds.
+for (const file of ['lib/http/ui-folder.cjs', 'lib/engine/telemetry/optional-packages.cjs']) {
+  for (const build of ['cjs', 'esm']) copyFileSync(file, `dist/${build}/${file}`);
+}
 
 if (!isUiUpToDate()) {
   const vite = join(createRequire(import.meta.url).resolve('vite/package.json'), '../bin/vite.js');

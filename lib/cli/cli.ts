@@ -7,7 +7,7 @@ import { toFailure } from '../core/error-text.js';
 import { InvalidOptionsError, InvalidPayloadError, JobsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import { suggestNearest } from '../core/suggestion.js';
-import { VERSION } from '../http/openapi.js';
+import { VERSION } from '../core/version.js';
 import { isDatabaseError } from '../store/sql-error.js';
 import type { ReadArguments } from './arguments.js';
 import { readArguments, readWords, toOptionName } from './arguments.js';

@@ -23,6 +23,8 @@ import {
   readOptions,
   text,
 } from './option-checks.js';
+import type { TelemetryOptions, TelemetrySettings } from './telemetry-option.js';
+import { telemetryCheck } from './telemetry-option.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
 
@@ -75,6 +77,8 @@ export interface JobsOptions {
   operationLog?: boolean | undefined;
   /** Carries values of the caller to the handler: one context, or several by name. At most 4 KiB of JSON. Default: none. */
   context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
+  /** Spans and metrics of OpenTelemetry. `false` makes none, the default. */
+  telemetry?: TelemetryOptions | false | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -120,6 +124,7 @@ export interface JobsSettings {
   readonly operationLog: boolean;
   /** At least one. */
   readonly context: readonly NamedContext[] | undefined;
+  readonly telemetry: TelemetrySettings | false;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -276,6 +281,7 @@ export const OPTIONS = {
   strictTopics: option(false, flag),
   operationLog: option(true, flag),
   context: optional(contextCheck),
+  telemetry: option(false, either(false, telemetryCheck)),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

@@ -1,3 +1,4 @@
+import type { JobEvent } from '../core/job-events.js';
 import type { Claim, Job } from '../core/job.js';
 
 /** One call of `enqueue`, `enqueueTx` or `enqueueMany`. */
@@ -14,4 +15,8 @@ export interface JobHook {
   readonly aroundEnqueue?: (call: EnqueueCall, store: () => Promise<readonly Job[]>) => Promise<readonly Job[]>;
   /** Runs one call of a handler, with its guards, and returns its result. A batch handler has several claims. */
   readonly aroundHandler?: (claims: readonly Claim[], run: () => Promise<unknown>) => Promise<unknown>;
+  /** Called after the write of each event has committed. */
+  readonly onEvent?: (event: JobEvent) => void;
+  /** Called once, when the engine closes. */
+  readonly onClose?: () => void;
 }

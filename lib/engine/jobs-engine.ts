@@ -42,6 +42,7 @@ import { IdleWatch } from './admin/idle-watch.js';
 import { createHook } from './create-hook.js';
 import { JobActions, JobAdmin } from './admin/job-admin.js';
 import { logOperation } from './operation-log.js';
+import { QueueGauges } from './admin/queue-gauges.js';
 import { QueueStats } from './admin/queue-stats.js';
 import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
@@ -109,6 +110,8 @@ export class JobsEngine {
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
   readonly errors: ErrorStats;
+  /** Reads the state of the queue for monitoring, at most once a second. */
+  readonly gauges: QueueGauges;
   /** Reports to listeners which topics have changed, at most once a second. */
   readonly changes: ChangeFeed;
 
@@ -116,6 +119,7 @@ export class JobsEngine {
   readonly schedules: ScheduleAdmin;
 
   private readonly stream: EventStream;
+  private readonly onClose: (() => void) | undefined;
   private readonly store: JobStore;
   private readonly clock: Clock;
   private readonly registry: HandlerRegistry;
@@ -137,13 +141,12 @@ export class JobsEngine {
     this.settings = readJobsOptions(given);
     this.store = store;
     this.clock = clock;
-    this.registry = new HandlerRegistry({
-      topics: this.settings.role === 'producer' ? [] : this.settings.topics,
-      canRunTransactions: store.capabilities.transactionsAtOnce > 0,
-    });
+    this.registry = createRegistry(this.settings, store);
     const { worker, registry } = this;
     const failureLog = new FailureLog(clock, logger);
-    const hook = createHook(this.settings);
+    this.gauges = new QueueGauges({ store, clock });
+    const hook = createHook(this.settings, this.gauges);
+    this.onClose = hook.onClose;
     const partsWithoutEvents = { ...this.settings, store, clock, logger, failureLog, random, worker, registry, hook };
     // First the parts that receive events, then those that emit them.
     this.stream = new EventStream(logger);
@@ -156,6 +159,7 @@ export class JobsEngine {
       logOperation(partsWithoutEvents, event);
       metrics.record(event);
       changes.markChanged(event.topic);
+      hook.onEvent?.(event);
       stream.emit(event);
     };
     const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
@@ -284,6 +288,7 @@ export class JobsEngine {
     await this.lifecycle.close();
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
+    this.onClose?.();
   }
 
   /**
@@ -303,4 +308,11 @@ export class JobsEngine {
   async whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.idleWatch.whenIdle(options);
   }
+}
+
+function createRegistry({ role, topics }: JobsSettings, { capabilities }: JobStore): HandlerRegistry {
+  return new HandlerRegistry({
+    topics: role === 'producer' ? [] : topics,
+    canRunTransactions: capabilities.transactionsAtOnce > 0,
+  });
 }

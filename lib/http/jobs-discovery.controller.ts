@@ -1,6 +1,7 @@
 import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { BULK_JOBS_MAX } from '../core/bulk.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
+import { VERSION } from '../core/version.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
@@ -9,7 +10,7 @@ import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { JobsController } from './jobs.controller.js';
 import { ref } from './schemas.js';
-import { toOpenApi, VERSION } from './openapi.js';
+import { toOpenApi } from './openapi.js';
 import { JobsReportsController } from './jobs-reports.controller.js';
 import { RequestReader } from './request-reader.js';
 import { NO_FIELDS } from './requests.js';

@@ -1,12 +1,10 @@
 import type { JsonSchema } from '../core/option-checks.js';
+import { VERSION } from '../core/version.js';
 import { toWireName } from './api-error.js';
 import type { Field, FieldTable } from './request-fields.js';
 import { BULK_FILTER, ENQUEUE } from './requests.js';
 import type { DescribedRoute } from './route-info.js';
 import { ref, SCHEMAS, UUID } from './schemas.js';
-
-/** Version of this package. No build can read package.json from here; a test compares the two. */
-export const VERSION = '0.1.0';
 
 /** A document of OpenAPI 3.1. */
 interface OpenApiDocument {

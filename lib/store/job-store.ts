@@ -26,6 +26,7 @@ import type {
   PausedTopic,
   PresenceReply,
   ProgressEntry,
+  QueueGaugeRecord,
   PrunedPage,
   PrunePage,
   RequeueChanges,
@@ -220,6 +221,8 @@ export interface JobReports {
   summarize(ids: readonly string[]): Promise<JobSummary[]>;
   /** Counts the jobs by status. Leaves out topics without jobs. */
   counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
+  /** Returns the state of the queue. One statement on PostgreSQL; on SQLite a long read is cut into pieces. */
+  gauges(): Promise<QueueGaugeRecord>;
   /** Returns the times of the newest completed jobs of each topic. */
   runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]>;
   /** Splits a budget of `jobsMax` rows over the topics, in proportion to their failed jobs. `null`: all topics. */

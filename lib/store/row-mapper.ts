@@ -6,6 +6,7 @@ import type {
   RolledUpMinutes,
   JobSummary,
   PresenceReply,
+  QueueGaugeRecord,
   TopicCounts,
   InsertedJob,
   JobInsert,
@@ -21,6 +22,7 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
+import { JOB_STATUSES } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -276,6 +278,17 @@ export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
     topics.set(topic, counts);
   }
   return [...topics.values()];
+}
+
+/** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */
+export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
+  const named = (kind: string): readonly SqlRow[] => rows.filter((row) => row.kind === kind);
+  const counted = rows.filter(({ kind }) => JOB_STATUSES.includes(kind as JobStatus));
+  return {
+    counts: toTopicCounts(counted.map(({ topic, kind, value }) => ({ topic, status: kind, jobs: value }))),
+    oldestWaitingMs: new Map(named('oldest').map(({ topic, value }) => [topic as string, Number(value)])),
+    workers: Number(named('workers')[0]!.value),
+  };
 }
 
 export function toJobSummary(row: SqlRow): JobSummary {

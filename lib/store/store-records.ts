@@ -275,6 +275,15 @@ export interface TopicCounts extends StatusCounts {
   readonly topic: string;
 }
 
+/** The state of the queue, for monitoring. */
+export interface QueueGaugeRecord {
+  readonly counts: readonly TopicCounts[];
+  /** How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. */
+  readonly oldestWaitingMs: ReadonlyMap<string, number>;
+  /** Live processes that run jobs. */
+  readonly workers: number;
+}
+
 /** How many jobs of a topic a report reads: the newest in a status, or those that would run first. */
 export interface TopicShare {
   readonly topic: string;

@@ -4,7 +4,7 @@ import { readArguments } from '../../lib/cli/arguments.js';
 import { VERBS } from '../../lib/cli/verbs/index.js';
 import { readTarget } from '../../lib/cli/connection.js';
 import { LIST } from '../../lib/http/requests.js';
-import { VERSION } from '../../lib/http/openapi.js';
+import { VERSION } from '../../lib/core/version.js';
 import { runCommand } from './support/command.js';
 
 const SECRET = 'p4ss/w:rd';

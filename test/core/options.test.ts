@@ -40,11 +40,20 @@ const NAMES = [
   'strictTopics',
   'operationLog',
   'context',
+  'telemetry',
   'http',
   'ui',
 ];
 
 const CONTEXT = { capture: (): number => 1, run: (_values: unknown, next: () => unknown) => next() };
+
+const TELEMETRY = {
+  traces: 'link',
+  metrics: true,
+  tracerProvider: undefined,
+  meterProvider: undefined,
+  propagator: undefined,
+};
 
 interface OptionCase {
   readonly option: keyof JobsOptions;
@@ -256,6 +265,22 @@ const CASES: readonly OptionCase[] = [
     expected: 'an object with the functions capture and run, or such objects by name',
   },
   {
+    option: 'telemetry',
+    setting: 'telemetry',
+    absent: false,
+    taken: [
+      [false, false],
+      [{}, TELEMETRY],
+      [
+        { traces: false, metrics: false },
+        { ...TELEMETRY, traces: false, metrics: false },
+      ],
+      [{ traces: 'parent' }, { ...TELEMETRY, traces: 'parent' }],
+    ],
+    refused: [true, null, 'link', 1],
+    expected: "false or an object such as { traces: 'link' }",
+  },
+  {
     option: 'http',
     setting: 'http',
     absent: HTTP,
@@ -343,6 +368,16 @@ describe('module options', () => {
     [{ tenant: 7 }, 'context.tenant: expected an object, got 7'],
   ])('name the wrong member of a context %#', (context, message) => {
     expect(catchError({ context }).message).toContain(message);
+  });
+
+  it.each([
+    [{ traces: true }, "telemetry.traces: expected false or 'link' or 'parent', got true"],
+    [{ tracerProvider: {} }, 'telemetry.tracerProvider: expected a TracerProvider, got an object'],
+    [{ meterProvider: null }, 'telemetry.meterProvider: expected a MeterProvider, got null'],
+    [{ propagator: { inject: () => 1 } }, 'telemetry.propagator: expected a TextMapPropagator, got an object'],
+    [{ trace: false }, "telemetry.trace: unknown option; did you mean 'traces'?"],
+  ])('name the wrong member of telemetry %#', (telemetry, message) => {
+    expect(catchError({ telemetry }).message).toContain(message);
   });
 
   it('must be an object', () => {

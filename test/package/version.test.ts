@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { VERSION } from '../../lib/http/openapi.js';
+import { VERSION } from '../../lib/core/version.js';
 
 it('VERSION is the version of package.json', () => {
   const manifest = readFileSync(join(__dirname, '../../package.json'), 'utf8');

@@ -44,14 +44,26 @@ export class BatchCall {
     try {
       // Runs in its own async context, so that `AsyncLocalStorage.enterWith` does not leak to the next handler.
       const scope = new AsyncResource('JobHandler');
-      scope.runInAsyncScope(callHandler, undefined, this, this.handler).then(
-        (value) => this.onReturn({ value }),
-        (error: unknown) => this.onReturn({ error }),
-      );
+      scope
+        .runInAsyncScope(() => this.callHandler())
+        .then(
+          (value) => this.onReturn({ value }),
+          (error: unknown) => this.onReturn({ error }),
+        );
     } catch (error) {
       // Deferred by a promise: tests may replace `queueMicrotask`.
       void Promise.resolve().then(() => this.onReturn({ error }));
     }
+  }
+
+  private callHandler(): Promise<unknown> {
+    const { aroundHandler } = this.executor.parts.hook;
+    return aroundHandler
+      ? aroundHandler(
+          this.open.map(({ attempt }) => attempt.claim),
+          async () => callHandler(this, this.handler),
+        )
+      : callHandler(this, this.handler);
   }
 
   // What the handler and interceptors use.

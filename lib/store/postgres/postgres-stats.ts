@@ -7,6 +7,7 @@ import { measureFailingTopics, isDated, readList, readListIds } from '../job-lis
 import type {
   ListedIds,
   ListedJobs,
+  QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
   JobSummary,
@@ -18,6 +19,7 @@ import type {
 import {
   toTopicCounts,
   toErrorGroup,
+  toGaugeRecord,
   toTopicSize,
   toRolledUpEntry,
   toJobSummary,
@@ -66,6 +68,10 @@ export class PostgresStats implements JobReports, ReportRecords {
 
   async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
     return toTopicCounts(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
+  }
+
+  async gauges(): Promise<QueueGaugeRecord> {
+    return toGaugeRecord(await this.query(stats.GAUGES, [WORKER_SEEN_MS]));
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {

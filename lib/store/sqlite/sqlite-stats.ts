@@ -7,6 +7,7 @@ import {
   toErrorKey,
   toTopicCounts,
   toErrorGroup,
+  toGaugeRecord,
   toTopicSize,
   toRolledUpEntry,
   toJobSummary,
@@ -20,6 +21,7 @@ import type {
   TopicShare,
   ListedIds,
   ListedJobs,
+  QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
   JobSummary,
@@ -109,6 +111,11 @@ export class SqliteStats implements JobReports, ReportRecords {
       last = piece!.last;
       await nextTurn();
     }
+  }
+
+  async gauges(): Promise<QueueGaugeRecord> {
+    const counts = await this.counts(null);
+    return { ...toGaugeRecord(await this.read(stats.GAUGES, [WORKER_SEEN_MS])), counts };
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {

@@ -82,3 +82,28 @@ DELETE FROM _jobs_rollup WHERE minute < statement_timestamp() - make_interval(se
 /** Deletes workers that have not been seen for $1 milliseconds. */
 export const PRUNE_WORKERS = `
 DELETE FROM _jobs_workers WHERE seen < statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
+
+const unkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+
+/**
+ * Reads the state of the queue for monitoring: rows of (topic, kind, value). A kind is a status with its number of jobs, \`oldest\` with
+ * the milliseconds that the oldest due job has waited, or \`workers\`. $1 is the age in milliseconds at which a worker counts as dead.
+ * The oldest job of each lane comes from a loose scan; jobs with a concurrency key are all read.
+ */
+export const GAUGES = `
+WITH RECURSIVE lane AS (
+  (SELECT topic, priority, run_at FROM _jobs WHERE ${unkeyed} ORDER BY topic, priority, run_at LIMIT 1)
+  UNION ALL
+  SELECT n.topic, n.priority, n.run_at FROM lane l CROSS JOIN LATERAL (
+    SELECT topic, priority, run_at FROM _jobs WHERE ${unkeyed} AND (topic, priority) > (l.topic, l.priority)
+    ORDER BY topic, priority, run_at LIMIT 1) n)
+SELECT topic, status AS kind, jobs::float8 AS value FROM (${COUNTS}) c
+UNION ALL
+SELECT topic, 'oldest', ${ms('(statement_timestamp() - min(run_at))')} FROM (
+  SELECT topic, run_at FROM lane
+  UNION ALL
+  SELECT topic, run_at FROM _jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL) w
+WHERE run_at <= statement_timestamp() GROUP BY topic
+UNION ALL
+SELECT '', 'workers', count(*)::float8 FROM _jobs_workers
+WHERE seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;

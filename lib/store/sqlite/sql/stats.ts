@@ -88,3 +88,28 @@ DELETE FROM _jobs_rollup WHERE (topic, minute, worker) IN (
 
 /** Deletes workers that were not seen for ?1 milliseconds. */
 export const PRUNE_WORKERS = `DELETE FROM _jobs_workers WHERE seen < ${fromNow('-?1')}`;
+
+const unkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+
+/** Jobs with a concurrency key that \`GAUGES\` reads. More would block the event loop for longer. */
+const KEYED_JOBS_MAX = 20_000;
+
+/**
+ * Reads how long the oldest due job of each topic has waited, and the number of live workers, as rows of (topic, kind, value). ?1 is the
+ * age in milliseconds at which a worker counts as dead. The oldest job of each lane comes from a loose scan.
+ */
+export const GAUGES = `
+WITH RECURSIVE lane(id) AS (
+  SELECT (SELECT id FROM _jobs WHERE ${unkeyed} ORDER BY topic, priority, run_at LIMIT 1)
+  UNION ALL
+  SELECT (SELECT n.id FROM _jobs n WHERE n.status = 'pending' AND n.concurrency_key IS NULL
+    AND (n.topic, n.priority) > (j.topic, j.priority) ORDER BY n.topic, n.priority, n.run_at LIMIT 1)
+  FROM lane JOIN _jobs j ON j.id = lane.id)
+SELECT topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value FROM (
+  SELECT j.topic, j.run_at FROM lane JOIN _jobs j ON j.id = lane.id
+  UNION ALL
+  SELECT topic, run_at FROM (
+    SELECT topic, run_at FROM _jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL LIMIT ${KEYED_JOBS_MAX}))
+WHERE run_at <= ${now} GROUP BY topic
+UNION ALL
+SELECT '', 'workers', count(*) FROM _jobs_workers WHERE seen > ${fromNow('-?1')}`;

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CanActivate } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { ContextOptions } from 'nestjs-jobs';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
 import { signal, until } from '../../../support/wait.js';
@@ -98,6 +99,12 @@ export const runningCases: readonly OptionCase[] = [
     effect: 'carries values of the caller to the handler',
     kinds: [postgres, sqliteFile],
     expectEffect: expectContext,
+  },
+  {
+    option: 'telemetry',
+    effect: 'makes a span for each enqueue and each attempt',
+    kinds: [sqliteFile],
+    expectEffect: expectTelemetry,
   },
   {
     option: 'globalEnhancers',
@@ -255,6 +262,15 @@ async function expectContext(apps: Apps): Promise<void> {
   expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'seven', metadata: { $context: 'seven' } });
   const other = await app.jobs.enqueue('work', null);
   expect(await app.jobAfter('completed', other.id)).toMatchObject({ result: 'none', metadata: null });
+}
+
+async function expectTelemetry(apps: Apps): Promise<void> {
+  const exporter = new InMemorySpanExporter();
+  const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+  const app = await apps.start({ options: { telemetry: { tracerProvider } }, handlers: { work: () => null } });
+  const { id } = await app.jobs.enqueue('work', null);
+  await app.event('completed', id);
+  expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(['enqueue work', 'process work']);
 }
 
 async function expectGlobalGuards(apps: Apps): Promise<void> {
