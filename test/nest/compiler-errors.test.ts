@@ -5,7 +5,7 @@ const ROOT = resolve(__dirname, '../..');
 const FILE = resolve(ROOT, 'test/nest/of-a-user.ts');
 
 const PROGRAM = `
-import type { JobContext, JobsService } from 'nestjs-jobs';
+import type { JobBatch, JobContext, JobsService } from 'nestjs-jobs';
 import { defineJob, JobHandler, Payload } from 'nestjs-jobs';
 const SendMail = defineJob<{ to: string }, { messageId: string }>('send_mail');
 export const calls = (jobs: JobsService) => [
@@ -19,6 +19,8 @@ export class MailJobs {
   @JobHandler(SendMail) typed(mail: { to: string }) { return { messageId: mail.to }; }
   @JobHandler('single') single(@Payload() mail: Date) { return mail.getTime(); }
   @JobHandler(SendMail) other(job: JobContext<{ from: string }>) { return { messageId: job.payload.from }; }
+  @JobHandler('batch', { batch: { size: 10 } }) batch(job: JobContext) { return job.id; }
+  @JobHandler('array') array(jobs: JobBatch) { return jobs.length; }
   @JobHandler(SendMail) async result(job: JobContext) { return { id: job.id }; }
 }
 `;
@@ -63,6 +65,13 @@ describe('the error of the compiler', () => {
   it.each(['plain', 'typed', 'single'])('says what a handler receives, for the method %s with the payload', (name) => {
     expect(errorOf(` ${name}(`)?.text).toContain(
       "The handler receives the job: write (job: JobContext<…>) and read job.payload. Or decorate the parameter with @Payload() and add the option { parameters: 'decorated' }.",
+    );
+  });
+
+  it('says that a batch handler receives an array, and that another handler does not', () => {
+    expect(errorOf(' batch(')?.text).toContain('With the option batch the handler receives an array');
+    expect(errorOf(' array(')?.text).toContain(
+      'A handler receives one job. To receive an array of jobs, add the option',
     );
   });
 

@@ -43,6 +43,7 @@ const IN_MEMORY = [
 const SQLITE_ONLY = [
   'test/nest/async-local-storage.test.ts',
   'test/nest/batch-handlers.test.ts',
+  'test/nest/batch-pipeline.test.ts',
   'test/nest/changed-arguments.test.ts',
   'test/nest/claimed-ahead.test.ts',
   'test/nest/clock-steps.test.ts',
