@@ -8,6 +8,9 @@ const LEASE_MS = 1_000;
 const JOBS = 5;
 const QUICK_JOBS = 30;
 const OVERLAPPING_JOBS = 200;
+/** Jobs of one batch, and how many of them are marked before the kill. */
+const BATCH_JOBS = 20;
+const MARKED_JOBS = 7;
 const options = { lease: LEASE_MS, pollInterval: '200ms', concurrency: JOBS } as const;
 
 useBuiltPackage();
@@ -69,10 +72,38 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     }
   });
 
-  it('whose transactions overlap loses no effect and repeats none', async () => {
+  it('leaves the open jobs of its batch: each runs again, alone, and the marked ones do not', async () => {
+    const settings = { database: database.address, options };
+    const killed = await Program.start('worker', settings);
+    const tasks = Array.from({ length: BATCH_JOBS }, (_, index) => (index === MARKED_JOBS ? { gated: 1 } : {}));
+    const jobs = await database.engine.enqueueMany(tasks.map((payload) => ({ topic: 'batch', payload })));
+    const { id: gated } = await killed.report('began');
+    const marked = jobs.slice(
+      0,
+      jobs.findIndex(({ id }) => id === gated),
+    );
+    await Promise.all(marked.map(({ id }) => database.completed(id)));
+    const held = await database.findIds('processing');
+    await killed.kill();
+    const successor = await Program.start('worker', settings);
+
+    expect(held).toHaveLength(BATCH_JOBS - MARKED_JOBS);
+    for (const { id } of jobs) {
+      const isHeld = held.includes(id);
+      expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
+      const worker = `${isHeld ? successor.pid : killed.pid}/1`;
+      expect(await database.effects(id)).toMatchObject([{ worker }]);
+    }
+  });
+
+  it('whose transactions overlap, of single jobs and of batches, loses no effect and repeats none', async () => {
     const settings = { database: database.address, options: { ...options, concurrency: 10 } };
     const jobs = await database.engine.enqueueMany(
-      Array.from({ length: OVERLAPPING_JOBS }, () => ({ topic: 'complete_tx', payload: {}, maxRetries: 5 })),
+      Array.from({ length: OVERLAPPING_JOBS }, (_, index) => ({
+        topic: index % 2 ? 'complete_tx' : 'batch_tx',
+        payload: {},
+        maxRetries: 5,
+      })),
     );
     for (let kills = 1; kills <= 3; kills += 1) {
       const killed = await Program.start('worker', settings);

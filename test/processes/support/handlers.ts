@@ -1,4 +1,4 @@
-import type { JobContext, JobsEngine } from 'nestjs-jobs';
+import type { JobBatch, JobContext, JobsEngine } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import { recordEffect } from './effect.js';
@@ -8,7 +8,7 @@ import type { Task } from './protocol.js';
 
 type TaskContext = JobContext<Task>;
 
-/** The three ways to complete a job. Each has one effect in the application's own table. */
+/** The ways to complete jobs. Each job has one effect in the application's own table. */
 export class TaskHandlers {
   private readonly killer: ProcessKiller;
 
@@ -24,6 +24,9 @@ export class TaskHandlers {
   register(engine: JobsEngine): void {
     engine.register('plain', (job) => this.plain(job as TaskContext));
     engine.register('complete_tx', (job) => this.completeTx(job as TaskContext));
+    const batch = { size: 20 };
+    engine.register('batch', (jobs) => this.batch(jobs as JobBatch<Task>), { batch, concurrency: 1 });
+    engine.register('batch_tx', (jobs) => this.batchTx(jobs as JobBatch<Task>), { batch });
     if (this.app.options.type === 'postgres') {
       engine.register('transactional', (job) => this.transactional(job as TaskContext), { transactional: true });
     }
@@ -47,6 +50,25 @@ export class TaskHandlers {
       });
     });
     return this.end(job);
+  }
+
+  /** Completes its jobs one after the other. */
+  async batch(jobs: JobBatch<Task>): Promise<void> {
+    for (const job of jobs) {
+      await this.begin(job);
+      await this.effect(job, this.app.manager);
+      job.complete(this.end(job));
+    }
+  }
+
+  /** Completes its jobs in one transaction. */
+  async batchTx(jobs: JobBatch<Task>): Promise<void> {
+    await this.app.transaction(async (manager) => {
+      for (const job of jobs) {
+        await this.effect(job, manager);
+      }
+      await jobs.completeTx(manager);
+    });
   }
 
   async transactional(job: TaskContext): Promise<unknown> {
