@@ -22,6 +22,7 @@ declare global {
   const Catch: typeof Common.Catch;
   const createParamDecorator: typeof Common.createParamDecorator;
   const ServiceUnavailableException: typeof Common.ServiceUnavailableException;
+  const ParseArrayPipe: typeof Common.ParseArrayPipe;
   const ParseIntPipe: typeof Common.ParseIntPipe;
   const ValidationPipe: typeof Common.ValidationPipe;
   type ArgumentsHost = Common.ArgumentsHost;
@@ -69,6 +70,7 @@ declare global {
   const defineJob: typeof Jobs.defineJob;
   const isJobContext: typeof Jobs.isJobContext;
   type JobContext<T = unknown> = Jobs.JobContext<T>;
+  type JobBatch<T = unknown> = Jobs.JobBatch<T>;
   const Job: typeof Jobs.Job;
   type Job<T = unknown> = Jobs.Job<T>;
   const JobsClient: typeof Client.JobsClient;
@@ -91,6 +93,20 @@ declare global {
   const Invoice: typeof OrderStage.Invoice;
   const MailJobs: typeof MailStage.MailJobs;
   type WelcomeMail = MailStage.WelcomeMail;
+  class Doc {
+    readonly id: string;
+    readonly text: string;
+  }
+  class Page {
+    id: number;
+    views: number;
+  }
+  interface Push {
+    readonly device: string;
+    readonly text: string;
+  }
+  const search: Search;
+  function countByPage(batch: JobBatch<{ pageId: number }>): Map<number, number>;
   class RateLimitError extends Error {
     readonly retryAfterMs: number;
   }
@@ -102,7 +118,14 @@ declare global {
     readonly jobs: Jobs.JobsService;
     readonly dataSource: TypeOrm.DataSource;
     readonly carrier: { ship(orderId: number, signal: AbortSignal): Promise<{ tracking: string }> };
+    readonly search: Search;
+    readonly push: { send(messages: readonly Push[]): Promise<readonly { status: string; receipt: string }[]> };
     readonly files: { find(path: string): Promise<ImportedFile | null> };
+  }
+
+  interface Search {
+    /** Returns the documents that it rejects. */
+    add(docs: readonly Doc[]): Promise<readonly { index: number; reason: string }[]>;
   }
 
   interface ImportedFile {
