@@ -26,7 +26,15 @@ export interface SharedCapacity {
   readonly available: number;
 }
 
-type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & { readonly runner: JobRunner };
+type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & {
+  readonly runner: JobRunner;
+  /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
+  readonly isLimited: (topic: string) => boolean;
+  /** Whether jobs of such topics may be claimed now. */
+  readonly hasLimitedDemand: () => boolean;
+  /** Whether jobs of other topics may be due now. */
+  readonly hasOrdinaryDemand: () => boolean;
+};
 
 /** No more jobs are claimed while this many outcomes wait for the database. */
 const UNRECORDED_MAX = 2_000;
@@ -43,6 +51,8 @@ export class ClaimCapacity {
    * this is set, the end of a job wakes it.
    */
   lacksCapacity = false;
+  /** When both kinds of topics have due jobs they share the free slots; an odd one goes to each in turn. */
+  private isLimitedTurn = true;
 
   constructor(private readonly options: ClaimCapacityParts) {}
 
@@ -61,6 +71,51 @@ export class ClaimCapacity {
     }
   }
 
+  /** Ends a reservation whose result says nothing about the size of a claim. */
+  release(request: SlotRequest): void {
+    this.inFlight.delete(request);
+  }
+
+  /** A claim of this kind was sent: the other kind gets the next odd slot. */
+  recordTurn(kind: 'ordinary' | 'limited'): void {
+    this.isLimitedTurn = kind === 'ordinary';
+  }
+
+  /** How many jobs of a limited topic may be claimed now, and how many slots they may need. They are never claimed ahead of slots. */
+  limitedCapacity(topic: string): { readonly limit: number; readonly slots: number } {
+    const handler = this.options.registry.get(topic);
+    if (!handler || this.isRecordingLate) {
+      return { limit: 0, slots: 0 };
+    }
+    const slots = this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots;
+    const { concurrency, batch, transactional } = handler.settings;
+    if (batch) {
+      const limit = slots > 0 ? this.batchCapacity(handler) : 0;
+      return { limit, slots: Math.ceil(limit / batch.size) };
+    }
+    const limit = Math.min(
+      slots,
+      this.payloadLimit,
+      concurrency === undefined ? Infinity : concurrency - this.taken(topic),
+      transactional ? this.transactionCapacity(this.options.registry.claimable()) : Infinity,
+    );
+    return { limit, slots: limit };
+  }
+
+  /** Whether the handler's own limit leaves room for another job of the topic. */
+  hasRoomFor(topic: string): boolean {
+    const concurrency = this.options.registry.get(topic)?.settings.concurrency;
+    return concurrency === undefined || this.taken(topic) < concurrency;
+  }
+
+  private get freeSlots(): number {
+    return Math.max(0, this.options.concurrency - this.options.runner.slotCount - this.incoming);
+  }
+
+  private get limitedShare(): number {
+    return this.isLimitedTurn ? Math.ceil(this.freeSlots / 2) : Math.floor(this.freeSlots / 2);
+  }
+
   recordPayloadLength(length: number): void {
     this.payloadLength += (length - this.payloadLength) / 10;
   }
@@ -73,6 +128,10 @@ export class ClaimCapacity {
       return 0;
     }
     const { payloadLimit, incoming } = this;
+    if (this.options.hasLimitedDemand()) {
+      // Nothing is claimed ahead: it would take every slot that becomes free.
+      return Math.min(this.freeSlots - this.limitedShare, this.size.limit, payloadLimit);
+    }
     const slots = Math.max(0, concurrency - slotCount - incoming);
     const beyondSlots = Math.max(0, incoming - (concurrency - slotCount));
     const target = Math.min(prefetch.target, payloadLimit);
@@ -90,7 +149,7 @@ export class ClaimCapacity {
 
   /** The topics that may be claimed now. */
   availableTopics(limit = this.limit): TopicCapacity[] {
-    const topics = this.topics(limit);
+    const topics = this.topics(limit).filter(({ topic }) => !this.options.isLimited(topic));
     const available = topics.filter((topic) => topic.available > 0);
     this.lacksCapacity = available.length < topics.length;
     return available;

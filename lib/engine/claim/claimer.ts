@@ -111,12 +111,13 @@ export class Claimer {
     const sentMs = clock.now();
     const idleBeforeMs = clock.eventLoopIdleMs?.() ?? sentMs;
     capacity.reserve(request);
+    capacity.recordTurn('ordinary');
     try {
       const claims = await store.claim(request);
       const nowMs = clock.now();
       capacity.recordResult(request, nowMs - sentMs > leaseMs / 3);
       runner.prefetch.recordClaim((clock.eventLoopIdleMs?.() ?? nowMs) - idleBeforeMs);
-      this.deliver(claims, nowMs, sentMs + leaseMs);
+      deliverClaims(this.options, claims, nowMs, sentMs + leaseMs, this.isStarted);
       this.isBacklogged = claims.length === request.limit;
       lanes.recordClaim(request, claims, version);
       return claims.length > 0 || this.isAnyDue() ? 'continue' : 'no jobs';
@@ -128,18 +129,23 @@ export class Claimer {
       return 'no jobs';
     }
   }
+}
 
-  /** Sorts the claims, most urgent first, and passes them to the runner. */
-  private deliver(claims: Claim[], claimedAtMs: number, leaseEndsMs: number): void {
-    const { runner, capacity } = this.options;
-    claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
-    for (const claim of claims) {
-      capacity.recordPayloadLength(claim.payloadLength);
-      if (this.isStarted) {
-        runner.accept(claim, claimedAtMs, leaseEndsMs);
-      } else {
-        runner.release(claim, claimedAtMs, leaseEndsMs);
-      }
+/** Sorts claims, most urgent first, and passes them to the runner. After a stop it releases them. */
+export function deliverClaims(
+  { runner, capacity }: { readonly runner: JobRunner; readonly capacity: ClaimCapacity },
+  claims: Claim[],
+  claimedAtMs: number,
+  leaseEndsMs: number,
+  isStarted: boolean,
+): void {
+  claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
+  for (const claim of claims) {
+    capacity.recordPayloadLength(claim.payloadLength);
+    if (isStarted) {
+      runner.accept(claim, claimedAtMs, leaseEndsMs);
+    } else {
+      runner.release(claim, claimedAtMs, leaseEndsMs);
     }
   }
 }

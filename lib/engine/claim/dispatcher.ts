@@ -9,6 +9,7 @@ import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { WakeListener } from '../wake-signal.js';
+import { LimitedDispatcher } from '../flow/limited-dispatcher.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import { LaneIndex } from './lane-index.js';
@@ -41,6 +42,7 @@ export class Dispatcher implements WakeListener {
   private readonly loop: PollLoop;
   private readonly lanes = new LaneIndex();
   private readonly capacity: ClaimCapacity;
+  private readonly limited: LimitedDispatcher;
   private readonly scanner: LaneScanner;
   private readonly claimer: Claimer;
   private idleWaiters: (() => void)[] = [];
@@ -58,18 +60,27 @@ export class Dispatcher implements WakeListener {
       intervalMs: options.pollIntervalMs,
       work: () => this.claimUntilIdle(),
     });
-    this.capacity = new ClaimCapacity(options);
-    const { lanes, capacity } = this;
+    const { lanes } = this;
+    this.capacity = new ClaimCapacity({
+      ...options,
+      isLimited: (topic) => this.limited.topics.has(topic),
+      hasLimitedDemand: () => this.limited.hasDemand,
+      hasOrdinaryDemand: () => this.hasOrdinaryDemand(),
+    });
+    const { capacity } = this;
+    this.limited = new LimitedDispatcher({ ...options, lanes, capacity, onPassEnded: () => this.wakeLoop() });
     this.scanner = new LaneScanner({
       ...options,
       lanes,
       capacity,
+      onFound: (scan, version) => this.limited.recordScan(scan, version),
       onScanned: () => this.endWait(),
       onLateJobs: () => this.wakeLoop(),
     });
     this.claimer = new Claimer({ ...options, lanes, capacity, startMode: () => this.scanner.mode });
     options.wakeSignal.listen(this);
-    options.runner.onChange(() => {
+    options.runner.onChange((topic, isRecorded) => {
+      this.limited.onRunnerChange(topic, isRecorded);
       this.claimer.pipelineClaims();
       if (this.capacity.lacksCapacity || this.idleWaiters.length > 0) {
         this.wakeLoop();
@@ -82,6 +93,7 @@ export class Dispatcher implements WakeListener {
     if (!this.isStarted) {
       this.claimer.start();
       this.scanner.start();
+      this.limited.start();
       // Notifications from before the start were not received.
       this.wake();
     }
@@ -94,8 +106,10 @@ export class Dispatcher implements WakeListener {
       this.claimer.stop();
       this.logRunningHandlers();
     }
+    const stopped = this.limited.stop();
     this.options.runner.releaseUnstarted();
     await this.loop.stop();
+    await stopped;
     await this.claimer.idle();
     await this.scanner.idle();
     // `start` may have been called since.
@@ -116,6 +130,7 @@ export class Dispatcher implements WakeListener {
       this.scanner.recordHint();
     }
     this.lanes.markDue(topic, priority, dueAt);
+    this.limited.announce(topic, priority, this.options.clock.now());
     this.wakeLoop();
   }
 
@@ -233,6 +248,13 @@ export class Dispatcher implements WakeListener {
     this.loop.wake();
   }
 
+  private hasOrdinaryDemand(): boolean {
+    const topics = this.capacity
+      .topics(Infinity)
+      .filter(({ topic, available }) => available > 0 && !this.limited.topics.has(topic));
+    return this.lanes.isAnyDue(topics, this.options.clock.now());
+  }
+
   /** Lanes of topics without a handler here are not kept: the index would grow with every topic that is enqueued. */
   private hasHandler(topic: string): boolean {
     return this.options.registry.get(topic) !== undefined;
@@ -253,7 +275,8 @@ export class Dispatcher implements WakeListener {
 
   private checkIdle(): void {
     const { runner } = this.options;
-    const isQuiet = runner.slotCount === 0 && runner.unsettledCount === 0 && !this.claimer.isBusy;
+    const isQuiet =
+      runner.slotCount === 0 && runner.unsettledCount === 0 && !this.claimer.isBusy && this.limited.isIdle;
     if (isQuiet && !this.claimer.isAnyDue()) {
       this.resolveIdle();
     }

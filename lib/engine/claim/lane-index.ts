@@ -44,6 +44,11 @@ export class LaneIndex {
   private servedCount = 0;
   private readonly lastServed = new Map<string, number>();
 
+  /** Makes the result of the last scan invalid: the next due job is not known. */
+  invalidate(): void {
+    this.version += 1;
+  }
+
   /** Whether a job was announced or claimed since this version. */
   hasChangedSince(version: number): boolean {
     return this.version !== version;

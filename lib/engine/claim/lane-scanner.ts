@@ -2,11 +2,14 @@ import { toErrorMessage } from '../../core/error-text.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { ClaimCapacity, TopicCapacity } from './claim-capacity.js';
 import type { LaneIndex, ScanMode } from './lane-index.js';
+import type { LaneScan } from '../../store/store-records.js';
 import { ScanCost } from './scan-cost.js';
 
 type LaneScannerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'pollIntervalMs'> & {
   readonly lanes: LaneIndex;
   readonly capacity: ClaimCapacity;
+  /** A scan has found these lanes. `version` is that of its request. */
+  readonly onFound: (scan: LaneScan, version: number) => void;
   /** A scan has ended. */
   readonly onScanned: () => void;
   /** A background scan found jobs below the lower bounds of claims. */
@@ -141,6 +144,7 @@ export class LaneScanner {
       } else {
         this.scanInBackground(topics);
       }
+      this.options.onFound(scan, version);
       this.hasFoundLanes = lanes.recordScan(topics, scan, clock.now(), mode, version);
       this.validity = { version, untilMs: clock.now() + this.pollInMs() };
     } catch (error) {

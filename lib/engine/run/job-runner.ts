@@ -70,7 +70,7 @@ export class JobRunner {
   private readonly countByTopic = new Map<string, number>();
   private readonly postponeMs: number;
   private waiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
-  private listener: () => void = () => undefined;
+  private listener: (topic: string, isRecorded: boolean) => void = () => undefined;
 
   constructor(private readonly parts: JobRunnerParts) {
     const { clock, concurrency, pollIntervalMs, leaseMs } = parts;
@@ -146,8 +146,8 @@ export class JobRunner {
     return this.waitUntil(() => this.slotCount === 0);
   }
 
-  /** Calls the listener whenever a slot has become free or an outcome is in the row. */
-  onChange(listener: () => void): void {
+  /** Calls the listener whenever a job of a topic has left its slot, or has its outcome in the row. */
+  onChange(listener: (topic: string, isRecorded: boolean) => void): void {
     this.listener = listener;
   }
 
@@ -220,7 +220,7 @@ export class JobRunner {
     attempt.slotUntilMs = nowMs;
     this.prefetch.recordHandler(nowMs - attempt.slotSinceMs);
     this.startNext();
-    this.notify();
+    this.notify(attempt.topic, false);
   }
 
   private onBatchReturned(attempts: readonly Attempt[], nowMs: number): void {
@@ -233,7 +233,7 @@ export class JobRunner {
       this.prefetch.recordHandler(nowMs - attempts[0]!.slotSinceMs);
     }
     this.startNext();
-    this.notify();
+    this.notify(attempts[0]?.topic ?? '', false);
   }
 
   private startNext(): void {
@@ -368,15 +368,15 @@ export class JobRunner {
     if (outcome?.kind === 'release' && !outcome.delayMs) {
       wakeSignal.announce([attempt.topic]);
     }
-    this.notify();
+    this.notify(attempt.topic, true);
   }
 
   private waitUntil(isDone: () => boolean): Promise<void> {
     return isDone() ? Promise.resolve() : new Promise((resolve) => this.waiters.push({ isDone, resolve }));
   }
 
-  private notify(): void {
-    this.listener();
+  private notify(topic: string, isRecorded: boolean): void {
+    this.listener(topic, isRecorded);
     if (this.waiters.length > 0) {
       const done = this.waiters.filter(({ isDone }) => isDone());
       this.waiters = this.waiters.filter((waiter) => !done.includes(waiter));

@@ -1,0 +1,235 @@
+import type { BackoffBounds } from '../../core/backoff.js';
+import { backoffMs } from '../../core/backoff.js';
+import type { LimitedClaim } from '../../store/limited-claim.js';
+import type { LaneScan } from '../../store/store-records.js';
+
+/** A lane of a limited topic: when its first job is due, and the version in which that became known. */
+interface LimitedLane {
+  dueAtMs: number;
+  version: number;
+}
+
+/** What this process knows of a limited topic. */
+interface LimitedTopic {
+  readonly topic: string;
+  readonly lanes: Map<number, LimitedLane>;
+  hasKeyed: boolean;
+  isPaused: boolean;
+  /** No claim before this time. */
+  blockedUntilMs: number;
+  /** Whether the end of one of its jobs here ends the block: a limit holds its jobs back. */
+  isFull: boolean;
+  /** Counts claims, to serve the topic first that waited longest. */
+  served: number;
+  /** Claims in a row that returned nothing, although jobs were due and no limit held them back. */
+  emptyClaims: number;
+  /** Claims in a row that returned nothing and did not look at every key. */
+  cuts: number;
+}
+
+/** A topic to claim from. */
+export interface DueTopic {
+  readonly topic: string;
+  /** Most urgent first. */
+  readonly priorities: readonly number[];
+  readonly hasKeyed: boolean;
+}
+
+interface LimitedTopicsOptions {
+  readonly pollIntervalMs: number;
+  readonly random: () => number;
+}
+
+/** Another process claims from the topic: it needs less than this. */
+const LOCKED_MIN_MS = 5;
+const LOCKED_MAX_MS = 20;
+/** Other transactions lock the due rows. */
+const EMPTY_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
+/** The walk of a claim ends early when it finds many full keys. After this many such claims the next one waits for the poll. */
+const CUTS_MAX = 64;
+
+/**
+ * The topics that this process knows to have limits or keyed jobs, and which of them may have due jobs that may start.
+ *
+ * Versions are those of the lane index: a result says nothing about what was announced after its request was sent.
+ */
+export class LimitedTopics {
+  private readonly topics = new Map<string, LimitedTopic>();
+  private claims = 0;
+
+  constructor(private readonly options: LimitedTopicsOptions) {}
+
+  get isEmpty(): boolean {
+    return this.topics.size === 0;
+  }
+
+  has(topic: string): boolean {
+    return this.topics.has(topic);
+  }
+
+  /** A job is or will be due at `dueAtMs`. Without a topic, jobs of any limited topic may be due. */
+  announce(topic: string | undefined, priority: number | undefined, dueAtMs: number, version: number): void {
+    for (const each of topic === undefined ? this.topics.values() : [this.topics.get(topic)]) {
+      const priorities = priority === undefined ? [...(each?.lanes.keys() ?? [])] : [priority];
+      priorities.forEach((one) => {
+        const known = each?.lanes.get(one);
+        each?.lanes.set(one, { dueAtMs: Math.min(dueAtMs, known?.dueAtMs ?? Infinity), version });
+      });
+    }
+  }
+
+  /** A job of the topic has ended here: it made room for another. */
+  onJobEnded(topic: string): void {
+    const known = this.topics.get(topic);
+    if (known?.isFull) {
+      known.blockedUntilMs = -Infinity;
+    }
+  }
+
+  /** @param isClaimed whether this process claims jobs of a topic. */
+  recordScan(
+    { waiting, keyed }: LaneScan,
+    nowMs: number,
+    version: number,
+    isClaimed: (topic: string) => boolean,
+  ): void {
+    const keyedTopics = new Set(keyed.map(({ topic }) => topic));
+    const found = [...waiting.filter(({ topic, isLimited }) => isLimited || keyedTopics.has(topic)), ...keyed];
+    const limited = new Set(found.map(({ topic }) => topic).filter(isClaimed));
+    for (const { topic, isLimited, isPaused } of waiting) {
+      if (!isLimited && !isPaused && !limited.has(topic)) {
+        this.topics.delete(topic);
+      }
+    }
+    limited.forEach((topic) => this.add(topic));
+    for (const known of this.topics.values()) {
+      this.recordLanes(
+        known,
+        [...waiting, ...keyed].filter(({ topic }) => topic === known.topic),
+        nowMs,
+        version,
+      );
+      known.hasKeyed ||= keyedTopics.has(known.topic);
+    }
+  }
+
+  /** The topics that may be claimed from now, the one that waited longest first. */
+  due(nowMs: number): DueTopic[] {
+    return [...this.topics.values()]
+      .filter((known) => known.blockedUntilMs <= nowMs && isDue(known, nowMs))
+      .sort((a, b) => a.served - b.served)
+      .map(({ topic, lanes, hasKeyed }) => ({
+        topic,
+        hasKeyed,
+        priorities: [...lanes]
+          .filter(([, { dueAtMs }]) => dueAtMs <= nowMs)
+          .map(([priority]) => priority)
+          .sort((a, b) => a - b),
+      }));
+  }
+
+  /** Whether any topic has a due job, whether a limit holds it back or not. */
+  isAnyDue(nowMs: number): boolean {
+    return [...this.topics.values()].some((known) => isDue(known, nowMs));
+  }
+
+  /** How long nothing can be claimed, unless there is news. */
+  sleepMs(nowMs: number): number {
+    const times = [...this.topics.values()]
+      .filter(({ isPaused }) => !isPaused)
+      .map(({ lanes, blockedUntilMs }) =>
+        Math.max(blockedUntilMs, Math.min(Infinity, ...[...lanes.values()].map(({ dueAtMs }) => dueAtMs))),
+      );
+    return Math.min(this.options.pollIntervalMs, ...times.map((atMs) => Math.max(1, atMs - nowMs)));
+  }
+
+  /** @returns whether no due job is left, so that a scan should find the next one. */
+  recordClaim(
+    { topic, priorities }: DueTopic,
+    limit: number,
+    claim: LimitedClaim,
+    nowMs: number,
+    version: number,
+  ): boolean {
+    const known = this.topics.get(topic);
+    if (!known) {
+      return false;
+    }
+    this.claims += 1;
+    known.served = this.claims;
+    known.isFull = false;
+    known.emptyClaims = claim.claims.length > 0 ? 0 : known.emptyClaims;
+    known.cuts = claim.claims.length > 0 || claim.ending !== 'cut' ? 0 : known.cuts + 1;
+    if (claim.ending === 'unlimited') {
+      this.topics.delete(topic);
+      return true;
+    }
+    const pauseMs = this.pauseAfter(known, limit, claim);
+    known.blockedUntilMs = pauseMs === null ? -Infinity : nowMs + pauseMs;
+    const isDrained = claim.ending === 'done' && claim.limitedBy === null && claim.claims.length < limit;
+    if (isDrained) {
+      priorities.forEach((priority) => {
+        const lane = known.lanes.get(priority);
+        if (lane && lane.version <= version) {
+          lane.dueAtMs = Infinity;
+        }
+      });
+    }
+    return isDrained;
+  }
+
+  /** @returns `null` when the next claim need not wait. */
+  private pauseAfter(known: LimitedTopic, limit: number, claim: LimitedClaim): number | null {
+    const { pollIntervalMs, random } = this.options;
+    if (claim.ending === 'locked') {
+      return LOCKED_MIN_MS + random() * (LOCKED_MAX_MS - LOCKED_MIN_MS);
+    }
+    if (claim.ending === 'cut' && known.cuts < CUTS_MAX) {
+      return null;
+    }
+    if (claim.limitedBy !== null || claim.ending === 'cut') {
+      known.isFull = true;
+      return Math.min(pollIntervalMs, claim.rateInMs ?? Infinity);
+    }
+    if (claim.claims.length > 0) {
+      return null;
+    }
+    known.emptyClaims += 1;
+    return known.emptyClaims === 1
+      ? null
+      : Math.min(pollIntervalMs, backoffMs(known.emptyClaims, EMPTY_PAUSES, random()));
+  }
+
+  private add(topic: string): void {
+    if (!this.topics.has(topic)) {
+      this.topics.set(topic, {
+        topic,
+        lanes: new Map(),
+        hasKeyed: false,
+        isPaused: false,
+        blockedUntilMs: -Infinity,
+        isFull: false,
+        served: 0,
+        emptyClaims: 0,
+        cuts: 0,
+      });
+    }
+  }
+
+  private recordLanes(known: LimitedTopic, found: LaneScan['waiting'], nowMs: number, version: number): void {
+    for (const [priority, lane] of known.lanes) {
+      if (lane.version <= version) {
+        known.lanes.delete(priority);
+      }
+    }
+    for (const { priority, dueInMs } of found) {
+      const dueAtMs = Math.min(nowMs + dueInMs, known.lanes.get(priority)?.dueAtMs ?? Infinity);
+      known.lanes.set(priority, { dueAtMs, version: Math.max(version, known.lanes.get(priority)?.version ?? 0) });
+    }
+    known.isPaused = found.some(({ isPaused }) => isPaused);
+  }
+}
+
+function isDue({ lanes, isPaused }: LimitedTopic, nowMs: number): boolean {
+  return !isPaused && [...lanes.values()].some(({ dueAtMs }) => dueAtMs <= nowMs);
+}
