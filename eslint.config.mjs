@@ -96,7 +96,10 @@ export default defineConfig(
     files: ['test/**/*.ts'],
     extends: [jest.configs['flat/recommended']],
     rules: {
-      'jest/expect-expect': ['error', { assertFunctionNames: ['expect', 'expect*', 'fc.assert', 'until'] }],
+      'jest/expect-expect': [
+        'error',
+        { assertFunctionNames: ['expect', 'expect*', 'testing.expect*', 'fc.assert', 'until'] },
+      ],
       'jest/no-disabled-tests': 'error',
       'jest/unbound-method': 'error',
       '@typescript-eslint/unbound-method': 'off',

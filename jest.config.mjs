@@ -26,6 +26,7 @@ const shared = {
 const moduleNameMapper = {
   '^nestjs-jobs$': '<rootDir>/lib/index.ts',
   '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
+  '^nestjs-jobs/testing$': '<rootDir>/lib/testing/index.ts',
   '^(\\.{1,2}/.*)\\.js$': '$1',
 };
 

@@ -23,10 +23,12 @@ import type { ModuleCall } from './nest/module-checks.js';
 import {
   assertConfigured,
   assertSingleModule,
+  hasDataSource,
   MODULE_CALL,
   throwMissingDataSource,
-  throwNotConfigured,
 } from './nest/module-checks.js';
+import type { TestingParts } from './nest/testing-parts.js';
+import { TESTING_PARTS } from './nest/testing-parts.js';
 import type { CreatedStore } from './store/create-store.js';
 
 /** Options of `forRoot`. */
@@ -35,26 +37,12 @@ export type JobsModuleOptions = JobsOptions & VisibilityOptions;
 /** The store and its DataSource. */
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
-/** The `JobsService` of `forRoot`. */
-const CONFIGURED_SERVICE = Symbol('nestjs-jobs:configured-service');
-
 /**
  * A durable background job queue in the database the application already has.
  *
  * @publicApi
  */
-@Module({
-  // For modules that import the class: finds the service of the global module, or says that `forRoot()` is missing.
-  // `forRoot()` replaces this provider.
-  providers: [
-    {
-      provide: JobsService,
-      inject: [{ token: CONFIGURED_SERVICE, optional: true }],
-      useFactory: (service: JobsService | undefined) => service ?? throwNotConfigured(),
-    },
-  ],
-  exports: [JobsService],
-})
+@Module({})
 export class JobsModule implements NestModule {
   constructor(
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -127,38 +115,22 @@ function toDynamicModule(
   return {
     module: JobsModule,
     global: isGlobal,
-    imports: [DiscoveryModule, ...imports],
+    // With the class, so that `overrideModule(JobsModule)` of a test finds something to replace: it compares by identity, and each
+    // call of `forRoot` returns another object.
+    imports: [DiscoveryModule, JobsModule, ...imports],
     controllers: httpParts.controllers,
     providers: [
       ...options,
       { provide: MODULE_CALL, useValue: call },
-      {
-        provide: CREATED_STORE,
-        // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
-        inject: [
-          { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
-          JOBS_OPTIONS,
-          ModulesContainer,
-        ],
-        useFactory: async (app: DataSource | undefined, given: JobsOptions, modules: ModulesContainer) => {
-          assertSingleModule(modules);
-          try {
-            const created = createJobStore(app ?? (await throwMissingDataSource(modules, dataSource)), given, {
-              logger: queueLogger,
-            });
-            await created.store.open();
-            return created;
-          } catch (error) {
-            throw withCall(call, error);
-          }
-        },
-      },
+      createStoreProvider(call, dataSource),
       { provide: JOBS_STORE, inject: [CREATED_STORE], useFactory: ({ store }: CreatedStore) => store },
       {
         provide: JobsEngine,
-        inject: [JOBS_STORE, JOBS_OPTIONS],
-        useFactory: (store: CreatedStore['store'], given: JobsOptions) =>
-          new JobsEngine({ ...given, store, logger: queueLogger }),
+        inject: [JOBS_STORE, JOBS_OPTIONS, { token: TESTING_PARTS, optional: true }],
+        useFactory: (store: CreatedStore['store'], given: JobsOptions, testing?: TestingParts) => {
+          const options = { ...given, store, logger: queueLogger };
+          return testing ? testing.createEngine(options) : new JobsEngine(options);
+        },
       },
       {
         provide: getRepositoryToken(Job),
@@ -169,9 +141,42 @@ function toDynamicModule(
       JobsExplorer,
       JobsLifecycle,
       JobsService,
-      { provide: CONFIGURED_SERVICE, useExisting: JobsService },
       ...httpParts.providers,
     ],
-    exports: [JobsService, CONFIGURED_SERVICE, JobsEngine, getRepositoryToken(Job)],
+    exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
+  };
+}
+
+/** Provides {@link CREATED_STORE}. */
+function createStoreProvider(call: ModuleCall, dataSource: string | undefined): Provider {
+  return {
+    provide: CREATED_STORE,
+    // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
+    inject: [
+      { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
+      JOBS_OPTIONS,
+      ModulesContainer,
+      { token: TESTING_PARTS, optional: true },
+    ],
+    useFactory: async (
+      app: DataSource | undefined,
+      given: JobsOptions,
+      modules: ModulesContainer,
+      testing: TestingParts | undefined,
+    ) => {
+      assertSingleModule(modules);
+      try {
+        // A test without TypeORM gets a database of its own.
+        const isOptional = testing !== undefined && !hasDataSource(modules);
+        const found = app ?? (isOptional ? undefined : await throwMissingDataSource(modules, dataSource));
+        const created = testing
+          ? await testing.createStore(found, given)
+          : createJobStore(found!, given, { logger: queueLogger });
+        await created.store.open();
+        return created;
+      } catch (error) {
+        throw withCall(call, error);
+      }
+    },
   };
 }

@@ -73,6 +73,17 @@ export interface JobsEngineOptions extends JobsOptions {
   random?: () => number;
 }
 
+/** The parts that a test drives itself, instead of the loops. */
+export interface TestedParts extends EngineParts {
+  readonly enqueuer: Enqueuer;
+  readonly runner: JobRunner;
+  readonly heartbeat: Heartbeat;
+  readonly progressWriter: ProgressWriter;
+  readonly scheduler: Scheduler;
+  readonly rescuer: Rescuer;
+  readonly unhandledTopics: UnhandledTopics;
+}
+
 /**
  * Creates the store for the database of an initialized DataSource. The store opens a second DataSource. Call `store.open()` before
  * the engine starts and `store.close()` after it has stopped. Use one store for one engine.
@@ -117,6 +128,9 @@ export class JobsEngine {
 
   /** Creates, changes, lists, pauses, runs and removes schedules. */
   readonly schedules: ScheduleAdmin;
+
+  /** For the engine of `nestjs-jobs/testing`. */
+  protected readonly parts: TestedParts;
 
   private readonly stream: EventStream;
   private readonly onClose: (() => void) | undefined;
@@ -181,17 +195,11 @@ export class JobsEngine {
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     this.presence = new WorkerPresence({ ...parts, scheduler });
     this.createPruner = () => new Pruner(parts);
-    const maintenance = [scheduler, new Rescuer(parts), new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
-    this.lifecycle = new EngineLifecycle({
-      ...parts,
-      completer,
-      heartbeat,
-      runner,
-      dispatcher,
-      scheduler,
-      maintenance,
-      recorders: [metrics, this.presence, progressWriter],
-    });
+    const rescuer = new Rescuer(parts);
+    this.parts = { ...parts, enqueuer, runner, heartbeat, progressWriter, scheduler, rescuer, unhandledTopics };
+    const maintenance = [scheduler, rescuer, new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
+    const recorders = [metrics, this.presence, progressWriter];
+    this.lifecycle = new EngineLifecycle({ ...this.parts, completer, dispatcher, maintenance, recorders });
   }
 
   get database(): 'postgres' | 'sqlite' {

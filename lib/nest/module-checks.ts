@@ -28,13 +28,8 @@ export function assertSingleModule(modules: ModulesContainer): void {
  */
 export function assertConfigured(modules: ModulesContainer): void {
   if (findConfigured(modules).length === 0) {
-    throwNotConfigured();
+    throw new InvalidOptionsError('JobsModule', NOT_CONFIGURED);
   }
-}
-
-/** @throws InvalidOptionsError always. */
-export function throwNotConfigured(): never {
-  throw new InvalidOptionsError('JobsModule', NOT_CONFIGURED);
 }
 
 /**
@@ -52,6 +47,11 @@ export async function throwMissingDataSource(modules: ModulesContainer, name: st
     throw new InvalidOptionsError('dataSource', hiddenDataSource(provider.name));
   }
   throw new InvalidOptionsError('dataSource', missingDataSource(name, findDataSources(modules)));
+}
+
+/** Whether the application has a DataSource of any name. */
+export function hasDataSource(modules: ModulesContainer): boolean {
+  return findDataSources(modules).length > 0;
 }
 
 /** Names of the DataSources of `TypeOrmModule.forRoot()`. */

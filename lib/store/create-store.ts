@@ -4,8 +4,11 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from './job-store.js';
+import type { MovedTime } from './moved-time.js';
 import { detectDatabaseKind, isInMemory, mayPipeline, createOwnDataSource } from './own-data-source.js';
 import { PostgresSession } from './postgres/driver/session.js';
+import { MovedTimeStore } from './postgres/moved-time-store.js';
+import type { PostgresStoreOptions } from './postgres/postgres-store.js';
 import { PostgresStore } from './postgres/postgres-store.js';
 import { SqliteStore } from './sqlite/sqlite-store.js';
 
@@ -25,9 +28,16 @@ const LOCK_TIMEOUT_MS = 1_000;
 /**
  * Creates the store for the database of an initialized DataSource of the application.
  *
+ * @param time moves the clock of the store, for tests.
  * @throws InvalidOptionsError when the queue does not support that database.
  */
-export function createStore(app: DataSource, settings: StoreSettings, clock: Clock, logger: JobsLogger): CreatedStore {
+export function createStore(
+  app: DataSource,
+  settings: StoreSettings,
+  clock: Clock,
+  logger: JobsLogger,
+  time?: MovedTime,
+): CreatedStore {
   if (!app.isInitialized) {
     throw new InvalidOptionsError('dataSource', 'expected a DataSource that is initialized');
   }
@@ -43,7 +53,11 @@ export function createStore(app: DataSource, settings: StoreSettings, clock: Clo
   const parts = { app, own: dataSource, clock, logger, migrate };
   const store =
     detectDatabaseKind(app) === 'postgres'
-      ? new PostgresStore({ ...parts, connections, session })
-      : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app) });
+      ? createPostgresStore({ ...parts, connections, session }, time)
+      : new SqliteStore({ ...parts, ...sqlite, isInMemory: isInMemory(app), time });
   return { store, dataSource };
+}
+
+function createPostgresStore(options: PostgresStoreOptions, time: MovedTime | undefined): PostgresStore {
+  return time ? new MovedTimeStore(options, time) : new PostgresStore(options);
 }

@@ -42,7 +42,8 @@ export class Rescuer {
     return this.loop.stop();
   }
 
-  private async run(): Promise<number | void> {
+  /** One pass of the loop. */
+  async run(): Promise<number | void> {
     const rescued = await this.rescue();
     this.warn(rescued);
     rescued.forEach((job) => this.parts.emit(toEvent(job)));

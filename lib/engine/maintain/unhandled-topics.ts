@@ -69,8 +69,13 @@ export class UnhandledTopics {
   }
 
   start(): void {
-    this.areHandlersKnown = true;
+    this.markHandlersKnown();
     this.loop.start();
+  }
+
+  /** All handlers of this process are registered. Until then every topic counts as handled. */
+  markHandlersKnown(): void {
+    this.areHandlersKnown = true;
     if (this.used.size > 0) {
       this.checkUsed();
     }

@@ -275,7 +275,7 @@ class HandlerCall {
 }
 
 /** Calls the handler, which may throw before it returns a promise. */
-function callHandler(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+export function callHandler(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
   return handler.schema || handler.settings.transactional
     ? prepareThenCall(attempt, handler)
     : Promise.resolve(handler.run(new HandlerContext(attempt, attempt.claim.payload)));

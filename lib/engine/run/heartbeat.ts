@@ -43,6 +43,11 @@ export class Heartbeat {
     await Promise.all([this.renewalLoop.stop(), this.expiryLoop.stop()]);
   }
 
+  /** Renews now. Aborts the attempts that have lost their lease. */
+  wake(): void {
+    this.renewalLoop.wake();
+  }
+
   /** The attempts whose leases it renews. */
   get attempts(): readonly Attempt[] {
     return this.tracked;

@@ -135,8 +135,8 @@ export class Scheduler {
     }
   }
 
-  /** @returns how long to sleep. */
-  private async work(): Promise<number> {
+  /** One pass of the loop. @returns how long to sleep; 0 if ticks may be due. */
+  async work(): Promise<number> {
     if (this.undeclared.size > 0) {
       await this.declareAll();
     }

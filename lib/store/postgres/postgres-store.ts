@@ -78,7 +78,7 @@ import * as schedule from './sql/schedule.js';
 import * as schema from './sql/schema.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
 
-interface PostgresStoreOptions {
+export interface PostgresStoreOptions {
   /** The application's DataSource. */
   readonly app: DataSource;
   /** The queue's own DataSource, not initialized yet; the store opens and closes it. */
@@ -363,7 +363,7 @@ export class PostgresStore implements JobStore {
     return this.queryLimit.run(() => this.query(text, params));
   }
 
-  private async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
+  protected async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
       return retryUntilDone(() => this.runner.query(text, params));
     }

@@ -37,6 +37,8 @@ import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
 import type { JobStore, LimitedTopicClaims, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
+import type { MovedTime } from '../moved-time.js';
+import { withMovedTime } from '../moved-time.js';
 import { PausedTopics } from '../paused-topics.js';
 import { ScheduleTable } from '../schedule-table.js';
 import { nextTurn } from '../real-timers.js';
@@ -57,6 +59,7 @@ import { toSqliteTime } from './sql/job-row.js';
 import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
 import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
+import { moveTime } from './sql/moved-time.js';
 import * as scheduleStatements from './sql/schedule.js';
 import { limitedClaimScript } from './limited-claim-script.js';
 import * as limitedClaim from './sql/limited-claim.js';
@@ -81,6 +84,7 @@ interface SqliteStoreOptions {
   readonly logger: JobsLogger;
   /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
   readonly isInMemory: boolean;
+  readonly time: MovedTime | undefined;
 }
 
 /** The job store for SQLite. */
@@ -300,10 +304,10 @@ export class SqliteStore implements JobStore {
   }
 
   private async prepareConnection(): Promise<void> {
-    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory, serializeTransactions } = this.options;
+    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory, serializeTransactions, time } = this.options;
     const serializer = serializeTransactions ? TransactionSerializer.of(app, this.options) : undefined;
     serializer?.add(own);
-    this.connection = createConnection(own, app, { clock, lockTimeoutMs, serializer });
+    this.connection = createConnection(own, app, { clock, lockTimeoutMs, serializer, time });
     this.stopGapWork = serializer?.addGapWork(() => this.retryWrites());
     this.transactions.startWatching();
     if (!isInMemory) {
@@ -360,7 +364,7 @@ export class SqliteStore implements JobStore {
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    const runner = toSqlRunner(this.transactions.getQueryRunner(tx));
+    const runner = withMovedTime(toSqlRunner(this.transactions.getQueryRunner(tx)), moveTime, this.options.time);
     return runScript(runner, script).catch((error: unknown) => {
       throw toTransactionError(error);
     });

@@ -4,12 +4,16 @@ import { JOBS_CHANNEL } from './session.js';
 /** The time at which a job without `runAt` is due; `delayMs` is SQL. */
 const fromNow = (delayMs: string): string => `statement_timestamp() + make_interval(secs => ${delayMs} / 1000.0)`;
 
+/** For `created` and `updated`. A default of the column would not read the time that tests move. */
+const bothNow = 'statement_timestamp(), statement_timestamp()';
+
 /** Sends the notification $2 with the commit, unless $2 is NULL. */
 const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END`;
 
 /* Plain jobs, which have no key of any kind. */
 
-const plainColumns = 'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata';
+const plainColumns =
+  'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata, created, updated';
 const plainRunAt = `coalesce($5::timestamptz, ${fromNow('$6::float8')})`;
 
 /** Fails with a division by zero when a trigger left a row out, so that nothing is stored. */
@@ -22,7 +26,8 @@ const isWhole = '1 / (CASE WHEN count(*) = cardinality($1::uuid[]) THEN 1 ELSE 0
 export const INSERT_PLAIN_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${plainColumns})
-  SELECT id, topic, payload, coalesce(run_at, ${fromNow('delay_ms')}), max_retries, priority, timeout_ms, backoff, metadata
+  SELECT id, topic, payload, coalesce(run_at, ${fromNow('delay_ms')}), max_retries, priority, timeout_ms, backoff, metadata,
+    ${bothNow}
   FROM ROWS FROM (unnest($1::uuid[]), unnest($3::text[]), jsonb_array_elements($4::jsonb), unnest($5::timestamptz[]),
       unnest($6::float8[]), unnest($7::int[]), unnest($8::int[]), unnest($9::bigint[]), unnest($10::jsonb[]),
       unnest($11::jsonb[]))
@@ -37,7 +42,7 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notifie
 export const INSERT_ALIKE_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${plainColumns})
-  SELECT id, $3::text, payload, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb
+  SELECT id, $3::text, payload, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb, ${bothNow}
   FROM ROWS FROM (unnest($1::uuid[]), jsonb_array_elements($4::jsonb)) AS n(id, payload)
   RETURNING 1)
 SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notified, ${isWhole} FROM stored`;
@@ -45,7 +50,7 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notifie
 /** The same for one job, in seven tenths of the time: most requests store one. */
 export const INSERT_PLAIN_JOB = `
 INSERT INTO _jobs (${plainColumns})
-VALUES ($1::uuid, $3::text, $4::jsonb, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb)
+VALUES ($1::uuid, $3::text, $4::jsonb, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb, ${bothNow})
 RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${notify} AS notified`;
 
 /* Any jobs, as JSON. */
@@ -58,7 +63,7 @@ export const insertInput = (
   idempotency_key text, body_hash text, concurrency_key text)`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, flow_key`;
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key`;
 
 /**
  * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
@@ -66,7 +71,7 @@ export const insertColumns = `id, topic, payload, run_at, max_retries, priority,
  */
 export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
-  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key,
+  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
   CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END`;
 
 /**

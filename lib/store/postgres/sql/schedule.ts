@@ -17,8 +17,8 @@ WHERE $1::text IS NULL OR name = $1 ORDER BY name)`;
 
 /** Adds schedule $1 with definition $2, source $3 and next tick $4, unless it exists. */
 export const ADD_SCHEDULE = `
-INSERT INTO _jobs_schedules (name, definition, source, next_tick)
-SELECT $1, $2::jsonb, $3, $4::timestamptz ON CONFLICT DO NOTHING RETURNING name`;
+INSERT INTO _jobs_schedules (name, definition, source, next_tick, declared, created, updated)
+SELECT $1, $2::jsonb, $3, $4::timestamptz, statement_timestamp(), statement_timestamp(), statement_timestamp() ON CONFLICT DO NOTHING RETURNING name`;
 
 /**
  * Changes schedule $1 if its revision is $5. $4 is the next tick, if $6 says that the cursor moves. It moves only from $7, unless that is

@@ -1,8 +1,11 @@
 import type { DataSource } from 'typeorm';
 import type { Clock, ScheduledWake } from '../../../core/clock.js';
 import type { StoreHints } from '../../job-store.js';
-import type { SqlScript } from '../../sql-runner.js';
+import type { MovedTime } from '../../moved-time.js';
+import { withMovedTime } from '../../moved-time.js';
+import type { SqlRow, SqlScript } from '../../sql-runner.js';
 import { runScript, singleStatement } from '../../sql-runner.js';
+import { moveTime } from '../sql/moved-time.js';
 import { DATA_VERSION, SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/schema.js';
 import { AsyncWriteQueue } from './async-write-queue.js';
 import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
@@ -27,6 +30,7 @@ export interface SqliteConnection {
 interface ConnectionOptions extends Pick<WriteQueueOptions, 'clock' | 'lockTimeoutMs'> {
   /** Runs the transactions of both DataSources, unless the application has turned it off. */
   readonly serializer: TransactionSerializer | undefined;
+  readonly time?: MovedTime | undefined;
 }
 
 /**
@@ -37,11 +41,12 @@ interface ConnectionOptions extends Pick<WriteQueueOptions, 'clock' | 'lockTimeo
 export function createConnection(
   own: DataSource,
   app: DataSource,
-  { serializer, ...given }: ConnectionOptions,
+  { serializer, time, ...given }: ConnectionOptions,
 ): SqliteConnection {
   const options = { ...given, describeTransaction: () => serializer?.describeRunning() };
   if (own.options.type === 'better-sqlite3') {
-    const runner = new BetterSqliteRunner(getDatabase<BetterSqliteDatabase>(own)!);
+    const database = getDatabase<BetterSqliteDatabase>(own)!;
+    const runner = time ? new MovedTimeRunner(database, time) : new BetterSqliteRunner(database);
     const isAppInTransaction = (): boolean => getDatabase<BetterSqliteDatabase>(app)?.inTransaction ?? false;
     return {
       read: (script) => runner.run(script),
@@ -50,7 +55,7 @@ export function createConnection(
       makeAppCommitsDurable: () => flushCommits(getDatabase<BetterSqliteDatabase>(app)),
     };
   }
-  const runner = new Sqlite3Runner(getDatabase<Sqlite3Database>(own)!);
+  const runner = withMovedTime(new Sqlite3Runner(getDatabase<Sqlite3Database>(own)!), moveTime, time);
   // sqlite3 does not report its transactions, so TypeORM does. A repository may open one on the queue's DataSource too.
   const isAppInTransaction = (): boolean => serializer?.isRunning ?? (isInTransaction(app) || isInTransaction(own));
   return {
@@ -60,6 +65,20 @@ export function createConnection(
     // sqlite3 flushes commits by default.
     makeAppCommitsDurable: () => undefined,
   };
+}
+
+/** Runs statements that read a moved time. */
+class MovedTimeRunner extends BetterSqliteRunner {
+  constructor(
+    database: BetterSqliteDatabase,
+    private readonly time: MovedTime,
+  ) {
+    super(database);
+  }
+
+  override query(sql: string, params: readonly unknown[]): readonly SqlRow[] {
+    return super.query(moveTime(sql, this.time.aheadMs), params);
+  }
 }
 
 /** How often `watchCommits` reads the data version, which costs about a microsecond. */

@@ -6,11 +6,11 @@ import { fromNow, keptSince, ms, now } from './job-row.js';
  */
 export const INSERT_JOBS = `
 INSERT INTO _jobs (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, flow_key)
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
-  value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key',
+  value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
   iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL)
 FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;

@@ -16,7 +16,8 @@ WHERE ?1 IS NULL OR name = ?1 ORDER BY name`;
 
 /** Adds schedule ?1 with definition ?2, source ?3 and next tick ?4, unless it exists. */
 export const ADD_SCHEDULE = `
-INSERT INTO _jobs_schedules (name, definition, source, next_tick) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING RETURNING name`;
+INSERT INTO _jobs_schedules (name, definition, source, next_tick, declared, created, updated)
+VALUES (?1, ?2, ?3, ?4, ${now}, ${now}, ${now}) ON CONFLICT DO NOTHING RETURNING name`;
 
 /** Whether two times are the same, however they are written: a user may have set a cursor with `datetime`. */
 const isSame = (a: string, b: string): string => `${ms(a)} = ${ms(b)}`;

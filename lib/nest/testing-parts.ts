@@ -1,0 +1,14 @@
+import type { DataSource } from 'typeorm';
+import type { JobsOptions } from '../core/options.js';
+import type { JobsEngine, JobsEngineOptions } from '../engine/jobs-engine.js';
+import type { CreatedStore } from '../store/create-store.js';
+
+/** Replaces the store and the engine in tests. */
+export interface TestingParts {
+  /** @param app the application's DataSource; `undefined` if it has none. */
+  createStore(app: DataSource | undefined, options: JobsOptions): CreatedStore | Promise<CreatedStore>;
+  createEngine(options: JobsEngineOptions): JobsEngine;
+}
+
+/** Token of the {@link TestingParts}. `JobsTestingModule` of `nestjs-jobs/testing` provides them. */
+export const TESTING_PARTS = Symbol('nestjs-jobs:testing-parts');

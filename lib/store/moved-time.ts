@@ -1,0 +1,14 @@
+import type { SqlRunner } from './sql-runner.js';
+
+/** How far the clock of a store is ahead of its database. For tests: other stores have no such object. */
+export interface MovedTime {
+  readonly aheadMs: number;
+}
+
+/** Moves the time in a statement of one database. */
+type MoveTime = (sql: string, aheadMs: number) => string;
+
+/** Returns a runner whose statements read the moved time; without `time`, the given one. */
+export function withMovedTime(runner: SqlRunner, moveTime: MoveTime, time: MovedTime | undefined): SqlRunner {
+  return time ? { query: (sql, params) => runner.query(moveTime(sql, time.aheadMs), params) } : runner;
+}

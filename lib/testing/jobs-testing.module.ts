@@ -1,0 +1,83 @@
+import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
+import { Module } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { JobsOptions } from '../core/options.js';
+import { readJobsOptions } from '../core/options.js';
+import { oneOf, option, readOptions } from '../core/option-checks.js';
+import type { JobsEngineOptions } from '../engine/jobs-engine.js';
+import { systemClock } from '../engine/system-clock.js';
+import { queueLogger } from '../nest/nest-logger.js';
+import type { TestingParts } from '../nest/testing-parts.js';
+import { TESTING_PARTS } from '../nest/testing-parts.js';
+import type { CreatedStore } from '../store/create-store.js';
+import { createStore } from '../store/create-store.js';
+import { JobsTesting } from './jobs-testing.js';
+import { TestingEngine } from './testing-engine.js';
+
+/** Options of {@link JobsTestingModule}. */
+export interface JobsTestingOptions {
+  /**
+   * `'manual'`: jobs run when the test calls `runPending()`. `'inline'`: jobs run as soon as they are committed, before `enqueue()` or
+   * the `transaction()` around `enqueueTx()` returns. Default `'manual'`.
+   */
+  mode?: 'manual' | 'inline' | undefined;
+}
+
+const OPTIONS = { mode: option('manual', oneOf('manual', 'inline')) };
+
+/**
+ * Lets a test decide when jobs run. The queue keeps its options, handlers and database; an application without a DataSource gets
+ * one in memory.
+ *
+ * @example
+ * const app = await Test.createTestingModule({ imports: [AppModule] })
+ *   .overrideModule(JobsModule)
+ *   .useModule(JobsTestingModule.forRoot({ mode: 'manual' }))
+ *   .compile();
+ *
+ * @publicApi
+ */
+@Module({})
+export class JobsTestingModule {
+  /** @throws InvalidOptionsError for an unknown option or an invalid value. */
+  static forRoot(options: JobsTestingOptions = {}): DynamicModule {
+    const { mode } = readOptions(OPTIONS, options, 'JobsTestingModule.forRoot');
+    return {
+      module: JobsTestingModule,
+      global: true,
+      providers: [
+        { provide: TESTING_PARTS, useFactory: () => new TestedQueue(mode) },
+        { provide: JobsTesting, inject: [TESTING_PARTS], useFactory: (queue: TestedQueue) => new JobsTesting(queue) },
+      ],
+      exports: [TESTING_PARTS, JobsTesting],
+    };
+  }
+}
+
+/** The queue of one application under test. */
+class TestedQueue implements TestingParts, OnApplicationShutdown {
+  engine: TestingEngine | undefined;
+  private readonly time = { aheadMs: 0 };
+  private app!: DataSource;
+  private memory: DataSource | undefined;
+
+  constructor(private readonly mode: 'manual' | 'inline') {}
+
+  async createStore(app: DataSource | undefined, options: JobsOptions): Promise<CreatedStore> {
+    if (!app) {
+      this.memory = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+    }
+    this.app = app ?? this.memory!;
+    return createStore(this.app, readJobsOptions(options), systemClock, queueLogger, this.time);
+  }
+
+  createEngine(options: JobsEngineOptions): TestingEngine {
+    const { app, mode, time } = this;
+    this.engine = new TestingEngine(options, { app, mode, time });
+    return this.engine;
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.memory?.destroy();
+  }
+}
