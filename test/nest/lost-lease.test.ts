@@ -132,6 +132,7 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     await second.event('completed', id);
     late.resolve();
     await first.event('lease_lost', id);
+    await until(() => outcomes.length > 0, { message: 'the end of completeTx' });
     expect(outcomes).toEqual([some(LeaseLostError)]);
     expect(await second.job(id)).toMatchObject({ status: 'completed', result: 'of the second', progress: null });
   });

@@ -11,14 +11,15 @@ describe.each(everyKind)('cancel on $label', (kind) => {
 
   it('ends a pending job at once, so that it never runs', async () => {
     const app = await apps.start({ handlers: { work: () => 'ran' } });
-    const job = await app.jobs.enqueue('work', null, { delay: 50 });
+    const job = await app.jobs.enqueue('work', null, { delay: '1h' });
     const cancelled = await app.jobs.cancel(job.id);
     expect(cancelled).toMatchObject({ id: job.id, status: 'cancelled', finished: some(Date), attempt: 0 });
     expect(app.eventsOf('cancelled', job.id)).toEqual([
       { type: 'cancelled', id: job.id, topic: 'work', attempt: 0, durationMs: null },
     ]);
     // A job with a later due time has run, so the cancelled one was skipped.
-    const later = await app.jobs.enqueue('work', null, { delay: 60 });
+    await app.rows.update({ id: job.id }, { runAt: new Date(Date.now() - 60_000) });
+    const later = await app.jobs.enqueue('work', null);
     await app.event('completed', later.id);
     expect(await app.job(job.id)).toMatchObject({ status: 'cancelled', attempt: 0, result: null });
   });
