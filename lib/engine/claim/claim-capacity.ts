@@ -102,6 +102,12 @@ export class ClaimCapacity {
     return { limit, slots: limit };
   }
 
+  /** Whether this process could claim a job of a limited topic: then it must scan, even if no other topic has capacity. */
+  get hasLimitedCapacity(): boolean {
+    const { registry, isLimited } = this.options;
+    return registry.claimable().some(({ topic }) => isLimited(topic) && this.limitedCapacity(topic).limit > 0);
+  }
+
   /** Whether the handler's own limit leaves room for another job of the topic. */
   hasRoomFor(topic: string): boolean {
     const concurrency = this.options.registry.get(topic)?.settings.concurrency;

@@ -90,7 +90,7 @@ export class Claimer {
     const { clock, leaseMs, worker, lanes: laneIndex, capacity, startMode } = this.options;
     const { limit } = capacity;
     const topics = capacity.availableTopics(limit);
-    if (topics.length === 0) {
+    if (topics.length === 0 && !capacity.hasLimitedCapacity) {
       return 'no capacity';
     }
     const lanes = laneIndex.plan(topics, limit, clock.now(), startMode());

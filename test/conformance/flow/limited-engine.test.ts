@@ -150,4 +150,18 @@ describe.each(kinds)('processes with limited topics on $label', (kind) => {
     expect(gauge.done.indexOf('plain')).toBeLessThan(20);
     expect(gauge.done.lastIndexOf('limited')).toBeLessThan(120);
   });
+
+  it('find the jobs that another process enqueues in a topic whose jobs have all ended', async () => {
+    await setLimits('sync', 'limit_total', '2');
+    const gauge = createGauge();
+    const [engine] = await startEngines(1, (each) => each.register('sync', gauge.run));
+    await engine!.enqueue('sync', {});
+    await engine!.whenIdle();
+    const other = new JobsEngine({ store: (await fixture.openAnother()).store, role: 'producer' });
+    engines.push(other);
+    await other.enqueue('sync', {}, { priority: 7 });
+    await other.enqueue('sync', {}, { concurrencyKey: 'new' });
+    await engine!.whenIdle();
+    expect(gauge.done).toHaveLength(3);
+  });
 });
