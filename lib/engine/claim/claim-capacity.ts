@@ -90,7 +90,7 @@ export class ClaimCapacity {
     const slots = this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots;
     const { concurrency, batch, transactional } = handler.settings;
     if (batch) {
-      const limit = slots > 0 ? this.batchCapacity(handler) : 0;
+      const limit = Math.max(0, this.batchCapacity(handler, slots, 0));
       return { limit, slots: Math.ceil(limit / batch.size) };
     }
     const limit = Math.min(
@@ -110,7 +110,11 @@ export class ClaimCapacity {
 
   /** Whether the handler's own limit leaves room for another job of the topic. */
   hasRoomFor(topic: string): boolean {
-    const concurrency = this.options.registry.get(topic)?.settings.concurrency;
+    const handler = this.options.registry.get(topic);
+    if (handler?.settings.batch) {
+      return this.batchCapacity(handler, this.options.concurrency, 0) > 0;
+    }
+    const concurrency = handler?.settings.concurrency;
     return concurrency === undefined || this.taken(topic) < concurrency;
   }
 
@@ -175,7 +179,7 @@ export class ClaimCapacity {
       );
       return {
         topic,
-        available: batch ? this.batchCapacity(handler) : available,
+        available: batch ? this.ordinaryBatchCapacity(handler) : available,
         defaultPriority: priority ?? 0,
         shared: transactional ? transactions : undefined,
         batchSize: batch?.size,
@@ -183,15 +187,20 @@ export class ClaimCapacity {
     });
   }
 
-  /** How many more jobs of a batch handler may be claimed: as many as its free calls take. */
-  private batchCapacity(handler: RegisteredHandler): number {
-    const { runner, concurrency } = this.options;
+  private ordinaryBatchCapacity(handler: RegisteredHandler): number {
+    const { hasLimitedDemand, runner } = this.options;
+    return hasLimitedDemand()
+      ? this.batchCapacity(handler, this.freeSlots - this.limitedShare, 0)
+      : this.batchCapacity(handler, this.freeSlots, runner.prefetch.target);
+  }
+
+  /** How many more jobs of a batch handler may be claimed: as many as its calls take in these slots, and so many calls ahead. */
+  private batchCapacity(handler: RegisteredHandler, slots: number, callsAhead: number): number {
     if (this.isRecordingLate) {
       return 0;
     }
-    const freeSlots = Math.max(0, concurrency - runner.slotCount - this.incoming);
-    const claimable = runner.batches.countClaimable(handler, freeSlots) - this.reservedJobs(handler.topic);
-    return Math.min(claimable, this.size.limit, this.payloadLimit);
+    const claimable = this.options.runner.batches.countClaimable(handler, slots, callsAhead);
+    return Math.min(claimable - this.reservedJobs(handler.topic), this.size.limit, this.payloadLimit);
   }
 
   /** Whether so many outcomes wait for the database that no more jobs are claimed. */

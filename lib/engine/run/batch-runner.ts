@@ -83,10 +83,14 @@ export class BatchRunner {
     }
   }
 
-  /** How many more jobs of the topic may be claimed while so many slots are free. */
-  countClaimable(handler: RegisteredHandler, freeSlots: number): number {
-    const { prefetch } = this.parts;
-    return this.findQueue(handler).countClaimable(freeSlots, prefetch.target);
+  /**
+   * How many more jobs of the topic may be claimed; it may be below 0.
+   *
+   * @param freeSlots slots that its calls may take.
+   * @param callsAhead calls that are worth claiming ahead of free slots.
+   */
+  countClaimable(handler: RegisteredHandler, freeSlots: number, callsAhead: number): number {
+    return this.findQueue(handler).countClaimable(freeSlots, callsAhead);
   }
 
   /** Starts the call whose first job was claimed first, unless `other` was claimed before it. Returns whether a call has started. */
@@ -226,10 +230,9 @@ class BatchQueue {
     return isFresh ? this.fresh.take(this.batch.size) : this.alone.take(1);
   }
 
-  /** @param prefetchTarget how many calls are worth claiming ahead. */
-  countClaimable(freeSlots: number, prefetchTarget: number): number {
+  countClaimable(freeSlots: number, callsAhead: number): number {
     const { size } = this.batch;
-    const ahead = Math.min(this.callsMax, prefetchTarget, Math.floor(JOBS_AHEAD_MAX / size));
+    const ahead = Math.min(this.callsMax, callsAhead, Math.floor(JOBS_AHEAD_MAX / size));
     const calls = Math.min(this.callsMax - this.calls, freeSlots) + ahead;
     return this.isIsolating
       ? calls - this.alone.length - Math.ceil(this.fresh.length / size)

@@ -104,6 +104,31 @@ describe.each(kinds)('processes with limited topics on $label', (kind) => {
     starts.slice(5).forEach((startMs, index) => expect(startMs - starts[index]!).toBeGreaterThanOrEqual(400));
   });
 
+  it('run jobs of a batch handler within the limit of the topic, in calls of at most so many', async () => {
+    await setLimits('index', 'limit_total', '5');
+    const sizes: number[] = [];
+    let running = 0;
+    let most = 0;
+    const [engine] = await startEngines(1, (each) =>
+      each.register(
+        'index',
+        async (jobs) => {
+          sizes.push(jobs.length);
+          running += jobs.length;
+          most = Math.max(most, running);
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          running -= jobs.length;
+        },
+        { batch: { size: 10 }, concurrency: 2 },
+      ),
+    );
+    await engine!.enqueueMany(Array.from({ length: 50 }, () => ({ topic: 'index', payload: {} })));
+    await engine!.whenIdle();
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(50);
+    expect(most).toBe(5);
+    expect((await engine!.stats.get('index')).completed).toBe(50);
+  });
+
   it('run a keyed job again that was retried or snoozed', async () => {
     const attempts: number[] = [];
     const [engine] = await startEngines(1, (each) =>

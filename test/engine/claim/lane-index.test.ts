@@ -50,6 +50,28 @@ describe('a plan', () => {
     expect(lanes[0]).toEqual({ topic: 'mail', priority: -10, lowerBound: null, limit: 10 });
   });
 
+  it('has the topic of a batch handler alone, with its own limit, or no such topic', () => {
+    const laneIndex = createIndex(['mail', 0], ['index', -5], ['index', 3], ['push', 0]);
+    const topics = [
+      createCapacity('mail'),
+      { ...createCapacity('index', 200), batchSize: 100 },
+      createCapacity('push'),
+    ];
+    const lanes = laneIndex.plan(topics, 10, NOW_MS);
+    expect(toNames(lanes)).toEqual(['index -5', 'index 3']);
+    expect(lanes.map(({ limit }) => limit)).toEqual([200, 200]);
+
+    const others = laneIndex.plan([{ ...topics[1]!, available: 0 }, topics[0]!, topics[2]!], 10, NOW_MS);
+    expect(toNames(others)).toEqual(['mail 0', 'push 0']);
+  });
+
+  it('rotates batch handlers and other topics within a priority', () => {
+    const laneIndex = createIndex(['mail', 0], ['index', 0]);
+    const topics = [createCapacity('mail'), { ...createCapacity('index'), batchSize: 100 }];
+    const taken = Array.from({ length: 4 }, () => take(laneIndex, topics, 1).join());
+    expect(taken).toEqual(['mail', 'index', 'mail', 'index']);
+  });
+
   it('rotates the topics within a priority', () => {
     const topics = [createCapacity('a'), createCapacity('b'), createCapacity('c')];
     const laneIndex = createIndex(['a', 0], ['b', 0], ['c', 0]);
