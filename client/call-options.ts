@@ -38,6 +38,15 @@ export interface JobOptions {
   timeout?: Duration | undefined;
   /** Allows one unfinished job per topic and key; a second call returns the first job with `deduplicated: true`. */
   uniqueKey?: string | undefined;
+  /** When the job frees `uniqueKey`. `'started'`: a call during the run stores one more job. Default `'finished'`. */
+  uniqueUntil?: 'finished' | 'started' | undefined;
+  /** `uniqueKey` stays taken at least this long after the job was stored, even when the job has ended. 1 s to 30 d. */
+  uniqueFor?: Duration | undefined;
+  /**
+   * A call with the same `uniqueKey` before the start replaces the payload, returns `replaced: true` and delays the job again, but not
+   * beyond `max` after the first call (default: 10 × `wait`). Cannot be combined with `runAt` or `delay`.
+   */
+  debounce?: Duration | { wait: Duration; max?: Duration | undefined } | undefined;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. */
   concurrencyKey?: string | undefined;
   /** Data of the application about the job, for its handler. At most 64 KiB of JSON. */

@@ -53,7 +53,7 @@ export interface Job<T = unknown> {
   result: unknown;
   /** Last value that the handler passed to `job.progress`. */
   progress: unknown;
-  /** A topic has at most one unfinished job per key. */
+  /** A topic has at most one unfinished job per key, or one that has not started: see `unique_until`. */
   unique_key: string | null;
   concurrency_key: string | null;
   /** Data of the application about the job, set at enqueue. */
@@ -68,6 +68,8 @@ export interface Job<T = unknown> {
   updated: string;
   /** Present if an enqueue returned the existing job that holds the unique key. */
   deduplicated?: true;
+  /** Present if a debounced enqueue replaced the payload of that job. */
+  replaced?: true;
 }
 
 /** Body of `POST /enqueue`. Durations are milliseconds, or text such as `'30s'`, `'10m'`, `'1d'`. */
@@ -84,6 +86,12 @@ export interface EnqueueRequest<T = unknown> {
   /** Time limit of one attempt. */
   timeout?: number | string;
   unique_key?: string;
+  /** When the job frees `unique_key`. Default `'finished'`. */
+  unique_until?: 'finished' | 'started';
+  /** `unique_key` stays taken at least this long after the job was stored. 1 s to 30 d. */
+  unique_for?: number | string;
+  /** A request before the start replaces the payload and delays the job. `max` counts from the first request. */
+  debounce?: number | string | { wait: number | string; max?: number | string };
   concurrency_key?: string;
   metadata?: Record<string, unknown>;
 }

@@ -7,6 +7,7 @@ export type { JobsModuleAsyncOptions, JobsOptionsFactory } from './nest/async-op
 export type { BackoffOptions } from './core/backoff.js';
 export type { ContextOptions } from './core/context-option.js';
 export type { Duration } from './core/duration.js';
+export type { DebounceOptions, UniqueUntil } from './core/unique-key.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
 export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';

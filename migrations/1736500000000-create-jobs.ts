@@ -14,15 +14,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    for (const table of [
-      '_jobs_unique',
-      '_jobs_starts',
-      '_jobs_schedules',
-      '_jobs_topics',
-      '_jobs_workers',
-      '_jobs_rollup',
-      '_jobs',
-    ]) {
+    for (const table of ['_jobs_starts', '_jobs_schedules', '_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
       await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
     }
   }
@@ -83,6 +75,7 @@ const postgresTables = [
     concurrency_key text COLLATE "C",
     flow_key text COLLATE "C",
     waiting_key text,
+    unique_until timestamptz,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -122,13 +115,6 @@ const postgresTables = [
     starts integer NOT NULL,
     CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
   ) WITH (fillfactor = 70)`,
-  `CREATE TABLE IF NOT EXISTS _jobs_unique (
-    topic text NOT NULL,
-    key text NOT NULL,
-    job_id uuid NOT NULL,
-    until timestamptz NOT NULL,
-    CONSTRAINT _jobs_unique_pkey PRIMARY KEY (topic, key)
-  )`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
     definition jsonb NOT NULL,
@@ -185,6 +171,7 @@ const sqliteTables = [
     concurrency_key text,
     flow_key text,
     waiting_key text,
+    unique_until datetime,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -227,13 +214,6 @@ const sqliteTables = [
     starts integer NOT NULL,
     CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
   ) WITHOUT ROWID`,
-  `CREATE TABLE IF NOT EXISTS _jobs_unique (
-    topic text NOT NULL,
-    key text NOT NULL,
-    job_id text NOT NULL,
-    until datetime NOT NULL,
-    CONSTRAINT _jobs_unique_pkey PRIMARY KEY (topic, key)
-  ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
     definition text NOT NULL,
@@ -257,11 +237,12 @@ const indexes = [
     WHERE concurrency_key IS NOT NULL AND status = 'pending'`,
   `CREATE INDEX IF NOT EXISTS _jobs_running ON _jobs (topic, flow_key, locked_until)
     WHERE flow_key IS NOT NULL AND locked_until IS NOT NULL`,
+  // A row with `waiting_key` has the same `unique_key`. Its claim takes the key out of the index, unless `unique_until` keeps it there.
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_waiting_key ON _jobs (topic, waiting_key)
-    WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0`,
+    WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)`,
   `CREATE INDEX IF NOT EXISTS _jobs_processing ON _jobs (locked_until) WHERE status = 'processing'`,
   `CREATE INDEX IF NOT EXISTS _jobs_listed ON _jobs (topic, status, id) WHERE status <> 'processing'`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
-    WHERE unique_key IS NOT NULL AND status IN ('pending', 'processing')`,
+    WHERE unique_key IS NOT NULL AND waiting_key IS NULL AND (status IN ('pending', 'processing') OR unique_until IS NOT NULL)`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_idempotency_key ON _jobs (idempotency_key) WHERE idempotency_key IS NOT NULL`,
 ];

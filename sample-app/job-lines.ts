@@ -24,6 +24,8 @@ function toDetail(event: JobEvent): string {
   switch (event.type) {
     case 'enqueued':
       return event.runAt.getTime() - Date.now() > 1_000 ? `not before ${formatTime(event.runAt)}` : '';
+    case 'replaced':
+      return `new payload, not before ${formatTime(event.runAt)}`;
     case 'retrying':
       return `attempt ${event.attempt}: ${event.error.message}; again at ${formatTime(event.runAt)}`;
     case 'failed':

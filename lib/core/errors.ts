@@ -138,7 +138,7 @@ export class JobStateError extends JobsError {
   constructor(
     readonly id: string,
     message: string,
-    /** Id of the unfinished job that holds the unique key, if that is the reason. */
+    /** Id of the other job that holds the unique key, if that is the reason. */
     readonly holderId?: string,
     options?: ErrorOptions,
   ) {

@@ -21,6 +21,8 @@ interface EndedAttemptBase extends AttemptEventBase {
  */
 export type JobEvent =
   | (JobEventBase & { readonly type: 'enqueued'; readonly runAt: Date; readonly deduplicated: boolean })
+  /** A debounced call has replaced the payload of a waiting job. */
+  | (JobEventBase & { readonly type: 'replaced'; readonly runAt: Date })
   | (AttemptEventBase & {
       readonly type: 'started';
       /** Milliseconds that the job was due before it started. */

@@ -18,7 +18,15 @@ import {
 } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
-import { concurrencyKeyCheck, uniqueKeyCheck } from './unique-key.js';
+import type { Debounce, UniqueMode } from './unique-key.js';
+import {
+  concurrencyKeyCheck,
+  debounceCheck,
+  toUniqueMode,
+  uniqueForCheck,
+  uniqueKeyCheck,
+  uniqueUntilCheck,
+} from './unique-key.js';
 
 /** Options of a topic's jobs. Absent options have the module's defaults. */
 export interface TopicJobOptions {
@@ -113,6 +121,8 @@ export interface EnqueueSettings {
   readonly timeoutMs: number | undefined;
   readonly backoff: Backoff | undefined;
   readonly uniqueKey: string | undefined;
+  /** `undefined`: the key allows one unfinished job. */
+  readonly uniqueMode: UniqueMode | undefined;
   readonly concurrencyKey: string | undefined;
   /** JSON text. */
   readonly metadata: string | undefined;
@@ -139,17 +149,28 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
   }
   const { metadata } = options;
+  const uniqueMode = toUniqueMode(options);
   return {
     runAt: options.runAt,
-    delayMs: options.delay,
+    delayMs: uniqueMode?.debounce ? readDebounceDelay(given, uniqueMode.debounce) : options.delay,
     maxRetries: options.maxRetries,
     priority: options.priority,
     timeoutMs: options.timeout,
     backoff: options.backoff,
     uniqueKey: options.uniqueKey,
+    uniqueMode,
     concurrencyKey: options.concurrencyKey,
     metadata: metadata === undefined ? undefined : encodeMetadata(metadata),
   };
+}
+
+/** @throws InvalidOptionsError when the call also sets the start in another way. */
+function readDebounceDelay({ runAt, delay }: EnqueueOptions, { wait }: Debounce): number {
+  const other = runAt !== undefined ? 'runAt' : delay !== undefined ? 'delay' : undefined;
+  if (other !== undefined) {
+    throw new InvalidOptionsError('debounce', `contradicts ${other}; give one of the two`);
+  }
+  return wait;
 }
 
 /**
@@ -227,6 +248,9 @@ export const ENQUEUE_OPTIONS = {
   timeout: optional(timeoutCheck, 'time limit of one attempt'),
   backoff: optional(backoffCheck, 'how long retries wait'),
   uniqueKey: optional(uniqueKeyCheck, 'allows one unfinished job per topic and key'),
+  uniqueUntil: optional(uniqueUntilCheck, "when the job frees uniqueKey; default 'finished'"),
+  uniqueFor: optional(uniqueForCheck, 'uniqueKey stays taken at least this long after the job was stored'),
+  debounce: optional(debounceCheck, 'a call before the start replaces the payload and delays the job; needs uniqueKey'),
   concurrencyKey: optional(concurrencyKeyCheck, 'jobs with one key share a limit, and keys take turns'),
   metadata: optional(recordCheck, 'data of the application about the job, at most 64 KiB'),
 };

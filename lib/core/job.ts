@@ -8,6 +8,7 @@ import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';
 import type { JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
+import type { DebounceOptions, UniqueUntil } from './unique-key.js';
 
 /**
  * A job, one row of `_jobs`. Also the entity class: `@InjectRepository(Job)` injects its repository on the queue's own
@@ -48,7 +49,7 @@ export class Job<T = unknown, R = unknown> {
   result!: R | null;
   /** Last value that the handler passed to `job.progress`. At most 64 KiB of JSON. */
   progress!: unknown;
-  /** A topic has at most one unfinished job per key. */
+  /** A topic has at most one unfinished job per key, or one that has not started: see `uniqueUntil`. */
   uniqueKey!: string | null;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. Set at enqueue. */
   concurrencyKey!: string | null;
@@ -64,8 +65,10 @@ export class Job<T = unknown, R = unknown> {
   created!: Date;
   /** When the row last changed. Lease renewals do not count. */
   updated!: Date;
-  /** `true` if `enqueue` stored nothing and returned the unfinished job that holds the unique key. */
+  /** `true` if `enqueue` stored no new job and returned the job that holds the unique key. */
   deduplicated = false;
+  /** `true` if a debounced `enqueue` replaced the payload of that job. */
+  declare replaced?: boolean;
   /** `true` if an enqueue with an idempotency key returned the job of an earlier, equal request. */
   declare replayed?: boolean;
 }
@@ -105,6 +108,21 @@ export interface EnqueueOptions {
   backoff?: BackoffOptions | undefined;
   /** Allows one unfinished job per topic and key; a second call returns the first job. 1 to 255 characters. */
   uniqueKey?: string | undefined;
+  /**
+   * When the job frees `uniqueKey`. `'started'`: when it starts for the first time, so that a call during the run stores one more
+   * job. Default `'finished'`.
+   */
+  uniqueUntil?: UniqueUntil | undefined;
+  /**
+   * Throttles: `uniqueKey` stays taken at least this long after the job was stored, even when the job has ended. 1 s to 30 d. Cannot
+   * be combined with `debounce`.
+   */
+  uniqueFor?: Duration | undefined;
+  /**
+   * Waits until no call with this `uniqueKey` has come for that long. A call before the start replaces the payload and delays the job
+   * again, but not beyond `max` after the first call. Implies `uniqueUntil: 'started'`. Cannot be combined with `runAt` or `delay`.
+   */
+  debounce?: DebounceOptions | undefined;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. */
   concurrencyKey?: string | undefined;
   /** Data of the application about the job, for handlers and listeners. At most 64 KiB of JSON. */

@@ -5,12 +5,16 @@ const NAMES_ELSEWHERE: Readonly<Record<string, string>> = {
   connection: 'dataSource',
   deduplication: 'uniqueKey',
   jobid: 'uniqueKey',
+  jobkey: 'uniqueKey',
   removeoncomplete: 'retention',
   removeonfail: 'retention',
   retrylimit: 'maxRetries',
   singletonkey: 'uniqueKey',
+  singletonseconds: 'uniqueFor',
   startafter: 'runAt',
+  throttle: 'uniqueFor',
   timezone: 'tz',
+  ttl: 'uniqueFor',
   waitforcompletion: 'overlap',
 };
 

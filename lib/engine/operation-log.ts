@@ -30,6 +30,8 @@ function describe(event: JobEvent): string {
   switch (event.type) {
     case 'enqueued':
       return `${job}${event.deduplicated ? ' (already enqueued)' : ''} due ${event.runAt.toISOString()}`;
+    case 'replaced':
+      return `${job} due ${event.runAt.toISOString()}`;
     case 'started':
       return `${job} attempt ${event.attempt} after ${toTenths(event.waitedMs)} ms of waiting`;
     case 'rescued':

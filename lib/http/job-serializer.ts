@@ -20,7 +20,7 @@ export class JobSerializer {
 
   /** @throws any error of `redact`: the API sends no job that was not edited. */
   async job(job: Job): Promise<JobDto> {
-    return toJobDto(await this.redact(job), job.deduplicated === true);
+    return toJobDto(await this.redact(job), job);
   }
 
   jobs(jobs: readonly Job[]): Promise<JobDto[]> {
@@ -83,7 +83,9 @@ export class JobSerializer {
 /** A job in a response: the members of the entity in snake_case, times as text. */
 export type JobDto = ReturnType<typeof toJobDto>;
 
-export function toJobDto(job: Job, isDeduplicated: boolean) {
+/** @param stored the job before `redact`. */
+export function toJobDto(job: Job, stored: Job = job) {
+  const { deduplicated, replaced } = stored;
   return {
     id: job.id,
     topic: job.topic,
@@ -109,7 +111,8 @@ export function toJobDto(job: Job, isDeduplicated: boolean) {
     finished: toTextOrNull(job.finished),
     created: toText(job.created),
     updated: toText(job.updated),
-    ...(isDeduplicated ? { deduplicated: true as const } : {}),
+    ...(deduplicated === true ? { deduplicated: true as const } : {}),
+    ...(replaced === true ? { replaced: true as const } : {}),
   };
 }
 

@@ -30,6 +30,9 @@ const enqueueOptions = pickFields(
   'priority',
   'timeout',
   'uniqueKey',
+  'uniqueUntil',
+  'uniqueFor',
+  'debounce',
   'concurrencyKey',
   'metadata',
 );

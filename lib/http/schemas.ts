@@ -40,6 +40,7 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   created: TIME,
   updated: TIME,
   deduplicated: { const: true, description: 'This job already held the unique key of the request' },
+  replaced: { const: true, description: 'The debounced request replaced the payload of this job' },
 };
 
 /** The schemas of responses by name. A test compares them with real responses. */
@@ -53,7 +54,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     stack: orNull(TEXT),
     worker: orNull(TEXT),
   }),
-  Job: objectSchema(JOB, ['deduplicated']),
+  Job: objectSchema(JOB, ['deduplicated', 'replaced']),
   JobPage: objectSchema({
     items: listOfSchema(ref('Job')),
     total: COUNT,

@@ -1,6 +1,7 @@
 import type { Retention } from '../core/options.js';
 import { countFitting, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
+import type { UniqueMode } from '../core/unique-key.js';
 import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } from './store-records.js';
 
 /*
@@ -35,12 +36,22 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
     member('timeout_ms', job.timeoutMs),
     member('backoff', job.backoff),
     member('unique_key', job.uniqueKey),
+    job.uniqueMode === null ? '' : toModeText(job.uniqueKey, job.uniqueMode),
     member('concurrency_key', job.concurrencyKey),
     metadata === null ? '' : `,"metadata":${metadata}`,
     idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
   ].join('');
   const head = `"ord":${ord},"id":${JSON.stringify(id)},"topic":${JSON.stringify(topic)},"payload":${payload}`;
   return `{${head},"delay_ms":${delayMs},"max_retries":${maxRetries},"priority":${priority}${rest}}`;
+}
+
+function toModeText(uniqueKey: string | null, { untilStarted, forMs, debounce }: UniqueMode): string {
+  const waitingKey = untilStarted ? uniqueKey : null;
+  return (
+    member('waiting_key', waitingKey) +
+    member('unique_for_ms', forMs) +
+    member('debounce_max_ms', debounce?.max ?? null)
+  );
 }
 
 function member(name: string, value: unknown): string {

@@ -75,7 +75,7 @@ interface JobWriter {
   insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
   /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
-  /** Returns the unfinished job that holds a unique key of the topic. */
+  /** Returns the job that holds a unique key of the topic: unfinished, waiting, or kept by `uniqueFor`. */
   findHolder(topic: string, uniqueKey: string): Promise<Job | undefined>;
   /**
    * Adds a call to a transaction of the application. The transaction ends only after the call has finished. `onEnd` then receives

@@ -136,6 +136,8 @@ export function toClaimedJob(row: SqlRow): Claim {
 
 /** A job that an insert has stored or found. A class for the same reason. */
 class InsertedRow implements InsertedJob {
+  readonly replaced = false;
+
   constructor(
     readonly id: string,
     readonly runAt: Date,
@@ -167,6 +169,13 @@ export function toInsertedJob(row: SqlRow): InsertedJob {
     Boolean(Number(row.deduplicated)),
     replayedBodyHash,
   );
+}
+
+/** Reads the row of a debounced job that was inserted, or that has replaced the payload of another one. */
+export function toDebouncedJob({ id }: JobInsert, row: SqlRow): InsertedJob {
+  const replaced = row.id !== id;
+  const times = { runAt: time(row.run_at), created: time(row.created) };
+  return { id: row.id as string, ...times, deduplicated: replaced, replaced, replayedBodyHash: null };
 }
 
 export function toPresenceReply(row: SqlRow): PresenceReply {

@@ -5,6 +5,7 @@ import type { StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Histogram } from '../core/run-times.js';
+import type { UniqueMode } from '../core/unique-key.js';
 import type { Schedule, ScheduleDefinition, ScheduleState } from '../core/schedule.js';
 
 /* The rows and results of the verbs in job-store.ts, in the order of its interfaces. */
@@ -22,6 +23,8 @@ export interface JobInsert {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
+  /** `null`: the key allows one unfinished job. */
+  readonly uniqueMode: UniqueMode | null;
   readonly concurrencyKey: string | null;
   readonly metadata: string | null;
   readonly idempotency: Idempotency | null;
@@ -33,8 +36,10 @@ export const IDEMPOTENCY_MS = 24 * 3_600_000;
 export interface InsertedJob {
   /** The id of the job in the table: the given one, or that of the job that holds one of its keys. */
   readonly id: string;
-  /** Another unfinished job holds the unique key. */
+  /** Another job holds the unique key. */
   readonly deduplicated: boolean;
+  /** The other job waits with the payload of this one. */
+  readonly replaced: boolean;
   /** The hash under which another job holds the idempotency key; `null`: none does. */
   readonly replayedBodyHash: string | null;
   readonly runAt: Date;
@@ -232,7 +237,7 @@ export interface ActionResult {
   readonly status: JobStatus | null;
   readonly topic: string | null;
   readonly attempt: number;
-  /** The unfinished job that holds its unique key, if that prevented the action. */
+  /** The other job that holds its unique key, if that prevented the action. */
   readonly holderId: string | null;
   /**
    * What prevented the action otherwise: a `RowLockedError`, since an open transaction holds its row or its key, or a

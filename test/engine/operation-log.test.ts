@@ -14,6 +14,7 @@ const LINES: { readonly [Type in JobEventType]: readonly [JobEvent & { type: Typ
     { type: 'enqueued', ...job, runAt, deduplicated: false },
     'enqueued mail 01890a5d due 2026-03-01T10:00:00.000Z',
   ],
+  replaced: [{ type: 'replaced', ...job, runAt }, 'replaced mail 01890a5d due 2026-03-01T10:00:00.000Z'],
   started: [{ type: 'started', ...attempt, waitedMs: 1.26 }, 'started mail 01890a5d attempt 2 after 1.3 ms of waiting'],
   completed: [{ type: 'completed', ...ended }, 'completed mail 01890a5d attempt 2 in 12.3 ms'],
   failed: [{ type: 'failed', ...ended, error }, 'failed mail 01890a5d attempt 2 in 12.3 ms: no connection'],

@@ -69,6 +69,42 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(second).toMatchObject({ status: 200, body: { id: first.body.id, payload: 1, deduplicated: true } });
   });
 
+  it('POST /enqueue frees, keeps and debounces unique keys', async () => {
+    const request = { topic: 'later', payload: 1, unique_key: 'modes' };
+    const debounce = { wait: '1h', max: '2h' };
+    const first = await api().post<Job>('/enqueue', { ...request, debounce });
+    expect(first).toMatchObject({ status: 201, body: { unique_key: 'modes' } });
+    expect(first.body).not.toHaveProperty('replaced');
+    const second = await api().post<Job>('/enqueue', { ...request, payload: 2, debounce: '1h' });
+    const { id } = first.body;
+    expect(second).toMatchObject({ status: 200, body: { id, payload: 2, deduplicated: true, replaced: true } });
+    const third = await api().post<Job>('/enqueue', { ...request, payload: 3, unique_until: 'started' });
+    expect(third).toMatchObject({ status: 200, body: { id, payload: 2, deduplicated: true } });
+    expect(third.body).not.toHaveProperty('replaced');
+    const kept = await api().post<Job>('/enqueue', { ...request, unique_for: '1d', delay: '1h' });
+    expect(kept).toMatchObject({ status: 201 });
+    expect(await api().post<ApiErrorBody>('/enqueue', { ...request, unique_for: '1d', debounce })).toMatchObject({
+      status: 400,
+      body: { data: { unique_for: textWith('contradicts debounce') } },
+    });
+    expect(
+      await api().post<ApiErrorBody>('/enqueue', { ...request, debounce: { wait: '2s', max: '1s' } }),
+    ).toMatchObject({
+      status: 400,
+      body: { data: { debounce: textWith('at least wait') } },
+    });
+    const many = {
+      jobs: [
+        { ...request, payload: 'many', debounce },
+        { topic: 'later', payload: 1, unique_for: '1d' },
+      ],
+    };
+    expect(await api().post<ApiErrorBody>('/enqueue-many', many)).toMatchObject({
+      status: 400,
+      body: { data: { 'jobs[1].unique_for': textWith('needs uniqueKey') } },
+    });
+  });
+
   it('POST /enqueue returns the same job for the same idempotency key, and 422 for another body', async () => {
     const headers = { 'Idempotency-Key': 'request-1' };
     const first = await api().post<Job>(

@@ -20,6 +20,7 @@ export function newJob(members: Partial<JobInsert> = {}): JobInsert {
     timeoutMs: null,
     backoff: null,
     uniqueKey: null,
+    uniqueMode: null,
     concurrencyKey: null,
     idempotency: null,
     metadata: null,

@@ -203,6 +203,7 @@ const SQLITE3_FIRST = [
   'test/conformance/complete/settle.test.ts',
   'test/conformance/insert/insert.test.ts',
   'test/conformance/insert/insert-keyed.test.ts',
+  ...['debounce', 'throttle', 'unique-until-started'].map((name) => `test/conformance/insert/${name}.test.ts`),
   'test/conformance/lease/mark-started.test.ts',
   'test/conformance/lease/progress.test.ts',
   'test/conformance/list/list.test.ts',

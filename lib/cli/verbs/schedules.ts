@@ -108,7 +108,7 @@ const run = defineVerb({
   async run({ args: [name], terminal, isJson, openEngine }) {
     const job = await (await openEngine()).schedules.run(name!);
     if (isJson) {
-      terminal.printJson(toJobDto(job, false));
+      terminal.printJson(toJobDto(job));
     } else {
       terminal.print(`enqueued job ${job.id} of '${job.topic}'`);
     }

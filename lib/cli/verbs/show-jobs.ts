@@ -29,7 +29,7 @@ export const list = defineVerb({
       terminal.printJson(
         toPageDto(
           page,
-          page.items.map((job) => toJobDto(job, false)),
+          page.items.map((job) => toJobDto(job)),
         ),
       );
       return EXIT.DONE;
@@ -73,7 +73,7 @@ export const show = defineVerb({
       throw new JobNotFoundError(id!);
     }
     if (isJson) {
-      terminal.printJson(toJobDto(job, false));
+      terminal.printJson(toJobDto(job));
     } else {
       printJob(terminal, job);
     }

@@ -34,8 +34,8 @@ export class JobAdmin {
   }
 
   /**
-   * Returns the unfinished job of this topic that holds a unique key, or `null`. The job may finish at any time, and
-   * another job may take the key.
+   * Returns the job of this topic that holds a unique key, or `null`: the one that a call with the key would return. The job may
+   * finish at any time, and another job may take the key.
    *
    * @throws InvalidOptionsError for an invalid topic name or key.
    */

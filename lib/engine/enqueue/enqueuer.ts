@@ -281,10 +281,13 @@ export class Enqueuer {
     const { emit, wakeSignal, unhandledTopics } = this.options;
     const waiting: StoredJob[] = [];
     inserted.forEach((result, index) => {
-      const { id, runAt, deduplicated, replayedBodyHash } = result;
+      const { id, runAt, deduplicated, replaced, replayedBodyHash } = result;
       const { topic, priority } = rows[index]!;
-      // A repeated request stores no second job; its event was emitted for the first request.
-      if (replayedBodyHash === null) {
+      if (replaced) {
+        emit({ type: 'replaced', id, topic, runAt });
+        waiting.push({ topic, priority, runAt });
+      } else if (replayedBodyHash === null) {
+        // A repeated request stores no second job; its event was emitted for the first request.
         emit({ type: 'enqueued', id, topic, runAt, deduplicated });
       }
       if (!isExisting(result)) {
@@ -310,11 +313,12 @@ export class Enqueuer {
     const existing = await this.options.store.find(existingIds, tx);
     return rows.map((row, index) => {
       const result = inserted[index]!;
-      const { id, deduplicated, replayedBodyHash } = result;
+      const { id, deduplicated, replaced, replayedBodyHash } = result;
       const found = isExisting(result) ? existing.find((job) => job.id === id) : undefined;
       // When the existing job was deleted before it could be read, only its id is known.
       const job = found ?? toFreshJob({ ...row, id }, result);
-      return Object.assign(job, { deduplicated }, replayedBodyHash !== null && { replayed: true });
+      const flags = { ...(replaced && { replaced }), ...(replayedBodyHash !== null && { replayed: true }) };
+      return Object.assign(job, { deduplicated, ...flags });
     });
   }
 }

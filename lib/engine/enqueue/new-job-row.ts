@@ -5,6 +5,7 @@ import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
+import type { UniqueMode } from '../../core/unique-key.js';
 import type { JobInsert } from '../../store/store-records.js';
 
 /** A topic with the defaults for its jobs. */
@@ -30,6 +31,7 @@ export class NewJobRow implements JobInsert {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
+  readonly uniqueMode: UniqueMode | null;
   readonly concurrencyKey: string | null;
   readonly metadata: string | null;
 
@@ -53,6 +55,7 @@ export class NewJobRow implements JobInsert {
     this.timeoutMs = settings.timeoutMs ?? null;
     this.backoff = settings.backoff ?? null;
     this.uniqueKey = settings.uniqueKey ?? null;
+    this.uniqueMode = settings.uniqueMode ?? null;
     this.concurrencyKey = settings.concurrencyKey ?? null;
     this.metadata = settings.metadata ?? null;
   }

@@ -27,6 +27,7 @@ export function toScheduledJob(
     timeoutMs: timeoutMs ?? undefined,
     backoff: backoff ?? undefined,
     uniqueKey: undefined,
+    uniqueMode: undefined,
     concurrencyKey: undefined,
     metadata: JSON.stringify({ ...metadata, [SCHEDULE_METADATA]: { name, tick: tick.toISOString() } }),
   });

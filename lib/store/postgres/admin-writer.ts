@@ -6,6 +6,7 @@ import { SqlError } from '../sql-error.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
 import type { ActionStatement } from './sql/admin.js';
 import { REQUEUE } from './sql/admin.js';
+import { RELEASE_KEYS_OF_JOBS } from './sql/unique.js';
 
 /** How many lock timeouts one call takes before it stops waiting for locked rows. */
 const LOCK_TIMEOUTS_MAX = 2;
@@ -102,7 +103,9 @@ export class AdminWriter {
       return await run();
     } catch (error) {
       if (isKeyTaken(error)) {
-        // Another job took the key after this statement had read it. The second run finds the holder.
+        // Another job took the key after this statement had read it: the second run finds the holder. Or a finished job keeps the key
+        // although its `uniqueFor` has ended.
+        await this.query(RELEASE_KEYS_OF_JOBS, [[id]]);
         return run();
       }
       throw error;

@@ -4,9 +4,10 @@ import { toInsertJson, splitIntoPieces } from '../batch-json.js';
 import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from '../batch-results.js';
 import type { InsertedJob, JobInsert } from '../store-records.js';
 import type { StoreTransaction } from '../job-store.js';
-import { toInsertedJobs } from '../row-mapper.js';
+import { toDebouncedJob, toInsertedJobs } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlRow } from '../sql-runner.js';
+import { isDebounced, matchByKey, reduceSet } from '../unique-sets.js';
 import { toArrayText } from './array-parameters.js';
 import type { Notifier } from './notifier.js';
 import {
@@ -17,6 +18,7 @@ import {
   INSERT_PLAIN_JOBS,
   RELEASE_KEYS,
 } from './sql/insert.js';
+import { INSERT_DEBOUNCED_JOBS, RELEASE_UNIQUE_KEYS } from './sql/unique.js';
 
 interface JobInserterParts {
   readonly query: (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
@@ -31,7 +33,7 @@ interface JobInserterParts {
  * There are three ways:
  * - Plain jobs, without keys, take one fast statement that fails on any conflict.
  * - A job with a key, and a plain job after a conflict, take a statement that leaves out jobs whose keys are taken, and a query for
- *   the holders of these keys.
+ *   the holders of these keys. A debounced job takes one that replaces the payload of the holder.
  * - Several jobs that need more than one statement take a transaction, so that all are inserted or none.
  */
 export class JobInserter {
@@ -88,7 +90,7 @@ export class JobInserter {
         this.announce(jobs, inserted);
         return inserted;
       } catch (error) {
-        if (!hasConflict || pass === INSERT_PASSES_MAX) {
+        if (!(hasConflict || isKeyTaken(error)) || pass === INSERT_PASSES_MAX) {
           throw error;
         }
       }
@@ -136,13 +138,41 @@ export class JobInserter {
   ): Promise<readonly JobInsert[]> {
     const { query } = this.parts;
     const text = toJson(jobs);
-    const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, [text, sent], tx));
-    toInsertedJobs(result!, jobs).forEach((job) => inserted.set(job.id, job));
+    if (isDebounced(jobs[0]!)) {
+      await this.insertDebounced(jobs, text, inserted, payload, tx);
+    } else {
+      const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, [text, sent], tx));
+      toInsertedJobs(result!, jobs).forEach((job) => inserted.set(job.id, job));
+    }
     const open = jobs.filter(({ id }) => !inserted.has(id));
     return open.length === 0 ? open : recordInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
   }
 
+  /** All jobs are debounced, each with a key of its own. */
+  private async insertDebounced(
+    jobs: readonly JobInsert[],
+    text: string,
+    inserted: Map<string, InsertedJob>,
+    payload: string | null,
+    tx?: StoreTransaction,
+  ): Promise<void> {
+    const insert = (sent: string | null): Promise<readonly SqlRow[]> =>
+      this.parts.query(INSERT_DEBOUNCED_JOBS, [text, sent], tx);
+    try {
+      const rows = await this.queryWithPayload(payload, insert);
+      matchByKey(jobs, rows).forEach((row, job) => inserted.set(job.id, toDebouncedJob(job, row)));
+    } catch (error) {
+      // A repeated insert met its first try, or a repeated request the first one, in the moment of their commit.
+      if (tx || !isKeyTaken(error)) {
+        throw error;
+      }
+    }
+  }
+
   private async releaseExpiredKeys(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<void> {
+    if (jobs.some(({ uniqueKey }) => uniqueKey !== null)) {
+      await this.parts.query(RELEASE_UNIQUE_KEYS, [toJson(jobs)], tx);
+    }
     if (jobs.some(({ idempotency }) => idempotency !== null)) {
       await this.parts.query(RELEASE_KEYS, [toJson(jobs)], tx);
     }
@@ -167,7 +197,8 @@ export class JobInserter {
   }
 
   private announce(jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
-    this.parts.notifier.announce(collectTopics(jobs.filter(({ id }, index) => inserted[index]!.id === id)));
+    const isWaiting = (job: JobInsert, { id, replaced }: InsertedJob): boolean => id === job.id || replaced;
+    this.parts.notifier.announce(collectTopics(jobs.filter((job, index) => isWaiting(job, inserted[index]!))));
   }
 }
 
@@ -186,12 +217,18 @@ async function insertPieces(
   jobs: readonly JobInsert[],
   insert: (piece: readonly JobInsert[]) => Promise<InsertedJob[]>,
 ): Promise<InsertedJob[]> {
-  const inserted = new Map<JobInsert, InsertedJob>();
-  for (const piece of splitIntoPieces([...jobs].sort(compareUniqueKeys))) {
+  const { groups, expand } = reduceSet(jobs);
+  const inserted = new Map<string, InsertedJob>();
+  for (const piece of groups.flatMap((group) => splitIntoPieces([...group].sort(compareUniqueKeys)))) {
     const results = await insert(piece);
-    piece.forEach((job, index) => inserted.set(job, results[index]!));
+    piece.forEach(({ id }, index) => inserted.set(id, results[index]!));
   }
-  return jobs.map((job) => inserted.get(job)!);
+  return expand(inserted);
+}
+
+/** The insert met a row with its id, or with its idempotency key. */
+function isKeyTaken(error: unknown): boolean {
+  return error instanceof SqlError && error.kind === 'unique';
 }
 
 /** `division_by_zero`: the statement found that a row was left out. */

@@ -3,8 +3,10 @@ import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
+import { singleStatement } from '../sql-runner.js';
 import type { ActionStatements } from './sql/admin.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from './sql/admin.js';
+import { RELEASE_KEYS_OF_JOBS } from './sql/insert.js';
 import { toSqliteTime } from './sql/job-row.js';
 
 /** Requeues, promotes, cancels and deletes jobs on request of a user. Results are in the order of `ids`. */
@@ -43,6 +45,7 @@ export class AdminWriter {
     statements: ActionStatements,
     ids: readonly string[],
     params: readonly unknown[],
+    canRelease = true,
   ): Promise<ActionResult[]> {
     try {
       return await this.run(() => actionScript(statements, ids, params));
@@ -50,10 +53,23 @@ export class AdminWriter {
       if (!(error instanceof SqlError)) {
         throw error;
       }
-      return ids.length === 1
-        ? [toActionResult(toUnchangedRow(ids[0]!, error))]
-        : this.applyToHalves(statements, ids, params);
+      if (ids.length > 1) {
+        return this.applyToHalves(statements, ids, params);
+      }
+      return error.kind === 'unique' && canRelease
+        ? this.applyAfterRelease(statements, ids, params)
+        : [toActionResult(toUnchangedRow(ids[0]!, error))];
     }
+  }
+
+  /** A finished job may keep a unique key although its `uniqueFor` has ended. */
+  private async applyAfterRelease(
+    statements: ActionStatements,
+    ids: readonly string[],
+    params: readonly unknown[],
+  ): Promise<ActionResult[]> {
+    await this.run(() => singleStatement(RELEASE_KEYS_OF_JOBS, [JSON.stringify(ids)]));
+    return this.applyToAll(statements, ids, params, false);
   }
 
   private async applyToHalves(

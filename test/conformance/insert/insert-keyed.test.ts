@@ -34,7 +34,9 @@ describe.each(storeKinds())('insert with unique keys on $label', (kind) => {
     const holder = await insertOne(fixture.store, { uniqueKey: KEY, delayMs: 60_000 });
     const { runAt, created } = await fixture.job(holder);
     const again = await fixture.store.insert([newJob({ uniqueKey: KEY })]);
-    expect(again).toEqual([{ id: holder, deduplicated: true, replayedBodyHash: null, runAt, created }]);
+    expect(again).toEqual([
+      { id: holder, deduplicated: true, replaced: false, replayedBodyHash: null, runAt, created },
+    ]);
     expect(await readIds()).toEqual([holder]);
   });
 

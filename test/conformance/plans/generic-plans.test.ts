@@ -6,6 +6,7 @@ import * as maintenance from '../../../lib/store/postgres/sql/maintenance.js';
 import * as moves from '../../../lib/store/postgres/sql/admin.js';
 import * as lists from '../../../lib/store/postgres/sql/list.js';
 import * as schedules from '../../../lib/store/postgres/sql/schedule.js';
+import * as uniqueKeys from '../../../lib/store/postgres/sql/unique.js';
 import * as reports from '../../../lib/store/postgres/sql/stats.js';
 import * as settling from '../../../lib/store/postgres/sql/complete.js';
 import { postgresVersions } from '../../support/databases.js';
@@ -32,7 +33,16 @@ const laneLists = {
   'a list of ranges with dates': lists.listRanges(true),
 };
 
-const written = { ...inserts, ...claims, ...leases, ...settling, ...moves, ...maintenance, ...schedules };
+const written = {
+  ...inserts,
+  ...uniqueKeys,
+  ...claims,
+  ...leases,
+  ...settling,
+  ...moves,
+  ...maintenance,
+  ...schedules,
+};
 
 /** Every statement on `_jobs` with its name. */
 const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists, ...reports, ...laneLists })

@@ -27,7 +27,10 @@ const NOT_DUE = [
 /** How each statement on `_jobs` may find its rows, step by step. Lists of all jobs read the table in id order. */
 const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FIND_JOBS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
-  FIND_HOLDER: /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
+  FIND_HOLDER: [
+    /INDEX _jobs_unique_key \(topic=\? AND unique_key=\?\)/,
+    /INDEX _jobs_waiting_key \(topic=\? AND waiting_key=\?\)/,
+  ],
   NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
   WAITING_TOPICS: TOPIC_BY_TOPIC,
   DUE_IDS: DUE,

@@ -15,7 +15,7 @@ const HOUR_MS = 3_600_000;
 const KEPT: Retention = { completed: HOUR_MS, cancelled: HOUR_MS, failed: false };
 
 const stored = ({ id }: JobInsert): InsertedJob => ({
-  ...{ id, deduplicated: false, replayedBodyHash: null },
+  ...{ id, deduplicated: false, replaced: false, replayedBodyHash: null },
   ...{ runAt: new Date(), created: new Date() },
 });
 

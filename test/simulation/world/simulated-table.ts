@@ -57,6 +57,7 @@ export class SimulatedTable {
       return {
         id: row.id,
         deduplicated: row.id !== job.id,
+        replaced: false,
         replayedBodyHash: null,
         runAt: row.runAt,
         created: row.created,

@@ -1,4 +1,4 @@
-import { matchesId, jobColumns, ms } from './job-row.js';
+import { holdsKey, holdsWaitingKey, matchesId, jobColumns, ms } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -29,9 +29,14 @@ ORDER BY r.ord`;
   return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', row) };
 }
 
+/** The other job that holds the unique key. A job that has started before needs no waiting key to wait again. */
 const keyHolder = `
   SELECT k.id FROM _jobs k
-  WHERE k.topic = l.topic AND k.unique_key = l.unique_key AND k.status IN ('pending', 'processing')`;
+  WHERE k.topic = l.topic AND k.unique_key = l.unique_key AND l.waiting_key IS NULL AND k.id <> l.id AND ${holdsKey('k')}
+  UNION ALL
+  SELECT k.id FROM _jobs k
+  WHERE k.topic = l.topic AND k.waiting_key = l.waiting_key AND l.attempt = 0 AND k.id <> l.id AND ${holdsWaitingKey('k')}
+  LIMIT 1`;
 
 /** The status may have changed since the user selected the job. */
 const hasStatus = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';

@@ -3,6 +3,7 @@ import {
   matchesId,
   appendError,
   finalStatuses,
+  isKeptUnique,
   ms,
   isOwned,
   isOwnedByRowRef,
@@ -62,8 +63,8 @@ const completion = `
 /** `SETTLE` handles jobs with a cancel request. */
 const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
 
-/** `SETTLE` also handles jobs whose idempotency key must be kept. */
-const canDelete = `${canComplete} AND j.idempotency_key IS NULL`;
+/** `SETTLE` also handles jobs whose idempotency key or unique key must be kept. */
+const canDelete = `${canComplete} AND j.idempotency_key IS NULL AND j.unique_until IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
     started = ${started},
@@ -102,13 +103,14 @@ SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')}
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**
- * Deletes finished jobs that are not retained, except those with an idempotency key: the pruner deletes them after a day. `isOwned`
- * explains `coalesce`.
+ * Deletes finished jobs that are not retained, except those that keep an idempotency key or a unique key: the pruner deletes them
+ * later. `isOwned` explains `coalesce`.
  */
 export const DISCARD = `
 WITH free AS (
   SELECT j.id FROM ${tokens} JOIN _jobs j ON ${matchesId('o')} AND j.attempt = o.attempt
-  WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL FOR UPDATE OF j SKIP LOCKED)
+  WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL AND NOT ${isKeptUnique}
+  FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
 /** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL. */

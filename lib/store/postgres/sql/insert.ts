@@ -1,4 +1,4 @@
-import { matchesId, isKeyKept, ms } from './job-row.js';
+import { holdsKey, holdsWaitingKey, matchesId, isKeyKept, ms } from './job-row.js';
 import { JOBS_CHANNEL } from './session.js';
 
 /** The time at which a job without `runAt` is due; `delayMs` is SQL. */
@@ -60,10 +60,11 @@ export const insertInput = (
   parameter: string,
 ): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
-  idempotency_key text, body_hash text, concurrency_key text)`;
+  idempotency_key text, body_hash text, concurrency_key text, waiting_key text, unique_for_ms float8,
+  debounce_max_ms float8)`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key`;
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until`;
 
 /**
  * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
@@ -72,7 +73,8 @@ export const insertColumns = `id, topic, payload, run_at, max_retries, priority,
 export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
-  CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END`;
+  CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END,
+  waiting_key, ${fromNow('unique_for_ms')}`;
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one
@@ -83,7 +85,7 @@ export const INSERT_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${insertColumns})
   SELECT ${insertValues} FROM ${insertInput('$1')}
-  ORDER BY topic COLLATE "C", unique_key COLLATE "C", idempotency_key COLLATE "C", ord
+  ORDER BY topic COLLATE "C", unique_key COLLATE "C", waiting_key, idempotency_key COLLATE "C", ord
   ON CONFLICT DO NOTHING RETURNING id)
 SELECT ${ms('statement_timestamp()')} AS created, count(*),
   CASE WHEN count(*) < jsonb_array_length($1::jsonb) THEN array_to_json(array_agg(id))::text END AS ids,
@@ -93,7 +95,7 @@ FROM stored`;
 /** Finds the rows that conflict with jobs: the job itself, the holder of its idempotency key, or of its unique key. */
 export const FIND_HOLDERS = `
 SELECT n.id::text AS asked_id, x.id::text, x.deduplicated::int, x.replay_of, ${ms('x.run_at')} AS run_at, ${ms('x.created')} AS created
-FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text, idempotency_key text)
+FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, topic text, unique_key text, waiting_key text, idempotency_key text)
 CROSS JOIN LATERAL (
   SELECT j.id, j.run_at, j.created, false AS deduplicated, NULL AS replay_of FROM _jobs j WHERE j.id = n.id
   UNION ALL
@@ -101,7 +103,10 @@ CROSS JOIN LATERAL (
   WHERE j.idempotency_key = n.idempotency_key AND ${isKeyKept}
   UNION ALL
   SELECT j.id, j.run_at, j.created, true, NULL FROM _jobs j
-  WHERE j.topic = n.topic AND j.unique_key = n.unique_key AND j.status IN ('pending', 'processing')
+  WHERE j.topic = n.topic AND j.unique_key = n.unique_key AND n.waiting_key IS NULL AND ${holdsKey('j')}
+  UNION ALL
+  SELECT j.id, j.run_at, j.created, true, NULL FROM _jobs j
+  WHERE j.topic = n.topic AND j.waiting_key = n.waiting_key AND ${holdsWaitingKey('j')}
   LIMIT 1) x`;
 
 /** Clears idempotency keys that have expired; locks the rows in the order of ids, as every write of several rows does. */

@@ -47,6 +47,17 @@ export const scanTiming = `${ms('statement_timestamp()')} AS at, ${ms('(clock_ti
  */
 export const matchesId = (member: string): string => `j.id = ANY (ARRAY[${member}.id])`;
 
+/** Whether `uniqueFor` still keeps the row. */
+export const isKeptUnique = `coalesce(j.unique_until > statement_timestamp(), false)`;
+
+/** Whether a row holds its unique key against jobs that hold theirs until they have finished. */
+export const holdsKey = (row: string): string =>
+  `${row}.waiting_key IS NULL AND (${row}.status IN ('pending', 'processing') OR ${row}.unique_until > statement_timestamp())`;
+
+/** Whether a row holds its unique key against jobs that hold theirs until they have started. */
+export const holdsWaitingKey = (row: string): string =>
+  `(${row}.status = 'pending' AND ${row}.attempt = 0 OR ${row}.unique_until > statement_timestamp())`;
+
 /** Locks rows for a write and skips locked ones. Foreign keys that refer to the rows do not conflict with it. */
 export const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
 

@@ -1,4 +1,4 @@
-import { jobColumns, ms } from './job-row.js';
+import { holdsKey, holdsWaitingKey, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */
 
@@ -9,8 +9,10 @@ FROM _jobs`;
 /** Reads whole jobs by id; also in the caller's transaction, where the application's parsers read the result. */
 export const FIND_JOBS = `${wholeJobs} WHERE id = ANY($1::uuid[])`;
 
-/** Reads the unfinished job with topic $1 and unique key $2. */
-export const FIND_HOLDER = `${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND status IN ('pending', 'processing')`;
+/** Reads the job of topic $1 that holds unique key $2. */
+export const FIND_HOLDER = `
+${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND ${holdsKey('_jobs')}
+UNION ALL ${wholeJobs} WHERE topic = $1 AND waiting_key = $2 AND ${holdsWaitingKey('_jobs')} LIMIT 1`;
 
 /** Reads the current status of jobs. */
 export const JOB_SUMMARIES = `

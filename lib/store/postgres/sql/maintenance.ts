@@ -1,5 +1,5 @@
 import { LEASE_LOST } from '../../row-mapper.js';
-import { matchesId, appendError, isKeyKept, scanTiming, skipLocked } from './job-row.js';
+import { matchesId, appendError, isKeptUnique, isKeyKept, scanTiming, skipLocked } from './job-row.js';
 
 /** Whether the job was claimed but its handler was never called. */
 const isUnstarted = '(j.unstarted_attempt IS NOT DISTINCT FROM j.attempt)';
@@ -55,7 +55,8 @@ aged AS (
 free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${matchesId('aged')}
   WHERE coalesce(
-    j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}), false)
+    j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept})
+      AND NOT ${isKeptUnique}, false)
   FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,

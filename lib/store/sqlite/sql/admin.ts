@@ -1,4 +1,4 @@
-import { byId, jobColumns, ms, now } from './job-row.js';
+import { byId, holdsKey, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
 
 /** The statements of one action. Each takes the ids as ?1 and the statuses that it may change as ?2; NULL means any. */
 export interface ActionStatements {
@@ -17,28 +17,35 @@ const isExpected = (status: string): string => `(?2 IS NULL OR ${status} IN (SEL
 
 const resultColumns = 'id, status, topic, attempt';
 
+/** The other job that holds the unique key of job `j`. A job that has started before needs no waiting key to wait again. */
+const keyHolder = `
+    SELECT k.id FROM _jobs AS k
+    WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.waiting_key IS NULL AND k.id <> j.id AND ${holdsKey('k')}
+    UNION ALL
+    SELECT k.id FROM _jobs AS k
+    WHERE k.topic = j.topic AND k.waiting_key = j.waiting_key AND j.attempt = 0 AND k.id <> j.id AND ${holdsWaitingKey('k')}`;
+
+/** A key that two jobs of a set cannot both take; NULL: none. */
+const takenKey = `iif(j.waiting_key IS NULL OR j.attempt = 0, j.unique_key, NULL)`;
+
 const requeue = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   flow_key = NULL, payload = coalesce(?3, payload), run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
 WHERE id IN (
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
-      PARTITION BY j.topic, j.unique_key, iif(j.unique_key IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
+      PARTITION BY j.topic, ${takenKey}, j.waiting_key IS NULL, iif(${takenKey} IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
-    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.status')} AND NOT EXISTS (
-      SELECT 1 FROM _jobs AS k
-      WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND k.status IN ('pending', 'processing')))
+    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.status')} AND (${keyHolder}) IS NULL)
   WHERE key_order = 1)
 RETURNING ${columns}`;
 
-/** failed, cancelled → pending, unless an unfinished job holds the unique key. Requeues the first of several jobs with one key. */
+/** failed, cancelled → pending, unless another job holds the unique key. Requeues the first of several jobs with one key. */
 export const REQUEUE: ActionStatements = {
   one: requeue(jobColumns),
   several: requeue(resultColumns),
   unchanged: `
-SELECT j.id, j.status, j.topic, j.attempt, (
-  SELECT k.id FROM _jobs AS k WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.status IN ('failed', 'cancelled')
-    AND k.status IN ('pending', 'processing')) AS holder_id
+SELECT j.id, j.status, j.topic, j.attempt, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
 FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`,
 };
 

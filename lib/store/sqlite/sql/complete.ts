@@ -1,5 +1,5 @@
 import { WAS_RESCUED } from '../../row-mapper.js';
-import { byId, appendError, fromNow, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
+import { byId, appendError, fromNow, isKeptUnique, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
 
 /** A handler that ran for less started when it ended, at the precision of the table. */
 export const BRIEF_MS = 0.5;
@@ -36,9 +36,10 @@ export const COMPLETED_BRIEF = `
 SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
-/** processing → deleted, in one write. Leaves jobs with a cancel request or an idempotency key to `SETTLE`. */
+/** processing → deleted, in one write. Leaves jobs with a cancel request, and those that keep a key, to `SETTLE`. */
 export const COMPLETE_AND_DELETE = `
-DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND idempotency_key IS NULL RETURNING id, attempt`;
+DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND idempotency_key IS NULL
+  AND unique_until IS NULL RETURNING id, attempt`;
 
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
@@ -80,10 +81,10 @@ SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
-/** Deletes jobs in one of the statuses in ?2, unless they have an idempotency key: the pruner deletes those later. */
+/** Deletes jobs in one of the statuses in ?2, unless they keep an idempotency key or a unique key: the pruner deletes those later. */
 export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
-  AND (id, attempt) IN ${tokens}`;
+  AND NOT ${isKeptUnique} AND (id, attempt) IN ${tokens}`;
 
 /** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL. */
 export const COMPLETE_IN_TX = `

@@ -14,6 +14,10 @@ export const now = `strftime(${format}, 'now')`;
 export const fromNow = (sql: string): string =>
   `strftime(${format}, 'now', printf('%+.3f seconds', (${sql}) / 1000.0))`;
 
+/** A time plus a number of milliseconds; the arguments are SQL. */
+export const timeAfter = (time: string, msSql: string): string =>
+  `strftime(${format}, ${time}, printf('%+.3f seconds', (${msSql}) / 1000.0))`;
+
 /** Converts a time to milliseconds since 1970. */
 export const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
 
@@ -30,6 +34,24 @@ export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at
   locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
   concurrency_key, metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
+
+/** Whether `uniqueFor` still keeps the row. */
+export const isKeptUnique = `coalesce(unique_until > ${now}, 0)`;
+
+/**
+ * Whether row `j` holds its unique key against jobs that hold theirs until they have finished. The first line is the condition of the
+ * index, without which SQLite does not use it.
+ */
+export const holdsKey = (
+  j: string,
+): string => `${j}.waiting_key IS NULL AND (${j}.status IN ('pending', 'processing') OR ${j}.unique_until IS NOT NULL)
+  AND (${j}.status IN ('pending', 'processing') OR ${j}.unique_until > ${now})`;
+
+/** Whether row `j` holds its unique key against jobs that hold theirs until they have started. */
+export const holdsWaitingKey = (
+  j: string,
+): string => `(${j}.status = 'pending' AND ${j}.attempt = 0 OR ${j}.unique_until IS NOT NULL)
+  AND (${j}.status = 'pending' AND ${j}.attempt = 0 OR ${j}.unique_until > ${now})`;
 
 /**
  * The index for statements that name jobs by id. After an ANALYZE of a small table SQLite would read the whole table for

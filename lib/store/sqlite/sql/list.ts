@@ -1,4 +1,4 @@
-import { byId, jobColumns, ms, now } from './job-row.js';
+import { byId, holdsKey, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
 
 /*
  * Lists of jobs. A statement of better-sqlite3 blocks the event loop, so each reads one range of one index, and the store goes
@@ -8,10 +8,12 @@ import { byId, jobColumns, ms, now } from './job-row.js';
 /** Reads whole jobs by id. */
 export const FIND_JOBS = `SELECT ${jobColumns} FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
-/** Finds the unfinished job of topic ?1 that holds unique key ?2. */
+/** Finds the job of topic ?1 that holds unique key ?2. */
 export const FIND_HOLDER = `
-SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key
-WHERE topic = ?1 AND unique_key = ?2 AND status IN ('pending', 'processing')`;
+SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_unique_key WHERE topic = ?1 AND unique_key = ?2 AND ${holdsKey('_jobs')}
+UNION ALL
+SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_waiting_key WHERE topic = ?1 AND waiting_key = ?2 AND ${holdsWaitingKey('_jobs')}
+LIMIT 1`;
 
 /** Reads the status of jobs. */
 export const JOB_SUMMARIES = `

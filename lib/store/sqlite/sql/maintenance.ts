@@ -1,5 +1,5 @@
 import { LEASE_LOST } from '../../row-mapper.js';
-import { byId, appendError, fromNow, keptSince, ms, now, scanTiming } from './job-row.js';
+import { byId, appendError, fromNow, isKeptUnique, keptSince, ms, now, scanTiming } from './job-row.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
@@ -27,13 +27,14 @@ WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
-const page = `(SELECT id, status, finished, created, idempotency_key FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+const page = `(SELECT id, status, finished, created, idempotency_key, unique_until FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
 /** The jobs of the page that are over the age of their status in ?3, except those in ?4. */
 const aged = `
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
-    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND p.id NOT IN (SELECT value FROM json_each(?4))`;
+    AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND NOT ${isKeptUnique}
+    AND p.id NOT IN (SELECT value FROM json_each(?4))`;
 
 /** The lowest UUID v7 of the time `ageMs` ago; a time before 1970 counts as 1970. */
 const idBefore = (ageMs: string): string => {

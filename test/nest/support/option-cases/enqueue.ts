@@ -1,5 +1,5 @@
 import type { JobContext } from 'nestjs-jobs';
-import { signal } from '../../../support/wait.js';
+import { signal, until } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
 import { everyKind } from '../database-kinds.js';
 import { waitForAbort } from '../wait-for-abort.js';
@@ -55,6 +55,24 @@ export const enqueueCases: readonly OptionCase[] = [
     effect: 'allows one unfinished job per topic and key',
     kinds: everyKind,
     expectEffect: expectUniqueKey,
+  },
+  {
+    option: 'uniqueUntil',
+    effect: 'frees the key when the job starts',
+    kinds: everyKind,
+    expectEffect: expectUniqueUntil,
+  },
+  {
+    option: 'uniqueFor',
+    effect: 'keeps the key after the job has ended',
+    kinds: everyKind,
+    expectEffect: expectUniqueFor,
+  },
+  {
+    option: 'debounce',
+    effect: 'runs once with the last payload, after the last call',
+    kinds: everyKind,
+    expectEffect: expectDebounce,
   },
   {
     option: 'concurrencyKey',
@@ -172,6 +190,58 @@ async function expectUniqueKey(apps: Apps): Promise<void> {
   expect((await app.jobs.enqueue('work', 6, { uniqueKey: 'a' })).id).not.toBe(first.id);
   expect(await app.jobs.stats()).toMatchObject({ total: 4 });
   expect(app.eventsOf('enqueued').filter(({ deduplicated }) => deduplicated)).toHaveLength(2);
+}
+
+async function expectUniqueUntil(apps: Apps): Promise<void> {
+  const end = signal();
+  const app = await apps.start({ options: { pollInterval: '1h' }, handlers: { work: () => end.promise } });
+  const options = { uniqueKey: 'a', uniqueUntil: 'started' } as const;
+  const first = await app.jobs.enqueue('work', 1, options);
+  await app.event('started', first.id);
+  const [second, third] = [await app.jobs.enqueue('work', 2, options), await app.jobs.enqueue('work', 3)];
+  expect(second).toMatchObject({ uniqueKey: 'a', deduplicated: false });
+  end.resolve();
+  for (const { id } of [first, second, third]) {
+    expect(await app.jobAfter('completed', id)).toMatchObject({ attempt: 1 });
+  }
+}
+
+async function expectUniqueFor(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { pollInterval: '1h', retention: { completed: 0 } },
+    handlers: { work: () => null },
+  });
+  const options = { uniqueKey: 'a', uniqueFor: '1s' } as const;
+  const first = await app.jobs.enqueue('work', 1, options);
+  await app.event('completed', first.id);
+  await app.jobs.whenIdle();
+  expect(await app.jobs.enqueue('work', 2, options)).toMatchObject({ id: first.id, payload: 1, deduplicated: true });
+  expect(await app.jobs.getByKey('work', 'a')).toMatchObject({ id: first.id, status: 'completed' });
+  const next = await until(async () => {
+    const job = await app.jobs.enqueue('work', 3, options);
+    return job.deduplicated ? undefined : job;
+  });
+  expect(next!.created.getTime() - first.created.getTime()).toBeGreaterThanOrEqual(1_000 - 1);
+}
+
+async function expectDebounce(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { pollInterval: '1h' },
+    handlers: { work: ({ payload }: JobContext<number>) => payload },
+  });
+  const options = { uniqueKey: 'a', debounce: '300ms' } as const;
+  const first = await app.jobs.enqueue('work', 1, options);
+  expect(first).toMatchObject({ deduplicated: false, uniqueKey: 'a' });
+  expect(first.replaced).toBeUndefined();
+  expect(first.runAt.getTime() - first.created.getTime()).toBe(300);
+  const second = await app.jobs.enqueue('work', 2, options);
+  expect(second).toMatchObject({ id: first.id, payload: 2, deduplicated: true, replaced: true });
+  const { result, started, attempt } = await app.jobAfter('completed', first.id);
+  expect({ result, attempt }).toEqual({ result: 2, attempt: 1 });
+  expect(started!.getTime() - second.runAt.getTime()).toBeGreaterThanOrEqual(0);
+  expect(started!.getTime() - second.runAt.getTime()).toBeLessThan(1_000);
+  expect(app.eventsOf('replaced')).toEqual([{ type: 'replaced', id: first.id, topic: 'work', runAt: second.runAt }]);
+  expect(app.eventsOf('enqueued')).toHaveLength(1);
 }
 
 async function expectConcurrencyKey(apps: Apps): Promise<void> {
