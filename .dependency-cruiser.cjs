@@ -2,7 +2,7 @@
  * The layers of lib/, highest first: a layer imports only from itself and from the layers below it.
  * A name is a folder of lib/ or a file at its top.
  */
-const LAYERS = ['index', 'jobs.module', 'cli', 'http', 'testing', 'nest', 'engine', 'store', 'core'];
+const LAYERS = ['index', 'jobs.module', 'cli', 'http', 'testing', 'telemetry', 'nest', 'engine', 'store', 'core'];
 
 /** The layers of the admin UI, highest first, by the same rule. */
 const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'styles'];

@@ -27,6 +27,7 @@ const moduleNameMapper = {
   '^nestjs-jobs$': '<rootDir>/lib/index.ts',
   '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
   '^nestjs-jobs/testing$': '<rootDir>/lib/testing/index.ts',
+  '^nestjs-jobs/telemetry$': '<rootDir>/lib/telemetry/index.ts',
   '^(\\.{1,2}/.*)\\.js$': '$1',
 };
 

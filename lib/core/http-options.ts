@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from './errors.js';
 import type { Job } from './job.js';
 import type { Check } from './option-checks.js';
-import { functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
+import { flag, functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
 
@@ -66,6 +66,8 @@ export interface HttpOptions {
   manageRule?: AccessRule | undefined;
   /** The only topics that requests reach, those of administrators too. Default: all. */
   allowedTopics?: readonly TopicName[] | undefined;
+  /** Serves `GET metrics` for Prometheus. Needs the package `prom-client`. Default `false`. */
+  metrics?: boolean | undefined;
   /** Edits jobs before the API sends them. Default: no change. */
   redact?: RedactFunction | undefined;
 }
@@ -81,6 +83,7 @@ export interface HttpSettings {
   readonly readRule: AccessRule | undefined;
   readonly manageRule: AccessRule;
   readonly allowedTopics: readonly string[] | undefined;
+  readonly metrics: boolean;
   readonly redact: RedactFunction | undefined;
 }
 
@@ -175,6 +178,7 @@ export const HTTP_OPTIONS = {
   readRule: optional(ruleCheck),
   manageRule: option('admin', ruleCheck),
   allowedTopics: optional(listOf(topicNameCheck)),
+  metrics: option(false, flag),
   redact: optional(functionCheck<RedactFunction>('a function of the job')),
 };
 

@@ -6,7 +6,7 @@ import { AccessPolicy } from './access-policy.js';
 import { JobsUiController, UI_SETTINGS } from './jobs-ui.controller.js';
 import { AuditLog } from './audit-log.js';
 import { CallerResolver, HTTP_SETTINGS } from './caller-resolver.js';
-import { API_CONTROLLERS } from './jobs-discovery.controller.js';
+import { selectControllers } from './jobs-discovery.controller.js';
 import { RegisteredRoutes } from './http-adapter.js';
 import { BAD_UI_FOLDER } from './http.messages.js';
 import { JobSerializer } from './job-serializer.js';
@@ -31,7 +31,7 @@ export function createHttpParts(http: HttpSettings | false, ui: UiSettings | fal
   if (http === false) {
     return { controllers: [], providers: [] };
   }
-  const api = API_CONTROLLERS.map((controller) => mount(controller, http.path, http.decorators));
+  const api = selectControllers(http).map((controller) => mount(controller, http.path, http.decorators));
   const pages = ui === false ? [] : [mount(JobsUiController, ui.path, http.decorators)];
   return {
     controllers: [...api, ...pages],

@@ -50,3 +50,5 @@ export const notAGuard = (name: string): string =>
   `expected a guard or its class, got ${name}, which has no canActivate`;
 export const badUser = (got: string): string => `http.authenticate must return { id, admin } or null, got ${got}`;
 export const badRedaction = (got: string): string => `http.redact must return a job, got ${got}`;
+
+export const NO_PROM_CLIENT = 'needs the package prom-client; npm install prom-client';

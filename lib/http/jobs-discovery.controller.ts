@@ -1,5 +1,7 @@
 import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { BULK_JOBS_MAX } from '../core/bulk.js';
+import type { HttpSettings } from '../core/http-options.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { VERSION } from '../core/version.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -8,7 +10,9 @@ import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { toPathname, sendJson } from './http-adapter.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
+import { HTTP_SETTINGS } from './caller-resolver.js';
 import { JobsController } from './jobs.controller.js';
+import { JobsMetricsController } from './jobs-metrics.controller.js';
 import { ref } from './schemas.js';
 import { toOpenApi } from './openapi.js';
 import { JobsReportsController } from './jobs-reports.controller.js';
@@ -40,6 +44,7 @@ export class JobsDiscoveryController {
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,
     @Inject(RequestReader) private readonly read: RequestReader,
+    @Inject(HTTP_SETTINGS) private readonly settings: HttpSettings,
   ) {}
 
   @Get('capabilities')
@@ -74,8 +79,13 @@ export class JobsDiscoveryController {
   async openapi(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
     const basePath = toPathname(request.originalUrl).replace(/\/[^/]+\/*$/, '');
-    await sendJson(response, 200, toOpenApi(describeRoutes(API_CONTROLLERS), basePath));
+    await sendJson(response, 200, toOpenApi(describeRoutes(selectControllers(this.settings)), basePath));
   }
+}
+
+/** Returns the controllers that the options need. */
+export function selectControllers({ metrics }: HttpSettings): Type<object>[] {
+  return [...(metrics ? [JobsMetricsController] : []), ...API_CONTROLLERS];
 }
 
 /** In the order in which their routes are registered: static paths before `:id`. */

@@ -16,6 +16,7 @@ import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
 import type { BatchOptions, JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
 import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
+import type { QueueGauges } from '../engine/admin/queue-gauges.js';
 import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
@@ -61,6 +62,8 @@ export class JobsService {
   readonly topics: TopicAdmin;
   /** Groups failed jobs by their error: `errors.list()`. */
   readonly errors: ErrorStats;
+  /** Reads the state of the queue for monitoring, at most once a second: `gauges.read()`. */
+  readonly gauges: QueueGauges;
   /** Creates, changes, lists, pauses, runs and removes schedules: `schedules.upsert(name, pattern, options)`. */
   readonly schedules: ScheduleAdmin;
 
@@ -71,6 +74,7 @@ export class JobsService {
     this.bulk = engine.bulk;
     this.topics = engine.topics;
     this.errors = engine.errors;
+    this.gauges = engine.gauges;
     this.schedules = engine.schedules;
   }
 

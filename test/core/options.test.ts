@@ -16,6 +16,7 @@ const HTTP = {
   readRule: undefined,
   manageRule: 'admin',
   allowedTopics: undefined,
+  metrics: false,
   redact: undefined,
 };
 

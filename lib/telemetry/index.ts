@@ -1,0 +1,3 @@
+// Public names of `nestjs-jobs/telemetry`.
+export { registerJobsMetrics } from './prometheus.js';
+export type { MonitoredQueue } from './prometheus.js';
