@@ -93,7 +93,7 @@ export default defineConfig(
   },
 
   {
-    files: ['test/**/*.ts'],
+    files: ['test/**/*.ts', 'sample-app/*.test.ts'],
     extends: [jest.configs['flat/recommended']],
     rules: {
       'jest/expect-expect': [

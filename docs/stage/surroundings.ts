@@ -5,6 +5,7 @@ import type * as Core from '@nestjs/core';
 import type * as NestTypeOrm from '@nestjs/typeorm';
 import type * as Jobs from 'nestjs-jobs';
 import type * as Client from 'nestjs-jobs/client';
+import type * as Testing from 'nestjs-jobs/testing';
 import type * as Rxjs from 'rxjs';
 import type * as TypeOrm from 'typeorm';
 import type * as MailStage from './mail.jobs.js';
@@ -79,6 +80,7 @@ declare global {
 
   /** What an application has in hand. */
   const app: Common.INestApplication;
+  const testing: Testing.JobsTesting;
   const jobs: Jobs.JobsService;
   const dataSource: TypeOrm.DataSource;
   const manager: TypeOrm.EntityManager;

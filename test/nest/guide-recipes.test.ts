@@ -9,33 +9,6 @@ const guide = new GuideCode('guide/recipes.md');
 const Quota = guide.exportOf<Type<{ minute: number; used: number }>>('Quota');
 const Busy = guide.exportOf<Type<{ customerId: number; until: number }>>('Busy');
 
-describe.each([postgres, sqliteFile])('runAll of the guide on tests, on $label,', (kind) => {
-  const apps = useApps(kind);
-
-  it('runs retries, delayed jobs and the jobs they enqueue', async () => {
-    const runAll = new GuideCode('guide/testing-your-app.md').exportOf<(jobs: JobsService) => Promise<void>>('runAll');
-    const { jobs } = await apps.start();
-    jobs.register(
-      'failing',
-      async ({ attempt }) => {
-        if (attempt < 3) throw new Error('not yet');
-        await jobs.enqueue('later', null, { delay: '1h' });
-      },
-      { backoff: { type: 'fixed', delay: '1h' } },
-    );
-    jobs.register('later', () => null);
-    await jobs.enqueue('failing', null, { delay: '1h' });
-    await jobs.enqueue('unhandled', null, { delay: '1h' });
-    await runAll(jobs);
-    const { items } = await jobs.list();
-    expect(items).toMatchObject([
-      { topic: 'later', status: 'completed' },
-      { topic: 'unhandled', status: 'pending', attempt: 0 },
-      { topic: 'failing', status: 'completed', attempt: 3 },
-    ]);
-  });
-});
-
 describe.each([postgres, sqliteFile])('the recipes of the guide, on $label:', (kind) => {
   const apps = useApps(kind);
 

@@ -48,8 +48,8 @@ describe('the guide on tests of an application', () => {
   afterEach(() => folder.remove());
 
   it.each([
-    ['Jest', 'jest.config.mjs', ['jest/bin/jest.js', '--detectOpenHandles'], /Tests: +1 passed, 1 total/],
-    ['Vitest', 'vitest.config.ts', ['vitest/vitest.mjs', 'run'], /Tests +1 passed \(1\)/],
+    ['Jest', 'jest.config.mjs', ['jest/bin/jest.js', '--detectOpenHandles'], /Tests: +3 passed, 3 total/],
+    ['Vitest', 'vitest.config.ts', ['vitest/vitest.mjs', 'run'], /Tests +3 passed \(3\)/],
   ])(
     'works with %s as written, and the process ends',
     async (_, config, args, passed) => {

@@ -264,9 +264,12 @@ function isLeftOut(typeorm, file, title) {
   return / on Fastify/.test(title) && !isIn(file, EVERY_ADAPTER);
 }
 
-/** All test files, as `test/core/clock.test.ts`. */
-const files = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
-  .map((path) => `test/${path.split(sep).join('/')}`)
+/** All test files, as `test/core/clock.test.ts`, and those of the sample app. */
+const files = ['test', 'sample-app']
+  .flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+  )
+  .map((path) => path.split(sep).join('/'))
   .filter((path) => path.endsWith('.test.ts'))
   .sort();
 

@@ -1,22 +1,7 @@
-import type { JobContext } from 'nestjs-jobs';
-import { JobHandler, JobSchedule } from 'nestjs-jobs';
 import type { TestDatabase } from '../nest/support/database-kinds.js';
 import { everyKind } from '../nest/support/database-kinds.js';
+import { Handlers } from './support/handlers.js';
 import { useTestedApps } from './support/tested-app.js';
-
-class Handlers {
-  readonly ran: string[] = [];
-
-  @JobHandler('a')
-  async handle(job: JobContext): Promise<void> {
-    this.ran.push(String(job.payload));
-  }
-
-  @JobSchedule({ every: '10m' }, { name: 'often' })
-  async often(): Promise<void> {
-    this.ran.push('often');
-  }
-}
 
 describe.each(everyKind)('the testing kit on $label', (kind) => {
   const start = useTestedApps();

@@ -1,0 +1,2 @@
+/** For tests: import this file first, and the app has a database in memory. */
+process.env.DATABASE_URL = ':memory:';
