@@ -1,4 +1,4 @@
-import { isKeyKept, ms } from './job-row.js';
+import { isKeptUnique, isKeyKept, ms } from './job-row.js';
 
 /* What the doctor and the dry run of a prune read. They run on a connection without the settings of the queue. */
 
@@ -43,4 +43,4 @@ export const COUNT_PRUNABLE = `
 SELECT a.status, count(*) AS jobs
 FROM jsonb_to_recordset($1::jsonb) AS a(status text, age_ms float8)
 JOIN _jobs j ON j.status = a.status AND j.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0)
-WHERE j.idempotency_key IS NULL OR NOT ${isKeyKept} GROUP BY a.status`;
+WHERE (j.idempotency_key IS NULL OR NOT ${isKeyKept}) AND NOT ${isKeptUnique} GROUP BY a.status`;

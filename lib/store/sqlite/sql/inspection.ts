@@ -1,4 +1,4 @@
-import { fromNow, keptSince, ms, now } from './job-row.js';
+import { fromNow, isKeptUnique, keptSince, ms, now } from './job-row.js';
 
 /* What the doctor and the dry run of a prune read. */
 
@@ -14,4 +14,5 @@ export const CHECKPOINT = 'PRAGMA wal_checkpoint(PASSIVE)';
 export const COUNT_PRUNABLE = `
 SELECT j.status, count(*) AS jobs FROM _jobs AS j JOIN json_each(?1) AS a ON a.value ->> 'status' = j.status
 WHERE j.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)} AND (j.idempotency_key IS NULL OR j.created <= ${keptSince})
+  AND NOT ${isKeptUnique}
 GROUP BY j.status`;
