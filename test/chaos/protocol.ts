@@ -1,4 +1,4 @@
-import type { JobContext, JobsOptions } from 'nestjs-jobs';
+import type { JobBatch, JobContext, JobsOptions } from 'nestjs-jobs';
 import type { DatabaseAddress } from '../processes/support/protocol.js';
 
 export type { DatabaseAddress };
@@ -39,12 +39,13 @@ export interface Load {
 }
 
 export type LoadContext = JobContext<Load>;
+export type LoadBatch = JobBatch<Load>;
 
 /** The exit code of a process that a handler has ended. */
 export const EXIT_OF_HANDLER = 7;
 
 /** In one transaction with its effect, so that there is exactly one. */
-export const exactTopics = ['complete_tx', 'transactional', 'fragile'];
+export const exactTopics = ['complete_tx', 'batch_tx', 'transactional', 'fragile'];
 
 /** Jobs that nobody wants to be done: how they end is theirs to choose. */
 export const poisonTopics = ['poison', 'poison_endless'];

@@ -78,6 +78,19 @@ describe.each(sharedKinds)('the jobs of a batch on $label', (kind) => {
     expect(sizes).toEqual([3, 1, 1, 1]);
   });
 
+  it('stay completed when the handler throws after the commit, with one warning', async () => {
+    await start(async (jobs) => {
+      await writeAndComplete(jobs);
+      throw new Error('too late');
+    });
+    for (const job of await completed(await enqueue(3))) {
+      expect(job).toMatchObject({ attempt: 1, retries: 0 });
+    }
+    expect(apps.log.of('warn')).toEqual([
+      textWith('completeTx of 3 jobs had committed; they stay completed: too late'),
+    ]);
+  });
+
   it('are held by a completeTx that the handler does not await until all are completed', async () => {
     await start((jobs) =>
       app.dataSource.transaction(async (manager) => {

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ScheduledWake } from '../../core/clock.js';
+import { toFailure } from '../../core/error-text.js';
 import type { BatchHandlerFunction } from '../../core/job-handler.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { RegisteredHandler } from '../handler-registry.js';
@@ -205,7 +206,13 @@ export class BatchCall {
     }
     // The value itself is no result. A value that was never consumed is a mistake, and fails the members.
     const isLazy = 'value' in result && describeLazyValue(result.value) !== undefined;
-    open.forEach((member) => this.end(member, 'error' in result || isLazy ? result : { value: undefined }));
+    const forAll = 'error' in result || isLazy ? result : { value: undefined };
+    const completed = open.filter(({ attempt }) => attempt.isCompleted);
+    if ('error' in result && completed.length > 0) {
+      this.warnThrownAfterCommit(completed.length, result.error);
+    }
+    // The row of a completed member has its outcome already: the fence drops this one.
+    open.forEach((member) => this.end(member, completed.includes(member) ? { value: undefined } : forAll));
     if (handlerPromise) {
       open.forEach(({ attempt }) =>
         attempt.abort('timeout', 'the attempt has ended: an interceptor did not wait for the handler'),
@@ -227,6 +234,14 @@ export class BatchCall {
     }
     member.hasEnded = true;
     executor.parts.onAttemptEnded(member.attempt, executor.toOutcome(member.attempt, handler, result));
+  }
+
+  private warnThrownAfterCommit(count: number, error: unknown): void {
+    this.executor.parts.logger.warn(
+      `batch handler of '${this.handler.topic}' threw after completeTx of ${count} jobs had committed; they stay completed: ${
+        toFailure(error).message
+      }`,
+    );
   }
 
   private warnIgnoredSignal(late: readonly BatchMember[]): void {

@@ -112,7 +112,7 @@ class Enqueuer {
     if (settings.isPoisonous && dice.chance(POISON_SHARE)) {
       return poisoned(n, dice.pick(poisons));
     }
-    const topics = ['plain', 'complete_tx', 'complete_tx', 'fragile'];
+    const topics = ['plain', 'complete_tx', 'complete_tx', 'batch_tx', 'batch_tx', 'fragile'];
     if (settings.database.type === 'postgres') topics.push('transactional', 'transactional');
     const topic = dice.pick(topics);
     const options: EnqueueOptions = {

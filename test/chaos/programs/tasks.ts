@@ -3,7 +3,7 @@ import type { JobsEngine } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
-import type { LoadContext, MemberSettings } from '../protocol.js';
+import type { LoadBatch, LoadContext, MemberSettings } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
@@ -23,6 +23,9 @@ export class Tasks {
     on('plain', (job) => this.plain(job));
     on('complete_tx', (job) => this.completeTx(job));
     on('fragile', (job) => this.completeTx(job));
+    engine.register('batch_tx', (jobs) => this.witnessedBatch(jobs as LoadBatch), {
+      batch: { size: 10, wait: '20ms' },
+    });
     if (this.settings.database.type === 'postgres') {
       on('transactional', (job) => this.transactional(job), { transactional: true });
     }
@@ -72,6 +75,25 @@ export class Tasks {
   private async transactional(job: LoadContext): Promise<void> {
     await this.effect(job, job.manager);
     await this.work(job);
+  }
+
+  /** Each member begins, ends and is aborted on its own; the batch is one transaction. */
+  private async witnessedBatch(jobs: LoadBatch): Promise<void> {
+    const call = this.batchTx(jobs);
+    await Promise.allSettled(jobs.map((job) => this.witnessed(job, () => call)));
+    await call;
+  }
+
+  private async batchTx(jobs: LoadBatch): Promise<void> {
+    const ms = Math.max(...jobs.map(({ payload }) => payload.ms));
+    await sleep(ms, undefined, jobs.every(({ payload }) => payload.obeys) ? { signal: jobs.signal } : {});
+    await this.app.transaction(async (manager) => {
+      for (const job of jobs) await this.effect(job, manager);
+      await sleep(WITHIN_TRANSACTION_MS);
+      for (const { id, attempt } of jobs) this.history.write({ kind: 'completing', id, attempt });
+      await jobs.completeTx(manager);
+      await sleep(WITHIN_TRANSACTION_MS);
+    });
   }
 
   private async work({ payload, signal }: LoadContext): Promise<void> {
