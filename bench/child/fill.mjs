@@ -9,6 +9,7 @@ const YEAR_MS = 365 * 86_400_000;
  * @property {string[]} topics of the jobs that are waiting to be run
  * @property {number} count of them, over all topics in turns
  * @property {number} [padBytes] extra bytes in each payload
+ * @property {number} [keys] of how many tenants the jobs are, in turns
  * @property {number} [future] jobs of the first topic that are due in a year
  * @property {number} [foreign] jobs of a topic that nobody handles
  */
@@ -21,7 +22,7 @@ export class Fill {
   }
 
   /** @param {FillInput} input */
-  async run({ topics, count, padBytes = 0, future = 0, foreign = 0 }) {
+  async run({ topics, count, padBytes = 0, keys, future = 0, foreign = 0 }) {
     await this.#many(future, { topic: topics[0], delayMs: YEAR_MS });
     await this.#many(foreign, { topic: 'foreign' });
     const pad = padBytes > 0 ? 'x'.repeat(padBytes) : undefined;
@@ -32,7 +33,7 @@ export class Fill {
       );
       await this.#send(
         numbers.map((n) => ({ n, pad })),
-        { topic },
+        { topic, keys },
       );
     }
   }

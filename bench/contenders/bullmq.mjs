@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 export async function prepare() {}
 
 /** @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>} */
-export async function open(address, { queue: queueOptions, worker: workerOptions }) {
+export async function open(address, { queue: queueOptions, worker: workerOptions, globalConcurrency }) {
   const { Queue, Worker } = await import('bullmq');
   const { hostname: host, port } = new URL(address);
   const connection = { host, port: Number(port) };
@@ -32,6 +32,7 @@ export async function open(address, { queue: queueOptions, worker: workerOptions
       queueOf(topic).addBulk(payloads.map((data) => ({ name: 'job', data, opts: { delay: delayMs } }))),
     work: async (topics, run) => {
       for (const topic of topics) {
+        if (globalConcurrency) await queueOf(topic).setGlobalConcurrency(globalConcurrency);
         const worker = new Worker(topic, ({ data }) => run(data), { connection, ...workerOptions });
         worker.on('error', (error) => console.error(error));
         workers.push(worker);

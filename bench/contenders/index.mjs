@@ -49,6 +49,11 @@ const BULL_BEST = { worker: { concurrency: 200 } };
 /** Plain functions finish in microseconds: only so many at once that the slots are never what is waited for. */
 const OURS_BEST = { concurrency: 100 };
 
+/** What one topic may do, over all processes. */
+const LIMITED = { concurrency: 50 };
+const KEYED = { perKey: 2 };
+const RATED = { rate: { limit: 500, per: '1s' } };
+
 /** @type {Contender[]} */
 export const contenders = [
   { name: 'ours-pg', ...BASES.ours, options: OURS_BEST, keepsRows: true },
@@ -56,6 +61,9 @@ export const contenders = [
   { name: 'ours-pg-default', ...BASES.ours, options: {}, keepsRows: true },
   { name: 'ours-nest', ...BASES.nest, options: OURS_BEST, keepsRows: true },
   { name: 'ours-nest-sqlite', ...BASES.nestSqlite, options: {}, keepsRows: true },
+  { name: 'ours-pg-limited', ...BASES.ours, options: { ...OURS_BEST, limits: LIMITED }, keepsRows: true },
+  { name: 'ours-pg-keyed', ...BASES.ours, options: { ...OURS_BEST, limits: KEYED }, keepsRows: true },
+  { name: 'ours-pg-rated', ...BASES.ours, options: { ...OURS_BEST, limits: RATED }, keepsRows: true },
   { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
   { name: 'raw-pg-listening', ...BASES.rawPg, options: { batch: 1_000, loops: 1, listens: true }, keepsRows: true },
   { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false, most: { callers: 10_000 } },
@@ -67,6 +75,13 @@ export const contenders = [
     most: { drain: 10_000 },
   },
   { name: 'pg-boss', ...BASES.boss, options: BOSS_BEST, keepsRows: true, most: { callers: 10_000 } },
+  {
+    name: 'pg-boss-keyed',
+    ...BASES.boss,
+    options: { ...BOSS_BEST, work: { ...BOSS_BEST.work, groupConcurrency: 2 } },
+    keepsRows: true,
+    most: { drain: 5_000 },
+  },
   { name: 'pg-boss-default', ...BASES.boss, options: {}, keepsRows: true, most: { drain: 10 } },
   { name: 'bullmq', ...BASES.bull, options: BULL_BEST, keepsRows: true },
   {
@@ -81,11 +96,30 @@ export const contenders = [
     options: { ...BULL_BEST, redis: { appendonly: 'yes', appendfsync: 'always' } },
     keepsRows: true,
   },
+  { name: 'bullmq-limited', ...BASES.bull, options: { ...BULL_BEST, globalConcurrency: 50 }, keepsRows: true },
+  {
+    name: 'bullmq-rated',
+    ...BASES.bull,
+    options: { worker: { ...BULL_BEST.worker, limiter: { max: 500, duration: 1_000 } } },
+    keepsRows: true,
+  },
   { name: 'bullmq-default', ...BASES.bull, options: {}, keepsRows: true, most: { drain: 20_000 } },
   {
     name: 'ours-sqlite',
     ...BASES.oursSqlite,
     options: { concurrency: 100, sqlite: { synchronous: 'normal' } },
+    keepsRows: true,
+  },
+  {
+    name: 'ours-sqlite-limited',
+    ...BASES.oursSqlite,
+    options: { concurrency: 100, sqlite: { synchronous: 'normal' }, limits: LIMITED },
+    keepsRows: true,
+  },
+  {
+    name: 'ours-sqlite-keyed',
+    ...BASES.oursSqlite,
+    options: { concurrency: 100, sqlite: { synchronous: 'normal' }, limits: KEYED },
     keepsRows: true,
   },
   { name: 'ours-sqlite-full', ...BASES.oursSqlite, options: { concurrency: 100 }, keepsRows: true },
@@ -128,7 +162,7 @@ export function contenderNamed(name) {
  * @property {(adminToken: string) => Promise<string>} [serve] answers over HTTP, at this address; ours only
  *
  * @typedef {{ n: number, sentMs?: number, pad?: string }} Payload
- * @typedef {{ topic?: string, delayMs?: number }} Where
+ * @typedef {{ topic?: string, delayMs?: number, keys?: number }} Where
  * @typedef {object} Tally
  * @property {number} finished rows of finished jobs
  * @property {number} unfinished

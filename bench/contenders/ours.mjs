@@ -9,7 +9,7 @@ import { tableOf } from './ours-table.mjs';
  *
  * @type {(address: string, options: any) => Promise<Queue>}
  */
-export async function open(address, { driver, ...options }) {
+export async function open(address, { driver, limits, ...options }) {
   const app = await openDataSource(address, driver);
   const { JobsEngine, createJobStore } = await ours(driver);
   const { store, dataSource } = createJobStore(app, options);
@@ -17,10 +17,17 @@ export async function open(address, { driver, ...options }) {
   const engine = new JobsEngine({ store, ...options });
   return {
     enqueue: (payload) => engine.enqueue('work', payload),
-    enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
-      engine.enqueueMany(payloads.map((payload) => ({ topic, payload, delay: delayMs }))),
+    enqueueMany: (payloads, { topic = 'work', delayMs, keys } = {}) =>
+      engine.enqueueMany(
+        payloads.map((payload) => ({
+          topic,
+          payload,
+          delay: delayMs,
+          ...(keys ? { concurrencyKey: `tenant ${payload.n % keys}` } : {}),
+        })),
+      ),
     work: async (topics, run) => {
-      topics.forEach((topic) => engine.register(topic, (/** @type {any} */ { payload }) => run(payload)));
+      topics.forEach((topic) => engine.register(topic, (/** @type {any} */ { payload }) => run(payload), { limits }));
       await engine.start();
     },
     ...tableOf(app, dataSource, options.retention === 0),

@@ -35,11 +35,15 @@ export async function open(address, options) {
       await ensure('work');
       return boss.send('work', payload);
     },
-    enqueueMany: async (payloads, { topic = 'work', delayMs } = {}) => {
+    enqueueMany: async (payloads, { topic = 'work', delayMs, keys } = {}) => {
       await ensure(topic);
       return boss.insert(
         topic,
-        payloads.map((data) => ({ data, startAfter: startAfter(delayMs) })),
+        payloads.map((data) => ({
+          data,
+          startAfter: startAfter(delayMs),
+          ...(keys ? { group: { id: `tenant ${data.n % keys}` } } : {}),
+        })),
       );
     },
     work: async (topics, run) => {

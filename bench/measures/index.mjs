@@ -160,6 +160,34 @@ const waiting = [
   },
 ];
 
+/** @type {Measure[]} */
+const limiting = [
+  {
+    name: 'limited',
+    title: 'drain of a topic that runs 50 jobs at once, eight processes',
+    ...jobsPerSecond,
+    contenders: ['ours-pg-limited', 'bullmq-limited', 'ours-sqlite-limited'],
+    jobs: 30_000,
+    run: (stand, count) => drain(stand, { count, processes: 8 }),
+  },
+  {
+    name: 'keyed',
+    title: 'drain of 200 tenants that run two jobs at once each, eight processes',
+    ...jobsPerSecond,
+    contenders: ['ours-pg-keyed', 'pg-boss-keyed', 'ours-sqlite-keyed'],
+    jobs: 30_000,
+    run: (stand, count) => drain(stand, { count: atMost(stand, 'drain', count), processes: 8, filling: { keys: 200 } }),
+  },
+  {
+    name: 'rated',
+    title: 'drain of a topic that starts 500 jobs a second, two processes',
+    ...jobsPerSecond,
+    contenders: ['ours-pg-rated', 'bullmq-rated'],
+    jobs: 5_000,
+    run: (stand, count) => drain(stand, { count, processes: 2 }),
+  },
+];
+
 /** What else stands in the table; the figures are to be held against those of the empty one. */
 const surroundings = [
   { name: 'kept', title: 'a million finished rows kept', filling: (/** @type {number} */ rows) => ({ kept: rows }) },
@@ -264,7 +292,7 @@ const others = [
 ];
 
 /** @type {Measure[]} */
-export const measures = [...enqueueing, ...draining, ...waiting, ...beside, ...others, ...growth];
+export const measures = [...enqueueing, ...draining, ...limiting, ...waiting, ...beside, ...others, ...growth];
 
 /** The measure of that name, or those of that group. @param {string} name @returns {Measure[]} */
 export function measuresNamed(name) {
