@@ -1,28 +1,119 @@
 // Builds the package into dist/: CommonJS for `require`, ES modules for `import`, each with its types; and the admin UI.
-// From scratch, unless `--if-needed` is given: then an up-to-date dist/ is left as it is.
+// From scratch, unless `--if-needed` is given: then only what has changed since.
+//
+// An installation has to stay small. So there are no source maps: each file of code has the name and the order of its source.
+// Comments are in the types, not in the code. Types that no entry of package.json reaches are left out.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
 
-const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-const projects = ['tsconfig.cjs.json', 'tsconfig.esm.json'];
+const require = createRequire(import.meta.url);
+const BUILDS = ['cjs', 'esm'];
+/** Where the compiler writes, with all types and comments. It compiles again only what has changed. */
+const COMPILED = 'node_modules/.cache/build';
 
 process.chdir(new URL('..', import.meta.url).pathname);
-if (!process.argv.includes('--if-needed')) rmSync('dist', { recursive: true, force: true });
+if (!process.argv.includes('--if-needed')) {
+  for (const folder of ['dist', COMPILED]) rmSync(folder, { recursive: true, force: true });
+}
+buildCode();
+if (!isUiUpToDate()) buildUi();
 
-execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit' });
+function buildCode() {
+  const tsc = require.resolve('typescript/bin/tsc');
+  const projects = BUILDS.map((build) => `tsconfig.${build}.json`);
+  execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit' });
 
-// The package itself names no type, so Node would read the .js files of this folder as CommonJS.
-writeFileSync('dist/esm/package.json', '{ "type": "module" }\n');
+  const types = [...findNeededTypes()];
+  const code = BUILDS.flatMap((build) => listModules(build).map((module) => join(build, `${module}.js`)));
+  // The compiler leaves out CommonJS files, which are the same in both builds.
+  const others = filesIn('lib').filter((path) => path.endsWith('.cjs'));
+  const copies = BUILDS.flatMap((build) => others.map((path) => join('dist', build, path)));
+  // The package itself names no type, so Node would read the .js files of this folder as CommonJS.
+  const esmManifest = join('dist/esm/package.json');
 
-// The compiler leaves out CommonJS files, which are the same in both builds.
-for (const file of ['lib/http/ui-folder.cjs', 'lib/engine/telemetry/optional-packages.cjs']) {
-  for (const build of ['cjs', 'esm']) copyFileSync(file, `dist/${build}/${file}`);
+  code.filter(isChanged).forEach(copyCode);
+  types.filter(isChanged).forEach((path) => copyFileSync(join(COMPILED, path), join('dist', path)));
+  BUILDS.forEach((build) => others.forEach((path) => copyFileSync(path, join('dist', build, path))));
+  writeFileSync(esmManifest, '{ "type": "module" }\n');
+
+  // What an earlier build has made of sources that are gone.
+  const shipped = new Set([...[...code, ...types].map((path) => join('dist', path)), ...copies, esmManifest]);
+  const built = BUILDS.flatMap((build) => filesIn(join('dist', build)));
+  built.filter((file) => !shipped.has(file)).forEach((file) => rmSync(file));
 }
 
-if (!isUiUpToDate()) {
-  const vite = join(createRequire(import.meta.url).resolve('vite/package.json'), '../bin/vite.js');
+/**
+ * The sources of a build, without their endings.
+ * @param {string} build
+ */
+function listModules(build) {
+  const { config } = ts.readConfigFile(`tsconfig.${build}.json`, ts.sys.readFile);
+  const { fileNames } = ts.parseJsonConfigFileContent(
+    config,
+    ts.sys,
+    process.cwd(),
+    undefined,
+    `tsconfig.${build}.json`,
+  );
+  return fileNames.filter((path) => path.endsWith('.ts')).map((path) => relative('.', path).slice(0, -'.ts'.length));
+}
+
+/** The types that the entries of package.json import, directly or through others. */
+function findNeededTypes() {
+  /** @type {Set<string>} */
+  const needed = new Set();
+  /** @param {string} path */
+  const follow = (path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    for (const { fileName } of ts.preProcessFile(readFileSync(join(COMPILED, path), 'utf8'), true, true)
+      .importedFiles) {
+      if (fileName.startsWith('.')) follow(join(dirname(path), fileName.replace(/\.js$/, '.d.ts')));
+    }
+  };
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+  [...JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+\.d\.ts)"/g)].forEach(([, path = '']) => follow(join(path)));
+  return needed;
+}
+
+/** @param {string} path */
+function isChanged(path) {
+  const target = join('dist', path);
+  return !existsSync(target) || statSync(target).mtimeMs < statSync(join(COMPILED, path)).mtimeMs;
+}
+
+/**
+ * Copies code without its comments.
+ * @param {string} path
+ */
+function copyCode(path) {
+  const compilerOptions = { removeComments: true, target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.Preserve };
+  const text = readFileSync(join(COMPILED, path), 'utf8');
+  mkdirSync(dirname(join('dist', path)), { recursive: true });
+  writeFileSync(join('dist', path), ts.transpileModule(text, { compilerOptions, fileName: path }).outputText);
+}
+
+/** @param {string} folder */
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function buildUi() {
+  const vite = resolve(require.resolve('vite/package.json'), '../bin/vite.js');
   execFileSync(process.execPath, [vite, 'build', '--config', 'ui/vite.config.mjs', '--logLevel', 'warn'], {
     stdio: 'inherit',
     // A test run has another one, which would build what developers debug: slower, and a fifth larger.

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { ROOT, useBuiltPackage } from '../processes/support/built-package.js';
 import { packagesBehind } from './support/imports.js';
@@ -7,9 +7,9 @@ import { entriesOf, filesOf, packPackage } from './support/packed-package.js';
 
 const MB = 1_000_000;
 
-/** The files a user needs: code, types and source maps of both builds, the admin UI, and the documentation. */
+/** The files a user needs: code and types of both builds, the admin UI, and the documentation. */
 const EXPECTED = [
-  /^dist\/(cjs|esm)\/.+\.(js|js\.map|d\.ts)$/,
+  /^dist\/(cjs|esm)\/.+\.(js|d\.ts)$/,
   // Locates the admin UI; both module systems can load this file.
   /^dist\/(cjs|esm)\/lib\/http\/ui-folder\.cjs$/,
   /^dist\/esm\/package\.json$/,
@@ -44,6 +44,15 @@ describe('the tarball', () => {
     expect(links.filter((path) => !files.includes(path) && !/^(test|docs\/images|docs\/plots)\//.test(path))).toEqual(
       [],
     );
+  });
+
+  it('contains no code or types whose source is gone', () => {
+    const built = filesIn(packed.folder).flatMap(
+      (file) => /^dist\/(?:cjs|esm)\/(.+?)(?:\.d\.ts|\.js)$/.exec(file) ?? [],
+    );
+    const sources = built.filter((_, index) => index % 2 === 1).map((name) => `${name}.ts`);
+    expect(sources).toContain('lib/index.ts');
+    expect(sources.filter((source) => !existsSync(join(ROOT, source)))).toEqual([]);
   });
 
   it('imports only its dependencies and peers', () => {
