@@ -38,6 +38,7 @@ export type { DecoratedHandlerOptions } from './nest/decorators/job-handler.deco
 export { defineJob } from './core/job-topic.js';
 export type {
   AnyNewJob,
+  ConcurrencyKeyFunction,
   JobTopic,
   JobTopicOptions,
   NewTypedJob,
@@ -53,6 +54,10 @@ export { JobSchedule } from './nest/decorators/job-schedule.decorator.js';
 export type { SchedulePattern } from './core/cron.js';
 export type { MissedPolicy, Schedule, ScheduleOptions, ScheduleTick } from './core/schedule.js';
 export type { PreviewOptions, ScheduleAdmin } from './engine/schedule/schedule-admin.js';
+
+// Limits
+export type { DefinedLimits, Limits, RateLimit, TopicLimits } from './core/topic-limits.js';
+export type { LimitsAdmin } from './engine/flow/limits-admin.js';
 
 // Errors
 export {

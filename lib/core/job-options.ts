@@ -18,6 +18,8 @@ import {
 } from './option-checks.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
+import type { Limits, TopicLimits } from './topic-limits.js';
+import { isUnlimited, limitsCheck } from './topic-limits.js';
 import type { Debounce, UniqueMode } from './unique-key.js';
 import {
   concurrencyKeyCheck,
@@ -43,6 +45,10 @@ export interface TopicJobOptions {
   backoff?: BackoffOptions | BackoffFunction | undefined;
   /** Priority of jobs that this process enqueues, −1000 to 1000. Lower runs first. Default 0. */
   priority?: number | undefined;
+  /**
+   * Limits over all processes. Do not give other limits here than in `defineJob`. An operator's setting has precedence. Default: none.
+   */
+  limits?: Limits | undefined;
   /** Runs the handler in a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean | undefined;
 }
@@ -77,6 +83,8 @@ export interface HandlerSettings {
   readonly maxRetries: number | undefined;
   readonly backoff: Backoff | BackoffFunction | undefined;
   readonly priority: number | undefined;
+  /** `undefined`: none. */
+  readonly limits: TopicLimits | undefined;
   readonly transactional: boolean;
   readonly batch: BatchSettings | undefined;
 }
@@ -101,14 +109,14 @@ export function readTopicOptions(topic: string, given: TopicJobOptions): Handler
 }
 
 function toHandlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
-  const { timeout, ...same } = readOptions(handlerTable, given, subject);
+  const { timeout, limits, ...same } = readOptions(handlerTable, given, subject);
   if (same.batch && same.transactional) {
     throw new InvalidOptionsError(
       `${subject}: transactional`,
       'contradicts batch; leave it out and call jobs.completeTx(manager) at the end of your own transaction',
     );
   }
-  return Object.freeze({ ...same, timeoutMs: timeout });
+  return Object.freeze({ ...same, timeoutMs: timeout, limits: limits && isUnlimited(limits) ? undefined : limits });
 }
 
 /** {@link EnqueueOptions}, checked. `undefined` means the default of the topic or the module. */
@@ -235,6 +243,7 @@ const handlerTable = {
   maxRetries: optional(maxRetriesCheck),
   backoff: optional(handlerBackoffCheck),
   priority: optional(priorityCheck),
+  limits: optional(limitsCheck),
   transactional: option(false, flag),
   batch: optional(batchCheck),
 };

@@ -1,4 +1,4 @@
-import { describeValue } from './error-text.js';
+import { describeValue, toErrorMessage } from './error-text.js';
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
 import type { TopicJobOptions } from './job-options.js';
@@ -7,6 +7,7 @@ import { applyCheck } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicCheck, topicNameCheck } from './topic.js';
 import { toMemberPath } from './payload.js';
+import { concurrencyKeyCheck } from './unique-key.js';
 
 /** A Standard Schema (version 1) validator, such as those of Zod, Valibot and ArkType. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -36,9 +37,14 @@ export interface JobTopic<Input = unknown, Output = Input, Result = unknown> {
   readonly schema: StandardSchema<Input, Output> | undefined;
   /** Defaults for the topic's jobs. Options of the call override them, and so do `timeout` and `backoff` of the handler. */
   readonly options: TopicJobOptions;
+  /** Takes an `Input`. `never` lets a topic of any payload type be a topic of the enqueuer. */
+  readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
   /** Carries the type of the result for the compiler. Never set. */
   readonly resultType?: Result | undefined;
 }
+
+/** Returns the concurrency key of a job from its payload. `undefined`: none. */
+export type ConcurrencyKeyFunction<Input> = (payload: Input) => string | undefined;
 
 /**
  * Payload type of the handler of a typed topic.
@@ -66,6 +72,11 @@ export type ResultFor<Topic> = [Topic] extends [JobTopic<unknown, unknown, infer
 export interface JobTopicOptions<Input, Output = Input> extends TopicJobOptions {
   /** Standard Schema validator. It checks the payload at enqueue and again before the handler. */
   schema?: StandardSchema<Input, Output> | undefined;
+  /**
+   * Returns the concurrency key of a job. Called once, at enqueue, with the payload as it is stored. The enqueue option
+   * `concurrencyKey` has precedence.
+   */
+  concurrencyKey?: ConcurrencyKeyFunction<Input> | undefined;
 }
 
 /**
@@ -88,15 +99,23 @@ export function defineJob<Payload, Result = unknown>(
 ): JobTopic<Payload, Payload, Result>;
 export function defineJob(
   topic: string,
-  { schema, ...options }: JobTopicOptions<unknown, unknown> = {},
+  { schema, concurrencyKey, ...options }: ImplementedOptions = {},
 ): JobTopic<unknown, unknown> {
   if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
     throw new InvalidOptionsError(`schema of '${topic}'`, 'expected a Standard Schema validator');
   }
+  if (concurrencyKey !== undefined && typeof concurrencyKey !== 'function') {
+    throw new InvalidOptionsError(`concurrencyKey of '${topic}'`, 'expected a function of the payload');
+  }
   const name = applyCheck(topicCheck, topic, 'topic');
   readTopicOptions(name, options);
-  return Object.freeze({ name, schema, options: Object.freeze(options) });
+  return Object.freeze({ name, schema, options: Object.freeze(options), concurrencyKey });
 }
+
+/** Options for a payload of any type. */
+type ImplementedOptions = Omit<JobTopicOptions<unknown, unknown>, 'concurrencyKey'> & {
+  concurrencyKey?: ConcurrencyKeyFunction<never> | undefined;
+};
 
 /** A topic: its name, or the result of {@link defineJob}. */
 export type TopicLike = string | AnyTopic;
@@ -134,6 +153,35 @@ export interface NewTypedJob<Input> extends EnqueueOptions {
 
 /** A job for `enqueueMany`, of a plain or a typed topic. */
 export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: unknown });
+
+/**
+ * Calls the function of a typed topic.
+ *
+ * @throws InvalidOptionsError when the function throws or returns something other than a key or `undefined`.
+ */
+export function readConcurrencyKey(
+  topic: string,
+  toKey: ConcurrencyKeyFunction<never>,
+  payload: unknown,
+): string | undefined {
+  let key: unknown;
+  try {
+    key = toKey(payload as never);
+  } catch (error) {
+    throw new InvalidOptionsError(
+      'concurrencyKey',
+      `the function of '${topic}' threw for this payload: ${toErrorMessage(error)}`,
+      { cause: error },
+    );
+  }
+  if (key !== undefined && concurrencyKeyCheck.parse(key, 'concurrencyKey') === undefined) {
+    throw new InvalidOptionsError(
+      'concurrencyKey',
+      `the function of '${topic}' must return ${concurrencyKeyCheck.expects} or undefined, got ${describeValue(key)}`,
+    );
+  }
+  return key as string | undefined;
+}
 
 /** A schema of any type. */
 export type AnySchema = StandardSchema<unknown, unknown>;

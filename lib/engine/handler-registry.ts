@@ -1,11 +1,12 @@
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobHandlerFunction } from '../core/job-handler.js';
 import type { HandlerSettings, JobHandlerOptions } from '../core/job-options.js';
-import { readHandlerOptions } from '../core/job-options.js';
-import type { AnySchema, TopicLike } from '../core/job-topic.js';
+import { readHandlerOptions, readTopicOptions } from '../core/job-options.js';
+import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
+import { assertSameLimits } from '../core/topic-limits.js';
 
 /** The handler of a topic in this process. */
 export interface RegisteredHandler {
@@ -14,6 +15,8 @@ export interface RegisteredHandler {
   readonly settings: HandlerSettings;
   /** Validates payloads before the handler is called. */
   readonly schema: AnySchema | undefined;
+  /** Returns the concurrency key of a job from its payload. */
+  readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
   /** Class and method, or `register()`; for messages. */
   readonly source: string;
 }
@@ -49,8 +52,11 @@ export class HandlerRegistry {
       throw new InvalidOptionsError('topic', `'${topic}' has two handlers, ${describeBoth(other.source, source)}`);
     }
     const settings = readHandlerOptions(topic, typed ? mergeOptions(typed.options, options) : options, method);
-    const handler = Object.freeze({ topic, run, settings, source, schema: typed?.schema });
+    const { schema, concurrencyKey } = typed ?? {};
+    const handler = Object.freeze({ topic, run, settings, source, schema, concurrencyKey });
     this.assertRunnable(handler);
+    const ofTopic = typed && readTopicOptions(topic, typed.options).limits;
+    assertSameLimits(topic, settings.limits, ofTopic, `give them in one place; the handler is ${source}`);
     this.handlers.set(topic, handler);
     if (this.options.topics?.includes(topic) ?? true) {
       this.claimed.add(topic);

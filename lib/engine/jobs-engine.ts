@@ -50,6 +50,7 @@ import { ChangeFeed } from './admin/change-feed.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
+import { LimitsAdmin } from './flow/limits-admin.js';
 import { ScheduleAdmin } from './schedule/schedule-admin.js';
 import { Scheduler } from './schedule/scheduler.js';
 import { Completer } from './run/completer.js';
@@ -129,6 +130,9 @@ export class JobsEngine {
   /** Creates, changes, lists, pauses, runs and removes schedules. */
   readonly schedules: ScheduleAdmin;
 
+  /** Sets and reads the limits of topics over all processes. */
+  readonly limits: LimitsAdmin;
+
   /** For the engine of `nestjs-jobs/testing`. */
   protected readonly parts: TestedParts;
 
@@ -184,14 +188,14 @@ export class JobsEngine {
     const progressWriter = new ProgressWriter(parts);
     const runner = new JobRunner({ ...parts, completer, heartbeat, progressWriter });
     this.dispatcher = new Dispatcher({ ...parts, runner });
-    const { enqueuer, dispatcher } = this;
+    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
+    const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
     this.jobs = new JobAdmin({ ...parts, actions });
     this.bulk = new BulkActions({ ...parts, actions });
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
+    this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
-    this.scheduler = new Scheduler({ ...parts, enqueuer });
-    const { scheduler } = this;
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     this.presence = new WorkerPresence({ ...parts, scheduler });
     this.createPruner = () => new Pruner(parts);
@@ -249,7 +253,7 @@ export class JobsEngine {
   register(topic: TopicLike, run: AnyHandler, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run as JobHandlerFunction, options, source);
     this.presence.update();
-    this.dispatcher.wake(toTopicName(topic));
+    this.dispatcher.addTopic(toTopicName(topic));
   }
 
   /**

@@ -17,6 +17,7 @@ import type { BatchOptions, JobHandlerOptions, RequeueOptions } from '../core/jo
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
 import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
 import type { QueueGauges } from '../engine/admin/queue-gauges.js';
+import type { LimitsAdmin } from '../engine/flow/limits-admin.js';
 import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
@@ -66,6 +67,8 @@ export class JobsService {
   readonly gauges: QueueGauges;
   /** Creates, changes, lists, pauses, runs and removes schedules: `schedules.upsert(name, pattern, options)`. */
   readonly schedules: ScheduleAdmin;
+  /** Sets and reads limits of topics over all processes: `limits.set(topic, { concurrency: 50 })`. */
+  readonly limits: LimitsAdmin;
 
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
@@ -76,6 +79,7 @@ export class JobsService {
     this.errors = engine.errors;
     this.gauges = engine.gauges;
     this.schedules = engine.schedules;
+    this.limits = engine.limits;
   }
 
   /**

@@ -10,6 +10,8 @@ import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
+import type { TopicLimits } from '../core/topic-limits.js';
+import type { DeclaredLimits, FlowSelection, FlowStates, LimitedTopic, StoredLimits } from './limit-records.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -59,6 +61,7 @@ export interface JobStore
   readonly pauses: TopicPauses;
   readonly schedules: ScheduleStore;
   readonly limitedTopics: LimitedTopicClaims;
+  readonly limits: LimitStore;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
@@ -184,6 +187,23 @@ export interface TopicPauses {
   pause(topics: readonly string[]): Promise<void>;
   /** Ignores topics that are not paused. Sends no notification: see `announce`. */
   resume(topics: readonly string[]): Promise<void>;
+}
+
+/** The limits of topics. Claims read them, so a change applies from the next claim of any process. */
+export interface LimitStore {
+  /**
+   * Stores what the code of this process declares for its topics. It applies unless an operator has set limits. Returns the topics whose
+   * stored declaration was another one.
+   */
+  declare(declarations: readonly DeclaredLimits[]): Promise<string[]>;
+  /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */
+  set(topic: string, limits: TopicLimits | null): Promise<void>;
+  /** Returns the topics that have limits, by name. @param topic only this topic. Default: all. */
+  list(topic?: string | null): Promise<StoredLimits[]>;
+  /** Returns what the limits of these topics and keys allow now. */
+  states(selection: readonly FlowSelection[]): Promise<FlowStates>;
+  /** Returns what runs and waits in those of these topics that are limited. @param keysMax counts up to this many keys of each priority. */
+  limited(topics: readonly string[], keysMax: number): Promise<LimitedTopic[]>;
 }
 
 /** The table of schedules. Each change compares the revision that the caller has read. */

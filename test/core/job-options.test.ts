@@ -99,12 +99,51 @@ const ENQUEUE_CASES: readonly RangeCase[] = [
     refused: ['', 'a'.repeat(256), 'a\u0000', '\ud83d', 7, null, {}],
   },
   {
+    option: 'concurrencyKey',
+    setting: 'concurrencyKey',
+    taken: same('a', 'é'.repeat(255)),
+    refused: ['', 'a'.repeat(256), 'a\u0000', '\ud83d', 7, null, {}],
+  },
+  {
     option: 'metadata',
     setting: 'metadata',
     taken: [[{}, '{}'], [{ by: 'é', at: new Date(0) }, '{"by":"é","at":"1970-01-01T00:00:00.000Z"}']], // prettier-ignore
     refused: ['note', 7, null, [], true],
   },
 ];
+
+const minute = { limit: 100, per: 60_000, perKey: false };
+
+const limits: RangeCase = {
+  option: 'limits',
+  setting: 'limits',
+  taken: [
+    [{}, undefined],
+    [{ concurrency: undefined }, undefined],
+    ...same({ concurrency: 1 }, { concurrency: 10_000, perKey: 1_000 }),
+    [{ rate: { limit: 100, per: '1m' } }, { rate: minute }],
+    [{ rate: { limit: 1, per: '1s', perKey: true } }, { rate: { limit: 1, per: 1_000, perKey: true } }],
+    [{ rate: { limit: 1_000_000, per: '1d' } }, { rate: { limit: 1_000_000, per: DAY_MS, perKey: false } }],
+  ],
+  refused: [
+    5,
+    null,
+    [],
+    { concurrency: 0 },
+    { concurrency: 10_001 },
+    { perKey: 1_001 },
+    { perkey: 1 },
+    { rate: 100 },
+    { rate: { limit: 100 } },
+    { rate: { per: '1m' } },
+    { rate: { limit: 0, per: '1m' } },
+    { rate: { limit: 1_000_001, per: '1m' } },
+    { rate: { limit: 1, per: '999ms' } },
+    { rate: { limit: 1, per: '25h' } },
+    { rate: { limit: 1, per: '1m', perKey: 'yes' } },
+    { rate: { limit: 1, per: '1m', perkey: true } },
+  ],
+};
 
 const double = (retry: number): number => retry * 2;
 
@@ -114,6 +153,7 @@ const HANDLER_CASES: readonly RangeCase[] = [
   timeout,
   { option: 'backoff', setting: 'backoff', ...backoffs, taken: [...backoffs.taken, [double, double]] },
   { option: 'concurrency', setting: 'concurrency', taken: same(1, 10_000), refused: [0, 10_001, ...notWholeNumbers] },
+  limits,
   { option: 'transactional', setting: 'transactional', taken: same(true, false), refused: ['true', 1, null, {}] },
 ];
 
@@ -142,6 +182,7 @@ describe('enqueue options', () => {
       timeoutMs: undefined,
       backoff: undefined,
       uniqueKey: undefined,
+      concurrencyKey: undefined,
       metadata: undefined,
     };
 
@@ -242,6 +283,7 @@ describe('handler options', () => {
       maxRetries: undefined,
       backoff: undefined,
       priority: undefined,
+      limits: undefined,
       transactional: false,
     };
 

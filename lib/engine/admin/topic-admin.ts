@@ -40,9 +40,8 @@ export class TopicAdmin {
   async pause(topic: TopicName): Promise<void> {
     const { store, dispatcher, changes, unhandledTopics, strictTopics } = this.parts;
     const name = toTopicName(topic);
-    // A topic with waiting jobs can be paused while all its workers are down.
-    if (strictTopics && !unhandledTopics.isHandled(name) && !(await store.reports.waitingTopics()).includes(name)) {
-      await unhandledTopics.ensureHandled([{ topic: name }]);
+    if (strictTopics) {
+      await unhandledTopics.ensureHandledOrWaiting(name);
     }
     await store.pauses.pause([name]);
     dispatcher.recordPause(name, true);

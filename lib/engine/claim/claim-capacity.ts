@@ -2,6 +2,7 @@ import { SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ClaimRequest } from '../../store/store-records.js';
 import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { LimitDeclarations } from '../flow/limit-declarations.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { JobRunner } from '../run/job-runner.js';
 
@@ -28,6 +29,7 @@ export interface SharedCapacity {
 
 type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & {
   readonly runner: JobRunner;
+  readonly declarations: LimitDeclarations;
   /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
   readonly isLimited: (topic: string) => boolean;
   /** Whether jobs of such topics may be claimed now. */
@@ -165,9 +167,11 @@ export class ClaimCapacity {
     return available;
   }
 
-  /** All topics with a handler and their capacity, which may be 0 or less. */
+  /** All topics with a handler and their capacity, which may be 0 or less. Without those whose limits are not written yet. */
   topics(limit = this.limit): TopicCapacity[] {
-    const handlers = this.options.registry.claimable();
+    const { registry, declarations } = this.options;
+    const all = registry.claimable();
+    const handlers = declarations.isPending ? all.filter(({ topic }) => declarations.isWritten(topic)) : all;
     const transactions = { available: this.transactionCapacity(handlers) };
     return handlers.map((handler) => {
       const { topic, settings } = handler;

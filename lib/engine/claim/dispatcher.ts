@@ -6,6 +6,7 @@
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { EngineParts } from '../engine-parts.js';
+import { LimitDeclarations } from '../flow/limit-declarations.js';
 import { PollLoop } from '../poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { WakeListener } from '../wake-signal.js';
@@ -41,6 +42,7 @@ export class Dispatcher implements WakeListener {
 
   private readonly loop: PollLoop;
   private readonly lanes = new LaneIndex();
+  private readonly declarations: LimitDeclarations;
   private readonly capacity: ClaimCapacity;
   private readonly limited: LimitedDispatcher;
   private readonly scanner: LaneScanner;
@@ -60,9 +62,11 @@ export class Dispatcher implements WakeListener {
       intervalMs: options.pollIntervalMs,
       work: () => this.claimUntilIdle(),
     });
-    const { lanes } = this;
+    this.declarations = new LimitDeclarations(options);
+    const { lanes, declarations } = this;
     this.capacity = new ClaimCapacity({
       ...options,
+      declarations,
       isLimited: (topic) => this.limited.topics.has(topic),
       hasLimitedDemand: () => this.limited.hasDemand,
       hasOrdinaryDemand: () => this.hasOrdinaryDemand(),
@@ -91,6 +95,7 @@ export class Dispatcher implements WakeListener {
   start(): void {
     this.hasStarted = true;
     if (!this.isStarted) {
+      this.declarations.start();
       this.claimer.start();
       this.scanner.start();
       this.limited.start();
@@ -134,6 +139,12 @@ export class Dispatcher implements WakeListener {
     this.wakeLoop();
   }
 
+  /** A topic has a handler now. Its jobs are claimed after its limits are written. */
+  addTopic(topic: string): void {
+    this.declarations.add(topic);
+    this.wake(topic);
+  }
+
   /** A job may be due at `dueAt`: a scan finds out. */
   scanAt(topic: string, priority: number, dueAt: Date): void {
     if (this.hasHandler(topic)) {
@@ -175,8 +186,11 @@ export class Dispatcher implements WakeListener {
 
   /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
   private async claimUntilIdle(): Promise<number | void> {
-    const { claimer, scanner } = this;
+    const { claimer, scanner, declarations } = this;
     while (this.isStarted) {
+      if (declarations.isPending) {
+        await declarations.write();
+      }
       if (scanner.mustScanFirst) {
         await scanner.scan();
         continue;

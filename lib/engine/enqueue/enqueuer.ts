@@ -17,6 +17,7 @@ import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../c
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import { encodePayload } from '../../core/payload.js';
+import { assertSameLimits } from '../../core/topic-limits.js';
 import type { InsertedJob, JobInsert } from '../../store/store-records.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import { toFreshJob } from '../../store/row-mapper.js';
@@ -26,7 +27,7 @@ import type { EngineParts } from '../engine-parts.js';
 import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { StoredJob } from '../wake-signal.js';
 import type { MetadataMembers, ResolvedTopic } from './new-job-row.js';
-import { addMembers, NewJobRow, validatePayloads, withPath } from './new-job-row.js';
+import { addMembers, fillConcurrencyKey, NewJobRow, validatePayloads, withPath } from './new-job-row.js';
 
 export type EnqueuerParts = Pick<
   EngineParts,
@@ -40,6 +41,10 @@ const INSERT_TRIES_MAX = 2;
  * be deleted before the statement times out (30 s), and the second insert would run it again.
  */
 const REPEAT_RETENTION_MIN_MS = 60_000;
+
+/** Of a topic that is a plain name, and has no handler in this process. */
+const NOT_TYPED = { schema: undefined, concurrencyKey: undefined };
+const NO_OPTIONS = { maxRetries: undefined, priority: undefined, limits: undefined };
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
@@ -115,7 +120,9 @@ export class Enqueuer {
 
   /** Returns a row for a payload and settings that were checked before. */
   toRowOfSettings(topic: TopicLike, payload: unknown, settings: EnqueueSettings): JobInsert {
-    return this.toRow(topic, payload, settings);
+    const row = this.toRow(topic, payload, settings);
+    fillConcurrencyKey(row);
+    return row;
   }
 
   /** @throws InvalidPayloadError, PayloadTooLargeError; InvalidOptionsError for the topic. */
@@ -180,13 +187,19 @@ export class Enqueuer {
   private resolveTopic(topic: TopicLike, hint: string): ResolvedTopic {
     const typed = toTypedTopic(topic, 'topic', hint);
     const name = toTopicName(topic);
-    const options = typed && readTopicOptions(name, typed.options);
     const handler = this.options.registry.get(name);
+    const options = typed ? readTopicOptions(name, typed.options) : NO_OPTIONS;
+    const ofHandler = handler?.settings ?? NO_OPTIONS;
+    if (handler) {
+      assertSameLimits(name, ofHandler.limits, options.limits, 'give its value to the handler, and not the name');
+    }
+    const { schema, concurrencyKey } = typed ?? handler ?? NOT_TYPED;
     return {
       name,
-      schema: typed ? typed.schema : handler?.schema,
-      maxRetries: options?.maxRetries ?? handler?.settings.maxRetries ?? this.options.maxRetries,
-      priority: options?.priority ?? handler?.settings.priority ?? 0,
+      schema,
+      concurrencyKey,
+      maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? this.options.maxRetries,
+      priority: options.priority ?? ofHandler.priority ?? 0,
     };
   }
 
@@ -212,8 +225,12 @@ export class Enqueuer {
   }
 
   /** Whether `checkRows` has anything to do for the row. */
-  private needsCheck({ schema, topic }: NewJobRow): boolean {
-    return schema !== undefined || (this.options.strictTopics && !this.options.unhandledTopics.isHandled(topic));
+  private needsCheck({ schema, toKey, topic }: NewJobRow): boolean {
+    return (
+      schema !== undefined ||
+      toKey !== undefined ||
+      (this.options.strictTopics && !this.options.unhandledTopics.isHandled(topic))
+    );
   }
 
   private async checkRows(rows: readonly NewJobRow[]): Promise<void> {

@@ -3,8 +3,8 @@ import type { Backoff } from '../../core/backoff.js';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../core/errors.js';
 import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
-import type { AnySchema } from '../../core/job-topic.js';
-import { validatePayload } from '../../core/job-topic.js';
+import type { AnySchema, ConcurrencyKeyFunction } from '../../core/job-topic.js';
+import { readConcurrencyKey, validatePayload } from '../../core/job-topic.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { JobInsert } from '../../store/store-records.js';
 
@@ -14,6 +14,7 @@ export interface ResolvedTopic {
   readonly schema: AnySchema | undefined;
   readonly maxRetries: number;
   readonly priority: number;
+  readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
 }
 
 /**
@@ -32,7 +33,9 @@ export class NewJobRow implements JobInsert {
   readonly backoff: Backoff | null;
   readonly uniqueKey: string | null;
   readonly uniqueMode: UniqueMode | null;
-  readonly concurrencyKey: string | null;
+  concurrencyKey: string | null;
+  /** Returns the concurrency key from the payload; `undefined` when the call gives the key, or the topic has no function. */
+  readonly toKey: ConcurrencyKeyFunction<never> | undefined;
   readonly metadata: string | null;
 
   /**
@@ -57,25 +60,35 @@ export class NewJobRow implements JobInsert {
     this.uniqueKey = settings.uniqueKey ?? null;
     this.uniqueMode = settings.uniqueMode ?? null;
     this.concurrencyKey = settings.concurrencyKey ?? null;
+    this.toKey = settings.concurrencyKey === undefined ? topic.concurrencyKey : undefined;
     this.metadata = settings.metadata ?? null;
   }
 }
 
 /**
- * Checks payloads against the schemas of their topics, one after another. A schema checks the stored JSON, because that is what
- * the handler receives.
+ * Checks payloads against the schemas of their topics, one after another, and reads the concurrency keys. Both see the stored JSON,
+ * because that is what the handler receives.
  *
- * @throws InvalidPayloadError for the first payload that its schema rejects.
+ * @throws InvalidPayloadError for the first payload that its schema rejects; the errors of `readConcurrencyKey`.
  */
 export async function validatePayloads(rows: readonly NewJobRow[]): Promise<void> {
-  for (const { schema, payload, topic, path } of rows) {
+  for (const row of rows) {
+    const { schema, payload, topic, path } = row;
     try {
       if (schema) {
         await validatePayload(schema, JSON.parse(payload), topic);
       }
+      fillConcurrencyKey(row);
     } catch (error) {
       throw path === undefined ? error : withPath(path, error);
     }
+  }
+}
+
+/** Reads the concurrency key from the payload if the topic has a function for it. @throws the errors of `readConcurrencyKey`. */
+export function fillConcurrencyKey(row: NewJobRow): void {
+  if (row.toKey) {
+    row.concurrencyKey = readConcurrencyKey(row.topic, row.toKey, JSON.parse(row.payload)) ?? null;
   }
 }
 

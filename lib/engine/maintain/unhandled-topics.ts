@@ -110,6 +110,13 @@ export class UnhandledTopics {
     }
   }
 
+  /** The same for an action on a topic. One with waiting jobs may be used while all its workers are down. */
+  async ensureHandledOrWaiting(topic: string): Promise<void> {
+    if (!this.isHandled(topic) && !(await this.parts.store.reports.waitingTopics()).includes(topic)) {
+      await this.ensureHandled([{ topic }]);
+    }
+  }
+
   /** Logs the topic if no live process handles it. Called after a call that used it; neither delays nor fails the call. */
   onUsed(topic: string): void {
     if (this.parts.registry.claims(topic)) {

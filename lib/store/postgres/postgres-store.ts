@@ -67,6 +67,7 @@ import { LeaseWriter } from './lease-writer.js';
 import { LimitedClaimer } from './limited-claimer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from './outcome-writer.js';
+import { createLimitTable } from './postgres-limits.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
 import { PostgresStats } from './postgres-stats.js';
@@ -118,13 +119,17 @@ export class PostgresStore implements JobStore {
     toNames: (names) => names,
     fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
   });
-
   readonly limitedTopics = new LimitedClaimer({
     query: (text, params) => this.query(text, params),
     transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
     isNative: () => this.options.session.isNative,
     schema: () => this.schema ?? '',
   });
+
+  readonly limits = createLimitTable(
+    (text, params) => this.limitedQuery(text, params),
+    (text, params) => this.lockLimit.run(() => this.query(text, params)),
+  );
 
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;

@@ -52,6 +52,7 @@ import { retryWhileLocked } from './driver/write-queue.js';
 import { toJobsError, toTransactionError } from './error-translation.js';
 import { fireScript } from './fire-script.js';
 import { insertScript } from './insert-script.js';
+import { createLimitTable } from './sqlite-limits.js';
 import { settleScript } from './settle-script.js';
 import * as adminStatements from './sql/admin.js';
 import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
@@ -105,16 +106,19 @@ export class SqliteStore implements JobStore {
     (sql, params) => this.read(sql, params),
     (sql, params) => this.write(sql, params),
   );
-
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
     read: (sql, params) => this.read(sql, params),
     write: (sql, params) => this.write(sql, params),
     timeText: toSqliteTime,
     toNames: (names) => JSON.stringify(names),
-    fire: (firings) => this.connection.writes.transact(() => fireScript(firings)).catch(throwJobsError),
+    fire: (firings) => this.transact(() => fireScript(firings)),
   });
 
+  readonly limits = createLimitTable(
+    (sql, params) => this.read(sql, params),
+    (script) => this.transact(script),
+  );
   readonly limitedTopics: LimitedTopicClaims = {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
@@ -143,7 +147,7 @@ export class SqliteStore implements JobStore {
         statements: schema,
         migrate: this.options.migrate,
         read: (sql) => this.read(sql, []),
-        run: (script) => this.connection.writes.transact(script).catch(throwJobsError),
+        run: (script) => this.transact(script),
       });
     } catch (error) {
       await this.close();
@@ -349,6 +353,11 @@ export class SqliteStore implements JobStore {
 
   private writeScript<T>(script: () => SqlScript<T>): Promise<T> {
     return this.connection.writes.run(script).catch(throwJobsError);
+  }
+
+  /** Runs the statements of a script in one transaction. */
+  private transact<T>(script: () => SqlScript<T>): Promise<T> {
+    return this.connection.writes.transact(script).catch(throwJobsError);
   }
 
   private read(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {

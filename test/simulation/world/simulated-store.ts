@@ -5,6 +5,7 @@ import type {
   StoreHints,
   StoreTransaction,
   LimitedTopicClaims,
+  LimitStore,
   ScheduleStore,
   TopicPauses,
   JobStore,
@@ -65,6 +66,7 @@ export class SimulatedStore implements JobStore {
   readonly schedules = {} as ScheduleStore;
   /** Simulated topics have no limits. */
   readonly limitedTopics = {} as LimitedTopicClaims;
+  readonly limits = { declare: () => Promise.resolve([]) } as Pick<LimitStore, 'declare'> as LimitStore;
 
   constructor(
     private readonly table: SimulatedTable,

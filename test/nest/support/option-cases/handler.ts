@@ -59,6 +59,12 @@ export const handlerCases: readonly OptionCase[] = [
     expectEffect: expectPriority,
   },
   {
+    option: 'limits',
+    effect: 'are in the table before the first claim',
+    kinds: everyKind,
+    expectEffect: expectLimits,
+  },
+  {
     option: 'transactional',
     effect: 'rolls back the writes of a failed handler through job.manager',
     kinds: [postgres],
@@ -99,6 +105,18 @@ async function expectModuleConcurrency(apps: Apps): Promise<void> {
     await until(() => app.eventsOf('completed').length === completed);
   }
   expect(gate.most).toBe(2);
+}
+
+async function expectLimits(apps: Apps): Promise<void> {
+  const app = await apps.create();
+  const limits = { concurrency: 50, rate: { limit: 100, per: '1m' } } as const;
+  app.jobs.register('work', () => null, { limits });
+  app.jobs.register('check', () => app.jobs.limits.get('work'));
+  await app.app.init();
+  const { id } = await app.jobs.enqueue('check', null);
+  expect(await app.jobAfter('completed', id)).toMatchObject({
+    result: { concurrency: 50, rate: { limit: 100, per: 60_000, perKey: false } },
+  });
 }
 
 async function expectTimeout(apps: Apps): Promise<void> {
