@@ -33,6 +33,7 @@ describe('the runner of batch handlers', () => {
       },
       settings: readHandlerOptions('work', { batch: { size: 3, wait: 200 }, concurrency: 2 }),
       schema: undefined,
+      concurrencyKey: undefined,
       source: 'register()',
     };
     const prefetch = new Prefetch(10);
