@@ -43,7 +43,7 @@ import { PausedTopics } from '../paused-topics.js';
 import { ScheduleTable } from '../schedule-table.js';
 import { nextTurn } from '../real-timers.js';
 import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
-import type { SqlRow, SqlScript } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript, singleStatement } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
@@ -96,29 +96,22 @@ export class SqliteStore implements JobStore {
     pipelined: ONE_AT_A_TIME,
     database: 'sqlite',
   } as const;
-  readonly reports = new SqliteStats(
-    (script) => this.readScript(script),
-    (sql, params) => this.read(sql, params),
-    (sql, params) => this.write(sql, params),
-  );
-  readonly pauses = new PausedTopics(
-    adminStatements,
-    (sql, params) => this.read(sql, params),
-    (sql, params) => this.write(sql, params),
-  );
+  // Functions, because the tables below call them.
+  private readonly read: SqlQuery = (sql, params) => this.readScript(() => singleStatement(sql, params));
+  private readonly write: SqlQuery = (sql, params) => this.writeScript(() => singleStatement(sql, params));
+
+  readonly reports = new SqliteStats((script) => this.readScript(script), this.read, this.write);
+  readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
+  readonly limits = createLimitTable(this.read, (script) => this.transact(script));
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
-    read: (sql, params) => this.read(sql, params),
-    write: (sql, params) => this.write(sql, params),
+    read: this.read,
+    write: this.write,
     timeText: toSqliteTime,
     toNames: (names) => JSON.stringify(names),
     fire: (firings) => this.transact(() => fireScript(firings)),
   });
 
-  readonly limits = createLimitTable(
-    (sql, params) => this.read(sql, params),
-    (script) => this.transact(script),
-  );
   readonly limitedTopics: LimitedTopicClaims = {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
@@ -347,10 +340,6 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  private write(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.writeScript(() => singleStatement(sql, params));
-  }
-
   private writeScript<T>(script: () => SqlScript<T>): Promise<T> {
     return this.connection.writes.run(script).catch(throwJobsError);
   }
@@ -358,10 +347,6 @@ export class SqliteStore implements JobStore {
   /** Runs the statements of a script in one transaction. */
   private transact<T>(script: () => SqlScript<T>): Promise<T> {
     return this.connection.writes.transact(script).catch(throwJobsError);
-  }
-
-  private read(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    return this.readScript(() => singleStatement(sql, params));
   }
 
   private readScript<T>(script: () => SqlScript<T>): Promise<T> {
