@@ -137,6 +137,48 @@ describe.each(storeKinds())('a debounced job on $label', (kind) => {
     expect((await fixture.job(first!.id)).payload).toBe('second');
   });
 
+  /** Claims the only job in a transaction. */
+  const CLAIM = `UPDATE _jobs SET status = 'processing', attempt = 1, locked_until = run_at, locked_by = 'w', started = run_at`;
+
+  it.each([
+    ['stores one more job when the claim it waits for commits', 'commit', { deduplicated: false, replaced: false }],
+    [
+      'replaces the payload when the claim it waits for is rolled back',
+      'rollback',
+      { deduplicated: true, replaced: true },
+    ],
+  ] as const)('%s', async (_title, end, expected) => {
+    await insert(debouncedJob('first'));
+    const transaction = await fixture.begin();
+    await transaction.manager.query(CLAIM);
+    const second = insert(debouncedJob('second'));
+    await fixture.untilLockWait();
+    await transaction[end]();
+    const { id } = await second;
+    expect(await second).toMatchObject(expected);
+    expect((await fixture.job(id)).payload).toBe('second');
+  });
+
+  it.each([
+    ['waits', []],
+    ['has started', [CLAIM]],
+  ])(
+    'finds its first insert, which commits while the repeated one waits for it, when the job %s',
+    async (_title, later) => {
+      const job = debouncedJob('first');
+      const transaction = await fixture.begin();
+      await fixture.store.insert([job], transaction.manager);
+      for (const statement of later) {
+        await transaction.manager.query(statement);
+      }
+      const repeated = insert(job);
+      await fixture.untilLockWait();
+      await transaction.commit();
+      expect(await repeated).toMatchObject({ id: job.id, deduplicated: false, replaced: false });
+      expect(await readIds()).toEqual([job.id]);
+    },
+  );
+
   it('keeps the old payload when the transaction that replaced it is rolled back', async () => {
     const { id } = await insert(debouncedJob('first'));
     const transaction = await fixture.begin();
