@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { jobsMigrations } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { readCatalog } from '../support/catalog.js';
@@ -76,6 +77,19 @@ describe.each(reachableKinds())('migrate on $label', (kind) => {
   });
 
   if (kind.hasNotifications) {
+    it('--check needs no right to read the list of migrations', async () => {
+      await migrate();
+      const role = `role_${randomUUID().replaceAll('-', '')}`;
+      await app.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`);
+      await app.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${role}`);
+      await app.query(`REVOKE ALL ON _jobs_migrations FROM ${role}`);
+      const url = Object.assign(new URL(toUrl(app)), { username: role, password: 'secret' }).href;
+      expect(await runCommand(['migrate', '--check', '--url', url])).toMatchObject({ code: 0, err: '' });
+      expect(await runCommand(['doctor', '--url', url])).toMatchObject({ code: 0, err: '' });
+      await app.query(`DROP OWNED BY ${role}`);
+      await app.query(`DROP ROLE ${role}`);
+    });
+
     it('--schema names the schema of the tables', async () => {
       const other = ['--schema', 'my "jobs"'];
       expect(await migrate(...other)).toMatchObject({ code: 1, err: expect.stringContaining('schema') as string });
