@@ -2,6 +2,7 @@ import type { Verb } from '../verb.js';
 import { doctor } from './doctor.js';
 import { cancel, deleteJobs, requeue } from './change-jobs.js';
 import { list, show } from './show-jobs.js';
+import { limitVerbs } from './limits.js';
 import { migrate } from './migrate.js';
 import { prune } from './prune.js';
 import { scheduleVerbs } from './schedules.js';
@@ -21,5 +22,6 @@ export const VERBS: readonly Verb[] = [
   resume,
   prune,
   ...scheduleVerbs,
+  ...limitVerbs,
   doctor,
 ];

@@ -1,0 +1,144 @@
+import { formatDuration } from '../../core/duration.js';
+import type { Check } from '../../core/option-checks.js';
+import { applyCheck, integer } from '../../core/option-checks.js';
+import type { DefinedLimits, TopicLimits } from '../../core/topic-limits.js';
+import { KEY_LIMIT_MAX, LIMIT_MAX, limitsCheck } from '../../core/topic-limits.js';
+import type { JobsEngine } from '../../engine/jobs-engine.js';
+import { toField } from '../../http/requests.js';
+
+import { EXIT, UsageError } from '../exit.js';
+import { formatCount } from '../format.js';
+import type { Terminal } from '../terminal.js';
+import type { Verb } from '../verb.js';
+import { defineVerb } from '../verb.js';
+
+/** A rate as text, such as `100/1m`. */
+const rateCheck: Check<NonNullable<TopicLimits['rate']>> = {
+  expects: "a number of starts and a duration, such as '100/1m'",
+  schema: { type: 'string' },
+  parse: (value, path) => {
+    const [, limit, per] = /^(\d{1,9})\/(.+)$/.exec(String(value)) ?? [];
+    return limit === undefined
+      ? undefined
+      : applyCheck(limitsCheck, { rate: { limit: Number(limit), per } }, path).rate;
+  },
+};
+
+const list = defineVerb({
+  name: 'limits',
+  summary: 'Lists the limits of topics',
+  details: ['Other verbs of limits: set, clear.'],
+  fields: {},
+  async run({ terminal, isJson, openEngine }) {
+    const limits = await (await openEngine()).limits.list();
+    if (isJson) {
+      terminal.printJson({ items: limits.map(toLimitsDto) });
+    } else if (limits.length === 0) {
+      terminal.print('no limits');
+    } else {
+      const rows = limits.map(({ topic, limits: own, source }) => [
+        topic,
+        own.concurrency === undefined ? '' : formatCount(own.concurrency),
+        own.perKey === undefined ? '' : formatCount(own.perKey),
+        own.rate ? toRateText(own.rate) : '',
+        source,
+      ]);
+      terminal.printTable(['TOPIC', '>CONCURRENCY', '>PER KEY', 'RATE', 'SOURCE'], rows);
+    }
+    return EXIT.DONE;
+  },
+});
+
+const set = defineVerb({
+  name: 'limits set',
+  summary: 'Sets the limits of a topic over all processes',
+  args: 'TOPIC',
+  argsCount: [1, 1],
+  details: [
+    'The setting replaces an earlier one as a whole, and wins over the limits in the code. Running jobs go on when a limit is lowered.',
+  ],
+  examples: [
+    'nestjs-jobs limits set mail --rate 100/1m',
+    'nestjs-jobs limits set sync_shop --concurrency 50 --per-key 2',
+  ],
+  fields: {
+    concurrency: toField(integer(1, LIMIT_MAX), 'jobs that run at once'),
+    perKey: toField(integer(1, KEY_LIMIT_MAX), 'jobs with the same concurrency key that run at once'),
+    rate: toField(rateCheck, "starts in any window of time, such as '100/1m'"),
+  },
+  switches: {
+    'rate-per-key': 'counts the starts of each concurrency key for itself',
+    unlimited: 'removes every limit, also those in the code',
+  },
+  async run({ args: [topic], values: { concurrency, perKey, rate }, terminal, isJson, isOn, openEngine }) {
+    const hasLimit = concurrency !== undefined || perKey !== undefined || rate !== undefined;
+    if (hasLimit === isOn('unlimited')) {
+      throw new UsageError('limits set needs either limits or --unlimited');
+    }
+    if (isOn('rate-per-key') && !rate) {
+      throw new UsageError('--rate-per-key needs --rate');
+    }
+    const engine = await openEngine();
+    await engine.limits.set(topic!, {
+      concurrency,
+      perKey,
+      rate: rate && { limit: rate.limit, per: rate.per, perKey: isOn('rate-per-key') },
+    });
+    await printLimits(terminal, engine, topic!, isJson);
+    return EXIT.DONE;
+  },
+});
+
+const clear = defineVerb({
+  name: 'limits clear',
+  summary: 'Removes the setting of a topic, so that the limits in the code apply',
+  args: 'TOPIC',
+  argsCount: [1, 1],
+  examples: ['nestjs-jobs limits clear mail'],
+  fields: {},
+  async run({ args: [topic], terminal, isJson, openEngine }) {
+    const engine = await openEngine();
+    await engine.limits.set(topic!, null);
+    await printLimits(terminal, engine, topic!, isJson);
+    return EXIT.DONE;
+  },
+});
+
+/** Writes the limits that apply now. */
+async function printLimits(terminal: Terminal, engine: JobsEngine, topic: string, isJson: boolean): Promise<void> {
+  const limits = await engine.limits.get(topic);
+  if (isJson) {
+    terminal.printJson({ topic, limits: limits && toWireLimits(limits) });
+  } else {
+    terminal.print(`'${topic}': ${toText(limits ?? {})}`);
+  }
+}
+
+function toText({ concurrency, perKey, rate }: TopicLimits): string {
+  const texts = [
+    concurrency !== undefined && `${formatCount(concurrency)} at once`,
+    perKey !== undefined && `${formatCount(perKey)} at once for each key`,
+    rate && toRateText(rate),
+  ];
+  return texts.filter(Boolean).join(', ') || 'no limits';
+}
+
+function toRateText({ limit, per, perKey }: NonNullable<TopicLimits['rate']>): string {
+  return `${formatCount(limit)} in ${formatDuration(per)}${perKey ? ' for each key' : ''}`;
+}
+
+function toLimitsDto({ topic, limits, source, codeLimits }: DefinedLimits) {
+  return { topic, limits: toWireLimits(limits), source, code_limits: codeLimits && toWireLimits(codeLimits) };
+}
+
+/** Returns the limits as a request has them: durations in milliseconds. */
+function toWireLimits({ concurrency, perKey, rate }: TopicLimits) {
+  return {
+    ...(concurrency !== undefined && { concurrency }),
+    ...(perKey !== undefined && { per_key: perKey }),
+    ...(rate && { rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey } }),
+  };
+}
+
+/** The verbs of limits. */
+export const limitVerbs: readonly Verb[] = [list, set, clear];
