@@ -91,6 +91,10 @@ export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
 export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/admin/queue-gauges.js';
 export type { QueueStats } from './engine/admin/queue-stats.js';
 
+// Health
+export { JobsHealthIndicator } from './nest/jobs-health.indicator.js';
+export type { HealthOptions, QueueHealth, QueueHealthReport } from './engine/admin/queue-health.js';
+
 // HTTP API and admin UI
 export { JobsErrorFilter } from './http/jobs-api-error.filter.js';
 export type {

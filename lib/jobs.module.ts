@@ -14,7 +14,9 @@ import { createHttpParts } from './http/http-providers.js';
 import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
 import type { JobsModuleAsyncOptions, VisibilityOptions } from './nest/async-options.js';
 import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
+import { EventBridge } from './nest/event-bridge.js';
 import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
+import { JobsHealthIndicator } from './nest/jobs-health.indicator.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JOBS_STORE, JobsLifecycle } from './nest/jobs.lifecycle.js';
 import { JobsService } from './nest/jobs.service.js';
@@ -137,13 +139,15 @@ function toDynamicModule(
         inject: [CREATED_STORE],
         useFactory: ({ dataSource: own }: CreatedStore) => own.getRepository(Job),
       },
+      EventBridge,
       HandlerPipeline,
       JobsExplorer,
+      JobsHealthIndicator,
       JobsLifecycle,
       JobsService,
       ...httpParts.providers,
     ],
-    exports: [JobsService, JobsEngine, getRepositoryToken(Job)],
+    exports: [JobsService, JobsHealthIndicator, JobsEngine, getRepositoryToken(Job)],
   };
 }
 

@@ -79,6 +79,8 @@ export interface JobsOptions {
   context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
   /** Spans and metrics of OpenTelemetry. `false` makes none, the default. */
   telemetry?: TelemetryOptions | false | undefined;
+  /** Options for events. */
+  events?: EventOptions | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -96,6 +98,15 @@ interface SqliteOptions {
   lockTimeout?: Duration | undefined;
   /** Runs the application's transactions on this DataSource one at a time. Default `true`. */
   serializeTransactions?: boolean | undefined;
+}
+
+/** Options of `events`. */
+interface EventOptions {
+  /**
+   * Forwards the events of this process to `@nestjs/event-emitter`, named by this prefix and their type: `'jobs.'` makes
+   * `jobs.failed`. Default: does not forward.
+   */
+  bridge?: string | undefined;
 }
 
 /** {@link JobsOptions}, checked and complete. */
@@ -125,6 +136,7 @@ export interface JobsSettings {
   /** At least one. */
   readonly context: readonly NamedContext[] | undefined;
   readonly telemetry: TelemetrySettings | false;
+  readonly events: { readonly bridge: string | undefined };
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -260,6 +272,10 @@ const sqliteTable = {
   serializeTransactions: option(true, flag),
 };
 
+const eventTable = {
+  bridge: optional(text(100)),
+};
+
 /** Default and check of each option. {@link JobsOptions} documents them. Durations are in milliseconds. */
 export const OPTIONS = {
   dataSource: optional(text(255)),
@@ -282,6 +298,7 @@ export const OPTIONS = {
   operationLog: option(true, flag),
   context: optional(contextCheck),
   telemetry: option(false, either(false, telemetryCheck)),
+  events: option(Object.freeze(readOptions(eventTable, {})), group(eventTable)),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

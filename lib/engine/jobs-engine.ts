@@ -43,6 +43,7 @@ import { createHook } from './create-hook.js';
 import { JobActions, JobAdmin } from './admin/job-admin.js';
 import { logOperation } from './operation-log.js';
 import { QueueGauges } from './admin/queue-gauges.js';
+import { QueueHealth } from './admin/queue-health.js';
 import { QueueStats } from './admin/queue-stats.js';
 import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
@@ -122,6 +123,8 @@ export class JobsEngine {
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
   readonly errors: ErrorStats;
+  /** Checks the database, the loops of this process and the backlog. */
+  readonly health: QueueHealth;
   /** Reads the state of the queue for monitoring, at most once a second. */
   readonly gauges: QueueGauges;
   /** Reports to listeners which topics have changed, at most once a second. */
@@ -204,6 +207,8 @@ export class JobsEngine {
     const maintenance = [scheduler, rescuer, new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
     const recorders = [metrics, this.presence, progressWriter];
     this.lifecycle = new EngineLifecycle({ ...this.parts, completer, dispatcher, maintenance, recorders });
+    const loops = { 'claiming jobs': dispatcher, 'renewing leases': heartbeat, 'rescuing jobs': rescuer };
+    this.health = new QueueHealth({ ...parts, gauges: this.gauges, lifecycle: this.lifecycle, loops });
   }
 
   get database(): 'postgres' | 'sqlite' {

@@ -66,6 +66,11 @@ export class EngineLifecycle {
     });
   }
 
+  /** Whether the loops run. */
+  get isStarted(): boolean {
+    return this.isRunning;
+  }
+
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
     void this.parts.dispatcher.stop();

@@ -32,6 +32,8 @@ export class PollLoop {
   private isLooping = false;
   private running: Promise<void> = Promise.resolve();
   private endSleep: (() => void) | undefined;
+  /** When the current pass began, or the first one that failed; later when a pass reported that it works. */
+  private unprovenSinceMs: number | undefined;
 
   constructor(private readonly options: PollLoopOptions) {}
 
@@ -51,6 +53,7 @@ export class PollLoop {
     this.isStopped = true;
     this.endSleep?.();
     await this.running;
+    this.unprovenSinceMs = undefined;
     this.options.failureLog.forget(this.options.name);
   }
 
@@ -62,8 +65,14 @@ export class PollLoop {
     }
   }
 
+  /** Whether the loop has made no progress for longer than this: its pass hangs, or each one fails. */
+  isStuck(limitMs: number): boolean {
+    return this.unprovenSinceMs !== undefined && this.options.clock.now() - this.unprovenSinceMs > limitMs;
+  }
+
   /** Logs the recovery after a failure. The loop does so after a pass without an error; a long pass may call this earlier. */
   markHealthy(): void {
+    this.unprovenSinceMs &&= this.options.clock.now();
     if (this.failures > 0) {
       this.failures = 0;
       this.options.failureLog.recordSuccess(this.options.name);
@@ -88,10 +97,12 @@ export class PollLoop {
 
   /** @returns how long to sleep. */
   private async runOnce(): Promise<number> {
-    const { name, work, failureLog, random, intervalMs } = this.options;
+    const { name, work, failureLog, random, intervalMs, clock } = this.options;
+    this.unprovenSinceMs ??= clock.now();
     try {
       const sleepMs = await work();
       this.markHealthy();
+      this.unprovenSinceMs = undefined;
       return sleepMs ?? intervalMs * (1 + JITTER * (2 * random() - 1));
     } catch (error) {
       failureLog.recordFailure(name, error);

@@ -14,6 +14,9 @@ export const NO_MANAGER = 'expected the EntityManager of an open transaction, go
 
 export const NO_CREATE_JOBS_OPTIONS = 'its instance has no method createJobsOptions()';
 
+export const NO_EVENT_EMITTER =
+  'events.bridge: found no EventEmitter2, so no event is forwarded; import EventEmitterModule.forRoot() of @nestjs/event-emitter';
+
 export const NO_SHUTDOWN_HOOKS =
   'SIGTERM has no listener: call app.enableShutdownHooks(), or running jobs are cut off and wait for their lease to expire';
 

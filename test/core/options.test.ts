@@ -42,6 +42,7 @@ const NAMES = [
   'operationLog',
   'context',
   'telemetry',
+  'events',
   'http',
   'ui',
 ];
@@ -280,6 +281,14 @@ const CASES: readonly OptionCase[] = [
     ],
     refused: [true, null, 'link', 1],
     expected: "false or an object such as { traces: 'link' }",
+  },
+  {
+    option: 'events',
+    setting: 'events',
+    absent: { bridge: undefined },
+    taken: [[{}, { bridge: undefined }], [{ bridge: 'jobs.' }, { bridge: 'jobs.' }]], // prettier-ignore
+    refused: [true, 'jobs.', 1],
+    expected: 'an object with bridge',
   },
   {
     option: 'http',

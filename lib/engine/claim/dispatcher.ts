@@ -170,6 +170,10 @@ export class Dispatcher implements WakeListener {
     return new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
+  isStuck(limitMs: number): boolean {
+    return this.loop.isStuck(limitMs);
+  }
+
   /** The topics of this process with due jobs that it could claim. */
   async dueTopics(): Promise<string[]> {
     const topics = this.isStarted ? this.capacity.topics(this.options.concurrency) : [];

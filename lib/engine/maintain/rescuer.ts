@@ -42,6 +42,10 @@ export class Rescuer {
     return this.loop.stop();
   }
 
+  isStuck(limitMs: number): boolean {
+    return this.loop.isStuck(limitMs);
+  }
+
   /** One pass of the loop. */
   async run(): Promise<number | void> {
     const rescued = await this.rescue();

@@ -48,6 +48,10 @@ export class Heartbeat {
     this.renewalLoop.wake();
   }
 
+  isStuck(limitMs: number): boolean {
+    return this.renewalLoop.isStuck(limitMs);
+  }
+
   /** The attempts whose leases it renews. */
   get attempts(): readonly Attempt[] {
     return this.tracked;

@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CanActivate } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { EventEmitter2, EventEmitterModule } from '@nestjs/event-emitter';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import type { ContextOptions } from 'nestjs-jobs';
+import type { ContextOptions, JobEvent } from 'nestjs-jobs';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
 import { signal, until } from '../../../support/wait.js';
 import type { Apps } from '../apps.js';
@@ -105,6 +106,12 @@ export const runningCases: readonly OptionCase[] = [
     effect: 'makes a span for each enqueue and each attempt',
     kinds: [sqliteFile],
     expectEffect: expectTelemetry,
+  },
+  {
+    option: 'events.bridge',
+    effect: 'forwards events to @nestjs/event-emitter',
+    kinds: [sqliteFile],
+    expectEffect: expectBridge,
   },
   {
     option: 'globalEnhancers',
@@ -271,6 +278,18 @@ async function expectTelemetry(apps: Apps): Promise<void> {
   const { id } = await app.jobs.enqueue('work', null);
   await app.event('completed', id);
   expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(['enqueue work', 'process work']);
+}
+
+async function expectBridge(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    imports: [EventEmitterModule.forRoot()],
+    options: { events: { bridge: 'jobs/' } },
+    handlers: { work: () => null },
+  });
+  const forwarded: JobEvent[] = [];
+  app.module.get(EventEmitter2).on('jobs/completed', (event: JobEvent) => void forwarded.push(event));
+  const { id } = await app.jobs.enqueue('work', null);
+  expect(await app.event('completed', id)).toBe(forwarded[0]);
 }
 
 async function expectGlobalGuards(apps: Apps): Promise<void> {
