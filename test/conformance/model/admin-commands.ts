@@ -4,6 +4,7 @@ import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js
 import type { Retention } from '../../../lib/core/options.js';
 import type { ActionResult } from '../../../lib/store/store-records.js';
 import { newJobs, rescue, TOPIC } from '../../support/job-rows.js';
+import { uniqueMode } from '../../support/unique-jobs.js';
 import type { RealQueue } from './queue-command.js';
 import { pickFrom, QueueCommand } from './queue-command.js';
 import type { ModelJob, QueueModel } from './queue-model.js';
@@ -16,6 +17,7 @@ export class Enqueue extends QueueCommand {
   constructor(
     readonly count: number,
     readonly key: string | null,
+    readonly isUntilStarted: boolean,
     readonly maxRetries: number,
     readonly isDue: boolean,
   ) {
@@ -23,15 +25,16 @@ export class Enqueue extends QueueCommand {
   }
 
   protected async act(model: QueueModel, real: RealQueue): Promise<void> {
-    const { key, maxRetries, isDue } = this;
-    const jobs = newJobs(this.count, { uniqueKey: key, maxRetries, delayMs: isDue ? 0 : HOUR_MS });
+    const { key, isUntilStarted, maxRetries, isDue } = this;
+    const mode = key !== null && isUntilStarted ? uniqueMode({ untilStarted: true }) : null;
+    const jobs = newJobs(this.count, { uniqueKey: key, uniqueMode: mode, maxRetries, delayMs: isDue ? 0 : HOUR_MS });
     const inserted = await real.store.insert(jobs);
     for (const [index, job] of jobs.entries()) {
-      const holder = model.findHolder(key);
+      const holder = model.findHolder(key, isUntilStarted);
       const { id, deduplicated } = inserted[index]!;
       assert.deepEqual({ id, deduplicated }, { id: holder?.id ?? job.id, deduplicated: holder !== undefined });
       if (!holder) {
-        model.insert({ id, key, maxRetries, isDue });
+        model.insert({ id, key, isUntilStarted, maxRetries, isDue });
         real.inserts.push(job);
       }
     }
@@ -180,7 +183,7 @@ export class Move extends QueueCommand {
       return { id, changed: false, status: null, topic: null, attempt: 0, holderId: null, reason: null };
     }
     const mayWait = job.status === 'failed' || job.status === 'cancelled';
-    const holder = this.verb === 'requeue' && mayWait ? model.findHolder(job.key, id) : undefined;
+    const holder = this.verb === 'requeue' && mayWait ? model.findOtherHolder(job) : undefined;
     const { attempt } = job;
     const changed = this.moveOne(model, job);
     return { id, changed, status: job.status, topic: TOPIC, attempt, holderId: holder?.id ?? null, reason: null };

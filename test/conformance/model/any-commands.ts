@@ -27,8 +27,11 @@ const age = fc.constantFrom(0, HOUR_MS, false as const);
 const retention = fc.record({ completed: age, failed: age, cancelled: age });
 
 const enqueue = fc
-  .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom(null, null, 'a', 'b'), fc.nat(2), fc.nat(4))
-  .map(([count, key, maxRetries, chance]) => new Enqueue(count, key, maxRetries, chance > 0));
+  .tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom(null, null, 'a', 'b'), fc.boolean(), fc.nat(2), fc.nat(4))
+  .map(
+    ([count, key, isUntilStarted, maxRetries, chance]) =>
+      new Enqueue(count, key, isUntilStarted, maxRetries, chance > 0),
+  );
 const claim = fc.tuple(worker, fc.integer({ min: 1, max: 4 })).map(([who, limit]) => new Claim(who, limit));
 const settle = fc
   .tuple(worker, pick, outcome, discardStatuses)

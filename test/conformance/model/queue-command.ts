@@ -12,7 +12,7 @@ import type { StoreUnderTest } from './store-under-test.js';
 export const WORKERS = 3;
 
 /** The fields of a job that are compared after each command. */
-type ComparedJob = Omit<ModelJob, 'key' | 'maxRetries' | 'isUnstarted' | 'isDue' | 'isExpired'>;
+type ComparedJob = Omit<ModelJob, 'key' | 'isUntilStarted' | 'maxRetries' | 'isUnstarted' | 'isDue' | 'isExpired'>;
 
 /** The queue under test with all claims that each worker ever got, including stale ones. */
 export class RealQueue {

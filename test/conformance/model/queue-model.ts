@@ -5,6 +5,8 @@ import type { FinalStatus, JobStatus } from '../../../lib/core/job-state.js';
 export interface ModelJob {
   readonly id: string;
   readonly key: string | null;
+  /** The first claim frees the key. Such jobs do not see the others, and the others do not see them. */
+  readonly isUntilStarted: boolean;
   readonly maxRetries: number;
   status: JobStatus;
   attempt: number;
@@ -28,13 +30,20 @@ export class QueueModel {
     return this.jobs.find((job) => job.id === id);
   }
 
-  /** Returns the unfinished job with a key, except the given one. */
-  findHolder(key: string | null, exceptId?: string): ModelJob | undefined {
-    const holds = (job: ModelJob): boolean => job.status === 'pending' || job.status === 'processing';
-    return key === null ? undefined : this.jobs.find((job) => job.key === key && job.id !== exceptId && holds(job));
+  /** Returns the job that holds a key. */
+  findHolder(key: string | null, isUntilStarted: boolean): ModelJob | undefined {
+    const holds = ({ status, attempt }: ModelJob): boolean =>
+      status === 'pending' ? !isUntilStarted || attempt === 0 : status === 'processing' && !isUntilStarted;
+    const isOfKind = (job: ModelJob): boolean => job.key === key && job.isUntilStarted === isUntilStarted;
+    return key === null ? undefined : this.jobs.find((job) => isOfKind(job) && holds(job));
   }
 
-  insert(job: Pick<ModelJob, 'id' | 'key' | 'maxRetries' | 'isDue'>): void {
+  /** Returns the job that keeps an ended job from waiting again. */
+  findOtherHolder({ key, isUntilStarted, attempt }: ModelJob): ModelJob | undefined {
+    return isUntilStarted && attempt > 0 ? undefined : this.findHolder(key, isUntilStarted);
+  }
+
+  insert(job: Pick<ModelJob, 'id' | 'key' | 'isUntilStarted' | 'maxRetries' | 'isDue'>): void {
     const fresh = {
       attempt: 0,
       retries: 0,
@@ -120,7 +129,7 @@ export class QueueModel {
   }
 
   requeue(job: ModelJob): boolean {
-    const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.findHolder(job.key, job.id);
+    const mayMove = ['failed', 'cancelled'].includes(job.status) && !this.findOtherHolder(job);
     if (mayMove) {
       Object.assign(job, { status: 'pending', retries: 0, cancelRequested: false, isDue: true });
     }

@@ -3,7 +3,7 @@ import type { Claim, Job } from '../../../lib/core/job.js';
 import type { Settled } from '../../../lib/store/store-records.js';
 
 /** A row of the table, with the columns that a `Job` does not have. */
-export type Row = Job & { backoff: Backoff | null; unstartedAttempt: number | null };
+export type Row = Job & { backoff: Backoff | null; unstartedAttempt: number | null; isUntilStarted: boolean };
 
 /** The columns of a row that the ledger records. */
 export type Standing = Pick<Job, 'status' | 'attempt' | 'retries' | 'lockedBy' | 'lockedUntil'>;

@@ -52,7 +52,7 @@ export class SimulatedTable {
 
   insert(jobs: readonly JobInsert[]): InsertedJob[] {
     return jobs.map((job) => {
-      const holder = this.rows.get(job.id) ?? this.holderOf(job.topic, job.uniqueKey);
+      const holder = this.rows.get(job.id) ?? this.holderOf(job.topic, job.uniqueKey, isUntilStarted(job));
       const row = holder ?? this.create(job);
       return {
         id: row.id,
@@ -70,7 +70,7 @@ export class SimulatedTable {
   }
 
   findHolder(topic: string, uniqueKey: string): Job | undefined {
-    const row = this.holderOf(topic, uniqueKey);
+    const row = this.holderOf(topic, uniqueKey, false) ?? this.holderOf(topic, uniqueKey, true);
     return row && Object.assign(new Job(), row);
   }
 
@@ -206,7 +206,8 @@ export class SimulatedTable {
       if (row.status !== 'failed' && row.status !== 'cancelled') {
         return false;
       }
-      const holder = this.holderOf(row.topic, row.uniqueKey);
+      const hasFreedKey = row.isUntilStarted && row.attempt > 0;
+      const holder = hasFreedKey ? undefined : this.holderOf(row.topic, row.uniqueKey, row.isUntilStarted);
       if (holder) {
         return holder.id;
       }
@@ -279,7 +280,7 @@ export class SimulatedTable {
     const { id, topic, payload, maxRetries, priority, timeoutMs, backoff, uniqueKey } = job;
     const now = new Date(this.options.now());
     const row: Row = Object.assign(new Job(), {
-      ...{ id, topic, maxRetries, priority, timeoutMs, backoff, uniqueKey },
+      ...{ id, topic, maxRetries, priority, timeoutMs, backoff, uniqueKey, isUntilStarted: isUntilStarted(job) },
       payload: JSON.parse(payload) as unknown,
       metadata: job.metadata === null ? null : (JSON.parse(job.metadata) as Record<string, unknown>),
       ...{ status: 'pending' as const, attempt: 0, retries: 0, cancelRequested: false, errors: [] },
@@ -332,8 +333,11 @@ export class SimulatedTable {
     return [...new Set(priorities)].map((priority) => ({ topic, priority }));
   }
 
-  private holderOf(topic: string, key: string | null): Row | undefined {
-    const holds = (row: Row): boolean => row.topic === topic && row.uniqueKey === key && !isFinal(row.status);
+  private holderOf(topic: string, key: string | null, isOfStart: boolean): Row | undefined {
+    const isHeld = (row: Row): boolean =>
+      isOfStart ? row.status === 'pending' && row.attempt === 0 : !isFinal(row.status);
+    const holds = (row: Row): boolean =>
+      row.topic === topic && row.uniqueKey === key && row.isUntilStarted === isOfStart && isHeld(row);
     return key === null ? undefined : [...this.rows.values()].find(holds);
   }
 
@@ -378,4 +382,8 @@ export class SimulatedTable {
   private fromNow(ms: number): Date {
     return new Date(this.options.now() + ms);
   }
+}
+
+function isUntilStarted({ uniqueMode }: JobInsert): boolean {
+  return uniqueMode?.untilStarted === true;
 }
