@@ -1,0 +1,46 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { moveTime as movePostgres } from '../../lib/store/postgres/sql/moved-time.js';
+import { moveTime as moveSqlite } from '../../lib/store/sqlite/sql/moved-time.js';
+
+/** Returns the texts that the files in `sql/` export, by name. */
+function statementsOf(database: 'postgres' | 'sqlite'): [string, string][] {
+  const folder = join(__dirname, '../../lib/store', database, 'sql');
+  return readdirSync(folder).flatMap((file) => {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- all files of a folder
+    const exported = require(join(folder, file)) as Record<string, unknown>;
+    return Object.entries(exported).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  });
+}
+
+/** Reads the clock in another way than the one that tests can move. */
+const OTHER_CLOCKS =
+  /\bnow\(\)|\bcurrent_(time|date|timestamp)\b|\blocaltime|\btransaction_timestamp|\btimeofday|'today'/i;
+
+const INSERT_JOB = /INSERT INTO _jobs(_schedules)?( AS j)? \(/;
+const SETS_TIMES = /INSERT INTO _jobs(_schedules)?( AS j)? \([^)]*\bcreated, updated\b/;
+
+describe.each([
+  ['postgres', movePostgres, /statement_timestamp\(\)/],
+  ['sqlite', moveSqlite, /'now'/],
+] as const)('the moved time of %s', (database, moveTime, clock) => {
+  const statements = statementsOf(database);
+
+  it('covers each statement that reads the clock', () => {
+    expect(statements.length).toBeGreaterThan(50);
+    expect(statements.filter(([, sql]) => OTHER_CLOCKS.test(sql))).toEqual([]);
+    const reading = statements.filter(([, sql]) => clock.test(sql));
+    expect(reading.length).toBeGreaterThan(20);
+    expect(reading.filter(([, sql]) => moveTime(sql, 1_000) === sql)).toEqual([]);
+  });
+
+  it('leaves statements as they are until the clock is moved', () => {
+    expect(statements.filter(([, sql]) => moveTime(sql, 0) !== sql)).toEqual([]);
+  });
+
+  it('sets both times of each new job, which have defaults that no test moves', () => {
+    const inserts = statements.filter(([, sql]) => INSERT_JOB.test(sql));
+    expect(inserts.length).toBeGreaterThan(1);
+    expect(inserts.filter(([, sql]) => !SETS_TIMES.test(sql))).toEqual([]);
+  });
+});
