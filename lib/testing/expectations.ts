@@ -97,7 +97,8 @@ function describeFailure(expectation: Expectation, found: number, compared: read
 
 function describeJob({ job, differences }: ComparedJob, position: number): string {
   const key = job.uniqueKey === null ? '' : `, uniqueKey '${job.uniqueKey}'`;
-  const head = `  ${position}. '${job.topic}' ${job.status}, payload ${toText(job.payload)}, runAt ${job.runAt.toISOString()}${key}`;
+  const error = job.lastError === null ? '' : `, lastError ${toText(job.lastError)}`;
+  const head = `  ${position}. '${job.topic}' ${job.status}, payload ${toText(job.payload)}, runAt ${job.runAt.toISOString()}${key}${error}`;
   return [head, ...differences.map((difference) => `     ${difference}`)].join('\n');
 }
 

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { InvalidOptionsError } from '../core/errors.js';
 import type { Claim, Outcome } from '../core/job.js';
 import { encodePayload } from '../core/payload.js';
-import { suggestNearest } from '../core/suggestion.js';
 import type { RegisteredHandler } from '../engine/handler-registry.js';
 import type { TestedParts } from '../engine/jobs-engine.js';
 import { Attempt } from '../engine/run/attempt.js';
 import { BatchCall } from '../engine/run/batch-call.js';
 import { callHandler, Executor } from '../engine/run/executor.js';
+import { unhandledTopic } from './pending-jobs.js';
 import type { HandlerRun } from './run-options.js';
 
 /** Calls the handler of a topic for a job that has no row. @see JobsTesting.run */
@@ -20,7 +19,7 @@ export async function runHandler(
   const { registry, store, clock, logger, payloadBytesMax } = engine;
   const handler = registry.get(topic);
   if (!handler) {
-    throw new InvalidOptionsError('topic', `'${topic}' has no handler${suggestNearest(topic, registry.topics())}`);
+    throw unhandledTopic(topic, registry.topics());
   }
   const text = encodePayload(payload, payloadBytesMax);
   const { now } = await store.schedules.list('');

@@ -1,5 +1,5 @@
-import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
-import { Module } from '@nestjs/common';
+import type { DynamicModule, OnApplicationShutdown, Provider } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { JobsOptions } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
@@ -37,20 +37,20 @@ const OPTIONS = { mode: option('manual', oneOf('manual', 'inline')) };
  *
  * @publicApi
  */
-@Module({})
+@Global()
+@Module({
+  // `forRoot` replaces the first one. The class alone has the default mode.
+  providers: [
+    createQueueProvider('manual'),
+    { provide: JobsTesting, inject: [TESTING_PARTS], useFactory: (queue: TestedQueue) => new JobsTesting(queue) },
+  ],
+  exports: [TESTING_PARTS, JobsTesting],
+})
 export class JobsTestingModule {
   /** @throws InvalidOptionsError for an unknown option or an invalid value. */
   static forRoot(options: JobsTestingOptions = {}): DynamicModule {
     const { mode } = readOptions(OPTIONS, options, 'JobsTestingModule.forRoot');
-    return {
-      module: JobsTestingModule,
-      global: true,
-      providers: [
-        { provide: TESTING_PARTS, useFactory: () => new TestedQueue(mode) },
-        { provide: JobsTesting, inject: [TESTING_PARTS], useFactory: (queue: TestedQueue) => new JobsTesting(queue) },
-      ],
-      exports: [TESTING_PARTS, JobsTesting],
-    };
+    return { module: JobsTestingModule, providers: [createQueueProvider(mode)] };
   }
 }
 
@@ -80,4 +80,8 @@ class TestedQueue implements TestingParts, OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.memory?.destroy();
   }
+}
+
+function createQueueProvider(mode: 'manual' | 'inline'): Provider {
+  return { provide: TESTING_PARTS, useFactory: () => new TestedQueue(mode) };
 }

@@ -1,9 +1,12 @@
+import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { Claim, JobFilter } from '../core/job.js';
 import { Job } from '../core/job.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
+import { suggestNearest } from '../core/suggestion.js';
 import type { JobAdmin } from '../engine/admin/job-admin.js';
 import type { TestedParts } from '../engine/jobs-engine.js';
+import type { LimitedClaim } from '../store/limited-claim.js';
 import type { PendingRun } from './run-options.js';
 
 interface PendingJobsParts extends TestedParts {
@@ -45,9 +48,14 @@ export class PendingJobs {
     return run;
   }
 
-  /** Returns the jobs to run, in their order. */
+  /** Returns the jobs to run, in their order. @throws InvalidOptionsError for a topic without a handler. */
   async find({ topic, scheduled }: Pick<PendingRun, 'topic' | 'scheduled'>): Promise<Job[]> {
-    const claimable = this.parts.registry.claimable().map((handler) => handler.topic);
+    const { registry } = this.parts;
+    const unknown = topic?.find((name) => !registry.get(name));
+    if (unknown !== undefined) {
+      throw unhandledTopic(unknown, registry.topics());
+    }
+    const claimable = registry.claimable().map((handler) => handler.topic);
     const topics = topic === null ? claimable : claimable.filter((name) => topic.includes(name));
     const filter = scheduled ? { status: 'pending' as const } : { due: true };
     const jobs = topics.length === 0 ? [] : await listAll(this.parts.jobs, { topic: topics, ...filter });
@@ -85,18 +93,23 @@ export class PendingJobs {
     }
   }
 
+  /** Runs each job once. Keys take turns, so a claim may return a job whose own turn comes later. */
   private async runRound({ limit, scheduled, throwOnFailure, ...which }: PendingRun, ran: Job[]): Promise<void> {
     const jobs = await this.find({ scheduled, ...which });
     if (scheduled) {
       await this.parts.store.promote(jobs.map(({ id }) => id));
     }
-    for (const job of jobs) {
-      if (ran.length < limit) {
-        const ended = await this.runJob(job, limit - ran.length);
+    const left = new Map(jobs.map((job) => [job.id, job]));
+    let before: number;
+    do {
+      before = ran.length;
+      for (const job of ran.length < limit ? [...left.values()] : []) {
+        const ended = left.has(job.id) && ran.length < limit ? await this.runJob(job, limit - ran.length) : [];
         ran.push(...ended);
+        ended.forEach(({ id }) => left.delete(id));
         ended.filter(() => throwOnFailure).forEach(({ id }) => this.throwFailure(this.lastEvents.get(id)!));
       }
-    }
+    } while (ran.length > before && left.size > 0);
   }
 
   /** Runs a job, unless it cannot run any more, and other jobs of its batch. Returns them as they are after their run. */
@@ -113,15 +126,28 @@ export class PendingJobs {
   }
 
   /** Starts a pending job, or a batch. Returns the claims; none if its topic is paused. */
-  private async claim({ topic, priority, runAt }: Job, limit: number): Promise<Claim[]> {
+  private async claim({ topic, priority, runAt, concurrencyKey }: Job, limit: number): Promise<readonly Claim[]> {
     const { store, runner, clock, leaseMs, worker, registry } = this.parts;
     const { size = 1, waitMs = 0 } = registry.get(topic)!.settings.batch ?? {};
     const lane = { topic, priority, lowerBound: runAt.toISOString(), limit: Math.min(size, limit) };
     const sentMs = clock.now();
-    const claims = await store.claim({ lanes: [lane], limit: lane.limit, leaseMs, worker });
+    const request = { lanes: [lane], limit: lane.limit, leaseMs, worker };
+    const ordinary = concurrencyKey === null ? await store.claim(request) : [];
+    const claims = ordinary.length > 0 ? ordinary : await this.claimLimited(topic, priority, lane.limit);
     // A batch that is not full does not wait: its first job counts as claimed before.
     claims.forEach((claim) => runner.accept(claim, clock.now() - waitMs, sentMs + leaseMs));
     return claims;
+  }
+
+  /** Claims from a topic with limits, or jobs with a concurrency key. */
+  private async claimLimited(topic: string, priority: number, limit: number): Promise<readonly Claim[]> {
+    const { store, leaseMs, worker } = this.parts;
+    const request = { topic, priorities: [priority], hasKeyed: true, limit, leaseMs, worker };
+    let claim: LimitedClaim;
+    do {
+      claim = await store.limitedTopics.claim(request);
+    } while (claim.ending === 'cut' && claim.claims.length === 0);
+    return claim.claims;
   }
 
   private throwFailure(event: JobEvent): void {
@@ -130,6 +156,13 @@ export class PendingJobs {
       throw thrown instanceof Error ? thrown : new Error(event.error.message, { cause: thrown });
     }
   }
+}
+
+export function unhandledTopic(topic: string, known: readonly string[]): InvalidOptionsError {
+  return new InvalidOptionsError(
+    'topic',
+    `'${topic}' has no handler in this application${suggestNearest(topic, known)}`,
+  );
 }
 
 /** Returns all jobs that match, oldest first. */

@@ -14,7 +14,6 @@ import type { JobsEngineOptions } from '../engine/jobs-engine.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { RELEASE_GRACE_MS } from '../engine/lifecycle.js';
 import type { StoreTransaction } from '../store/job-store.js';
-import { toFullGap } from '../store/store-records.js';
 import { runHandler } from './handler-run.js';
 import type { HandlerRun, PendingRun } from './run-options.js';
 import { listAll, PendingJobs } from './pending-jobs.js';
@@ -232,8 +231,10 @@ export class TestingEngine extends JobsEngine {
 
   private async nextDueMs(): Promise<number> {
     const { store, registry } = this.parts;
-    const { waiting } = await store.scan(registry.claimable().map(({ topic }) => toFullGap(topic)));
-    return Math.min(...waiting.map(({ dueInMs }) => dueInMs).filter((dueMs) => dueMs > 0));
+    const topic = registry.claimable().map((handler) => handler.topic);
+    const waiting = topic.length > 0 ? await listAll(this.jobs, { topic, due: false }) : [];
+    const { now } = await store.schedules.list('');
+    return Math.min(...waiting.map(({ runAt }) => Math.max(1, runAt.getTime() - now.getTime())));
   }
 
   /** A test with a mistyped topic must not pass in silence. An error, because Nest's logger for tests prints nothing less. */

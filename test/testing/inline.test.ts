@@ -10,7 +10,7 @@ const start = useTestedApps();
 describe("mode 'inline'", () => {
   it('runs a job before enqueue, enqueueMany and requeue return', async () => {
     const ran: unknown[] = [];
-    const { jobs } = await start({
+    const { jobs, testing } = await start({
       mode: 'inline',
       handlers: {
         a: (job) => {
@@ -31,6 +31,7 @@ describe("mode 'inline'", () => {
     expect(ran).toEqual([1, 2, 3]);
     const failed = await jobs.enqueue('a', 'fails', { maxRetries: 0 });
     expect(await jobs.get(failed.id)).toMatchObject({ status: 'failed', lastError: 'no' });
+    await expect(testing.expectNotEnqueued('a')).rejects.toThrow('lastError "no"');
     await jobs.requeue(failed.id, { payload: 4 });
     expect(ran).toEqual([1, 2, 3, 'fails', 4]);
     await jobs.pause('a');

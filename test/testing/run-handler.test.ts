@@ -92,7 +92,9 @@ describe('run', () => {
 
   it('names the nearest topic when there is no handler', async () => {
     const { testing } = await start({ providers: [Handlers] });
-    await expect(testing.run('fact', null)).rejects.toThrow("topic: 'fact' has no handler; did you mean 'facts'?");
+    await expect(testing.run('fact', null)).rejects.toThrow(
+      "topic: 'fact' has no handler in this application; did you mean 'facts'?",
+    );
   });
 });
 

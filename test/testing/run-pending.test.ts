@@ -168,6 +168,9 @@ describe('runPending', () => {
   it('rejects wrong options, calls in handlers, and calls while the application does not run', async () => {
     const app = await start({ handlers: { a: () => app.testing.runPending() } });
     await expect(app.testing.runPending({ recursiv: true } as never)).rejects.toThrow("did you mean 'recursive'?");
+    await expect(app.testing.runPending({ topic: ['a', 'aa'] })).rejects.toThrow(
+      "topic: 'aa' has no handler in this application; did you mean 'a'?",
+    );
     await app.jobs.enqueue('a', null, { maxRetries: 0 });
     expect(await app.testing.runPending()).toMatchObject([
       { lastError: expect.stringContaining('in a handler') as string },
@@ -190,6 +193,21 @@ describe('runPending', () => {
     await expect(jobs.whenIdle()).rejects.toThrow("mode 'manual' runs none; call runPending()");
     await testing.runPending();
     await jobs.whenIdle();
+  });
+});
+
+describe('jobs with a concurrency key', () => {
+  it('run, in turns of their keys, and when the clock reaches them', async () => {
+    const ran: unknown[] = [];
+    const { testing, jobs } = await start({ handlers: { a: (job) => ran.push(job.payload) } });
+    await jobs.enqueue('a', 1, { concurrencyKey: 'x' });
+    await jobs.enqueue('a', 2);
+    await jobs.enqueue('a', 3, { concurrencyKey: 'y', delay: '1h' });
+    await jobs.enqueue('a', 4, { concurrencyKey: 'x' });
+    expect(await testing.runPending()).toHaveLength(3);
+    expect(ran.sort()).toEqual([1, 2, 4]);
+    await testing.advance('1h');
+    expect(await testing.runPending()).toMatchObject([{ payload: 3, status: 'completed' }]);
   });
 });
 

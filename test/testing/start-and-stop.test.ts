@@ -49,7 +49,7 @@ describe('an application with the testing kit', () => {
   it('gets a database in memory when it has no DataSource', async () => {
     const app = await Test.createTestingModule({ imports: [JobsModule.forRoot()], providers: [Handlers] })
       .overrideModule(JobsModule)
-      .useModule(JobsTestingModule.forRoot())
+      .useModule(JobsTestingModule)
       .compile();
     await app.init();
     await app.get(JobsService).enqueue('a', null);
