@@ -48,6 +48,8 @@ export type {
   JobPage,
   JobStats,
   JobStatus,
+  Limits,
+  LimitsRequest,
   RequeueRequest,
   Schedule,
   ScheduleList,
@@ -58,6 +60,8 @@ export type {
   StreamEvent,
   Timeseries,
   TimeseriesPoint,
+  TopicLimits,
   TopicList,
   TopicStats,
+  WaitingReason,
 } from './wire.js';

@@ -20,6 +20,8 @@ import type {
   JobPage,
   JobStats,
   Timeseries,
+  LimitsRequest,
+  TopicLimits,
   TopicList,
 } from './wire.js';
 
@@ -141,6 +143,11 @@ export abstract class JobsApi {
   /** Stops all processes from claiming jobs of a topic. Running jobs finish, and new jobs are stored. */
   async pause(topic: string, { signal }: CallOptions = {}): Promise<void> {
     await this.request({ method: 'POST', path: '/topics/pause', body: { topic }, signal });
+  }
+
+  /** Sets the limits of a topic for all processes; `null` lets those in the code apply again. */
+  async setLimits(topic: string, limits: LimitsRequest | null, { signal }: CallOptions = {}): Promise<TopicLimits> {
+    return this.request({ method: 'PUT', path: '/topics/limits', body: { topic, limits }, signal });
   }
 
   /** Ends the pause of a topic. */

@@ -66,10 +66,19 @@ export interface Job<T = unknown> {
   finished: string | null;
   created: string;
   updated: string;
+  /** Why a pending job does not start; `null` for other jobs, and in the response of an enqueue. */
+  waiting_because: WaitingReason | null;
   /** Present if an enqueue returned the existing job that holds the unique key. */
   deduplicated?: true;
   /** Present if a debounced enqueue replaced the payload of that job. */
   replaced?: true;
+}
+
+/** Why a pending job does not start. */
+export interface WaitingReason {
+  code: 'not_due' | 'paused' | 'concurrency' | 'key' | 'rate' | 'blocked' | 'no_handler' | 'no_free_slot';
+  /** One sentence, such as "3 of 3 jobs of this topic are running". */
+  text: string;
 }
 
 /** Body of `POST /enqueue`. Durations are milliseconds, or text such as `'30s'`, `'10m'`, `'1d'`. */
@@ -153,7 +162,35 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   has_handler: boolean;
   /** When the topic was paused; `null` if it is not paused. */
   paused_since: string | null;
+  /** The limits that apply. */
+  limits: Limits | null;
+  limits_source: 'code' | 'operator' | null;
+  /** The limits in the code, which apply when an operator's setting is removed. */
+  code_limits: Limits | null;
+  /** Running jobs, as the limits count them. */
+  running: number;
+  /** Concurrency keys with due jobs, at most 1,000 in all topics together. */
+  waiting_keys: number;
+  /** The limit that prevents a due job from starting. */
+  limited_by: 'concurrency' | 'key' | 'rate' | null;
 }
+
+/** Limits of a topic over all processes. `per` is milliseconds. */
+export interface Limits {
+  concurrency?: number;
+  per_key?: number;
+  rate?: { limit: number; per: number; per_key: boolean };
+}
+
+/** Limits in a request. `per` may be text such as `'1m'`. */
+export interface LimitsRequest {
+  concurrency?: number;
+  per_key?: number;
+  rate?: { limit: number; per: number | string; per_key?: boolean };
+}
+
+/** Response of `PUT /topics/limits`. */
+export type TopicLimits = Pick<TopicStats, 'topic' | 'limits' | 'limits_source' | 'code_limits'>;
 
 /** Response of `GET /topics`, sorted by name. */
 export interface TopicList {

@@ -84,7 +84,14 @@ export type { Failure } from './core/error-text.js';
 
 // Events and statistics
 export type { JobEvent, JobEventType } from './core/job-events.js';
-export type { ErrorGroup, ErrorGroups, StatusCounts, TimeseriesPoint, TopicStats } from './core/job-reports.js';
+export type {
+  ErrorGroup,
+  ErrorGroups,
+  StatusCounts,
+  TimeseriesPoint,
+  TopicStats,
+  WaitingReason,
+} from './core/job-reports.js';
 export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
 export type { ErrorStats } from './engine/admin/error-stats.js';
 export type { WhenIdleOptions } from './engine/admin/idle-watch.js';

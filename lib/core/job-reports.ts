@@ -1,4 +1,5 @@
 import type { JobStatus } from './job-state.js';
+import type { TopicLimits } from './topic-limits.js';
 
 /** Number of jobs of one topic by status. */
 export type StatusCounts = Readonly<Record<JobStatus, number>>;
@@ -15,6 +16,25 @@ export interface TopicStats extends StatusCounts {
   readonly hasHandler: boolean;
   /** When the topic was paused; `null` if it is not paused. */
   readonly pausedSince: Date | null;
+  /** The limits that apply; `null` if it has none. */
+  readonly limits: TopicLimits | null;
+  /** Where the limits come from. */
+  readonly limitsSource: 'code' | 'operator' | null;
+  /** The limits in the code, which apply when an operator's setting is removed. */
+  readonly codeLimits: TopicLimits | null;
+  /** Running jobs. If the topic has limits: those that count. */
+  readonly running: number;
+  /** Concurrency keys with due jobs, counted up to 1,000 in all topics together; 0 in a topic without keyed jobs. */
+  readonly waitingKeys: number;
+  /** The limit that prevents a due job from starting: that of each waiting key, with `'key'`. `null` if none does. */
+  readonly limitedBy: 'concurrency' | 'key' | 'rate' | null;
+}
+
+/** Why a pending job does not start. */
+export interface WaitingReason {
+  readonly code: 'not_due' | 'paused' | 'concurrency' | 'key' | 'rate' | 'blocked' | 'no_handler' | 'no_free_slot';
+  /** One sentence, such as "3 of 3 jobs of this topic are running". */
+  readonly text: string;
 }
 
 /**

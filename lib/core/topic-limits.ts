@@ -56,29 +56,31 @@ const RATE_MAX = 1_000_000;
 const WINDOW_MIN_MS = 1_000;
 const WINDOW_MAX_MS = 86_400_000;
 
-const rateTable = {
-  limit: optional(integer(1, RATE_MAX)),
-  per: optional(duration(WINDOW_MIN_MS, WINDOW_MAX_MS)),
-  perKey: option(false, flag),
+/** Describes each member of a rate. */
+export const RATE_OPTIONS = {
+  limit: optional(integer(1, RATE_MAX), 'starts in any window'),
+  per: optional(duration(WINDOW_MIN_MS, WINDOW_MAX_MS), 'length of the window'),
+  perKey: option(false, flag, 'count the starts of each concurrency key for itself; default false'),
 };
 
 const rateCheck: Check<NonNullable<TopicLimits['rate']>> = {
   expects: 'an object with limit, per and perKey',
   parse: (value, path) => {
-    const { limit, per, perKey } = readOptions(rateTable, value, path);
+    const { limit, per, perKey } = readOptions(RATE_OPTIONS, value, path);
     // Both are required: the checks of the absent ones throw.
     return {
-      limit: limit ?? applyCheck(rateTable.limit.check as Check<number>, limit, `${path}.limit`),
-      per: per ?? applyCheck(rateTable.per.check as Check<number>, per, `${path}.per`),
+      limit: limit ?? applyCheck(RATE_OPTIONS.limit.check as Check<number>, limit, `${path}.limit`),
+      per: per ?? applyCheck(RATE_OPTIONS.per.check as Check<number>, per, `${path}.per`),
       perKey,
     };
   },
 };
 
-const limitsTable = {
-  concurrency: optional(integer(1, LIMIT_MAX)),
-  perKey: optional(integer(1, KEY_LIMIT_MAX)),
-  rate: optional(rateCheck),
+/** Describes each limit. */
+export const LIMIT_OPTIONS = {
+  concurrency: optional(integer(1, LIMIT_MAX), 'jobs of the topic that run at once, over all processes'),
+  perKey: optional(integer(1, KEY_LIMIT_MAX), 'jobs with the same concurrency key that run at once'),
+  rate: optional(rateCheck, 'how many jobs may start in any window'),
 };
 
 /** Limits of a topic. Converts them to the form in which they are stored. */
@@ -88,7 +90,7 @@ export const limitsCheck: Check<TopicLimits> = {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return undefined;
     }
-    const { concurrency, perKey, rate } = readOptions(limitsTable, value, path);
+    const { concurrency, perKey, rate } = readOptions(LIMIT_OPTIONS, value, path);
     return Object.freeze({
       ...(concurrency !== undefined && { concurrency }),
       ...(perKey !== undefined && { perKey }),

@@ -4,7 +4,7 @@ import { describeValue } from '../core/error-text.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';
-import type { ErrorGroup } from '../core/job-reports.js';
+import type { ErrorGroup, WaitingReason } from '../core/job-reports.js';
 import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { badRedaction } from './http.messages.js';
@@ -19,8 +19,14 @@ export class JobSerializer {
   ) {}
 
   /** @throws any error of `redact`: the API sends no job that was not edited. */
-  async job(job: Job): Promise<JobDto> {
-    return toJobDto(await this.redact(job), job);
+  async job(job: Job, waiting?: WaitingReason): Promise<JobDto> {
+    return toJobDto(await this.redact(job), job, waiting);
+  }
+
+  /** Jobs with the reasons why they wait. */
+  async explained(jobs: readonly Job[]): Promise<JobDto[]> {
+    const reasons = await this.engine.jobs.whyWaiting(jobs);
+    return Promise.all(jobs.map((job) => this.job(job, reasons.get(job.id))));
   }
 
   jobs(jobs: readonly Job[]): Promise<JobDto[]> {
@@ -84,7 +90,7 @@ export class JobSerializer {
 export type JobDto = ReturnType<typeof toJobDto>;
 
 /** @param stored the job before `redact`. */
-export function toJobDto(job: Job, stored: Job = job) {
+export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | null = null) {
   const { deduplicated, replaced } = stored;
   return {
     id: job.id,
@@ -111,6 +117,7 @@ export function toJobDto(job: Job, stored: Job = job) {
     finished: toTextOrNull(job.finished),
     created: toText(job.created),
     updated: toText(job.updated),
+    waiting_because: waiting,
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
     ...(replaced === true ? { replaced: true as const } : {}),
   };

@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { Controller, Get, Inject, Post, Put, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
 import { AuditLog } from './audit-log.js';
@@ -7,12 +7,12 @@ import { sendJson, sendNothing } from './http-adapter.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
-import { toTopicListDto } from './report-serializer.js';
+import { toDefinedLimitsDto, toTopicListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NO_FIELDS, TOPIC } from './requests.js';
+import { NO_FIELDS, TOPIC, TOPIC_LIMITS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
-/** Routes that show, pause and resume topics. */
+/** Routes that show, pause, resume and limit topics. */
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
@@ -65,5 +65,22 @@ export class JobsTopicsController {
     await this.engine.topics.resume(topic);
     this.audit.record(request, `resumed the topic '${topic}'`);
     await sendNothing(response);
+  }
+
+  @Put('topics/limits')
+  @DescribeRoute({
+    access: 'manage',
+    summary: 'Sets the limits of a topic, in every process, or removes the setting',
+    body: { name: 'LimitsRequest', fields: TOPIC_LIMITS },
+    responses: { 200: { meaning: 'The limits that apply', schema: ref('DefinedLimits') } },
+  })
+  async setLimits(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const { topic, limits } = await this.read.body(request, TOPIC_LIMITS);
+    this.access.ensureTopics([topic]);
+    await this.engine.limits.set(topic, limits);
+    const change = limits === null ? 'removed the limits' : `set the limits ${JSON.stringify(limits)}`;
+    this.audit.record(request, `${change} of the topic '${topic}'`);
+    const defined = (await this.engine.limits.list()).find((each) => each.topic === topic);
+    await sendJson(response, 200, toDefinedLimitsDto(topic, defined));
   }
 }

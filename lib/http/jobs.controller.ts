@@ -97,7 +97,7 @@ export class JobsController {
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
     const page = await this.engine.jobs.list(this.limitToAllowedTopics(filter));
-    await sendJson(response, 200, toPageDto(page, await this.serializer.jobs(page.items)));
+    await sendJson(response, 200, toPageDto(page, await this.serializer.explained(page.items)));
   }
 
   @Post('bulk')
@@ -137,7 +137,7 @@ export class JobsController {
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    await sendJson(response, 200, await this.serializer.job(await this.find(request.params.id!)));
+    await this.sendExplained(response, await this.find(request.params.id!));
   }
 
   @Post(':id/requeue')
@@ -154,7 +154,7 @@ export class JobsController {
     const job = await this.engine.jobs.requeue(id, changes);
     const change = changes.payload === undefined ? '' : ' with another payload';
     this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${describeJob(job)}${change}`);
-    await sendJson(response, 200, await this.serializer.job(job));
+    await this.sendExplained(response, job);
   }
 
   @Post(':id/promote')
@@ -169,7 +169,7 @@ export class JobsController {
     await this.read.nothing(request);
     const job = await this.engine.jobs.promote(await this.allowedId(request));
     this.audit.record(request, `${JOB_ACTIONS.promote.done} ${describeJob(job)}`);
-    await sendJson(response, 200, await this.serializer.job(job));
+    await this.sendExplained(response, job);
   }
 
   @Post(':id/cancel')
@@ -217,6 +217,11 @@ export class JobsController {
     return key === undefined
       ? undefined
       : toIdempotency(key, await this.access.getIdentity(request).callerOrAnonymous(), body);
+  }
+
+  private async sendExplained(response: HttpResponse, job: Job): Promise<void> {
+    const [dto] = await this.serializer.explained([job]);
+    await sendJson(response, 200, dto!);
   }
 
   /** @throws JobNotFoundError; ApiError 403 for a job of a topic that is not allowed. */

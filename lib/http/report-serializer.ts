@@ -1,5 +1,6 @@
 import type { JobStats } from '../core/job.js';
 import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
+import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 /** The queue in numbers. */
 export type StatsDto = ReturnType<typeof toStatsDto>;
@@ -26,14 +27,61 @@ export function toStatsDto(stats: JobStats) {
 export type TopicListDto = ReturnType<typeof toTopicListDto>;
 
 export function toTopicListDto(topics: readonly TopicStats[]) {
-  const items = topics.map(({ successRate, oldestPendingMs, hasHandler, pausedSince, ...counts }) => ({
-    ...counts,
-    success_rate: successRate,
-    oldest_pending_ms: oldestPendingMs,
-    has_handler: hasHandler,
-    paused_since: pausedSince?.toISOString() ?? null,
-  }));
-  return { items };
+  return { items: topics.map(toTopicDto) };
+}
+
+function toTopicDto(stats: TopicStats) {
+  const { topic, pending, processing, completed, failed, cancelled, total } = stats;
+  return {
+    topic,
+    pending,
+    processing,
+    completed,
+    failed,
+    cancelled,
+    total,
+    success_rate: stats.successRate,
+    oldest_pending_ms: stats.oldestPendingMs,
+    has_handler: stats.hasHandler,
+    paused_since: stats.pausedSince?.toISOString() ?? null,
+    limits: toLimitsDto(stats.limits),
+    limits_source: stats.limitsSource,
+    code_limits: toLimitsDto(stats.codeLimits),
+    running: stats.running,
+    waiting_keys: stats.waitingKeys,
+    limited_by: stats.limitedBy,
+  };
+}
+
+/** Limits of a topic. `per` is milliseconds. */
+interface LimitsDto {
+  concurrency?: number;
+  per_key?: number;
+  rate?: { limit: number; per: number; per_key: boolean };
+}
+
+function toLimitsDto(limits: TopicLimits | null): LimitsDto | null {
+  if (limits === null) {
+    return null;
+  }
+  const { concurrency, perKey, rate } = limits;
+  return {
+    ...(concurrency !== undefined && { concurrency }),
+    ...(perKey !== undefined && { per_key: perKey }),
+    ...(rate && { rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey } }),
+  };
+}
+
+/** The definitions of a topic's limits. */
+export type DefinedLimitsDto = ReturnType<typeof toDefinedLimitsDto>;
+
+export function toDefinedLimitsDto(topic: string, defined: DefinedLimits | undefined) {
+  return {
+    topic,
+    limits: toLimitsDto(defined?.limits ?? null),
+    limits_source: defined?.source ?? null,
+    code_limits: toLimitsDto(defined?.codeLimits ?? null),
+  };
 }
 
 /** Every minute of a window. */

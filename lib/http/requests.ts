@@ -2,10 +2,11 @@ import { BULK_OPTIONS } from '../core/bulk.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
-import { integer, jsonCheck, oneOrMany } from '../core/option-checks.js';
+import { either, integer, jsonCheck, oneOrMany } from '../core/option-checks.js';
 import { patternCheck } from '../core/cron.js';
 import { SCHEDULE_OPTIONS } from '../core/schedule.js';
 import { topicCheck } from '../core/topic.js';
+import { LIMIT_OPTIONS, RATE_OPTIONS } from '../core/topic-limits.js';
 import { listOfSchema, ref } from './schemas.js';
 import type { Field } from './request-fields.js';
 import { pickFields, listOfObjects, objectOf } from './request-fields.js';
@@ -84,6 +85,23 @@ export const BULK = {
 
 /** `POST /topics/pause` and `POST /topics/resume`. */
 export const TOPIC = { topic };
+
+const rate = pickFields(RATE_OPTIONS, 'limit', 'per', 'perKey');
+const limit = pickFields(LIMIT_OPTIONS, 'concurrency', 'perKey', 'rate');
+
+const RATE = { ...rate, limit: { ...rate.limit, ...required }, per: { ...rate.per, ...required } };
+const LIMITS = { ...limit, rate: { ...limit.rate, check: objectOf(RATE), schema: ref('RateLimit') } };
+
+/** `PUT /topics/limits`. */
+export const TOPIC_LIMITS = {
+  topic,
+  limits: {
+    check: either(null, objectOf(LIMITS)),
+    schema: { anyOf: [ref('Limits'), { type: 'null' }] },
+    meaning: 'replace those in the code; null lets those in the code apply again',
+    ...required,
+  },
+};
 
 const scheduleOptions = pickFields(
   SCHEDULE_OPTIONS,

@@ -1,3 +1,4 @@
+import type { WaitingReason } from '../core/job-reports.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
@@ -39,8 +40,29 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   finished: orNull(TIME),
   created: TIME,
   updated: TIME,
+  waiting_because: {
+    ...orNull(ref('WaitingReason')),
+    description: 'Why a pending job does not start; null for other jobs, and in the response of an enqueue',
+  },
   deduplicated: { const: true, description: 'This job already held the unique key of the request' },
   replaced: { const: true, description: 'The debounced request replaced the payload of this job' },
+};
+
+const WAITING_CODES: readonly WaitingReason['code'][] = [
+  'not_due',
+  'paused',
+  'concurrency',
+  'key',
+  'rate',
+  'blocked',
+  'no_handler',
+  'no_free_slot',
+];
+
+const DEFINED_LIMITS = {
+  limits: { ...orNull(ref('Limits')), description: 'The limits that apply' },
+  limits_source: { enum: ['code', 'operator', null] },
+  code_limits: { ...orNull(ref('Limits')), description: 'Apply when an operator removes the setting' },
 };
 
 /** The schemas of responses by name. A test compares them with real responses. */
@@ -79,7 +101,29 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     oldest_pending_ms: WAITING_MS,
     has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
     paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
+    ...DEFINED_LIMITS,
+    running: { ...COUNT, description: 'Running jobs, as the limits count them' },
+    waiting_keys: { ...COUNT, description: 'Concurrency keys with due jobs, at most 1,000 in all topics together' },
+    limited_by: {
+      enum: ['concurrency', 'key', 'rate', null],
+      description: 'The limit that prevents a due job from starting',
+    },
   }),
+  RateLimit: objectSchema(
+    {
+      limit: COUNT,
+      per: { description: 'Milliseconds; in a request also text such as 1m', oneOf: [NUMBER, TEXT] },
+      per_key: FLAG,
+    },
+    ['per_key'],
+  ),
+  Limits: objectSchema({ concurrency: COUNT, per_key: COUNT, rate: ref('RateLimit') }, [
+    'concurrency',
+    'per_key',
+    'rate',
+  ]),
+  DefinedLimits: objectSchema({ topic: TEXT, ...DEFINED_LIMITS }),
+  WaitingReason: objectSchema({ code: { enum: WAITING_CODES }, text: TEXT }),
   Schedule: objectSchema({
     name: TEXT,
     pattern: {

@@ -13,6 +13,7 @@ import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
+import type { WaitingReason } from '../core/job-reports.js';
 import type { BatchOptions, JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
 import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
@@ -176,6 +177,16 @@ export class JobsService {
    */
   list(filter?: JobFilter): Promise<JobPage> {
     return this.engine.jobs.list(filter);
+  }
+
+  /**
+   * Explains why pending jobs do not start: not due, paused, a limit, a rate, no handler, no free slot. Takes jobs that `get` or `list`
+   * returned; leaves out those that are not pending. Costs two statements for all jobs together.
+   *
+   * @returns the reasons by job id.
+   */
+  whyWaiting(jobs: readonly Job[]): Promise<ReadonlyMap<string, WaitingReason>> {
+    return this.engine.jobs.whyWaiting(jobs);
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { TopicLimits } from '../core/topic-limits.js';
+import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 /* The rows and results of `LimitStore` in job-store.ts. */
 
@@ -16,6 +16,11 @@ export interface StoredLimits {
   readonly code: TopicLimits | null;
   /** An operator's setting, which applies instead; `null`: none. */
   readonly operator: TopicLimits | null;
+}
+
+/** Returns the definition that applies. */
+export function toDefinedLimits({ topic, code, operator }: StoredLimits): DefinedLimits {
+  return { topic, limits: operator ?? code!, source: operator ? 'operator' : 'code', codeLimits: code };
 }
 
 /** A topic, or one concurrency key of it. */

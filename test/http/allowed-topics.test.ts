@@ -53,11 +53,15 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     expect((await app().jobs.list()).total).toBe(4);
   });
 
-  it('limits pause and resume', async () => {
+  it('limits pause, resume and limits', async () => {
     for (const path of ['/topics/pause', '/topics/resume']) {
       expect(await api().post(path, { topic: 'hidden.waits' })).toMatchObject(refusal);
       expect(await api().post(path, { topic: 'shown' })).toMatchObject({ status: 204 });
     }
+    const setLimits = (topic: string): Promise<unknown> =>
+      api().send('PUT', '/topics/limits', { body: { topic, limits: null } });
+    expect(await setLimits('hidden.waits')).toMatchObject(refusal);
+    expect(await setLimits('shown')).toMatchObject({ status: 200 });
     await app().jobs.pause('hidden.waits');
     const { body } = await api().get<TopicList>('/topics');
     expect(body.items.map(({ topic }) => topic)).not.toContain('hidden.waits');

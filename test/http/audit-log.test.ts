@@ -29,6 +29,9 @@ describe.each(everyAdapter)('the audit log on $adapter', (adapterKind) => {
     await api.as().delete(`/${id}`, { headers });
     await api.as().post('/topics/pause', { topic: 'later' }, { headers });
     await api.as().post('/topics/resume', { topic: 'later' }, { headers });
+    for (const limits of [{ per_key: 2 }, null]) {
+      await api.as().send('PUT', '/topics/limits', { body: { topic: 'later', limits }, headers });
+    }
     await api.as().post('/bulk', { action: 'cancel', filter: { topic: 'later' } }, { headers });
     expect(lines()).toEqual([
       `'anna' cancelled job ${id} of 'later'`,
@@ -39,6 +42,8 @@ describe.each(everyAdapter)('the audit log on $adapter', (adapterKind) => {
       `'anna' deleted job ${id}`,
       `'anna' paused the topic 'later'`,
       `'anna' resumed the topic 'later'`,
+      `'anna' set the limits {"perKey":2} of the topic 'later'`,
+      `'anna' removed the limits of the topic 'later'`,
       `'anna' cancelled, or asked to end, 1 job: {"filter":{"topic":["later"]}}`,
     ]);
     expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });

@@ -52,6 +52,7 @@ describe.each([
         'GET /topics',
         'POST /topics/pause',
         'POST /topics/resume',
+        'PUT /topics/limits',
         'GET /schedules',
         'GET /schedules/{name}',
         'GET /schedules/{name}/next',
@@ -93,7 +94,15 @@ describe.each([
     await responses.check(200, '/{id}', api.get(`/${running.id}`));
     await responses.check(200, '/stats', api.get('/stats'));
     await responses.check(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
+    const limits = { concurrency: 2, per_key: 1, rate: { limit: 5, per: '1m' } };
+    await responses.check(
+      200,
+      '/topics/limits',
+      api.send('PUT', '/topics/limits', { body: { topic: 'later', limits } }),
+    );
     await responses.check(200, '/topics', api.get('/topics'));
+    const none = { topic: 'later', limits: null };
+    await responses.check(200, '/topics/limits', api.send('PUT', '/topics/limits', { body: none }));
     await responses.check(204, '/topics/resume', api.post('/topics/resume', { topic: 'later' }));
     const schedule = { pattern: { every: '1d' }, topic: 'later', payload: [1], metadata: { a: 1 }, missed: 'all' };
     await responses.check(201, '/schedules/{name}', api.send('PUT', '/schedules/s', { body: schedule }));

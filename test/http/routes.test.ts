@@ -57,6 +57,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       finished: null,
       created: textLike(TIME),
       updated: textLike(TIME),
+      waiting_because: null,
     });
     expect(answer.headers.get('Location')).toBe(`/api/jobs/${answer.body.id}`);
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
@@ -199,6 +200,12 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       oldest_pending_ms: null,
       has_handler: some(Boolean),
       paused_since: null,
+      limits: null,
+      limits_source: null,
+      code_limits: null,
+      running: 0,
+      waiting_keys: 0,
+      limited_by: null,
     });
     const timeseries = await api().get<{ minutes: number; items: object[] }>('/timeseries?minutes=5');
     expect(timeseries).toMatchObject({ status: 200, body: { minutes: 5 } });

@@ -2,7 +2,13 @@ import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
 import type { BulkDto, JobDto, JobListDto, JobPageDto, ScheduleDto } from '../../lib/http/job-serializer.js';
-import type { ErrorGroupsDto, StatsDto, TimeseriesDto, TopicListDto } from '../../lib/http/report-serializer.js';
+import type {
+  ErrorGroupsDto,
+  DefinedLimitsDto,
+  StatsDto,
+  TimeseriesDto,
+  TopicListDto,
+} from '../../lib/http/report-serializer.js';
 import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE, SCHEDULE } from '../../lib/http/requests.js';
 
 /** The names of a table's fields in a request. */
@@ -31,6 +37,7 @@ describe('client and server', () => {
     holds<Same<BulkDto, Client.BulkResult>>();
     holds<Same<StatsDto, Client.JobStats>>();
     holds<Same<TopicListDto, Client.TopicList>>();
+    holds<Same<DefinedLimitsDto, Client.TopicLimits>>();
     holds<Same<TimeseriesDto, Client.Timeseries>>();
     holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
     holds<Same<ScheduleDto, Client.Schedule>>();

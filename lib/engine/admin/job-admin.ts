@@ -5,6 +5,7 @@
  */
 import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
+import type { WaitingReason } from '../../core/job-reports.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
 import type { JobAction } from '../../core/job-state.js';
@@ -17,6 +18,7 @@ import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
+import { explainWaiting } from '../flow/waiting-reasons.js';
 import { logAction } from '../operation-log.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ChangeFeed } from './change-feed.js';
@@ -55,6 +57,16 @@ export class JobAdmin {
     const { items, lastId, total, totalCapped } = await this.parts.store.reports.list(query);
     const nextCursor = lastId === null ? null : buildCursor(lastId, query);
     return { items, total, totalCapped, limit, offset, nextCursor };
+  }
+
+  /**
+   * Explains why pending jobs do not start. Takes jobs that `get` or `list` returned; leaves out those that are not pending. Costs two
+   * statements for all jobs together.
+   *
+   * @returns the reasons by job id.
+   */
+  whyWaiting(jobs: readonly Job[]): Promise<ReadonlyMap<string, WaitingReason>> {
+    return explainWaiting(this.parts, jobs);
   }
 
   /**

@@ -7,6 +7,9 @@ import type { TopicName } from '../../core/topic.js';
 import { toFullGap, ALL_TOPICS } from '../../store/store-records.js';
 import { shareJobs } from '../../store/job-list.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/store-records.js';
+import type { JobStore } from '../../store/job-store.js';
+import type { LimitedTopic } from '../../store/limit-records.js';
+import { toDefinedLimits } from '../../store/limit-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
@@ -20,6 +23,8 @@ interface QueueSnapshot {
   readonly times: readonly TopicRunTimes[];
 }
 
+/** How many waiting keys are counted, in all topics together. */
+const WAITING_KEYS_MAX = 1_000;
 /** Percentiles are computed from this many completed jobs, the newest. */
 const TIMED_JOBS_MAX = 10_000;
 
@@ -81,14 +86,19 @@ export class QueueStats {
   /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
   async byTopic(topics: Topics = null): Promise<TopicStats[]> {
     const { counts, oldestPendingMs } = await this.snapshot(topics);
-    const { reports, pauses } = this.parts.store;
+    const { store } = this.parts;
+    const { reports, pauses } = store;
     const handled = new Set(await reports.servedTopics());
     const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
     const known = new Map(counts.map((each) => [each.topic, each]));
     const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])].filter((topic) =>
       isSelected(topics, topic),
     );
+    const limits = new Map((await store.limits.list()).map((each) => [each.topic, toDefinedLimits(each)]));
+    const limited = await readLimited(store, names);
     return names.sort().map((topic) => {
+      const defined = limits.get(topic);
+      const isDue = oldestPendingMs.has(topic);
       const sum = sumCounts(known.has(topic) ? [known.get(topic)!] : []);
       return {
         topic,
@@ -98,6 +108,10 @@ export class QueueStats {
         oldestPendingMs: oldestPendingMs.get(topic) ?? null,
         hasHandler: handled.has(topic),
         pausedSince: paused.get(topic) ?? null,
+        limits: defined?.limits ?? null,
+        limitsSource: defined?.source ?? null,
+        codeLimits: defined?.codeLimits ?? null,
+        ...toLimitState(limited.get(topic), sum.processing, isDue),
       };
     });
   }
@@ -125,6 +139,39 @@ export class QueueStats {
     const times = timed.length === 0 ? [] : await store.reports.runTimes(timed);
     return { counts, oldestPendingMs, times };
   }
+}
+
+/** Reads what the limits of these topics hold back. */
+async function readLimited(store: JobStore, topics: readonly string[]): Promise<ReadonlyMap<string, LimitedTopic>> {
+  const keysMax = Math.max(1, Math.floor(WAITING_KEYS_MAX / Math.max(1, topics.length)));
+  const limited = topics.length === 0 ? [] : await store.limits.limited(topics, keysMax);
+  return new Map(limited.map((each) => [each.topic, each]));
+}
+
+/** @param limited `undefined` for a topic without limits and keyed jobs. */
+function toLimitState(
+  limited: LimitedTopic | undefined,
+  processing: number,
+  isDue: boolean,
+): Pick<TopicStats, 'running' | 'waitingKeys' | 'limitedBy'> {
+  if (!limited) {
+    return { running: processing, waitingKeys: 0, limitedBy: null };
+  }
+  const { running, waitingKeys } = limited;
+  return { running, waitingKeys, limitedBy: isDue ? findLimit(limited) : null };
+}
+
+function findLimit({ limitTotal, running, nextStart, ...keys }: LimitedTopic): TopicStats['limitedBy'] {
+  if (limitTotal !== null && running >= limitTotal) {
+    return 'concurrency';
+  }
+  if (nextStart !== null) {
+    return 'rate';
+  }
+  if (keys.waitingKeys === 0 || keys.openKeys > 0) {
+    return null;
+  }
+  return keys.fullKeys > 0 ? 'key' : 'rate';
 }
 
 /** @throws InvalidOptionsError for an invalid topic name. */

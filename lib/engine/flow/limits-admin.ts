@@ -3,7 +3,7 @@ import { applyCheck } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import type { DefinedLimits, Limits, TopicLimits } from '../../core/topic-limits.js';
 import { limitsCheck } from '../../core/topic-limits.js';
-import type { StoredLimits } from '../../store/limit-records.js';
+import { toDefinedLimits } from '../../store/limit-records.js';
 import type { ChangeFeed } from '../admin/change-feed.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
@@ -51,9 +51,4 @@ export class LimitsAdmin {
   async list(): Promise<DefinedLimits[]> {
     return (await this.parts.store.limits.list()).map(toDefinedLimits);
   }
-}
-
-/** Returns the definition that applies. */
-export function toDefinedLimits({ topic, code, operator }: StoredLimits): DefinedLimits {
-  return { topic, limits: operator ?? code!, source: operator ? 'operator' : 'code', codeLimits: code };
 }

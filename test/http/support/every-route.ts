@@ -46,6 +46,13 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/topics', access: 'read', status: 200 },
   { method: 'POST', route: '/topics/pause', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
   { method: 'POST', route: '/topics/resume', access: 'manage', status: 204, body: () => ({ topic: SECRET_TOPIC }) },
+  {
+    method: 'PUT',
+    route: '/topics/limits',
+    access: 'manage',
+    status: 200,
+    body: () => ({ topic: SECRET_TOPIC, limits: { concurrency: 2 } }),
+  },
   { method: 'GET', route: '/schedules', access: 'read', status: 200 },
   { method: 'PUT', route: '/schedules/:name', access: 'manage', status: 200, body: () => schedule },
   { method: 'GET', route: '/schedules/:name', access: 'read', status: 200 },

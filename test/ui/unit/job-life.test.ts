@@ -31,6 +31,7 @@ const JOB: Job = {
   finished: null,
   created: at(0),
   updated: at(0),
+  waiting_because: null,
 };
 const failure = (attempt: number, second: number) => ({
   attempt,
