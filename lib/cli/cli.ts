@@ -145,8 +145,8 @@ function toLogger(write: (line: string) => void): JobsLogger {
   return {
     debug: () => undefined,
     log: () => undefined,
-    warn: (message) => write(`warning: ${message}`),
-    error: (message) => write(`error: ${message}`),
+    warn: (message: string) => write(`warning: ${message}`),
+    error: (message: string) => write(`error: ${message}`),
     isDebugEnabled: () => false,
   };
 }

@@ -75,6 +75,10 @@ export interface JobsOptions {
   strictTopics?: boolean | undefined;
   /** Logs each transition of a job at debug level. Default `true`. */
   operationLog?: boolean | undefined;
+  /**
+   * `'json'` logs an object for each line, for loggers that write JSON such as Nest's `ConsoleLogger({ json: true })`. Default `'text'`.
+   */
+  log?: 'text' | 'json' | undefined;
   /** Carries values of the caller to the handler: one context, or several by name. At most 4 KiB of JSON. Default: none. */
   context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
   /** Spans and metrics of OpenTelemetry. `false` makes none, the default. */
@@ -133,6 +137,7 @@ export interface JobsSettings {
   };
   readonly strictTopics: boolean;
   readonly operationLog: boolean;
+  readonly log: 'text' | 'json';
   /** At least one. */
   readonly context: readonly NamedContext[] | undefined;
   readonly telemetry: TelemetrySettings | false;
@@ -296,6 +301,7 @@ export const OPTIONS = {
   sqlite: option(Object.freeze(readOptions(sqliteTable, {})), group(sqliteTable)),
   strictTopics: option(false, flag),
   operationLog: option(true, flag),
+  log: option('text', oneOf('text', 'json')),
   context: optional(contextCheck),
   telemetry: option(false, either(false, telemetryCheck)),
   events: option(Object.freeze(readOptions(eventTable, {})), group(eventTable)),

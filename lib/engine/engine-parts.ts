@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { JobEvent } from '../core/job-events.js';
-import type { JobsLogger } from '../core/logger.js';
+import type { GuardedLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
 import type { FailureLog } from './failure-log.js';
@@ -12,7 +12,7 @@ import type { WakeSignal } from './wake-signal.js';
 export interface EngineParts extends JobsSettings {
   readonly store: JobStore;
   readonly clock: Clock;
-  readonly logger: JobsLogger;
+  readonly logger: GuardedLogger;
   readonly failureLog: FailureLog;
   /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;

@@ -97,7 +97,8 @@ export function createJobStore(
   options: JobsOptions = {},
   { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
 ): CreatedStore {
-  return createStore(app, readJobsOptions(options), clock, guardLogger(logger));
+  const settings = readJobsOptions(options);
+  return createStore(app, settings, clock, guardLogger(logger, settings.log));
 }
 
 /**
@@ -158,8 +159,8 @@ export class JobsEngine {
     if (!store) {
       throw new InvalidOptionsError('store', `expected a store from createJobStore(), got ${describeValue(store)}`);
     }
-    const logger = guardLogger(givenLogger);
     this.settings = readJobsOptions(given);
+    const logger = guardLogger(givenLogger, this.settings.log);
     this.store = store;
     this.clock = clock;
     this.registry = createRegistry(this.settings, store);

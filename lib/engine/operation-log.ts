@@ -1,3 +1,5 @@
+import type { Failure } from '../core/error-text.js';
+import type { LogFields } from '../core/logger.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { EngineParts } from './engine-parts.js';
 import type { ActionResult } from '../store/store-records.js';
@@ -7,16 +9,21 @@ type OperationLogParts = Pick<EngineParts, 'logger' | 'operationLog'>;
 /** Logs one debug line per transition, and a warning for each job that failed for good. Never logs payloads. */
 export function logOperation(parts: OperationLogParts, event: JobEvent): void {
   if (event.type === 'failed') {
-    parts.logger.warn(`${describe(event)}: ${event.error.message}`);
+    parts.logger.warn(`${describe(event)}: ${event.error.message}`, () => toFields(event));
   } else if (isWanted(parts)) {
-    parts.logger.debug(describe(event));
+    parts.logger.debug(describe(event), () => toFields(event));
   }
 }
 
 /** Logs an action of a user, which has no event. */
 export function logAction(parts: OperationLogParts, verb: string, { id, topic, attempt }: ActionResult): void {
   if (isWanted(parts)) {
-    parts.logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`);
+    parts.logger.debug(`${verb} ${topic} ${id} attempt ${attempt}`, () => ({
+      event: verb,
+      topic: topic ?? '',
+      job_id: id,
+      attempt,
+    }));
   }
 }
 
@@ -24,8 +31,37 @@ function isWanted({ logger, operationLog }: OperationLogParts): boolean {
   return operationLog && (logger.isDebugEnabled?.() ?? true);
 }
 
+/** Names of members in JSON. All other members keep theirs. */
+const FIELD_NAMES: Readonly<Record<string, string>> = {
+  type: 'event',
+  id: 'job_id',
+  durationMs: 'duration_ms',
+  waitedMs: 'wait_ms',
+  runAt: 'run_at',
+};
+
+/** Returns the members of an event, except its stack and members that are `null`. */
+function toFields(event: JobEvent): LogFields {
+  const fields: Record<string, string | number | boolean> = {};
+  for (const [name, value] of Object.entries(event) as [string, unknown][]) {
+    const key = FIELD_NAMES[name] ?? name;
+    if (value instanceof Date) {
+      fields[key] = value.toISOString();
+    } else if (name === 'error') {
+      fields.error = (value as Failure).message;
+    } else if (value !== null && value !== undefined) {
+      fields[key] = value as string | number | boolean;
+    }
+  }
+  return { ...fields, event: toVerb(event) };
+}
+
+function toVerb(event: JobEvent): string {
+  return event.type === 'snoozed' && event.reason === 'release' ? 'released' : event.type;
+}
+
 function describe(event: JobEvent): string {
-  const verb = event.type === 'snoozed' && event.reason === 'release' ? 'released' : event.type;
+  const verb = toVerb(event);
   const job = `${verb} ${event.topic} ${event.id}`;
   switch (event.type) {
     case 'enqueued':

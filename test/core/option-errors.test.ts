@@ -194,6 +194,29 @@ describe('the settings', () => {
   });
 });
 
+const CONTEXT = { capture: () => 1, run: (_values: unknown, next: () => unknown) => next() };
+
+describe('options of objects', () => {
+  it.each([
+    [{ capture: (): number => 1 }, 'context.run: expected a function, got none'],
+    [{ tenant: { run: () => 1 } }, 'context.tenant.capture: expected a function, got none'],
+    [{ ...CONTEXT, runs: 1 }, "context.runs: unknown option; did you mean 'run'?"],
+    [{ tenant: 7 }, 'context.tenant: expected an object, got 7'],
+  ])('name the wrong member of a context %#', (context, message) => {
+    expect(catchError({ context }).message).toContain(message);
+  });
+
+  it.each([
+    [{ traces: true }, "telemetry.traces: expected false or 'link' or 'parent', got true"],
+    [{ tracerProvider: {} }, 'telemetry.tracerProvider: expected a TracerProvider, got an object'],
+    [{ meterProvider: null }, 'telemetry.meterProvider: expected a MeterProvider, got null'],
+    [{ propagator: { inject: () => 1 } }, 'telemetry.propagator: expected a TextMapPropagator, got an object'],
+    [{ trace: false }, "telemetry.trace: unknown option; did you mean 'traces'?"],
+  ])('name the wrong member of telemetry %#', (telemetry, message) => {
+    expect(catchError({ telemetry }).message).toContain(message);
+  });
+});
+
 describe('an engine', () => {
   it('rejects missing options with what it needs', () => {
     const error = captureThrown(() => new JobsEngine({} as JobsEngineOptions));

@@ -40,6 +40,7 @@ const NAMES = [
   'sqlite',
   'strictTopics',
   'operationLog',
+  'log',
   'context',
   'telemetry',
   'events',
@@ -250,6 +251,14 @@ const CASES: readonly OptionCase[] = [
     expected: 'true or false',
   },
   {
+    option: 'log',
+    setting: 'log',
+    absent: 'text',
+    taken: ['text', 'json'].map((log) => [log, log] as const),
+    refused: [true, 'JSON', '', 1, null, {}],
+    expected: "'text' or 'json'",
+  },
+  {
     option: 'context',
     setting: 'context',
     absent: undefined,
@@ -369,25 +378,6 @@ describe('module options', () => {
     });
 
     expect(came).toEqual(['7.5', "'many'", 'NaN', 'null', 'an array', 'an object', 'a function']);
-  });
-
-  it.each([
-    [{ capture: (): number => 1 }, 'context.run: expected a function, got none'],
-    [{ tenant: { run: () => 1 } }, 'context.tenant.capture: expected a function, got none'],
-    [{ ...CONTEXT, runs: 1 }, "context.runs: unknown option; did you mean 'run'?"],
-    [{ tenant: 7 }, 'context.tenant: expected an object, got 7'],
-  ])('name the wrong member of a context %#', (context, message) => {
-    expect(catchError({ context }).message).toContain(message);
-  });
-
-  it.each([
-    [{ traces: true }, "telemetry.traces: expected false or 'link' or 'parent', got true"],
-    [{ tracerProvider: {} }, 'telemetry.tracerProvider: expected a TracerProvider, got an object'],
-    [{ meterProvider: null }, 'telemetry.meterProvider: expected a MeterProvider, got null'],
-    [{ propagator: { inject: () => 1 } }, 'telemetry.propagator: expected a TextMapPropagator, got an object'],
-    [{ trace: false }, "telemetry.trace: unknown option; did you mean 'traces'?"],
-  ])('name the wrong member of telemetry %#', (telemetry, message) => {
-    expect(catchError({ telemetry }).message).toContain(message);
   });
 
   it('must be an object', () => {

@@ -142,7 +142,7 @@ describe('a process without handlers', () => {
 describe('the topics of a process', () => {
   const readWarnings = (registry: HandlerRegistry): string[] => {
     const warnings: string[] = [];
-    registry.describe({ ...silentLogger, warn: (message) => warnings.push(message) }, 'all');
+    registry.describe({ ...silentLogger, warn: (message) => warnings.push(message as string) }, 'all');
     return warnings;
   };
 

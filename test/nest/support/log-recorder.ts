@@ -8,6 +8,8 @@ export interface LogLine {
 /** A logger for Nest that keeps every line of every context and level. */
 export class LogRecorder implements LoggerService {
   readonly lines: LogLine[] = [];
+  /** The lines that are objects. */
+  readonly records: Readonly<Record<string, unknown>>[] = [];
 
   log = (...words: unknown[]): void => this.record('log', words);
   error = (...words: unknown[]): void => this.record('error', words);
@@ -22,6 +24,10 @@ export class LogRecorder implements LoggerService {
   }
 
   private record(level: LogLevel, words: unknown[]): void {
+    const [first] = words;
+    if (typeof first === 'object' && first !== null && !(first instanceof Error)) {
+      this.records.push(first as Record<string, unknown>);
+    }
     const text = words.map((word) => (word instanceof Error ? (word.stack ?? word.message) : String(word))).join(' ');
     this.lines.push({ level, text });
   }

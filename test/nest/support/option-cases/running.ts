@@ -96,6 +96,12 @@ export const runningCases: readonly OptionCase[] = [
     expectEffect: expectOperationLog,
   },
   {
+    option: 'log',
+    effect: "'json' logs objects",
+    kinds: [sqliteFile],
+    expectEffect: expectJsonLog,
+  },
+  {
     option: 'context',
     effect: 'carries values of the caller to the handler',
     kinds: [postgres, sqliteFile],
@@ -256,6 +262,17 @@ async function expectShutdownTimeout(apps: Apps): Promise<void> {
   expect(performance.now() - since).toBeLessThan(10_000);
   expect(app.eventsOf('snoozed', id)).toMatchObject([{ reason: 'release' }]);
   expect(apps.log.of('warn', 'shutdownTimeout (30 ms)')).toHaveLength(1);
+}
+
+async function expectJsonLog(apps: Apps): Promise<void> {
+  const app = await apps.start({ options: { log: 'json', maxRetries: 0 }, handlers: { work: fail } });
+  const { id } = await app.jobs.enqueue('work', null);
+  await app.event('failed', id);
+  const [record] = apps.log.records.filter(({ event }) => event === 'failed');
+  expect(record).toMatchObject({ job_id: id, topic: 'work', attempt: 1, error: 'always' });
+  expect(record!.message).toMatch(RegExp(`^failed work ${id} attempt 1 in .* ms: always$`));
+  expect(record!.duration_ms).toBeGreaterThanOrEqual(0);
+  expect(apps.log.records.map(({ event }) => event)).toEqual(expect.arrayContaining(['enqueued', 'started', 'failed']));
 }
 
 async function expectContext(apps: Apps): Promise<void> {
