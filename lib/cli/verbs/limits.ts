@@ -5,7 +5,6 @@ import type { DefinedLimits, TopicLimits } from '../../core/topic-limits.js';
 import { KEY_LIMIT_MAX, LIMIT_MAX, limitsCheck } from '../../core/topic-limits.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import { toField } from '../../http/requests.js';
-
 import { EXIT, UsageError } from '../exit.js';
 import { formatCount } from '../format.js';
 import type { Terminal } from '../terminal.js';
