@@ -144,6 +144,7 @@ const NEST_11 = [
   'test/http/static-paths.test.ts',
   'test/http/strict-topics.test.ts',
   'test/http/unwritable-responses.test.ts',
+  ...['inline', 'run-handler', 'start-and-stop'].map((name) => `test/testing/${name}.test.ts`),
 ];
 
 /** What runs with TypeORM 0.3: whatever depends on TypeORM or on a driver. */
@@ -157,6 +158,7 @@ const TYPEORM_03 = [
   'test/processes/shutdown.test.ts',
   'test/processes/sqlite-app-transactions.test.ts',
   'test/sample-app/',
+  'test/testing/databases.test.ts',
   'test/typeorm-0.3/',
 ];
 
