@@ -12,6 +12,12 @@ const NOTHING: Omit<TopicStats, 'topic'> = {
   oldest_pending_ms: null,
   has_handler: false,
   paused_since: null,
+  limits: null,
+  limits_source: null,
+  code_limits: null,
+  running: 0,
+  waiting_keys: 0,
+  limited_by: null,
 };
 
 /** The topics that are listed, then those that were before: a row that went would take the focus with it. */
