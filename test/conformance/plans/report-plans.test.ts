@@ -59,6 +59,8 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  // The first waiting job, and up to 20,000 jobs with a key. The steps from lane to lane have other names.
+  GAUGES: [/SCAN _jobs USING INDEX _jobs_pending/, /SCAN _jobs USING INDEX _jobs_keyed/],
 };
 
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {

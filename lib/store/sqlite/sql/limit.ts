@@ -114,9 +114,9 @@ walk (topic, priority, key, n) AS (
     SELECT min(j.flow_key) FROM ${keyed} AND j.topic = walk.topic AND j.priority = walk.priority AND j.flow_key > walk.key), walk.n + 1
   FROM walk WHERE walk.key IS NOT NULL AND walk.n < ?2),
 waiting AS MATERIALIZED (
-  SELECT k.topic, coalesce(t.limit_key <= ${runningOfKey('k.topic', 'k.key')}, 0) AS is_full,
-    iif(t.rate_by_key, ${nextStart('k.topic', 'k.key')}, NULL) IS NOT NULL AS is_late
-  FROM (SELECT DISTINCT topic, key FROM walk WHERE n > 0 AND key IS NOT NULL) AS k CROSS JOIN _jobs_topics AS t ON t.topic = k.topic)
+  SELECT due.topic, coalesce(t.limit_key <= ${runningOfKey('due.topic', 'due.key')}, 0) AS is_full,
+    iif(t.rate_by_key, ${nextStart('due.topic', 'due.key')}, NULL) IS NOT NULL AS is_late
+  FROM (SELECT DISTINCT topic, key FROM walk WHERE n > 0 AND key IS NOT NULL) AS due CROSS JOIN _jobs_topics AS t ON t.topic = due.topic)
 SELECT t.topic, ${states}, ${runningOfTopic('t.topic')} AS running, iif(t.rate_by_key, NULL, ${nextStart('t.topic', `''`)}) AS next_start,
   (SELECT count(*) FROM waiting AS w WHERE w.topic = t.topic) AS waiting_keys,
   (SELECT count(*) FROM waiting AS w WHERE w.topic = t.topic AND w.is_full) AS full_keys,

@@ -1,3 +1,4 @@
+import type { JobBatch } from 'nestjs-jobs';
 import { until } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
 import { HandlerGate } from '../handler-gate.js';
@@ -65,6 +66,12 @@ export const handlerCases: readonly OptionCase[] = [
     expectEffect: expectLimits,
   },
   {
+    option: 'batch',
+    effect: 'limits the jobs of a call',
+    kinds: everyKind,
+    expectEffect: expectBatch,
+  },
+  {
     option: 'transactional',
     effect: 'rolls back the writes of a failed handler through job.manager',
     kinds: [postgres],
@@ -117,6 +124,17 @@ async function expectLimits(apps: Apps): Promise<void> {
   expect(await app.jobAfter('completed', id)).toMatchObject({
     result: { concurrency: 50, rate: { limit: 100, per: 60_000, perKey: false } },
   });
+}
+
+async function expectBatch(apps: Apps): Promise<void> {
+  const app = await apps.create();
+  const sizes: number[] = [];
+  app.jobs.register('work', (jobs: JobBatch) => void sizes.push(jobs.length), { batch: { size: 2 }, concurrency: 1 });
+  // Enqueues before the application starts, so that the first call has enough jobs.
+  await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload })));
+  await app.app.init();
+  await app.jobs.whenIdle();
+  expect(sizes).toEqual([2, 1]);
 }
 
 async function expectTimeout(apps: Apps): Promise<void> {
