@@ -110,14 +110,16 @@ export class ClaimCapacity {
     return registry.claimable().some(({ topic }) => isLimited(topic) && this.limitedCapacity(topic).limit > 0);
   }
 
-  /** Whether the handler's own limit leaves room for another job of the topic. */
+  /** Whether the handler's own limit, and the connections of transactional handlers, leave room for another job of the topic. */
   hasRoomFor(topic: string): boolean {
-    const handler = this.options.registry.get(topic);
+    const { registry } = this.options;
+    const handler = registry.get(topic);
     if (handler?.settings.batch) {
       return this.batchCapacity(handler, this.options.concurrency, 0) > 0;
     }
-    const concurrency = handler?.settings.concurrency;
-    return concurrency === undefined || this.taken(topic) < concurrency;
+    const { concurrency, transactional } = handler?.settings ?? {};
+    const hasConnection = !transactional || this.transactionCapacity(registry.claimable()) > 0;
+    return hasConnection && (concurrency === undefined || this.taken(topic) < concurrency);
   }
 
   private get freeSlots(): number {

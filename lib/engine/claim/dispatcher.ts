@@ -207,6 +207,10 @@ export class Dispatcher implements WakeListener {
         this.loop.markHealthy();
       }
       if (result === 'no capacity') {
+        if (!this.limited.topics.isEmpty && scanner.isOverdue) {
+          // The jobs of limited topics take every slot, and another lane or topic may be more urgent.
+          void scanner.scan();
+        }
         return this.checkIdle();
       }
       if (result !== 'no jobs') {

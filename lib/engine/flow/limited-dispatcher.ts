@@ -59,10 +59,8 @@ export class LimitedDispatcher {
 
   /** Whether jobs may be claimed now, as far as this process knows. */
   get hasDemand(): boolean {
-    const { topics } = this;
-    return (
-      !topics.isEmpty && topics.due(this.parts.clock.now()).some(({ topic }) => this.parts.capacity.hasRoomFor(topic))
-    );
+    const { capacity, clock } = this.parts;
+    return !this.topics.isEmpty && this.topics.canClaimAny(clock.now(), (topic) => capacity.hasRoomFor(topic));
   }
 
   /** Whether no job is due, as far as this process knows, and no claim is in flight. */
@@ -141,6 +139,7 @@ export class LimitedDispatcher {
     const { version } = lanes;
     capacity.reserve(reserved);
     capacity.recordTurn('limited');
+    this.topics.recordSend(topic);
     this.isClaiming = true;
     try {
       const claim = await store.limitedTopics.claim({ topic, priorities, hasKeyed, limit, leaseMs, worker });

@@ -17,6 +17,12 @@ interface LimitedTopic {
   isPaused: boolean;
   /** No claim before this time. */
   blockedUntilMs: number;
+  /** When the last claim returned. */
+  claimedAtMs: number;
+  /** The next claim asks for jobs of this priority and less urgent ones: more urgent ones may not start now. */
+  fromPriority: number;
+  /** Whether a claim of more urgent jobs has found full keys. */
+  hasFullKeys: boolean;
   /** Whether the end of one of its jobs here ends the block: a limit holds its jobs back. */
   isFull: boolean;
   /** Counts claims, to serve the topic first that waited longest. */
@@ -32,6 +38,8 @@ export interface DueTopic {
   readonly topic: string;
   /** Most urgent first. */
   readonly priorities: readonly number[];
+  /** Whether jobs of less urgent priorities are due too. */
+  readonly hasMorePriorities: boolean;
   readonly hasKeyed: boolean;
 }
 
@@ -47,6 +55,10 @@ const LOCKED_MAX_MS = 20;
 const EMPTY_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
 /** The walk of a claim ends early when it finds many full keys. After this many such claims the next one waits for the poll. */
 const CUTS_MAX = 64;
+/** Priorities in one claim. Each costs the database a walk over its keys. */
+const PRIORITIES_MAX = 16;
+/** A claim that new jobs cause starts this long after the last one that found full keys: each walks over these keys again. */
+const NEWS_PAUSE_MS = 20;
 
 /**
  * The topics that this process knows to have limits or keyed jobs, and which of them may have due jobs that may start.
@@ -67,14 +79,21 @@ export class LimitedTopics {
     return this.topics.has(topic);
   }
 
-  /** A job is or will be due at `dueAtMs`. Without a topic, jobs of any limited topic may be due. */
+  /**
+   * A job is or will be due at `dueAtMs`. Without a priority the limits of the topic may have changed too. Without a topic, jobs of any
+   * limited topic may be due.
+   */
   announce(topic: string | undefined, priority: number | undefined, dueAtMs: number, version: number): void {
-    for (const each of topic === undefined ? this.topics.values() : [this.topics.get(topic)]) {
-      const priorities = priority === undefined ? [...(each?.lanes.keys() ?? [])] : [priority];
-      priorities.forEach((one) => {
-        const known = each?.lanes.get(one);
-        each?.lanes.set(one, { dueAtMs: Math.min(dueAtMs, known?.dueAtMs ?? Infinity), version });
-      });
+    const known = topic === undefined ? [...this.topics.values()] : [this.topics.get(topic) ?? []].flat();
+    for (const each of known) {
+      for (const one of priority === undefined ? each.lanes.keys() : [priority]) {
+        const lane = each.lanes.get(one);
+        each.lanes.set(one, { dueAtMs: Math.min(dueAtMs, lane?.dueAtMs ?? Infinity), version });
+      }
+      each.fromPriority = Math.min(each.fromPriority, priority ?? -Infinity);
+      if (priority === undefined || each.hasFullKeys) {
+        each.blockedUntilMs = Math.min(each.blockedUntilMs, each.claimedAtMs + NEWS_PAUSE_MS);
+      }
     }
   }
 
@@ -118,14 +137,20 @@ export class LimitedTopics {
     return [...this.topics.values()]
       .filter((known) => known.blockedUntilMs <= nowMs && isDue(known, nowMs))
       .sort((a, b) => a.served - b.served)
-      .map(({ topic, lanes, hasKeyed }) => ({
-        topic,
-        hasKeyed,
-        priorities: [...lanes]
-          .filter(([, { dueAtMs }]) => dueAtMs <= nowMs)
-          .map(([priority]) => priority)
-          .sort((a, b) => a - b),
-      }));
+      .map((known) => toDueTopic(known, nowMs));
+  }
+
+  /** Whether a topic may be claimed from now that fulfils the condition. */
+  canClaimAny(nowMs: number, condition: (topic: string) => boolean): boolean {
+    return [...this.topics.values()].some(
+      (known) => known.blockedUntilMs <= nowMs && isDue(known, nowMs) && condition(known.topic),
+    );
+  }
+
+  /** A claim of the topic is sent: other topics come first until they had theirs, even if it fails. */
+  recordSend(topic: string): void {
+    this.claims += 1;
+    this.topics.get(topic)!.served = this.claims;
   }
 
   /** Whether any topic has a due job, whether a limit holds it back or not. */
@@ -144,19 +169,13 @@ export class LimitedTopics {
   }
 
   /** @returns whether no due job is left, so that a scan should find the next one. */
-  recordClaim(
-    { topic, priorities }: DueTopic,
-    limit: number,
-    claim: LimitedClaim,
-    nowMs: number,
-    version: number,
-  ): boolean {
+  recordClaim(due: DueTopic, limit: number, claim: LimitedClaim, nowMs: number, version: number): boolean {
+    const { topic, priorities } = due;
     const known = this.topics.get(topic);
     if (!known) {
       return false;
     }
-    this.claims += 1;
-    known.served = this.claims;
+    known.claimedAtMs = nowMs;
     known.isFull = false;
     known.emptyClaims = claim.claims.length > 0 ? 0 : known.emptyClaims;
     known.cuts = claim.claims.length > 0 || claim.ending !== 'cut' ? 0 : known.cuts + 1;
@@ -164,8 +183,8 @@ export class LimitedTopics {
       this.topics.delete(topic);
       return true;
     }
-    const pauseMs = this.pauseAfter(known, limit, claim);
-    known.blockedUntilMs = pauseMs === null ? -Infinity : nowMs + pauseMs;
+    const isContinued = continueWithLessUrgent(known, due, limit, claim);
+    known.blockedUntilMs = isContinued ? -Infinity : nowMs + this.pauseAfter(known, claim);
     const isDrained = claim.ending === 'done' && claim.limitedBy === null && claim.claims.length < limit;
     if (isDrained) {
       priorities.forEach((priority) => {
@@ -175,29 +194,27 @@ export class LimitedTopics {
         }
       });
     }
-    return isDrained;
+    return isDrained && !isContinued && !known.hasFullKeys;
   }
 
-  /** @returns `null` when the next claim need not wait. */
-  private pauseAfter(known: LimitedTopic, limit: number, claim: LimitedClaim): number | null {
+  /** How long the next claim waits. */
+  private pauseAfter(known: LimitedTopic, claim: LimitedClaim): number {
     const { pollIntervalMs, random } = this.options;
     if (claim.ending === 'locked') {
       return LOCKED_MIN_MS + random() * (LOCKED_MAX_MS - LOCKED_MIN_MS);
     }
     if (claim.ending === 'cut' && known.cuts < CUTS_MAX) {
-      return null;
+      return 0;
     }
-    if (claim.limitedBy !== null || claim.ending === 'cut') {
+    if (claim.limitedBy !== null || claim.ending === 'cut' || known.hasFullKeys) {
       known.isFull = true;
       return Math.min(pollIntervalMs, claim.rateInMs ?? Infinity);
     }
     if (claim.claims.length > 0) {
-      return null;
+      return 0;
     }
     known.emptyClaims += 1;
-    return known.emptyClaims === 1
-      ? null
-      : Math.min(pollIntervalMs, backoffMs(known.emptyClaims, EMPTY_PAUSES, random()));
+    return known.emptyClaims === 1 ? 0 : Math.min(pollIntervalMs, backoffMs(known.emptyClaims, EMPTY_PAUSES, random()));
   }
 
   private add(topic: string): void {
@@ -208,6 +225,9 @@ export class LimitedTopics {
         hasKeyed: false,
         isPaused: false,
         blockedUntilMs: -Infinity,
+        claimedAtMs: -Infinity,
+        fromPriority: -Infinity,
+        hasFullKeys: false,
         isFull: false,
         served: 0,
         emptyClaims: 0,
@@ -228,6 +248,37 @@ export class LimitedTopics {
     }
     known.isPaused = found.some(({ isPaused }) => isPaused);
   }
+}
+
+function toDueTopic({ topic, lanes, hasKeyed, fromPriority }: LimitedTopic, nowMs: number): DueTopic {
+  const due = [...lanes].filter(([, { dueAtMs }]) => dueAtMs <= nowMs).map(([priority]) => priority);
+  const rest = due.filter((priority) => priority >= fromPriority);
+  const priorities = (rest.length > 0 ? rest : due).sort((a, b) => a - b);
+  return {
+    topic,
+    hasKeyed,
+    priorities: priorities.slice(0, PRIORITIES_MAX),
+    hasMorePriorities: priorities.length > PRIORITIES_MAX,
+  };
+}
+
+/** @returns whether the next claim asks for less urgent jobs, since no more urgent ones may start. */
+function continueWithLessUrgent(
+  known: LimitedTopic,
+  { priorities, hasMorePriorities }: DueTopic,
+  limit: number,
+  { claims, ending, limitedBy }: LimitedClaim,
+): boolean {
+  if (ending === 'locked' || ending === 'cut') {
+    known.hasFullKeys ||= limitedBy === 'key';
+    return false;
+  }
+  const isTopicFull = claims.length >= limit || limitedBy === 'concurrency' || limitedBy === 'rate';
+  const isFirst = known.fromPriority === -Infinity;
+  known.hasFullKeys = !isTopicFull && ((known.hasFullKeys && !isFirst) || limitedBy === 'key');
+  const isContinued = !isTopicFull && hasMorePriorities;
+  known.fromPriority = isContinued ? priorities.at(-1)! + 1 : -Infinity;
+  return isContinued;
 }
 
 function isDue({ lanes, isPaused }: LimitedTopic, nowMs: number): boolean {
