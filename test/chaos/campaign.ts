@@ -49,6 +49,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       options: fault.options,
       isPoisonous: fault.isPoisonous,
       schedules: fault.schedules,
+      isLimited: fault.isLimited,
       handlerMs: run.handlerMs,
       mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,

@@ -2,6 +2,7 @@ import type { Run } from './campaign.js';
 import { faults } from './faults/faults.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
 import { kill } from './faults/kill.js';
+import { limitedLoad } from './faults/limits-under-kills.js';
 import { killAfterTicks, killAtTicks } from './faults/kill-at-ticks.js';
 import { pause } from './faults/pause.js';
 import { terminateBackends } from './faults/terminate-backends.js';
@@ -43,7 +44,24 @@ const lights: readonly Light[] = [
   { mutant: 'cursor without compare', fault: killAtTicks, strikes: 3, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'random job id', fault: killAfterTicks, strikes: 20, on: kinds },
   { mutant: 'cursor moved before the insert', fault: killAfterTicks, strikes: 20, on: kinds, quicklyOn: 'sqlite' },
+  ...limitLights('postgres', [
+    'limits without the lock',
+    'limits without the stamp',
+    'limits counted before the lock',
+    'limits counted by each process',
+    'a window that ends too early',
+  ]),
+  ...limitLights('sqlite', [
+    'limits counted before the lock',
+    'limits counted by each process',
+    'a window that ends too early',
+  ]),
 ];
+
+/** Limits that are exceeded show under load alone. All are tried in the quick campaign. */
+function limitLights(kind: Kind, names: readonly string[]): Light[] {
+  return names.map((mutant) => ({ mutant, fault: limitedLoad, strikes: 12, on: [kind], quicklyOn: kind }));
+}
 
 /** Every fault on every database it is meant for. */
 export function plannedRuns({ isQuick, only, share = 1 }: PlanOptions): Run[] {

@@ -1,4 +1,4 @@
-import type { JobBatch, JobContext, JobsOptions } from 'nestjs-jobs';
+import type { JobBatch, JobContext, JobsOptions, Limits } from 'nestjs-jobs';
 import type { DatabaseAddress } from '../processes/support/protocol.js';
 
 export type { DatabaseAddress };
@@ -21,6 +21,8 @@ export interface MemberSettings {
   readonly isPoisonous: boolean;
   /** Workers: how many schedules they declare. */
   readonly schedules: number;
+  /** Enqueuers: whether they store jobs of limited topics. */
+  readonly isLimited: boolean;
 }
 
 /** How a handler of the topic `poison` misbehaves. */
@@ -36,6 +38,8 @@ export interface Load {
   /** Whether it ends when it is told to. */
   readonly obeys: boolean;
   readonly poison?: Poison;
+  /** How its first attempt ends; without it, it completes. */
+  readonly first?: 'throws' | 'snoozes';
 }
 
 export type LoadContext = JobContext<Load>;
@@ -49,3 +53,10 @@ export const exactTopics = ['complete_tx', 'batch_tx', 'transactional', 'fragile
 
 /** Jobs that nobody wants to be done: how they end is theirs to choose. */
 export const poisonTopics = ['poison', 'poison_endless'];
+
+/** The topics with limits. Jobs wait for each limit all the time. */
+export const limitedTopics: Readonly<Record<string, Limits>> = {
+  limited: { concurrency: 8, perKey: 2 },
+  rated: { rate: { limit: 5, per: 1_000 } },
+  rated_by_key: { concurrency: 12, rate: { limit: 2, per: 1_000, perKey: true } },
+};

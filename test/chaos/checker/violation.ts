@@ -11,6 +11,8 @@ export const promises = [
   'dead',
   'deaf',
   'error',
+  'limit',
+  'rate',
 ] as const;
 
 export type Promised = (typeof promises)[number];

@@ -6,12 +6,12 @@ import type { JobsOptions } from 'nestjs-jobs';
 import { until } from '../../support/wait.js';
 import type { Dice } from '../dice.js';
 import { isAtWork, nowUs, readHistory } from '../history.js';
-import type { Evidence, Probe, Strike } from './evidence.js';
+import type { Evidence, Probe, RunningOfKey, Strike } from './evidence.js';
 import { gatherEvidence } from './evidence.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ProcessExit, Role } from './member.js';
 import { Member } from './member.js';
-import { TO_BE_REQUEUED, UNFINISHED } from './tables.js';
+import { LIMITED_CLAIMS, RUNNING_BY_KEY, TO_BE_REQUEUED, UNFINISHED } from './tables.js';
 
 export const LEASE_MS = 1_000;
 
@@ -32,6 +32,7 @@ export interface ClusterOptions {
   readonly mutant?: string;
   readonly isPoisonous?: boolean;
   readonly schedules?: number;
+  readonly isLimited?: boolean;
   readonly handlerMs?: readonly [number, number];
   /** How long the queue may take to finish all jobs after the last fault. */
   readonly drainMaxMs: number;
@@ -44,6 +45,7 @@ const HANDLER_MS = [20, 300] as const;
 const CLOSE_MAX_MS = 15_000;
 const DRAIN_LOOK_MS = 100;
 const VICTIM_WAIT_MS = 1_500;
+const SAMPLE_PAUSE_MS = 100;
 
 /**
  * One database with four workers and two enqueuers at it, each a process. Whoever ends, of himself or not, is replaced,
@@ -53,6 +55,8 @@ export class Cluster {
   readonly strikes: Strike[] = [];
   readonly departures: ProcessExit[] = [];
   readonly probes: Probe[] = [];
+  private readonly samples: RunningOfKey[][] = [];
+  private sampling: Promise<void> | undefined;
   private readonly members = new Set<Member>();
   private readonly historyFolder = mkdtempSync(join(tmpdir(), 'chaos-history-'));
   private readonly startedUs = nowUs();
@@ -68,6 +72,9 @@ export class Cluster {
 
   static async open(target: ChaosDatabase, plan: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(target, plan);
+    if (plan.isLimited) {
+      cluster.sampling = cluster.sample();
+    }
     const roles: Role[] = [...Array<Role>(WORKERS).fill('worker'), ...Array<Role>(ENQUEUERS).fill('enqueuer')];
     await Promise.all(roles.map((role) => cluster.start(role).ready));
     return cluster;
@@ -129,6 +136,25 @@ export class Cluster {
     await Promise.all(Array.from({ length: count }, () => this.start('locker').ready));
   }
 
+  /** Waits for so many more claims of limited topics. */
+  async untilLimitedClaims(more: number): Promise<void> {
+    const wanted = (await this.count(LIMITED_CLAIMS)) + more;
+    const isReached = async (): Promise<boolean> => {
+      await sleep(DRAIN_LOOK_MS);
+      return (await this.count(LIMITED_CLAIMS)) >= wanted;
+    };
+    await until(isReached, { timeoutMs: 60_000, message: `${more} claims` });
+  }
+
+  /** Counts the running jobs of limited topics again and again. */
+  private async sample(): Promise<void> {
+    while (this.isOpen) {
+      const rows = await this.target.observe<RunningOfKey>(RUNNING_BY_KEY);
+      this.samples.push(rows.map((row) => ({ ...row, running: Number(row.running) })));
+      await sleep(SAMPLE_PAUSE_MS);
+    }
+  }
+
   /** Runs an SQL count. */
   async count(sql: string): Promise<number> {
     const [row] = await this.target.observe<{ count: string | number }>(sql);
@@ -149,10 +175,12 @@ export class Cluster {
     await this.unload();
     this.isOpen = false;
     await this.end(this.workers());
+    await this.sampling;
     return gatherEvidence(this.target, this.historyFolder, {
       strikes: this.strikes,
       departures: this.departures,
       probes: this.probes,
+      samples: this.samples,
       isDrained: this.isDrained,
       seconds: (nowUs() - this.startedUs) / 1e6,
     });
@@ -164,6 +192,7 @@ export class Cluster {
     const left = [...this.members];
     left.forEach((member) => member.kill());
     await Promise.all(left.map(({ gone }) => gone));
+    await this.sampling;
     rmSync(this.historyFolder, { recursive: true, force: true });
   }
 
@@ -196,7 +225,7 @@ export class Cluster {
 
   private start(role: Role): Member {
     this.started += 1;
-    const { options, mutant, isPoisonous, schedules, handlerMs } = this.plan;
+    const { options, mutant, isPoisonous, isLimited, schedules, handlerMs } = this.plan;
     const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
@@ -209,6 +238,7 @@ export class Cluster {
       backlogMax: BACKLOG_MAX,
       isPoisonous: isPoisonous ?? false,
       schedules: schedules ?? 0,
+      isLimited: isLimited ?? false,
     });
     this.members.add(member);
     void member.gone.then((departure) => {

@@ -54,6 +54,10 @@ export interface CursorMove {
 export interface LedgerRow {
   readonly seq: number;
   readonly job_id: string;
+  readonly topic: string;
+  readonly key: string | null;
+  /** When it was claimed, until the job ends. */
+  readonly started: number | null;
   readonly at: number;
   readonly was: Status | null;
   readonly now: Status | null;
@@ -65,6 +69,13 @@ export interface LedgerRow {
   readonly retries: number | null;
   readonly max_retries: number | null;
   readonly run_at: number | null;
+}
+
+/** How many jobs of a key ran at a moment; '' stands for those without a key. */
+export interface RunningOfKey {
+  readonly topic: string;
+  readonly key: string;
+  readonly running: number;
 }
 
 /** All that a run has left behind. Nothing in it was written by the queue, but for the rows of `_jobs`. */
@@ -79,6 +90,8 @@ export interface Evidence {
   readonly strikes: readonly Strike[];
   readonly departures: readonly ProcessExit[];
   readonly probes: readonly Probe[];
+  /** What ran of limited topics, each sample in one snapshot. */
+  readonly samples: readonly (readonly RunningOfKey[])[];
   /** Whether all jobs were finished in the time given for that. */
   readonly isDrained: boolean;
   readonly seconds: number;
@@ -87,7 +100,7 @@ export interface Evidence {
 export async function gatherEvidence(
   target: ChaosDatabase,
   historyFolder: string,
-  known: Pick<Evidence, 'strikes' | 'departures' | 'probes' | 'isDrained' | 'seconds'>,
+  known: Pick<Evidence, 'strikes' | 'departures' | 'probes' | 'samples' | 'isDrained' | 'seconds'>,
 ): Promise<Evidence> {
   const ledger = await target.observe<LedgerRow>(selectLedger(target.kind));
   return {

@@ -2,13 +2,14 @@
  * What the campaign keeps in the database beside `_jobs`: tables of the application's own, and a ledger that the database
  * itself keeps by a trigger, so that no code of the queue has a say in it.
  */
+import { limitedTopics } from '../protocol.js';
 
 const columns =
-  'job_id, was, now, was_attempt, attempt, was_locked_until, locked_until, was_retries, retries, max_retries, run_at';
+  'job_id, topic, key, started, was, now, was_attempt, attempt, was_locked_until, locked_until, was_retries, retries, max_retries, run_at';
 
 const rowOf = (was: boolean, now: boolean): string =>
   [
-    now ? 'NEW.id' : 'OLD.id',
+    ...['id', 'topic', 'concurrency_key', 'started'].map((column) => `${now ? 'NEW' : 'OLD'}.${column}`),
     was ? 'OLD.status' : 'NULL',
     now ? 'NEW.status' : 'NULL',
     was ? 'OLD.attempt' : 'NULL',
@@ -24,7 +25,8 @@ const rowOf = (was: boolean, now: boolean): string =>
 export const postgresTables = `
 CREATE TABLE effects (id bigserial PRIMARY KEY, job_id text NOT NULL, attempt int NOT NULL, worker text NOT NULL);
 CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
-CREATE TABLE ledger (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), job_id uuid, was text, now text,
+CREATE TABLE ledger (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), job_id uuid, topic text, key text,
+  started timestamptz, was text, now text,
   was_attempt int, attempt int, was_locked_until timestamptz, locked_until timestamptz, was_retries int, retries int,
   max_retries int, run_at timestamptz);
 CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -53,7 +55,7 @@ CREATE TABLE effects (id integer PRIMARY KEY AUTOINCREMENT, job_id text NOT NULL
 CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
 CREATE TABLE noise (at text);
 CREATE TABLE ledger (seq integer PRIMARY KEY AUTOINCREMENT, at text NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  job_id text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
+  job_id text, topic text, key text, started text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
   was_retries int, retries int, max_retries int, run_at text);
 ${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true)}${sqliteTrigger('delete', true, false)}
 CREATE TABLE cursor_moves (seq integer PRIMARY KEY AUTOINCREMENT, name text NOT NULL, was int, now int);
@@ -68,8 +70,10 @@ const sqliteMs = (column: string): string => `unixepoch(${column}, 'subsec') * 1
 
 /** The ledger in its order. `seq` is given while the row of the job is locked, so that of one job it is the order of moves. */
 export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
-  const times = ['at', 'was_locked_until', 'locked_until', 'run_at'].map(kind === 'postgres' ? postgresMs : sqliteMs);
-  return `SELECT seq, job_id, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
+  const times = ['at', 'started', 'was_locked_until', 'locked_until', 'run_at'].map(
+    kind === 'postgres' ? postgresMs : sqliteMs,
+  );
+  return `SELECT seq, job_id, topic, key, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
     FROM ledger ORDER BY seq`;
 };
 
@@ -101,6 +105,18 @@ export const setBackSchedules = (kind: 'postgres' | 'sqlite', digit: number): st
 export const pauseSchedules = (kind: 'postgres' | 'sqlite'): string =>
   `UPDATE _jobs_schedules SET paused_since = ${kind === 'postgres' ? 'clock_timestamp()' : `strftime('%Y-%m-%d %H:%M:%f', 'now')`}
     RETURNING name`;
+
+const limitedNames = Object.keys(limitedTopics)
+  .map((topic) => `'${topic}'`)
+  .join(', ');
+
+/** What runs of the limited topics at this moment. */
+export const RUNNING_BY_KEY = `
+SELECT topic, coalesce(concurrency_key, '') AS key, count(*) AS running FROM _jobs
+WHERE status = 'processing' AND topic IN (${limitedNames}) GROUP BY topic, concurrency_key`;
+
+export const LIMITED_CLAIMS = `
+SELECT count(*) AS count FROM ledger WHERE was = 'pending' AND now = 'processing' AND topic IN (${limitedNames})`;
 
 export const EFFECTS = 'SELECT job_id, attempt, worker FROM effects ORDER BY id';
 export const ORDERS = 'SELECT n, job_id FROM orders';

@@ -21,6 +21,8 @@ export interface Fault {
   readonly needs?: Needs;
   readonly options?: JobsOptions;
   readonly isPoisonous?: boolean;
+  /** Whether most jobs are of topics with limits. */
+  readonly isLimited?: boolean;
   /** How many schedules the workers declare. */
   readonly schedules?: number;
   /** Strikes as often as asked. What it has taken away it gives back before it returns. */

@@ -8,6 +8,7 @@ import { heldSnapshot } from './held-snapshot.js';
 import { kill } from './kill.js';
 import { killAtTicks } from './kill-at-ticks.js';
 import { lag } from './lag.js';
+import { limitsUnderKills } from './limits-under-kills.js';
 import { pause } from './pause.js';
 import { poison } from './poison.js';
 import { readOnly } from './read-only.js';
@@ -32,4 +33,5 @@ export const faults: readonly Fault[] = [
   drainAndKill,
   poison,
   killAtTicks,
+  limitsUnderKills,
 ];

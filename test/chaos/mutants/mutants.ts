@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { ROOT } from '../../processes/support/built-package.js';
 import type { Promised } from '../checker/violation.js';
 import type { MemberSettings } from '../protocol.js';
-
-type Exports = Record<string, unknown>;
+import type { Exports } from './edit.js';
+import { built, edit } from './edit.js';
+import { limitMutants } from './limit-mutants.js';
 
 /** A build of the queue with one defect. */
 export interface Mutant {
@@ -127,6 +126,7 @@ export const mutants: readonly Mutant[] = [
       Scheduler.prototype.fire = fireInTwoTransactions;
     },
   },
+  ...limitMutants,
 ];
 
 /** As the network may be slow between the two transactions. */
@@ -174,29 +174,3 @@ const withoutStatus = (sql: string): string =>
     / AND\s+(\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'|coalesce\(j\.status = 'processing', false\))/g,
     '',
   );
-
-/** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
-function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
-  const folder = database.type === 'postgres' ? 'postgres' : 'sqlite';
-  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'admin', 'complete', 'schedule'];
-  const files = kinds.map((kind) => `${folder}/sql/${kind}.js`);
-  for (const name of names) {
-    const statements = files.map(built).find((all) => name in all)!;
-    const statement = statements[name];
-    const edited =
-      typeof statement === 'string'
-        ? rewrite(statement)
-        : Object.fromEntries(
-            Object.entries(statement as Record<string, string>).map(([key, sql]) => [key, rewrite(sql)]),
-          );
-    if (JSON.stringify(edited) === JSON.stringify(statement)) {
-      throw new Error(`the mutant changes nothing in ${name}`);
-    }
-    statements[name] = edited;
-  }
-}
-
-function built(file: string): Exports {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- the very module that the built store has loaded
-  return require(join(ROOT, 'dist/cjs/lib/store', file)) as Exports;
-}

@@ -4,7 +4,7 @@ import { JobsError } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { Dice } from '../dice.js';
 import type { Load, Poison } from '../protocol.js';
-import { poisons } from '../protocol.js';
+import { limitedTopics, poisons } from '../protocol.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
 
 const LOOPS = 3;
@@ -12,9 +12,16 @@ const PAUSE_MAX_MS = 80;
 const BACKLOG_LOOK_MS = 250;
 const POISON_SHARE = 0.15;
 const POISON_RETRIES = 2;
+const LIMITED_SHARE = 0.9;
+const LIMITED_MS = [5, 60] as const;
+const KEYS = 6;
+const KEYED_SHARE = 0.8;
+const UNREST_SHARE = 0.2;
 /** One in so many stored with an order is rolled back. */
 const ROLLED_BACK_SHARE = 0.2;
-const BACKLOG = `SELECT count(*) AS count FROM (SELECT 1 FROM _jobs WHERE status = 'pending' LIMIT 1000) AS waiting`;
+/** Jobs of a limited topic that wait: enough for each limit to hold some back, and soon done. */
+const LIMITED_BACKLOG_MAX = 25;
+const BACKLOG = `SELECT topic, count(*) AS count FROM _jobs WHERE status = 'pending' GROUP BY topic`;
 
 class RolledBack extends Error {}
 
@@ -28,6 +35,7 @@ interface Order {
 class Enqueuer {
   isEnding = false;
   private isFull = false;
+  private waiting = new Map<string, number>();
   private count = 0;
   private readonly dice = new Dice(settings.seed);
 
@@ -42,8 +50,10 @@ class Enqueuer {
 
   private async watchBacklog(): Promise<void> {
     while (!this.isEnding) {
-      const [waiting] = await this.app.query<{ count: number | string }[]>(BACKLOG).catch(() => []);
-      this.isFull = Number(waiting?.count ?? 0) >= settings.backlogMax;
+      const rows = await this.app.query<{ topic: string; count: number | string }[]>(BACKLOG).catch(() => []);
+      this.waiting = new Map(rows.map(({ topic, count }) => [topic, Number(count)]));
+      const others = [...this.waiting].filter(([topic]) => !(topic in limitedTopics));
+      this.isFull = others.reduce((sum, [, count]) => sum + count, 0) >= settings.backlogMax;
       await sleep(BACKLOG_LOOK_MS);
     }
   }
@@ -112,6 +122,10 @@ class Enqueuer {
     if (settings.isPoisonous && dice.chance(POISON_SHARE)) {
       return poisoned(n, dice.pick(poisons));
     }
+    const limited = this.limitedTopics();
+    if (settings.isLimited && limited.length > 0 && dice.chance(LIMITED_SHARE)) {
+      return this.limitedOrder(n, dice.pick(limited));
+    }
     const topics = ['plain', 'complete_tx', 'complete_tx', 'batch_tx', 'batch_tx', 'fragile'];
     if (settings.database.type === 'postgres') topics.push('transactional', 'transactional');
     const topic = dice.pick(topics);
@@ -121,6 +135,23 @@ class Enqueuer {
       ...(dice.chance(0.2) ? { delay: dice.whole(50, 600) } : {}),
     };
     return { topic, payload: { n, ms: dice.whole(...settings.handlerMs), obeys: dice.chance(0.5) }, options };
+  }
+
+  /** The limited topics in which few jobs wait. */
+  private limitedTopics(): string[] {
+    return Object.keys(limitedTopics).filter((topic) => (this.waiting.get(topic) ?? 0) < LIMITED_BACKLOG_MAX);
+  }
+
+  /** Most jobs have one of a few keys. Some fail or snooze at first. */
+  private limitedOrder(n: string, topic: string): Order {
+    const { dice } = this;
+    const first = dice.chance(UNREST_SHARE) ? dice.pick(['throws', 'snoozes'] as const) : undefined;
+    const options: EnqueueOptions = {
+      priority: dice.whole(0, 1),
+      ...(dice.chance(KEYED_SHARE) ? { concurrencyKey: `key-${dice.whole(1, KEYS)}` } : {}),
+      ...(dice.chance(0.2) ? { delay: dice.whole(50, 600) } : {}),
+    };
+    return { topic, payload: { n, ms: dice.whole(...LIMITED_MS), obeys: dice.chance(0.5), first }, options };
   }
 }
 

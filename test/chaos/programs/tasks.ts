@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobsEngine } from 'nestjs-jobs';
-import { JobsError } from 'nestjs-jobs';
+import { JobsError, SnoozeError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { LoadBatch, LoadContext, MemberSettings } from '../protocol.js';
+import { limitedTopics } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
 const WITHIN_TRANSACTION_MS = 4;
+const SNOOZE_MS = 40;
 
 /** The ways to complete a job, each with one effect in the application's own table, and a line in the history. */
 export class Tasks {
@@ -29,6 +31,7 @@ export class Tasks {
     if (this.settings.database.type === 'postgres') {
       on('transactional', (job) => this.transactional(job), { transactional: true });
     }
+    Object.entries(limitedTopics).forEach(([topic, limits]) => on(topic, (job) => this.limited(job), { limits }));
     registerPoisons(on, this.history);
     engine.events.subscribe((event) => {
       if (event.type === 'lease_lost') {
@@ -59,6 +62,14 @@ export class Tasks {
   private async plain(job: LoadContext): Promise<void> {
     await this.work(job);
     await this.app.transaction((manager) => this.effect(job, manager));
+  }
+
+  private async limited(job: LoadContext): Promise<void> {
+    if (job.attempt > 1 || !job.payload.first) {
+      return this.plain(job);
+    }
+    await this.work(job);
+    throw job.payload.first === 'snoozes' ? new SnoozeError(SNOOZE_MS) : new Error('at first');
   }
 
   private async completeTx(job: LoadContext): Promise<void> {
