@@ -207,10 +207,7 @@ export class Dispatcher implements WakeListener {
         this.loop.markHealthy();
       }
       if (result === 'no capacity') {
-        if (!this.limited.topics.isEmpty && scanner.isOverdue) {
-          // The jobs of limited topics take every slot, and another lane or topic may be more urgent.
-          void scanner.scan();
-        }
+        this.scanWithoutCapacity();
         return this.checkIdle();
       }
       if (result !== 'no jobs') {
@@ -253,6 +250,13 @@ export class Dispatcher implements WakeListener {
       this.checkIdle();
     }
     return scanValidForMs;
+  }
+
+  /** Jobs of limited topics may take every slot, and a lane or topic that this process does not know may be more urgent. */
+  private scanWithoutCapacity(): void {
+    if (!this.limited.topics.isEmpty && this.scanner.isOverdue) {
+      void this.scanner.scan();
+    }
   }
 
   private lockedPauseMs(): number {

@@ -25,6 +25,8 @@ interface LimitedTopic {
   hasFullKeys: boolean;
   /** Whether the end of one of its jobs here ends the block: a limit holds its jobs back. */
   isFull: boolean;
+  /** What has happened since the last claim was sent. Its result does not know of that, so it must not block the topic for long. */
+  news: { hasJobEnded: boolean; isHinted: boolean; hasNewJobs: boolean };
   /** Counts claims, to serve the topic first that waited longest. */
   served: number;
   /** Claims in a row that returned nothing, although jobs were due and no limit held them back. */
@@ -91,6 +93,8 @@ export class LimitedTopics {
         each.lanes.set(one, { dueAtMs: Math.min(dueAtMs, lane?.dueAtMs ?? Infinity), version });
       }
       each.fromPriority = Math.min(each.fromPriority, priority ?? -Infinity);
+      each.news.hasNewJobs = true;
+      each.news.isHinted ||= priority === undefined;
       if (priority === undefined || each.hasFullKeys) {
         each.blockedUntilMs = Math.min(each.blockedUntilMs, each.claimedAtMs + NEWS_PAUSE_MS);
       }
@@ -100,8 +104,9 @@ export class LimitedTopics {
   /** A job of the topic has ended here: it made room for another. */
   onJobEnded(topic: string): void {
     const known = this.topics.get(topic);
-    if (known?.isFull) {
-      known.blockedUntilMs = -Infinity;
+    if (known) {
+      known.news.hasJobEnded = true;
+      known.blockedUntilMs = known.isFull ? -Infinity : known.blockedUntilMs;
     }
   }
 
@@ -149,8 +154,10 @@ export class LimitedTopics {
 
   /** A claim of the topic is sent: other topics come first until they had theirs, even if it fails. */
   recordSend(topic: string): void {
+    const known = this.topics.get(topic)!;
     this.claims += 1;
-    this.topics.get(topic)!.served = this.claims;
+    known.served = this.claims;
+    known.news = noNews();
   }
 
   /** Whether any topic has a due job, whether a limit holds it back or not. */
@@ -208,7 +215,7 @@ export class LimitedTopics {
     }
     if (claim.limitedBy !== null || claim.ending === 'cut' || known.hasFullKeys) {
       known.isFull = true;
-      return Math.min(pollIntervalMs, claim.rateInMs ?? Infinity);
+      return Math.min(pollIntervalMs, claim.rateInMs ?? Infinity, newsPauseMs(known));
     }
     if (claim.claims.length > 0) {
       return 0;
@@ -229,6 +236,7 @@ export class LimitedTopics {
         fromPriority: -Infinity,
         hasFullKeys: false,
         isFull: false,
+        news: noNews(),
         served: 0,
         emptyClaims: 0,
         cuts: 0,
@@ -260,6 +268,18 @@ function toDueTopic({ topic, lanes, hasKeyed, fromPriority }: LimitedTopic, nowM
     priorities: priorities.slice(0, PRIORITIES_MAX),
     hasMorePriorities: priorities.length > PRIORITIES_MAX,
   };
+}
+
+function noNews(): LimitedTopic['news'] {
+  return { hasJobEnded: false, isHinted: false, hasNewJobs: false };
+}
+
+/** How long a full topic waits at most, because of what happened while its claim was in flight. */
+function newsPauseMs({ news, hasFullKeys }: LimitedTopic): number {
+  if (news.hasJobEnded) {
+    return 0;
+  }
+  return news.isHinted || (news.hasNewJobs && hasFullKeys) ? NEWS_PAUSE_MS : Infinity;
 }
 
 /** @returns whether the next claim asks for less urgent jobs, since no more urgent ones may start. */
