@@ -7,7 +7,7 @@ import { checkEvidence } from './checker/checker.js';
 import type { Violation } from './checker/violation.js';
 import type { Dice } from './dice.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
-import type { Mutant } from './mutants/mutants.js';
+import type { Mutant } from './mutants/mutant.js';
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 
 /** One fault on one database with its number of strikes. */

@@ -60,7 +60,7 @@ const lights: readonly Light[] = [
 
 /** Limits that are exceeded show under load alone. All are tried in the quick campaign. */
 function limitLights(kind: Kind, names: readonly string[]): Light[] {
-  return names.map((mutant) => ({ mutant, fault: limitedLoad, strikes: 12, on: [kind], quicklyOn: kind }));
+  return names.map((mutant) => ({ mutant, fault: limitedLoad, strikes: 10, on: [kind], quicklyOn: kind }));
 }
 
 /** Every fault on every database it is meant for. */

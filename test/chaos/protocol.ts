@@ -56,7 +56,7 @@ export const poisonTopics = ['poison', 'poison_endless'];
 
 /** The topics with limits. Jobs wait for each limit all the time. */
 export const limitedTopics: Readonly<Record<string, Limits>> = {
-  limited: { concurrency: 8, perKey: 2 },
+  limited: { concurrency: 4, perKey: 2 },
   rated: { rate: { limit: 5, per: 1_000 } },
   rated_by_key: { concurrency: 12, rate: { limit: 2, per: 1_000, perKey: true } },
 };

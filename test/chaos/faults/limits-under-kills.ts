@@ -37,7 +37,11 @@ export const limitsUnderKills: Fault = {
 /** The same without kills, for builds that exceed the limits. A strike is a number of claims. */
 export const limitedLoad: Fault = {
   ...limitsUnderKills,
-  strike: (cluster, strikes) => cluster.untilLimitedClaims(strikes * CLAIMS_BETWEEN),
+  strike: async (cluster, strikes) => {
+    for (let count = 0; count < strikes; count += 1) {
+      await cluster.untilLimitedClaims(CLAIMS_BETWEEN);
+    }
+  },
 };
 
 async function suspend(cluster: Cluster, victim: ReturnType<Cluster['workers']>[number]): Promise<void> {

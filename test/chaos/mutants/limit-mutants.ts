@@ -1,6 +1,6 @@
 import type { MemberSettings } from '../protocol.js';
-import { built, edit } from './edit.js';
-import type { Mutant } from './mutants.js';
+import type { Mutant } from './mutant.js';
+import { built, edit } from './mutant.js';
 
 /** The claims of limited topics; the second is for the native driver. */
 const CLAIMS = ['CLAIM_LIMITED', 'CLAIM_LIMITED_AS_TEXT'];

@@ -1,20 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Promised } from '../checker/violation.js';
 import type { MemberSettings } from '../protocol.js';
-import type { Exports } from './edit.js';
-import { built, edit } from './edit.js';
 import { limitMutants } from './limit-mutants.js';
-
-/** A build of the queue with one defect. */
-export interface Mutant {
-  readonly name: string;
-  /** The defect. */
-  readonly wrong: string;
-  /** The promises it breaks. Breaking only others does not count. */
-  readonly breaks: readonly Promised[];
-  /** Breaks the built package, in the process that is about to use it. */
-  readonly break: (settings: MemberSettings) => void;
-}
+import type { Exports, Mutant } from './mutant.js';
+import { built, edit } from './mutant.js';
 
 /** How far the clock of a process is off, for the mutant that trusts it: some early, some late. */
 const SKEWS_MS = [-4_000, 0, 4_000];

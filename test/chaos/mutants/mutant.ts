@@ -1,8 +1,20 @@
 import { join } from 'node:path';
 import { ROOT } from '../../processes/support/built-package.js';
+import type { Promised } from '../checker/violation.js';
 import type { MemberSettings } from '../protocol.js';
 
 export type Exports = Record<string, unknown>;
+
+/** A build of the queue with one defect. */
+export interface Mutant {
+  readonly name: string;
+  /** The defect. */
+  readonly wrong: string;
+  /** The promises it breaks. Breaking only others does not count. */
+  readonly breaks: readonly Promised[];
+  /** Breaks the built package, in the process that is about to use it. */
+  readonly break: (settings: MemberSettings) => void;
+}
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 export function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
