@@ -24,6 +24,7 @@ const POSTGRES_15 = [
   'test/conformance/plans/batch-plans.test.ts',
   'test/conformance/plans/claim-plans.test.ts',
   'test/conformance/plans/generic-plans.test.ts',
+  'test/conformance/plans/limited-plans.test.ts',
   'test/conformance/plans/prepared-statements.test.ts',
   'test/conformance/plans/stale-plans.test.ts',
 ];
@@ -171,7 +172,9 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/app-triggers.test.ts',
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/list/list-model.test.ts',
-  ...['batch', 'claim', 'generic', 'schedule', 'stale'].map((name) => `test/conformance/plans/${name}-plans.test.ts`),
+  ...['batch', 'claim', 'generic', 'limited', 'schedule', 'stale'].map(
+    (name) => `test/conformance/plans/${name}-plans.test.ts`,
+  ),
   'test/conformance/plans/prepared-statements.test.ts',
   'test/conformance/stats/process-statistics.test.ts',
   'test/conformance/transactions/orphaned-transactions.test.ts',

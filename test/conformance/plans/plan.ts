@@ -28,6 +28,14 @@ export interface Execution {
 
 export type PlanMode = 'custom' | 'generic';
 
+interface Explained {
+  readonly sql: string;
+  readonly types: string;
+  readonly values: readonly (string | number)[];
+  /** A statement that runs before it, in the same transaction. */
+  readonly before?: string;
+}
+
 /**
  * Runs a prepared statement under EXPLAIN ANALYZE with a custom or the generic plan, and rolls
  * it back.
@@ -35,23 +43,31 @@ export type PlanMode = 'custom' | 'generic';
 export async function explain(
   client: Client,
   mode: PlanMode,
-  { sql, types, values }: { sql: string; types: string; values: readonly (string | number)[] },
+  { sql, types, values, before }: Explained,
 ): Promise<Execution> {
   const literals = values.map((value) => (typeof value === 'number' ? String(value) : client.escapeLiteral(value)));
   await client.query('BEGIN');
   try {
     await client.query(`SET LOCAL plan_cache_mode = force_${mode}_plan`);
     await client.query(`PREPARE explained ${inParentheses(types)} AS ${sql}`);
-    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode; 'Execution Time': number }] }>(
-      `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE explained ${inParentheses(literals.join(', '))}`,
-    );
-    const [{ Plan: top, 'Execution Time': ms }] = rows[0]!['QUERY PLAN'];
-    const buffers = top['Shared Hit Blocks'] + top['Shared Read Blocks'];
-    return { rows: top['Actual Rows'], buffers, inVain: countFiltered(top), ms, nodes: listNodes(top) };
+    if (before) {
+      await client.query(before);
+    }
+    return await execute(client, `explained ${inParentheses(literals.join(', '))}`);
   } finally {
     await client.query('ROLLBACK');
     await client.query('DEALLOCATE ALL');
   }
+}
+
+/** Runs a prepared statement under EXPLAIN ANALYZE: its name and arguments. */
+export async function execute(client: Client, call: string): Promise<Execution> {
+  const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode; 'Execution Time': number }] }>(
+    `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE ${call}`,
+  );
+  const [{ Plan: top, 'Execution Time': ms }] = rows[0]!['QUERY PLAN'];
+  const buffers = top['Shared Hit Blocks'] + top['Shared Read Blocks'];
+  return { rows: top['Actual Rows'], buffers, inVain: countFiltered(top), ms, nodes: listNodes(top) };
 }
 
 /** A statement without parameters has no parameter list. */
