@@ -63,8 +63,18 @@ export type EnqueueOptions = EitherCase<JobOptions> &
     idempotencyKey?: string | undefined;
   };
 
-/** A job for `enqueueMany`. */
-export type NewJob<T = unknown> = EitherCase<JobOptions> & { topic: string; payload: T };
+/** Members of a job that place it in a graph of jobs. */
+export interface JobDependencies {
+  /** Names the job for `dependsOn` of other jobs of the call. */
+  ref?: string | undefined;
+  /** Refs of the call, or ids of stored jobs, for which the job waits. At most 1,000. */
+  dependsOn?: readonly string[] | undefined;
+  /** When a parent fails, is cancelled or is deleted. Default `'cancel'`. */
+  onParentFailure?: 'cancel' | 'run' | 'wait' | undefined;
+}
+
+/** A job for `enqueueMany` and `groups.enqueue`. */
+export type NewJob<T = unknown> = EitherCase<JobOptions & JobDependencies> & { topic: string; payload: T };
 
 /** Options of `requeue`. Absent ones stay unchanged, but the job is due at once. */
 export type RequeueOptions = EitherCase<{
@@ -72,6 +82,8 @@ export type RequeueOptions = EitherCase<{
   /** Earliest start. Default: now. */
   runAt?: Moment | undefined;
   maxRetries?: number | undefined;
+  /** Also re-queues the jobs that were cancelled because this one failed. Default `false`. */
+  dependants?: boolean | undefined;
 }> &
   CallOptions;
 

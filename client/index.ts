@@ -20,6 +20,7 @@ export type {
   EitherCase,
   EnqueueOptions,
   JobConditions,
+  JobDependencies,
   JobFilter,
   JobOptions,
   Moment,
@@ -28,10 +29,20 @@ export type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
+export type { GroupCallback, GroupOptions, GroupsApi } from './groups-api.js';
 export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';
 export type { StreamOptions } from './job-stream.js';
 
 // Requests and responses
+export type {
+  EnqueuedGroup,
+  EnqueueManyRequest,
+  GroupRequest,
+  JobGraph,
+  JobGroup,
+  JobGroupList,
+  NewJobRequest,
+} from './group-wire.js';
 export type {
   ApiErrorBody,
   BulkFilter,
@@ -39,7 +50,6 @@ export type {
   BulkResult,
   Capabilities,
   EnqueuedJobs,
-  EnqueueManyRequest,
   EnqueueRequest,
   ErrorGroup,
   ErrorGroups,

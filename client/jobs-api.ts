@@ -10,6 +10,8 @@ import type {
   TopicOptions,
 } from './call-options.js';
 import { toFields } from './call-options.js';
+import { GroupsApi } from './groups-api.js';
+import type { JobGraph } from './group-wire.js';
 import { SchedulesApi } from './schedules-api.js';
 import type {
   BulkResult,
@@ -36,6 +38,9 @@ export abstract class JobsApi {
   /** The calls for schedules. */
   readonly schedules = new SchedulesApi((request) => this.request(request));
 
+  /** The calls for groups. */
+  readonly groups = new GroupsApi((request) => this.request(request));
+
   protected abstract request<T>(request: ApiRequest): Promise<T>;
 
   /**
@@ -56,6 +61,11 @@ export abstract class JobsApi {
   /** Returns one job. @throws JobsApiError with status 404 if there is no such job */
   async get<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
     return this.request({ method: 'GET', path: toPath(id), signal });
+  }
+
+  /** Returns the jobs on which a job depends and those that depend on it, at any distance, at most 500. */
+  async graph(id: string, { signal }: CallOptions = {}): Promise<JobGraph> {
+    return this.request({ method: 'GET', path: `${toPath(id)}/graph`, signal });
   }
 
   /** Returns one page of jobs, newest first. */

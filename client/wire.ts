@@ -68,6 +68,10 @@ export interface Job<T = unknown> {
   updated: string;
   /** Why a pending job does not start; `null` for other jobs, and in the response of an enqueue. */
   waiting_because: WaitingReason | null;
+  /** Present if the job waits for parents. Its `run_at` is then in the year 9999. */
+  blocked?: true;
+  /** Number of parents for which a blocked job waits. */
+  waiting_on?: number;
   /** Present if an enqueue returned the existing job that holds the unique key. */
   deduplicated?: true;
   /** Present if a debounced enqueue replaced the payload of that job. */
@@ -105,11 +109,6 @@ export interface EnqueueRequest<T = unknown> {
   metadata?: Record<string, unknown>;
 }
 
-/** Body of `POST /enqueue-many`: at most 1,000 jobs. All are stored, or none. */
-export interface EnqueueManyRequest {
-  jobs: EnqueueRequest[];
-}
-
 /** Response of `POST /enqueue-many`: the jobs in the order of the request. */
 export interface EnqueuedJobs {
   items: Job[];
@@ -120,6 +119,8 @@ export interface RequeueRequest {
   payload?: unknown;
   run_at?: string;
   max_retries?: number;
+  /** Also re-queues the jobs that were cancelled because this one failed. */
+  dependants?: boolean;
 }
 
 /** One page of a list, newest first. */

@@ -59,9 +59,15 @@ export type { PreviewOptions, ScheduleAdmin } from './engine/schedule/schedule-a
 export type { DefinedLimits, Limits, RateLimit, TopicLimits } from './core/topic-limits.js';
 export type { LimitsAdmin } from './engine/flow/limits-admin.js';
 
+// Dependencies and groups
+export type { JobDependencies, OnParentFailure, ParentJob } from './core/dependencies.js';
+export type { GroupOptions, JobGroup } from './core/job-group.js';
+export type { GroupAdmin } from './engine/group/group-admin.js';
+
 // Errors
 export {
   DatabaseRefusedError,
+  GroupNotFoundError,
   IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,

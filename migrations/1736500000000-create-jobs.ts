@@ -14,7 +14,16 @@ export class CreateJobs1736500000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    for (const table of ['_jobs_starts', '_jobs_schedules', '_jobs_topics', '_jobs_workers', '_jobs_rollup', '_jobs']) {
+    for (const table of [
+      '_jobs_links',
+      '_jobs_groups',
+      '_jobs_starts',
+      '_jobs_schedules',
+      '_jobs_topics',
+      '_jobs_workers',
+      '_jobs_rollup',
+      '_jobs',
+    ]) {
       await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
     }
   }
@@ -76,6 +85,7 @@ const postgresTables = [
     flow_key text COLLATE "C",
     waiting_key text,
     unique_until timestamptz,
+    watched smallint,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -128,6 +138,23 @@ const postgresTables = [
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp()
   ) WITH (fillfactor = 50)`,
+  `CREATE TABLE IF NOT EXISTS _jobs_links (
+    parent_id uuid NOT NULL,
+    child_id uuid NOT NULL,
+    mode text NOT NULL,
+    position integer NOT NULL,
+    ref text,
+    run_at timestamptz,
+    outcome text,
+    CONSTRAINT _jobs_links_pkey PRIMARY KEY (parent_id, child_id)
+  )`,
+  `CREATE TABLE IF NOT EXISTS _jobs_groups (
+    id uuid NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
+    name text,
+    created timestamptz NOT NULL DEFAULT statement_timestamp(),
+    updated timestamptz NOT NULL DEFAULT statement_timestamp(),
+    finished timestamptz
+  )`,
 ];
 
 /** Times in SQLite have one fixed width, so that text order is time order. GLOB has no quantifiers. */
@@ -172,6 +199,7 @@ const sqliteTables = [
     flow_key text,
     waiting_key text,
     unique_until datetime,
+    watched integer,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -227,6 +255,23 @@ const sqliteTables = [
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow}
   ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_links (
+    parent_id text NOT NULL,
+    child_id text NOT NULL,
+    mode text NOT NULL,
+    position integer NOT NULL,
+    ref text,
+    run_at datetime,
+    outcome text,
+    CONSTRAINT _jobs_links_pkey PRIMARY KEY (parent_id, child_id)
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_groups (
+    id text NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
+    name text,
+    created datetime NOT NULL DEFAULT ${sqliteNow},
+    updated datetime NOT NULL DEFAULT ${sqliteNow},
+    finished datetime
+  ) WITHOUT ROWID`,
 ];
 
 const indexes = [
@@ -245,4 +290,7 @@ const indexes = [
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
     WHERE unique_key IS NOT NULL AND waiting_key IS NULL AND (status IN ('pending', 'processing') OR unique_until IS NOT NULL)`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_idempotency_key ON _jobs (idempotency_key) WHERE idempotency_key IS NOT NULL`,
+  `CREATE INDEX IF NOT EXISTS _jobs_links_child ON _jobs_links (child_id, parent_id)`,
+  // A child with ten thousand parents is checked each time that some of them end.
+  `CREATE INDEX IF NOT EXISTS _jobs_links_open ON _jobs_links (child_id) WHERE outcome IS NULL`,
 ];

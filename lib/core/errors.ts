@@ -17,6 +17,7 @@ export type JobsErrorCode =
   | 'IDLE_TIMEOUT'
   | 'IDEMPOTENCY_CONFLICT'
   | 'DATABASE_REFUSED'
+  | 'GROUP_NOT_FOUND'
   | 'SCHEDULE_NOT_FOUND'
   | 'SCHEDULE_STATE';
 
@@ -267,6 +268,15 @@ export class IdempotencyConflictError extends JobsError {
     super(
       `idempotency key '${key}' was used for another request in the last 24 hours; expected the same body, or a new key`,
     );
+  }
+}
+
+/** No group has this id. */
+export class GroupNotFoundError extends JobsError {
+  readonly code = 'GROUP_NOT_FOUND';
+
+  constructor(readonly group: string) {
+    super(`there is no group '${group}'`);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ParentJob } from './dependencies.js';
 import type { Duration } from './duration.js';
 import type { ScheduleTick } from './schedule.js';
 
@@ -55,6 +56,10 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
    * @throws UnknownDataSourceError if the manager belongs to another DataSource.
    */
   completeTx(manager: Tx, result?: R): Promise<void>;
+  /** The id of the job's group, also in its callbacks; `undefined` for other jobs. */
+  readonly groupId: string | undefined;
+  /** Returns the jobs in `dependsOn` of this job, in that order, with their results. Empty for a job without parents. */
+  parents(): Promise<ParentJob[]>;
 }
 
 /** Runs one job. The queue stores the returned value as the job's result if it is JSON. Throwing fails the attempt. */

@@ -142,7 +142,7 @@ export function readEnqueueOptions(given?: EnqueueOptions): EnqueueSettings {
 }
 
 /** Members of a `NewJob` that are not options. */
-const OTHER_MEMBERS = ['topic', 'payload'];
+const OTHER_MEMBERS = ['topic', 'payload', 'ref', 'dependsOn', 'onParentFailure'];
 
 /** Checks the options of a job for `enqueueMany`, which are members beside its topic and payload. */
 export function readNewJobOptions(job: EnqueueOptions): EnqueueSettings {
@@ -206,6 +206,8 @@ export interface RequeueOptions {
   runAt?: Date | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: unchanged. */
   maxRetries?: number | undefined;
+  /** Also re-queues the jobs that were cancelled because this one failed: they wait for it again. Default `false`. */
+  dependants?: boolean | undefined;
 }
 
 /** Checks the changes of `requeue`, except the payload. `undefined` means unchanged. */
@@ -269,6 +271,7 @@ export const REQUEUE_OPTIONS = {
   payload: optional(jsonCheck, 'new payload; default: unchanged'),
   runAt: optional(dateCheck, 'earliest start; default: now'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt; default: unchanged'),
+  dependants: optional(flag, 'also re-queues the jobs that were cancelled because this one failed'),
 };
 
 /** Settings of a call without options, computed once. */

@@ -1,3 +1,4 @@
+import type { JobDependencies } from './dependencies.js';
 import { describeValue, toErrorMessage } from './error-text.js';
 import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { EnqueueOptions, NewJob } from './job.js';
@@ -146,13 +147,13 @@ export function toTopicName(topic: TopicName, option = 'topic'): string {
 }
 
 /** A job of a typed topic, for `enqueueMany`. */
-export interface NewTypedJob<Input> extends EnqueueOptions {
+export interface NewTypedJob<Input> extends EnqueueOptions, JobDependencies {
   topic: JobTopic<Input, unknown>;
   payload: Input;
 }
 
 /** A job for `enqueueMany`, of a plain or a typed topic. */
-export type AnyNewJob = NewJob | (EnqueueOptions & { topic: TopicLike; payload: unknown });
+export type AnyNewJob = NewJob | (EnqueueOptions & JobDependencies & { topic: TopicLike; payload: unknown });
 
 /**
  * Calls the function of a typed topic.

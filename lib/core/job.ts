@@ -3,6 +3,7 @@
  * imports no package and no Node module, except croner in cron.ts.
  * Read job.ts (the data), job-state.ts (the transitions) and options.ts (the configuration) first.
  */
+import type { JobDependencies } from './dependencies.js';
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';
@@ -130,7 +131,7 @@ export interface EnqueueOptions {
 }
 
 /** A job for `enqueueMany`. */
-export interface NewJob<T = unknown> extends EnqueueOptions {
+export interface NewJob<T = unknown> extends EnqueueOptions, JobDependencies {
   /** Kind of work, 1 to 255 characters. */
   topic: string;
   /** Input of the handler. JSON of at most `payloadMaxBytes`. */
@@ -143,6 +144,8 @@ export interface ClaimToken {
   readonly attempt: number;
   /** Physical position of the row, to find it faster than by id. A hint only: another row can be there. */
   readonly rowRef?: string | undefined;
+  /** Other jobs or a group wait for the job, as far as the claim knows. */
+  readonly isWatched?: boolean | undefined;
 }
 
 /** A job that this process has claimed. */

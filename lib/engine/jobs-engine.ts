@@ -54,6 +54,10 @@ import { readSchedule, readScheduleName } from '../core/schedule.js';
 import { LimitsAdmin } from './flow/limits-admin.js';
 import { ScheduleAdmin } from './schedule/schedule-admin.js';
 import { Scheduler } from './schedule/scheduler.js';
+import { GroupAdmin } from './group/group-admin.js';
+import { reportLinkChanges } from './group/link-events.js';
+import { JobGraphs } from './group/job-graphs.js';
+import { LinkRepairer } from './group/link-repairer.js';
 import { Completer } from './run/completer.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
@@ -118,6 +122,10 @@ export class JobsEngine {
   readonly jobs: JobAdmin;
   /** Re-queues, promotes, cancels and deletes many jobs at once. */
   readonly bulk: BulkActions;
+  /** Stores, reads and cancels groups of jobs. */
+  readonly groups: GroupAdmin;
+  /** Reads what jobs wait for. */
+  readonly graphs: JobGraphs;
   /** Lists, pauses and resumes topics. */
   readonly topics: TopicAdmin;
   /** Counts jobs and measures times. */
@@ -187,28 +195,31 @@ export class JobsEngine {
     const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
-    const completer = new Completer(parts);
-    const heartbeat = new Heartbeat(parts);
-    const progressWriter = new ProgressWriter(parts);
-    const runner = new JobRunner({ ...parts, completer, heartbeat, progressWriter });
+    const running = createRunner(parts);
+    const { runner, progressWriter } = running;
     this.dispatcher = new Dispatcher({ ...parts, runner });
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
     this.jobs = new JobAdmin({ ...parts, actions });
     this.bulk = new BulkActions({ ...parts, actions });
+    this.graphs = new JobGraphs(parts);
+    this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
-    this.presence = new WorkerPresence({ ...parts, scheduler });
+    const linkRepairer = new LinkRepairer(parts);
+    this.presence = new WorkerPresence({ ...parts, scheduler, linkRepairer });
+    reportLinkChanges({ ...parts, changes });
     this.createPruner = () => new Pruner(parts);
     const rescuer = new Rescuer(parts);
-    this.parts = { ...parts, enqueuer, runner, heartbeat, progressWriter, scheduler, rescuer, unhandledTopics };
-    const maintenance = [scheduler, rescuer, new Pruner(parts), new MetricsPruner(parts), unhandledTopics];
+    this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics };
+    const pruners = [new Pruner(parts), new MetricsPruner(parts)];
+    const maintenance = [scheduler, rescuer, ...pruners, linkRepairer, unhandledTopics];
     const recorders = [metrics, this.presence, progressWriter];
-    this.lifecycle = new EngineLifecycle({ ...this.parts, completer, dispatcher, maintenance, recorders });
-    const loops = { 'claiming jobs': dispatcher, 'renewing leases': heartbeat, 'rescuing jobs': rescuer };
+    this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, maintenance, recorders });
+    const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
     this.health = new QueueHealth({ ...parts, gauges: this.gauges, lifecycle: this.lifecycle, loops });
   }
 
@@ -333,4 +344,22 @@ function createRegistry({ role, topics }: JobsSettings, { capabilities }: JobSto
     topics: role === 'producer' ? [] : topics,
     canRunTransactions: capabilities.transactionsAtOnce > 0,
   });
+}
+
+/** Creates the parts that run jobs. */
+function createRunner(parts: EngineParts): {
+  completer: Completer;
+  heartbeat: Heartbeat;
+  progressWriter: ProgressWriter;
+  runner: JobRunner;
+} {
+  const completer = new Completer(parts);
+  const heartbeat = new Heartbeat(parts);
+  const progressWriter = new ProgressWriter(parts);
+  return {
+    completer,
+    heartbeat,
+    progressWriter,
+    runner: new JobRunner({ ...parts, completer, heartbeat, progressWriter }),
+  };
 }

@@ -20,17 +20,16 @@ export class JobSerializer {
 
   /** @throws any error of `redact`: the API sends no job that was not edited. */
   async job(job: Job, waiting?: WaitingReason): Promise<JobDto> {
-    return toJobDto(await this.redact(job), job, waiting);
+    return (await this.convert([job], new Map(waiting ? [[job.id, waiting]] : [])))[0]!;
   }
 
   /** Jobs with the reasons why they wait. */
   async explained(jobs: readonly Job[]): Promise<JobDto[]> {
-    const reasons = await this.engine.jobs.whyWaiting(jobs);
-    return Promise.all(jobs.map((job) => this.job(job, reasons.get(job.id))));
+    return this.convert(jobs, await this.engine.jobs.whyWaiting(jobs));
   }
 
   jobs(jobs: readonly Job[]): Promise<JobDto[]> {
-    return Promise.all(jobs.map((job) => this.job(job)));
+    return this.convert(jobs, new Map());
   }
 
   /** Jobs that were stored together. */
@@ -71,6 +70,13 @@ export class JobSerializer {
     return { ...group, message: lastError ?? '' };
   }
 
+  private async convert(jobs: readonly Job[], reasons: ReadonlyMap<string, WaitingReason>): Promise<JobDto[]> {
+    const waitingOn = await this.engine.graphs.waitingOn(jobs);
+    const toDto = async (job: Job): Promise<JobDto> =>
+      toJobDto(await this.redact(job), job, reasons.get(job.id), waitingOn.get(job.id));
+    return Promise.all(jobs.map(toDto));
+  }
+
   private async redact(job: Job): Promise<Job> {
     const { redact } = this.settings;
     if (!redact) {
@@ -89,8 +95,11 @@ export class JobSerializer {
 /** A job in a response: the members of the entity in snake_case, times as text. */
 export type JobDto = ReturnType<typeof toJobDto>;
 
-/** @param stored the job before `redact`. */
-export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | null = null) {
+/**
+ * @param stored the job before `redact`.
+ * @param waitingOn the number of its parents that have not ended; `undefined`: it is not blocked.
+ */
+export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | null = null, waitingOn?: number) {
   const { deduplicated, replaced } = stored;
   return {
     id: job.id,
@@ -118,6 +127,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     created: toText(job.created),
     updated: toText(job.updated),
     waiting_because: waiting,
+    ...(waitingOn === undefined ? {} : { blocked: true as const, waiting_on: waitingOn }),
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
     ...(replaced === true ? { replaced: true as const } : {}),
   };

@@ -12,6 +12,7 @@ import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
 import { JobsController } from './jobs.controller.js';
+import { JobsGroupsController } from './jobs-groups.controller.js';
 import { JobsMetricsController } from './jobs-metrics.controller.js';
 import { ref } from './schemas.js';
 import { toOpenApi } from './openapi.js';
@@ -93,6 +94,7 @@ export const API_CONTROLLERS = [
   JobsReportsController,
   JobsTopicsController,
   JobsSchedulesController,
+  JobsGroupsController,
   JobsDiscoveryController,
   JobsController,
 ];

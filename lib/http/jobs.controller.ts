@@ -18,6 +18,7 @@ import { toPathname, sendJson, sendNothing } from './http-adapter.js';
 import { NO_KEY_FOR_MANY } from './http.messages.js';
 import { readIdempotencyKey, toIdempotency } from './idempotency.js';
 import { JobSerializer, toBulkDto, toPageDto } from './job-serializer.js';
+import { ensureParentsAllowed } from './jobs-groups.controller.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
@@ -83,6 +84,7 @@ export class JobsController {
       throw invalidRequest({ idempotency_key: NO_KEY_FOR_MANY });
     }
     this.access.ensureTopics(jobs.map(({ topic }) => topic));
+    await ensureParentsAllowed(this.engine, this.access, jobs);
     const stored = await this.engine.enqueueMany([...jobs]);
     await sendJson(response, 201, await this.serializer.list(stored));
   }

@@ -2,7 +2,7 @@ import type { JsonSchema } from '../core/option-checks.js';
 import { VERSION } from '../core/version.js';
 import { toWireName } from './api-error.js';
 import type { Field, FieldTable } from './request-fields.js';
-import { BULK_FILTER, ENQUEUE } from './requests.js';
+import { BULK_FILTER, ENQUEUE, NEW_JOB } from './requests.js';
 import type { DescribedRoute } from './route-info.js';
 import { ref, SCHEMAS, UUID } from './schemas.js';
 
@@ -23,7 +23,7 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   400: 'The request is wrong; `data` says what is wrong with each field',
   401: 'Credentials are missing or wrong',
   403: 'Not allowed',
-  404: 'There is no such job or schedule',
+  404: 'There is no such job, schedule or group',
   409: 'The status of the job does not allow this, the code of a process declares the schedule, or the database rejects it',
   408: 'The body was not complete in time',
   413: 'The payload, or the body as a whole, is too large',
@@ -55,6 +55,7 @@ export function toOpenApi(routes: readonly DescribedRoute[], basePath: string): 
         ...SCHEMAS,
         ...Object.fromEntries(bodies),
         EnqueueRequest: toSchema(ENQUEUE),
+        NewJobRequest: toSchema(NEW_JOB),
         BulkFilter: toSchema(BULK_FILTER),
       },
       securitySchemes: {

@@ -1,8 +1,38 @@
+import type { JobGraph } from '../core/dependencies.js';
+import type { JobGroup } from '../core/job-group.js';
 import type { JobStats } from '../core/job.js';
 import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 /** The queue in numbers. */
+/** A group in a response. */
+export type JobGroupDto = ReturnType<typeof toGroupDto>;
+
+export function toGroupDto({ created, finished, ...group }: JobGroup) {
+  return { ...group, created: created.toISOString(), finished: finished?.toISOString() ?? null };
+}
+
+/** A graph in a response. */
+export type JobGraphDto = ReturnType<typeof toGraphDto>;
+
+/** @param isShown whether the caller may see jobs of a topic. */
+export function toGraphDto({ nodes, links, isCut }: JobGraph, isShown: (topic: string | null) => boolean) {
+  const shown = nodes.filter(({ topic }) => isShown(topic)).map(({ id, topic, status }) => ({ id, topic, status }));
+  const ids = new Set(shown.map(({ id }) => id));
+  return {
+    nodes: shown,
+    links: links
+      .filter(({ parentId, childId }) => ids.has(parentId) && ids.has(childId))
+      .map(({ parentId, childId, onParentFailure, isOpen }) => ({
+        parent_id: parentId,
+        child_id: childId,
+        on_parent_failure: onParentFailure,
+        open: isOpen,
+      })),
+    cut: isCut,
+  };
+}
+
 export type StatsDto = ReturnType<typeof toStatsDto>;
 
 export function toStatsDto(stats: JobStats) {

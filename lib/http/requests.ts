@@ -1,8 +1,10 @@
 import { BULK_OPTIONS } from '../core/bulk.js';
+import { DEPENDENCY_OPTIONS } from '../core/dependencies.js';
+import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
-import { either, integer, jsonCheck, oneOrMany } from '../core/option-checks.js';
+import { either, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
 import { patternCheck } from '../core/cron.js';
 import { SCHEDULE_OPTIONS } from '../core/schedule.js';
 import { topicCheck } from '../core/topic.js';
@@ -37,7 +39,7 @@ const enqueueOptions = pickFields(
   'concurrencyKey',
   'metadata',
 );
-const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries');
+const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries', 'dependants');
 const conditions = pickFields(LIST_OPTIONS, 'topic', 'status', 'due', 'q', 'errorKey', 'createdFrom', 'createdTo');
 const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun');
 
@@ -50,14 +52,34 @@ export const ENQUEUE = {
   maxRetries: { ...enqueueOptions.maxRetries, ...camelCase },
 };
 
+/** A job of `POST /enqueue-many`, and a member of `POST /groups`. */
+export const NEW_JOB = { ...ENQUEUE, ...pickFields(DEPENDENCY_OPTIONS, 'ref', 'dependsOn', 'onParentFailure') };
+
+const newJobs = {
+  check: listOfObjects(objectOf(NEW_JOB), ENQUEUE_MANY_MAX),
+  schema: listOfSchema(ref('NewJobRequest'), { maxItems: ENQUEUE_MANY_MAX }),
+  meaning: 'the queue stores all of them or none',
+  ...required,
+};
+
 /** `POST /enqueue-many`. */
-export const ENQUEUE_MANY = {
-  jobs: {
-    check: listOfObjects(objectOf(ENQUEUE), ENQUEUE_MANY_MAX),
-    schema: listOfSchema(ref('EnqueueRequest'), { maxItems: ENQUEUE_MANY_MAX }),
-    meaning: 'the queue stores all of them or none',
-    ...required,
-  },
+export const ENQUEUE_MANY = { jobs: newJobs };
+
+const groupCallback = (meaning: string) => ({ check: objectOf(ENQUEUE), schema: ref('EnqueueRequest'), meaning });
+
+/** `POST /groups`. */
+export const GROUP = {
+  jobs: newJobs,
+  ...pickFields(GROUP_OPTIONS, 'id', 'name'),
+  onSuccess: groupCallback('starts when all jobs have completed'),
+  onFinish: groupCallback('starts when all jobs have ended'),
+  onFailure: groupCallback('starts when the first job fails for good'),
+};
+
+/** `GET /groups`. */
+export const GROUP_LIST = {
+  before: toField(text(36), 'the `id` of the last group of the previous page'),
+  limit: toField(integer(1, GROUPS_PAGE_MAX), 'page size; default 20'),
 };
 
 /** `POST /:id/requeue`. */

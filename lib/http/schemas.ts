@@ -1,4 +1,5 @@
 import type { WaitingReason } from '../core/job-reports.js';
+import { GRAPH_NODES_MAX, PARENT_FAILURE_MODES } from '../core/dependencies.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
@@ -44,6 +45,8 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
     ...orNull(ref('WaitingReason')),
     description: 'Why a pending job does not start; null for other jobs, and in the response of an enqueue',
   },
+  blocked: { const: true, description: 'The job waits for parents, and its `run_at` is in the year 9999' },
+  waiting_on: { ...COUNT, description: 'Number of parents for which a blocked job waits' },
   deduplicated: { const: true, description: 'This job already held the unique key of the request' },
   replaced: { const: true, description: 'The debounced request replaced the payload of this job' },
 };
@@ -76,7 +79,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     stack: orNull(TEXT),
     worker: orNull(TEXT),
   }),
-  Job: objectSchema(JOB, ['deduplicated', 'replaced']),
+  Job: objectSchema(JOB, ['blocked', 'waiting_on', 'deduplicated', 'replaced']),
   JobPage: objectSchema({
     items: listOfSchema(ref('Job')),
     total: COUNT,
@@ -124,6 +127,28 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   ]),
   DefinedLimits: objectSchema({ topic: TEXT, ...DEFINED_LIMITS }),
   WaitingReason: objectSchema({ code: { enum: WAITING_CODES }, text: TEXT }),
+  JobGroup: objectSchema({
+    id: UUID,
+    name: orNull(TEXT),
+    ...COUNTS,
+    created: TIME,
+    finished: { ...orNull(TIME), description: 'When the last member ended' },
+  }),
+  JobGraph: objectSchema({
+    nodes: listOfSchema(
+      objectSchema({ id: UUID, topic: orNull(TEXT), status: { enum: [...JOB_STATUSES, 'deleted'] } }),
+      { maxItems: GRAPH_NODES_MAX },
+    ),
+    links: listOfSchema(
+      objectSchema({
+        parent_id: UUID,
+        child_id: UUID,
+        on_parent_failure: { enum: PARENT_FAILURE_MODES },
+        open: { ...FLAG, description: 'The child still waits for the parent' },
+      }),
+    ),
+    cut: { ...FLAG, description: 'The graph has more jobs than these' },
+  }),
   Schedule: objectSchema({
     name: TEXT,
     pattern: {

@@ -23,8 +23,10 @@ import type { ErrorStats } from '../engine/admin/error-stats.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import type { InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
+import type { AnyNewJob, InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
+import type { JobDependencies } from '../core/dependencies.js';
+import type { GroupOptions, JobGroup } from '../core/job-group.js';
 import type { TopicName } from '../core/topic.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { Option } from '../core/option-checks.js';
@@ -40,7 +42,7 @@ import type { MemberCheck } from './pipeline/member-check.js';
 type EnqueuedJob<Topic, T> = Job<InputFor<Topic, T>, ResultFor<Topic>>;
 
 /** A job for `enqueueMany`, with the payload type of its topic. */
-interface NewJobOf<Topic extends TopicLike> extends EnqueueOptions {
+interface NewJobOf<Topic extends TopicLike> extends EnqueueOptions, JobDependencies {
   readonly topic: Topic;
   readonly payload: InputFor<Topic, unknown>;
 }
@@ -145,11 +147,36 @@ export class JobsService {
     jobs: { readonly [Index in keyof Topics]: NewJobOf<Topics[Index]> },
     options: { manager?: EntityManager } = {},
   ): Promise<Job[]> {
-    const { manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
-    if (manager === undefined && 'manager' in options) {
-      throw new InvalidOptionsError('manager', NO_MANAGER);
-    }
-    return this.engine.enqueueMany(jobs, manager);
+    return this.engine.enqueueMany(jobs, readManager(options));
+  }
+
+  /**
+   * Stores the jobs of a group, and jobs that start when it ends: `onSuccess`, `onFinish`, `onFailure`. All or none, with
+   * `options.manager` in that transaction. With `options.id`, adds the jobs to an unfinished group.
+   *
+   * @throws InvalidOptionsError for an invalid option, or a group that has finished; the errors of `enqueueMany`.
+   */
+  async enqueueGroup(
+    jobs: readonly AnyNewJob[],
+    options: GroupOptions & { manager?: EntityManager } = {},
+  ): Promise<{ id: string; jobs: Job[] }> {
+    const { manager, ...group } = options;
+    return this.engine.groups.enqueue(jobs, group, readManager('manager' in options ? { manager } : {}));
+  }
+
+  /** Returns how far the members of a group are, or `null` when there is no group with this id. */
+  group(id: string): Promise<JobGroup | null> {
+    return this.engine.groups.get(id);
+  }
+
+  /**
+   * Cancels the members of a group that have not ended, and returns the group. Running members end `cancelled` when their handlers have
+   * ended.
+   *
+   * @throws GroupNotFoundError
+   */
+  cancelGroup(id: string): Promise<JobGroup> {
+    return this.engine.groups.cancel(id);
   }
 
   /** Returns the job, or `null` when there is none with this id. The caller declares the types of its payload and result. */
@@ -323,4 +350,13 @@ export class JobsService {
       ? this.pipeline.createFunctionHandler(handler)
       : async (job) => toLastValue(memberCheck(job, () => handler(job)));
   }
+}
+
+/** Returns the transaction of a call. @throws InvalidOptionsError for an unknown option, and for a manager that is undefined. */
+function readManager(options: { manager?: EntityManager | undefined }): EntityManager | undefined {
+  const { manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
+  if (manager === undefined && 'manager' in options) {
+    throw new InvalidOptionsError('manager', NO_MANAGER);
+  }
+  return manager as EntityManager | undefined;
 }

@@ -38,6 +38,7 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
     member('unique_key', job.uniqueKey),
     job.uniqueMode === null ? '' : toModeText(job.uniqueKey, job.uniqueMode),
     member('concurrency_key', job.concurrencyKey),
+    job.isWatched ? ',"watched":1' : '',
     metadata === null ? '' : `,"metadata":${metadata}`,
     idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
   ].join('');

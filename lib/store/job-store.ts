@@ -5,6 +5,7 @@
  * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
  * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
  */
+import type { JobGroup } from '../core/job-group.js';
 import type { ErrorGroup } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
@@ -12,6 +13,7 @@ import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { DeclaredLimits, FlowSelection, FlowStates, LimitedTopic, StoredLimits } from './limit-records.js';
+import type { LinkChanges, LinkStore } from './link-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -62,6 +64,8 @@ export interface JobStore
   readonly schedules: ScheduleStore;
   readonly limitedTopics: LimitedTopicClaims;
   readonly limits: LimitStore;
+  readonly links: LinkStore;
+  readonly groups: GroupStore;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
@@ -129,12 +133,12 @@ interface AttemptWriter {
   recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]>;
   /**
    * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
-   * row keeps its value.
+   * row keeps its value. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
    */
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void>;
+  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges>;
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
@@ -226,6 +230,17 @@ export interface ScheduleStore {
    * process has fired or changed, and jobs that exist already.
    */
   fire(firings: readonly ScheduleFiring[]): Promise<FiredSchedule[]>;
+}
+
+/** Reads groups. `LinkStore` writes them. */
+export interface GroupStore {
+  get(id: string): Promise<JobGroup | undefined>;
+  /** Returns the newest groups, or those before a group. */
+  list(before: string | null, limit: number): Promise<JobGroup[]>;
+  /** Returns the topics of the members and callbacks that exist. */
+  topics(id: string): Promise<string[]>;
+  /** Returns the ids of members that are pending or processing. */
+  unfinishedMembers(id: string): Promise<string[]>;
 }
 
 /**

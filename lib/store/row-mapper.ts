@@ -110,6 +110,7 @@ class ClaimedRow implements Claim {
   readonly runAt: Date;
   readonly created: Date;
   readonly waitedMs: number;
+  readonly isWatched: boolean;
 
   constructor(row: SqlRow) {
     this.id = row.id as string;
@@ -127,6 +128,8 @@ class ClaimedRow implements Claim {
     this.runAt = time(row.run_at);
     this.created = time(row.created ?? row.run_at);
     this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
+    // NULL and, for the usual values, absent: not watched.
+    this.isWatched = Boolean(row.watched);
   }
 }
 
@@ -179,7 +182,7 @@ export function toDebouncedJob({ id }: JobInsert, row: SqlRow): InsertedJob {
 }
 
 export function toPresenceReply(row: SqlRow): PresenceReply {
-  return { now: time(row.now), schedulesVersion: row.schedules_version as string };
+  return { now: time(row.now), schedulesVersion: row.schedules_version as string, hasLinks: Boolean(row.has_links) };
 }
 
 export function toSettled(row: SqlRow): Settled {
@@ -191,6 +194,7 @@ export function toSettled(row: SqlRow): Settled {
     retries: isWaiting ? Number(row.retries) : null,
     runAt: isWaiting ? time(row.run_at) : null,
     ...(row.was_rescued ? { wasRescued: true } : {}),
+    ...(row.watched ? { isWatched: true } : {}),
   };
 }
 
@@ -203,6 +207,7 @@ export function toActionResult(row: SqlRow): ActionResult {
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
     reason: (row.reason ?? null) as Error | null,
+    ...(row.watched ? { isWatched: true as const } : {}),
     job: row.changed && row.payload !== undefined ? toJob(row) : null,
   };
 }

@@ -70,7 +70,8 @@ export function toDeniedText(error: SqlError): string {
 /** Whether a table of the queue is missing. */
 function lacksTable({ message, driverCode }: SqlError): boolean {
   return (
-    /\b_jobs(_rollup|_workers|_topics)?\b/.test(message) && (/no such table/.test(message) || driverCode === '42P01')
+    /\b_jobs(_rollup|_workers|_topics|_links|_groups)?\b/.test(message) &&
+    (/no such table/.test(message) || driverCode === '42P01')
   );
 }
 

@@ -28,6 +28,8 @@ export interface JobInsert {
   readonly concurrencyKey: string | null;
   readonly metadata: string | null;
   readonly idempotency: Idempotency | null;
+  /** Other jobs or a group wait for the job. */
+  readonly isWatched?: boolean;
 }
 
 /** How long a repeated request is recognized by its idempotency key. Its job is kept as long, whatever `retention` says. */
@@ -189,6 +191,8 @@ export interface Settled {
    * this is not known.
    */
   readonly wasRescued?: true;
+  /** The job is watched: `LinkStore.settle` records its outcome. */
+  readonly isWatched?: true;
 }
 
 export interface Rescue extends ScanTiming {
@@ -244,6 +248,7 @@ export interface ActionResult {
    * `SqlError`, since the database refused the statement.
    */
   readonly reason: Error | null;
+  readonly isWatched?: true;
   /** The changed row, if the action was for one job and did not delete it. */
   readonly job: Job | null;
 }
@@ -306,6 +311,8 @@ export interface PresenceReply {
   readonly now: Date;
   /** Changes with every change of a schedule; empty if there is none. */
   readonly schedulesVersion: string;
+  /** Whether any job has a parent or a group. */
+  readonly hasLinks: boolean;
 }
 
 /** A process that has not reported for this long counts as gone. */

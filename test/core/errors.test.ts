@@ -5,6 +5,7 @@ import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 
 const {
   DatabaseRefusedError,
+  GroupNotFoundError,
   IdempotencyConflictError,
   IdleTimeoutError,
   InvalidOptionsError,
@@ -41,6 +42,7 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['IdleTimeoutError', 'IDLE_TIMEOUT', new IdleTimeoutError('busy')],
   ['IdempotencyConflictError', 'IDEMPOTENCY_CONFLICT', new IdempotencyConflictError('a')],
   ['DatabaseRefusedError', 'DATABASE_REFUSED', new DatabaseRefusedError('no')],
+  ['GroupNotFoundError', 'GROUP_NOT_FOUND', new GroupNotFoundError('7')],
   ['ScheduleNotFoundError', 'SCHEDULE_NOT_FOUND', new ScheduleNotFoundError('nightly')],
   ['ScheduleStateError', 'SCHEDULE_STATE', new ScheduleStateError('nightly', 'is declared')],
 ];

@@ -10,7 +10,7 @@ function catchError(given: unknown): InvalidOptionsError {
 }
 
 describe('requeue options', () => {
-  const nothing = { payload: undefined, runAt: undefined, maxRetries: undefined };
+  const nothing = { payload: undefined, runAt: undefined, maxRetries: undefined, dependants: undefined };
 
   it('change nothing by default', () => {
     expect(readRequeueOptions()).toEqual(nothing);

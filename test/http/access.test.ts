@@ -14,6 +14,7 @@ import {
   toRouteName,
   SECRET,
   SECRET_TOPIC,
+  storeGroup,
   storeSchedule,
   toRoutePath,
 } from './support/every-route.js';
@@ -321,10 +322,11 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     it.each(callerNames)('treats HEAD like GET and returns no data for OPTIONS: %s', async (caller) => {
       const { id } = await app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' });
       await storeSchedule(app(), id);
+      const groupId = await storeGroup(app());
       const ask = async (request: RouteRequest): Promise<void> => {
         const { route, access, status } = request;
         const entry = entryOf(outcomes, caller, access);
-        const path = toRoutePath(request, id);
+        const path = toRoutePath(request, route.startsWith('/groups') ? groupId : id);
         const head = await sendRaw(app().url, { method: 'HEAD', path, headers: callers[caller] });
         expect([route, head.status, head.text]).toEqual([route, entry === 'in' ? status : entry, '']);
         const options = await sendRaw(app().url, { method: 'OPTIONS', path, headers: callers[caller] });

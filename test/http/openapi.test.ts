@@ -8,6 +8,12 @@ import { useOneHttpApp } from './support/http-apps.js';
 
 const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
 
+/** The response of `POST /groups`. */
+interface GroupBody {
+  id: string;
+  jobs: { id: string }[];
+}
+
 describe.each([
   { kind: postgres, ...express, adapterKind: express },
   { kind: sqliteFile, ...fastify, adapterKind: fastify },
@@ -61,6 +67,11 @@ describe.each([
         'POST /schedules/{name}/pause',
         'POST /schedules/{name}/resume',
         'POST /schedules/{name}/run',
+        'POST /groups',
+        'GET /groups',
+        'GET /groups/{id}',
+        'POST /groups/{id}/cancel',
+        'GET /{id}/graph',
         'GET /errors',
         'GET /capabilities',
         'GET /{id}',
@@ -114,6 +125,22 @@ describe.each([
     await responses.check(204, '/schedules/{name}/resume', api.post('/schedules/s/resume'));
     await responses.check(201, '/schedules/{name}/run', api.post('/schedules/s/run'));
     await responses.check(204, '/schedules/{name}', api.delete('/schedules/s'));
+    const members = [
+      { ref: 'a', topic: 'later', payload: 1, delay: '1h' },
+      { topic: 'later', payload: 2, depends_on: ['a'], on_parent_failure: 'run' },
+    ];
+    const group = { jobs: members, name: 'g', on_finish: { topic: 'later', payload: 3, delay: '1h' } };
+    const grouped = await responses.check(201, '/groups', api.post<GroupBody>('/groups', group));
+    const [first, second] = grouped.body.jobs;
+    expect(second).toMatchObject({ blocked: true, waiting_on: 1 });
+    await responses.check(200, '/groups', api.get('/groups?limit=1'));
+    await responses.check(200, '/groups/{id}', api.get(`/groups/${grouped.body.id}`));
+    const graph = await responses.check(200, '/{id}/graph', api.get(`/${first!.id}/graph`));
+    expect(graph.body).toMatchObject({
+      links: [{ parent_id: first!.id, child_id: second!.id, on_parent_failure: 'run', open: true }],
+      cut: false,
+    });
+    await responses.check(202, '/groups/{id}/cancel', api.post(`/groups/${grouped.body.id}/cancel`));
     await responses.check(200, '/timeseries', api.get('/timeseries?minutes=3'));
     await responses.check(200, '/errors', api.get('/errors'));
     await responses.check(200, '/capabilities', api.get('/capabilities'));

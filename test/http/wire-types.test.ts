@@ -1,3 +1,4 @@
+import type * as Groups from '../../client/group-wire.js';
 import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
@@ -5,11 +6,23 @@ import type { BulkDto, JobDto, JobListDto, JobPageDto, ScheduleDto } from '../..
 import type {
   ErrorGroupsDto,
   DefinedLimitsDto,
+  JobGraphDto,
+  JobGroupDto,
   StatsDto,
   TimeseriesDto,
   TopicListDto,
 } from '../../lib/http/report-serializer.js';
-import type { BULK, BULK_FILTER, ENQUEUE, ENQUEUE_MANY, LIST, REQUEUE, SCHEDULE } from '../../lib/http/requests.js';
+import type {
+  BULK,
+  BULK_FILTER,
+  ENQUEUE,
+  ENQUEUE_MANY,
+  GROUP,
+  LIST,
+  NEW_JOB,
+  REQUEUE,
+  SCHEDULE,
+} from '../../lib/http/requests.js';
 
 /** The names of a table's fields in a request. */
 type WireNames<Table> = SnakeCase<keyof Table & string>;
@@ -41,6 +54,8 @@ describe('client and server', () => {
     holds<Same<TimeseriesDto, Client.Timeseries>>();
     holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
     holds<Same<ScheduleDto, Client.Schedule>>();
+    holds<Same<JobGroupDto, Groups.JobGroup>>();
+    holds<Same<JobGraphDto, Groups.JobGraph>>();
     holds<Same<CapabilitiesDto, Client.Capabilities>>();
     holds<Same<ApiErrorBody, Client.ApiErrorBody>>();
     expect.assertions(0);
@@ -48,7 +63,9 @@ describe('client and server', () => {
 
   it('use the same field names in requests', () => {
     holds<Same<WireNames<typeof ENQUEUE>, keyof Client.EnqueueRequest>>();
-    holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Client.EnqueueManyRequest>>();
+    holds<Same<WireNames<typeof NEW_JOB>, keyof Groups.NewJobRequest>>();
+    holds<Same<WireNames<typeof GROUP>, keyof Groups.GroupRequest>>();
+    holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Groups.EnqueueManyRequest>>();
     holds<Same<WireNames<typeof REQUEUE>, keyof Client.RequeueRequest>>();
     holds<Same<WireNames<typeof SCHEDULE>, keyof Client.ScheduleRequest>>();
     holds<Same<WireNames<typeof BULK>, keyof Client.BulkRequest>>();

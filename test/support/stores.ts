@@ -134,7 +134,10 @@ export interface AppTransaction {
 export function useStore(kind: StoreKind, options: JobsOptions = {}): StoreFixture {
   const fixture = new StoreFixture(kind, options);
   beforeAll(() => fixture.open());
-  beforeEach(() => fixture.sql('DELETE FROM _jobs'));
+  beforeEach(async () => {
+    await fixture.sql('DELETE FROM _jobs');
+    await fixture.sql('DELETE FROM _jobs_links');
+  });
   afterEach(() => fixture.closeLeftOvers());
   afterAll(() => fixture.close());
   return fixture;

@@ -71,7 +71,8 @@ export class JobAdmin {
 
   /**
    * Makes a failed or cancelled job pending again, with all its retries. It is due now, unless `changes.runAt` says
-   * otherwise. `changes` may also replace the payload and `maxRetries`.
+   * otherwise. `changes` may also replace the payload and `maxRetries`. With `changes.dependants` the jobs that were cancelled because
+   * of this one wait for it again.
    *
    * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
@@ -81,7 +82,7 @@ export class JobAdmin {
     if (read.payload !== undefined) {
       await this.validate(id, read.payload);
     }
-    return (await this.run('requeue', id, read)).job!;
+    return (await this.run('requeue', id, read, changes?.dependants)).job!;
   }
 
   /**
@@ -112,9 +113,15 @@ export class JobAdmin {
     await this.run('delete', id);
   }
 
-  private async run(action: JobAction, id: string, changes?: RequeueChanges): Promise<ActionResult> {
+  private async run(
+    action: JobAction,
+    id: string,
+    changes?: RequeueChanges,
+    dependants?: boolean,
+  ): Promise<ActionResult> {
     const normal = parseJobId(id);
-    const result = normal === undefined ? undefined : (await this.parts.actions.run(action, [normal], { changes }))[0];
+    const options = { changes, dependants };
+    const result = normal === undefined ? undefined : (await this.parts.actions.run(action, [normal], options))[0];
     if (result?.changed) {
       return result;
     }
@@ -130,7 +137,7 @@ export class JobAdmin {
   }
 
   private readChanges(changes?: RequeueOptions): RequeueChanges {
-    const { payload, ...others } = readRequeueOptions(changes);
+    const { payload, dependants: _dependants, ...others } = readRequeueOptions(changes);
     return payload === undefined ? others : { ...others, payload: encodePayload(payload, this.parts.payloadBytesMax) };
   }
 }
@@ -140,6 +147,12 @@ type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'operationLog' | '
   readonly changes: ChangeFeed;
 };
 
+interface ActionOptions {
+  readonly changes?: RequeueChanges | undefined;
+  readonly dependants?: boolean | undefined;
+  readonly from?: Statuses;
+}
+
 /** Runs an action on a set of jobs, then logs it, emits events, wakes the dispatchers and updates the change feed. */
 export class JobActions {
   constructor(private readonly parts: JobActionsParts) {}
@@ -148,15 +161,20 @@ export class JobActions {
    * Returns one result for each id, in the same order.
    *
    * @param options.changes applied by `requeue`.
+   * @param options.dependants whether `requeue` of one job includes the jobs that were cancelled because of it.
    * @param options.from jobs in other statuses are left unchanged; `null`, the default, means all that the action allows.
    */
   async run(
     action: JobAction,
     ids: readonly string[],
-    { changes, from = null }: { changes?: RequeueChanges | undefined; from?: Statuses } = {},
+    { changes, dependants = false, from = null }: ActionOptions = {},
   ): Promise<ActionResult[]> {
     const { store } = this.parts;
-    const results = await (action === 'requeue' ? store.requeue(ids, changes, from) : store[action](ids, from));
+    const results = await (dependants
+      ? this.requeueWithDependants(ids[0]!, changes)
+      : action === 'requeue'
+        ? store.requeue(ids, changes, from)
+        : store[action](ids, from));
     this.warnOfRefusals(action, results);
     const changed = results.filter((result) => result.changed);
     changed.forEach((job) => this.report(action, job));
@@ -171,6 +189,12 @@ export class JobActions {
       }
     });
     return results;
+  }
+
+  private async requeueWithDependants(id: string, changes?: RequeueChanges): Promise<ActionResult[]> {
+    const { result, dependants } = await this.parts.store.links.requeueDependants(id, changes);
+    dependants.forEach(({ topic }) => this.parts.changes.markChanged(topic));
+    return [result];
   }
 
   /** Deletes cancelled jobs when `retention.cancelled` is 0. The pruner deletes them when this fails. */
@@ -210,6 +234,9 @@ function toActionError(action: JobAction, { id, status, holderId, reason }: Acti
   }
   if (reason) {
     return new JobStateError(id, `cannot ${verb}: the database refuses it`, undefined, { cause: reason });
+  }
+  if (action === 'promote' && status === 'pending') {
+    return new JobStateError(id, 'cannot promote: it waits for its parents');
   }
   return holderId === null
     ? new JobStateError(id, `cannot ${verb}: expected it to be ${from.join(' or ')}, it is ${status}`)

@@ -10,24 +10,26 @@ import {
   QueueUnavailableError,
   toUncertain,
 } from '../../core/errors.js';
+import { isLinked, readDependencies } from '../../core/dependencies.js';
 import { describeValue } from '../../core/error-text.js';
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
-import { readEnqueueOptions, readTopicOptions, readNewJobOptions } from '../../core/job-options.js';
+import { readEnqueueOptions, readNewJobOptions } from '../../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
-import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import { encodePayload } from '../../core/payload.js';
-import { assertSameLimits } from '../../core/topic-limits.js';
 import type { InsertedJob, JobInsert } from '../../store/store-records.js';
+import type { LinkedInsert, LinkedInsertResult } from '../../store/link-store.js';
+import { BLOCKED_UNTIL } from '../../store/link-store.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import { toFreshJob } from '../../store/row-mapper.js';
 import { measureInsert } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
+import { linkRows, toLinks } from '../group/linked-insert.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { StoredJob } from '../wake-signal.js';
-import type { MetadataMembers, ResolvedTopic } from './new-job-row.js';
-import { addMembers, fillConcurrencyKey, NewJobRow, validatePayloads, withPath } from './new-job-row.js';
+import type { MetadataMembers } from './new-job-row.js';
+import { addMembers, fillConcurrencyKey, NewJobRow, resolveTopic, validatePayloads, withPath } from './new-job-row.js';
 
 export type EnqueuerParts = Pick<
   EngineParts,
@@ -41,10 +43,6 @@ const INSERT_TRIES_MAX = 2;
  * be deleted before the statement times out (30 s), and the second insert would run it again.
  */
 const REPEAT_RETENTION_MIN_MS = 60_000;
-
-/** Of a topic that is a plain name, and has no handler in this process. */
-const NOT_TYPED = { schema: undefined, concurrencyKey: undefined };
-const NO_OPTIONS = { maxRetries: undefined, priority: undefined, limits: undefined };
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
@@ -118,6 +116,21 @@ export class Enqueuer {
     return tx ? stored : this.trackOtherWork(stored);
   }
 
+  /** Stores jobs and their links, all or none. `paths` names the jobs in errors. */
+  enqueueLinked(
+    jobs: readonly AnyNewJob[],
+    paths: readonly string[],
+    toRequest: (rows: readonly JobInsert[]) => LinkedInsert,
+    tx?: StoreTransaction,
+    members?: MetadataMembers,
+  ): Promise<Job[]> {
+    const store = async (): Promise<Job[]> => {
+      const rows = jobs.map((job, index) => this.toRowOfList(job, paths[index]!, members));
+      return this.insertLinked(rows, toRequest(rows), tx);
+    };
+    return tx ? store() : this.trackOtherWork(store());
+  }
+
   /** Returns a row for a payload and settings that were checked before. */
   toRowOfSettings(topic: TopicLike, payload: unknown, settings: EnqueueSettings): JobInsert {
     const row = this.toRow(topic, payload, settings);
@@ -164,12 +177,12 @@ export class Enqueuer {
     idempotency: Idempotency | null = null,
     path?: string,
   ): NewJobRow {
-    const resolved = this.resolveTopic(topic, path === undefined ? '; enqueue(topic, payload, options)' : '');
+    const hint = path === undefined ? '; enqueue(topic, payload, options)' : '';
+    const resolved = resolveTopic(topic, hint, this.options);
     return new NewJobRow(resolved, encodePayload(payload, this.options.payloadBytesMax), settings, idempotency, path);
   }
 
-  private toRowOfList(job: AnyNewJob, index: number, members: MetadataMembers | undefined): NewJobRow {
-    const path = `jobs[${index}]`;
+  private toRowOfList(job: AnyNewJob, path: string, members: MetadataMembers | undefined): NewJobRow {
     if (typeof job !== 'object' || job === null || Array.isArray(job)) {
       throw new InvalidOptionsError(path, `expected an object, got ${describeValue(job)}`);
     }
@@ -180,29 +193,6 @@ export class Enqueuer {
     }
   }
 
-  /**
-   * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module
-   * default and is 0.
-   */
-  private resolveTopic(topic: TopicLike, hint: string): ResolvedTopic {
-    const typed = toTypedTopic(topic, 'topic', hint);
-    const name = toTopicName(topic);
-    const handler = this.options.registry.get(name);
-    const options = typed ? readTopicOptions(name, typed.options) : NO_OPTIONS;
-    const ofHandler = handler?.settings ?? NO_OPTIONS;
-    if (handler) {
-      assertSameLimits(name, ofHandler.limits, options.limits, 'give its value to the handler, and not the name');
-    }
-    const { schema, concurrencyKey } = typed ?? handler ?? NOT_TYPED;
-    return {
-      name,
-      schema,
-      concurrencyKey,
-      maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? this.options.maxRetries,
-      priority: options.priority ?? ofHandler.priority ?? 0,
-    };
-  }
-
   private async insertMany(
     jobs: readonly AnyNewJob[],
     tx: StoreTransaction | undefined,
@@ -211,9 +201,15 @@ export class Enqueuer {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
     }
-    const rows = Array.from(jobs as readonly AnyNewJob[], (job, index) => this.toRowOfList(job, index, members));
+    const rows = Array.from(jobs as readonly AnyNewJob[], (job, index) =>
+      this.toRowOfList(job, `jobs[${index}]`, members),
+    );
     if (rows.length === 0) {
       return [];
+    }
+    const dependencies = (jobs as readonly AnyNewJob[]).some(isLinked) ? readDependencies(jobs) : [];
+    if (dependencies.length > 0) {
+      return this.insertLinked(rows, linkRows(rows, toLinks(rows, dependencies)), tx);
     }
     if (tx) {
       return this.insertInTransaction(tx, rows);
@@ -222,6 +218,32 @@ export class Enqueuer {
     const inserted = await this.insert(rows);
     this.onInserted(rows, inserted);
     return this.loadJobs(rows, inserted);
+  }
+
+  /** Stores jobs with their links. Children of parents that have ended are released or cancelled at once. */
+  private async insertLinked(rows: readonly NewJobRow[], request: LinkedInsert, tx?: StoreTransaction): Promise<Job[]> {
+    const { store } = this.options;
+    let result: LinkedInsertResult | undefined;
+    const insert = async (): Promise<InsertedJob[]> => (result = await store.links.insert(request, tx)).inserted;
+    const jobs = tx
+      ? await this.insertInTransaction(tx, rows, request.jobs, insert, () => store.links.report(result!.changes))
+      : await this.insertOwn(rows, request.jobs, insert);
+    const { released, cancelled } = result!.changes;
+    const changedIds = [...released, ...cancelled].map(({ id }) => id);
+    const changed = changedIds.length === 0 ? [] : await store.find(changedIds, tx);
+    return jobs.map((job) => changed.find(({ id }) => id === job.id) ?? job);
+  }
+
+  private async insertOwn(
+    rows: readonly NewJobRow[],
+    inserts: readonly JobInsert[],
+    insert: () => Promise<InsertedJob[]>,
+  ): Promise<Job[]> {
+    await this.checkRows(rows);
+    const inserted = await this.insert(inserts, insert);
+    this.onInserted(inserts, inserted);
+    this.options.store.announce(new Set(inserts.filter((row) => !isBlocked(row)).map(({ topic }) => topic)));
+    return this.loadJobs(inserts, inserted);
   }
 
   /** Whether `checkRows` has anything to do for the row. */
@@ -240,12 +262,15 @@ export class Enqueuer {
     await validatePayloads(rows);
   }
 
-  private async insert(rows: readonly JobInsert[]): Promise<InsertedJob[]> {
+  private async insert(
+    rows: readonly JobInsert[],
+    insert = (): Promise<InsertedJob[]> => this.options.store.insert(rows),
+  ): Promise<InsertedJob[]> {
     const triesMax = this.isRepeatable(rows) ? INSERT_TRIES_MAX : 1;
     let isUncertain = false;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.options.store.insert(rows);
+        return await insert();
       } catch (error) {
         if (!(error instanceof QueueUnavailableError)) {
           throw error;
@@ -272,22 +297,29 @@ export class Enqueuer {
     return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
   }
 
-  private async insertInTransaction(tx: StoreTransaction, rows: readonly NewJobRow[]): Promise<Job[]> {
+  private async insertInTransaction(
+    tx: StoreTransaction,
+    rows: readonly NewJobRow[],
+    inserts: readonly JobInsert[] = rows,
+    insert = (): Promise<InsertedJob[]> => this.options.store.insert(inserts, tx),
+    onCommitted?: () => void,
+  ): Promise<Job[]> {
     const { store } = this.options;
     let inserted: readonly InsertedJob[] = [];
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
-        this.onInserted(rows, inserted);
-        store.announce(new Set(rows.map(({ topic }) => topic)));
+        this.onInserted(inserts, inserted);
+        store.announce(new Set(inserts.map(({ topic }) => topic)));
+        onCommitted?.();
       }
     });
     try {
       if (rows.some((row) => this.needsCheck(row))) {
         await this.checkRows(rows);
       }
-      inserted = await store.insert(rows, tx);
-      return await this.loadJobs(rows, inserted, tx);
+      inserted = await insert();
+      return await this.loadJobs(inserts, inserted, tx);
     } finally {
       call.finish();
     }
@@ -307,7 +339,7 @@ export class Enqueuer {
         // A repeated request stores no second job; its event was emitted for the first request.
         emit({ type: 'enqueued', id, topic, runAt, deduplicated });
       }
-      if (!isExisting(result)) {
+      if (!isExisting(result) && !isBlocked(rows[index]!)) {
         waiting.push({ topic, priority, runAt });
         unhandledTopics.onUsed(topic);
       }
@@ -338,6 +370,11 @@ export class Enqueuer {
       return Object.assign(job, { deduplicated, ...flags });
     });
   }
+}
+
+/** Whether the job waits for parents. */
+function isBlocked({ runAt }: JobInsert): boolean {
+  return runAt === BLOCKED_UNTIL;
 }
 
 /** Whether an existing job holds one of the keys, so that no row was inserted. */

@@ -1,10 +1,13 @@
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import type { StoreTransaction } from '../../store/job-store.js';
+import type { LinkedInsert } from '../../store/link-store.js';
+import type { JobInsert } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { EnqueueCall, JobHook } from '../job-hook.js';
 import type { EnqueuerParts } from './enqueuer.js';
 import { Enqueuer } from './enqueuer.js';
+import type { MetadataMembers } from './new-job-row.js';
 
 /** Returns an enqueuer that runs the hook around each call, or a plain one if the hook does not need that. */
 export function createEnqueuer(parts: EnqueuerParts & Pick<EngineParts, 'hook'>): Enqueuer {
@@ -42,6 +45,18 @@ class HookedEnqueuer extends Enqueuer {
     const topics = Array.isArray(jobs) ? jobs.map((job: AnyNewJob | null | undefined) => job?.topic) : [];
     const call: EnqueueCall = { topics, members: new Map() };
     return [...(await this.around(call, () => super.enqueueMany(jobs, tx, call.members)))];
+  }
+
+  override async enqueueLinked(
+    jobs: readonly AnyNewJob[],
+    paths: readonly string[],
+    toRequest: (rows: readonly JobInsert[]) => LinkedInsert,
+    tx?: StoreTransaction,
+    members?: MetadataMembers,
+  ): Promise<Job[]> {
+    const call: EnqueueCall = { topics: jobs.map(({ topic }) => topic), members: new Map(members) };
+    const store = (): Promise<Job[]> => super.enqueueLinked(jobs, paths, toRequest, tx, call.members);
+    return [...(await this.around(call, store))];
   }
 
   private async storeOne(topic: TopicLike, store: (call: EnqueueCall) => Promise<Job>): Promise<Job> {

@@ -3,10 +3,13 @@ import type { Backoff } from '../../core/backoff.js';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../core/errors.js';
 import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
-import type { AnySchema, ConcurrencyKeyFunction } from '../../core/job-topic.js';
-import { readConcurrencyKey, validatePayload } from '../../core/job-topic.js';
+import { readTopicOptions } from '../../core/job-options.js';
+import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../../core/job-topic.js';
+import { readConcurrencyKey, toTopicName, toTypedTopic, validatePayload } from '../../core/job-topic.js';
+import { assertSameLimits } from '../../core/topic-limits.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { JobInsert } from '../../store/store-records.js';
+import type { EngineParts } from '../engine-parts.js';
 
 /** A topic with the defaults for its jobs. */
 export interface ResolvedTopic {
@@ -15,6 +18,37 @@ export interface ResolvedTopic {
   readonly maxRetries: number;
   readonly priority: number;
   readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
+}
+
+/** Of a topic that is a plain name, and has no handler in this process. */
+const NOT_TYPED = { schema: undefined, concurrencyKey: undefined };
+const NO_OPTIONS = { maxRetries: undefined, priority: undefined, limits: undefined };
+
+/**
+ * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module default and
+ * is 0.
+ */
+export function resolveTopic(
+  topic: TopicLike,
+  hint: string,
+  { registry, maxRetries }: Pick<EngineParts, 'registry' | 'maxRetries'>,
+): ResolvedTopic {
+  const typed = toTypedTopic(topic, 'topic', hint);
+  const name = toTopicName(topic);
+  const handler = registry.get(name);
+  const options = typed ? readTopicOptions(name, typed.options) : NO_OPTIONS;
+  const ofHandler = handler?.settings ?? NO_OPTIONS;
+  if (handler) {
+    assertSameLimits(name, ofHandler.limits, options.limits, 'give its value to the handler, and not the name');
+  }
+  const { schema, concurrencyKey } = typed ?? handler ?? NOT_TYPED;
+  return {
+    name,
+    schema,
+    concurrencyKey,
+    maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? maxRetries,
+    priority: options.priority ?? ofHandler.priority ?? 0,
+  };
 }
 
 /**

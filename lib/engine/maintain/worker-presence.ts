@@ -1,12 +1,13 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { LinkRepairer } from '../group/link-repairer.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { PollLoop } from '../poll-loop.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry'
-> & { readonly scheduler: Scheduler };
+> & { readonly scheduler: Scheduler; readonly linkRepairer: LinkRepairer };
 
 const INTERVAL_MS = 20_000;
 
@@ -48,10 +49,11 @@ export class WorkerPresence {
   }
 
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, clock } = this.parts;
+    const { store, worker, registry, scheduler, linkRepairer, clock } = this.parts;
     const sinceMs = clock.now();
     const topics = registry.claimable().map(({ topic }) => topic);
-    const { now, schedulesVersion } = await store.reports.recordWorker(worker, topics).finally(this.onWritten);
-    await scheduler.onPresence(now, sinceMs, schedulesVersion);
+    const reply = await store.reports.recordWorker(worker, topics).finally(this.onWritten);
+    linkRepairer.onPresence(reply.hasLinks);
+    await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
 }

@@ -1,3 +1,4 @@
+import type { ParentJob } from '../../core/dependencies.js';
 import { toErrorMessage, toFailure } from '../../core/error-text.js';
 import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
@@ -108,6 +109,10 @@ export class Attempt {
   /** @param turn the statement is sent after it has resolved; the transaction waits from now on. */
   completeTx(tx: StoreTransaction, result?: unknown, turn?: Promise<unknown>): Promise<void> {
     return this.logRejection('completeTx', this.completeIn(tx, result, turn));
+  }
+
+  parents(): Promise<ParentJob[]> {
+    return this.parts.store.links.parents(this.id);
   }
 
   trackHandlerPromise(work: Promise<unknown>): void {

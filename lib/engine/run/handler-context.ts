@@ -1,8 +1,10 @@
+import type { ParentJob } from '../../core/dependencies.js';
 import type { BatchedJob, JobBatch, JobContext } from '../../core/job-handler.js';
 import { parseDuration } from '../../core/duration.js';
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError, SnoozeError } from '../../core/errors.js';
 import type { ScheduleTick } from '../../core/schedule.js';
+import { GROUP_METADATA } from '../../core/job-group.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { Attempt } from './attempt.js';
@@ -89,6 +91,14 @@ export class HandlerContext implements JobContext {
     }
     const tick = new Date(stored.tick);
     return { name: stored.name, tick, lateMs: Math.max(0, this.created.getTime() - tick.getTime()) };
+  }
+
+  get groupId(): string | undefined {
+    return this.metadata?.[GROUP_METADATA] as string | undefined;
+  }
+
+  parents(): Promise<ParentJob[]> {
+    return this[ATTEMPT].parents();
   }
 
   get manager(): StoreTransaction {

@@ -1,6 +1,7 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import { toRecordedJson } from '../../core/payload.js';
+import type { LinkChanges } from '../../store/link-store.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
 /** What a completion uses of its attempt. */
@@ -54,11 +55,15 @@ export class TransactionalCompletion {
 
   private async complete(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
+    let changes: LinkChanges | undefined;
     const call = this.store.joinTransaction(tx, (committed) => {
       this.wasLost ||= !committed && state !== 'sent';
       if (state === 'accepted') {
         this.possible -= 1;
         this.isCommitted ||= committed;
+        if (committed && changes) {
+          this.store.links.report(changes);
+        }
       }
     });
     state = 'sent';
@@ -69,7 +74,7 @@ export class TransactionalCompletion {
         await turn;
       }
       const { claim, unsavedProgress } = this.attempt;
-      await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
+      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();

@@ -3,7 +3,7 @@ import { toUnchangedRow } from '../batch-results.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
-import type { SqlQuery, SqlRow } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import type { ActionStatement } from './sql/admin.js';
 import { REQUEUE } from './sql/admin.js';
 import { RELEASE_KEYS_OF_JOBS } from './sql/unique.js';
@@ -19,9 +19,8 @@ type Rows = Map<string, SqlRow>;
 export class AdminWriter {
   constructor(private readonly query: SqlQuery) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<ActionResult[]> {
-    const { payload = null, runAt, maxRetries = null } = changes;
-    return this.run(REQUEUE, ids, from, [payload, runAt?.toISOString() ?? null, maxRetries]);
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
+    return this.run(REQUEUE, ids, from, toRequeueParams(changes));
   }
 
   /**
@@ -111,6 +110,24 @@ export class AdminWriter {
       throw error;
     }
   }
+}
+
+/** Runs an action in a transaction. Results are in the order of `ids`. */
+export function* actionScript(
+  statement: ActionStatement,
+  ids: readonly string[],
+  params: readonly unknown[],
+): SqlScript<ActionResult[]> {
+  const rows = yield { sql: ids.length === 1 ? statement.one : statement.several, params: [ids, ...params] };
+  return rows.map((row) =>
+    toActionResult(row.busy ? toUnchangedRow(row.id as string, new RowLockedError(LOCKED)) : row),
+  );
+}
+
+/** The parameters of `REQUEUE` after the ids. */
+export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
+  const { payload = null, runAt, maxRetries = null } = changes;
+  return [payload, runAt?.toISOString() ?? null, maxRetries];
 }
 
 /** Returns why one job was not changed. @throws the error when it concerns other jobs too. */

@@ -202,9 +202,9 @@ export class JobInserter {
   }
 }
 
-/** Whether a job has no key of any kind. */
-function isPlain({ uniqueKey, concurrencyKey, idempotency }: JobInsert): boolean {
-  return uniqueKey === null && concurrencyKey === null && idempotency === null;
+/** Whether a job has no key of any kind and no job waits for it. */
+function isPlain({ uniqueKey, concurrencyKey, idempotency, isWatched }: JobInsert): boolean {
+  return uniqueKey === null && concurrencyKey === null && idempotency === null && !isWatched;
 }
 
 /** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */

@@ -2,8 +2,13 @@ import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
-import { byId, toSettlementJson, toTokenJson } from '../batch-json.js';
-import { toSettledInOrder, toCompleted, selectWithoutRow } from '../batch-results.js';
+import { byId, toProgressBox, toSettlementJson, toTokenJson } from '../batch-json.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from '../batch-results.js';
+import type { StoreTransaction } from '../job-store.js';
+import { NO_CHANGES } from '../link-script.js';
+import type { LinkChanges } from '../link-store.js';
+import type { LinkTable } from '../link-table.js';
+import { selectUnwatched } from '../link-table.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
 import { isCompletion } from '../store-records.js';
 import type { SqlQuery, SqlRow } from '../sql-runner.js';
@@ -15,10 +20,42 @@ import * as sql from './sql/complete.js';
  * `SETTLE`.
  */
 export class OutcomeWriter {
-  constructor(private readonly query: SqlQuery) {}
+  constructor(
+    private readonly query: (
+      text: string,
+      params: readonly unknown[],
+      tx?: StoreTransaction,
+    ) => Promise<readonly SqlRow[]>,
+    private readonly links: LinkTable,
+  ) {}
 
-  /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`. */
-  async settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
+  /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except watched ones. */
+  settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
+    const plain = selectUnwatched(settlements);
+    return this.settlePlain(plain, discardStatuses).then((settled) =>
+      this.links.settleRest(settlements, plain, settled),
+    );
+  }
+
+  async completeTx(
+    tx: StoreTransaction,
+    token: ClaimToken,
+    result: string | null,
+    progress?: string,
+  ): Promise<LinkChanges> {
+    const { id, attempt } = token;
+    const [completed] = await this.query(sql.COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)], tx);
+    if (completed) {
+      return completed.watched === null ? NO_CHANGES : this.links.completeIn(tx, id);
+    }
+    const [owned] = await this.query(sql.OWNED_STATE, [id, attempt], tx);
+    throw toCompletionError(token, owned);
+  }
+
+  private async settlePlain(
+    settlements: readonly Settlement[],
+    discardStatuses: readonly FinalStatus[],
+  ): Promise<Settled[]> {
     const isDeleting = discardStatuses.includes('completed');
     const done = await this.complete(settlements.filter(isCompletion), isDeleting);
     if (done.length === settlements.length) {

@@ -43,10 +43,11 @@ import type {
 import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
-import { toCompletionError } from '../batch-results.js';
-import { toProgressBox, toRetentionAges } from '../batch-json.js';
+import type { LinkChanges } from '../link-store.js';
+import { GroupTable } from '../group-table.js';
+import type { LinkTable } from '../link-table.js';
 import { ScheduleTable, toFiringsText } from '../schedule-table.js';
-import { toJob, toRescue } from '../row-mapper.js';
+import { toJob } from '../row-mapper.js';
 import type { RunTransactions, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
@@ -60,21 +61,22 @@ import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
 import type { SessionPool } from './driver/pool.js';
 import { Semaphore } from './driver/semaphore.js';
 import type { PostgresSession } from './driver/session.js';
-import { retryUntilDone, retryUntilUnlocked, toTransactionError } from './error-translation.js';
+import { retryUntilDone, retryUntilUnlocked, runOwnTransaction, toTransactionError } from './error-translation.js';
 import { JobClaimer } from './job-claimer.js';
 import { JobInserter, needsTransaction } from './job-inserter.js';
 import { LeaseWriter } from './lease-writer.js';
 import { LimitedClaimer } from './limited-claimer.js';
+import { MaintenanceWriter } from './maintenance-writer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from './outcome-writer.js';
 import { createLimitTable } from './postgres-limits.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
+import { createPostgresLinks } from './postgres-links.js';
 import { PostgresStats } from './postgres-stats.js';
 import * as admin from './sql/admin.js';
-import { COMPLETE_IN_TX, OWNED_STATE } from './sql/complete.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
-import { PRUNE, RESCUE } from './sql/maintenance.js';
+import * as group from './sql/group.js';
 import * as schedule from './sql/schedule.js';
 import * as schema from './sql/schema.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
@@ -104,6 +106,9 @@ const FLUSH_MAX_MS = 500;
 /** How long `close` waits for connections. On a silent network a running query would delay it indefinitely. */
 const CLOSE_MAX_MS = 5_000;
 
+/** The tables that statements in a transaction of the application use. */
+const OWN_TABLES = /\b_jobs(_links|_groups)?\b/g;
+
 type Pool = SessionPool & { readonly options: object };
 
 /** The job store for PostgreSQL. */
@@ -119,6 +124,14 @@ export class PostgresStore implements JobStore {
     toNames: (names) => names,
     fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
   });
+  readonly groups = new GroupTable(group, (text, params) => this.limitedQuery(text, params));
+  readonly links: LinkTable = createPostgresLinks({
+    read: (text, params) => this.limitedQuery(text, params),
+    query: (text, params, tx) => this.query(text, params, tx),
+    transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
+    inserter: () => this.jobInserter,
+  });
+
   readonly limitedTopics = new LimitedClaimer({
     query: (text, params) => this.query(text, params),
     transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
@@ -139,7 +152,8 @@ export class PostgresStore implements JobStore {
     () => this.options.session.isNative,
   );
   private readonly leaseWriter = new LeaseWriter((text, params) => this.query(text, params));
-  private readonly outcomeWriter = new OutcomeWriter((text, params) => this.query(text, params));
+  private readonly outcomeWriter = new OutcomeWriter((text, params, tx) => this.query(text, params, tx), this.links);
+  private readonly maintenanceWriter = new MaintenanceWriter((text, params) => this.query(text, params), this.links);
   private readonly adminWriter = new AdminWriter((text, params) => this.lockLimit.run(() => this.query(text, params)));
 
   /**
@@ -269,14 +283,8 @@ export class PostgresStore implements JobStore {
     return this.outcomeWriter.discard(tokens, statuses);
   }
 
-  async completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void> {
-    const { id, attempt } = token;
-    const completed = await this.query(COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)], tx);
-    if (completed.length > 0) {
-      return;
-    }
-    const [owned] = await this.query(OWNED_STATE, [id, attempt], tx);
-    throw toCompletionError(token, owned);
+  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges> {
+    return this.outcomeWriter.completeTx(tx, token, result, progress);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
@@ -289,14 +297,12 @@ export class PostgresStore implements JobStore {
     );
   }
 
-  async rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
-    return toRescue(await this.query(RESCUE, [limit, lowerBound ?? '-infinity']));
+  rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
+    return this.maintenanceWriter.rescue(limit, lowerBound);
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
-    const { json, youngestMs } = toRetentionAges(retention);
-    const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
-    return { removed: Number(page!.removed), next: page!.next as string | null };
+  prune(retention: Retention, page: PrunePage): Promise<PrunedPage> {
+    return this.maintenanceWriter.prune(retention, page);
   }
 
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
@@ -308,15 +314,15 @@ export class PostgresStore implements JobStore {
   }
 
   async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    const results = await this.adminWriter.run(admin.CANCEL, ids, from);
+    const results = await this.links.act('cancel', await this.adminWriter.run(admin.CANCEL, ids, from), from);
     if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
     return results;
   }
 
-  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.adminWriter.run(admin.DELETE, ids, from);
+  async delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.adminWriter.run(admin.DELETE, ids, from), from);
   }
 
   announce(topics: Iterable<string>): void {
@@ -383,18 +389,10 @@ export class PostgresStore implements JobStore {
 
   /** The `search_path` of the caller's transaction may lead to a `_jobs` in another schema. */
   private qualify(text: string): string {
-    return this.schema === undefined ? text : text.replace(/\b_jobs\b/g, () => `${this.schema}._jobs`);
+    return this.schema === undefined ? text : text.replace(OWN_TABLES, (table) => `${this.schema}.${table}`);
   }
 
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    const { own, session } = this.options;
-    return retryUntilDone(() =>
-      own.transaction(async (manager: EntityManager) => {
-        if (session.transactionSettings) {
-          await manager.query(session.transactionSettings);
-        }
-        return work(manager);
-      }),
-    );
+    return runOwnTransaction(this.options.own, this.options.session.transactionSettings, work);
   }
 }

@@ -13,9 +13,8 @@ import { toSqliteTime } from './sql/job-row.js';
 export class AdminWriter {
   constructor(private readonly run: <T>(script: () => SqlScript<T>) => Promise<T>) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, from?: Statuses): Promise<ActionResult[]> {
-    const { payload = null, runAt, maxRetries = null } = changes;
-    return this.apply(REQUEUE, ids, from, [payload, runAt ? toSqliteTime(runAt) : null, maxRetries]);
+  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
+    return this.apply(REQUEUE, ids, from, toRequeueParams(changes));
   }
 
   promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
@@ -87,8 +86,14 @@ export class AdminWriter {
   }
 }
 
+/** The parameters of `REQUEUE` after the ids. */
+export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
+  const { payload = null, runAt, maxRetries = null } = changes;
+  return [payload, runAt ? toSqliteTime(runAt) : null, maxRetries];
+}
+
 /** Changes jobs, then reads the state of the unchanged ones. A single job is returned whole: it may be deleted soon. */
-function* actionScript(
+export function* actionScript(
   statements: ActionStatements,
   ids: readonly string[],
   params: readonly unknown[],

@@ -1,8 +1,8 @@
 import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
-import { toCompletionJson, toSettlementJson, toTokenJson } from '../batch-json.js';
-import { toSettledInOrder, toCompleted, selectWithoutRow } from '../batch-results.js';
+import { toCompletionJson, toProgressBox, toSettlementJson, toTokenJson } from '../batch-json.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from '../batch-results.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
 import { isCompletion } from '../store-records.js';
 import type { SqlRow, SqlScript } from '../sql-runner.js';
@@ -36,6 +36,25 @@ export function* settleScript(
     yield { sql: sql.DISCARD, params: [toTokenJson(ended), JSON.stringify(discardStatuses)], isOptional: true };
   }
   return settlements.map((settlement) => results.get(settlement)!);
+}
+
+/**
+ * Completes a job in a transaction of the application.
+ *
+ * @throws LeaseLostError, JobStateError
+ */
+export function* completeInTransactionScript(
+  token: ClaimToken,
+  result: string | null,
+  progress?: string,
+): SqlScript<{ isWatched: boolean }> {
+  const { id, attempt } = token;
+  const [completed] = yield { sql: sql.COMPLETE_IN_TX, params: [id, attempt, result, toProgressBox(progress)] };
+  if (completed) {
+    return { isWatched: completed.watched !== null };
+  }
+  const [owned] = yield { sql: sql.OWNED_STATE, params: [id, attempt] };
+  throw toCompletionError(token, owned);
 }
 
 function isDiscarded({ status }: Settled, discardStatuses: readonly FinalStatus[]): boolean {

@@ -12,8 +12,8 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { toProgressBox, toProgressJson, toTokenJson, toRetentionAges } from '../batch-json.js';
-import { toClaimStates, toCompletionError } from '../batch-results.js';
+import { toProgressJson, toTokenJson } from '../batch-json.js';
+import { toClaimStates } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
   ActionResult,
@@ -36,13 +36,17 @@ import type {
 import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
 import type { JobStore, LimitedTopicClaims, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
+import type { LinkChanges } from '../link-store.js';
+import { NO_CHANGES } from '../link-script.js';
+import { GroupTable } from '../group-table.js';
+import type { LinkTable } from '../link-table.js';
+import { selectUnwatched } from '../link-table.js';
 import { setUpTables } from '../migrator.js';
 import type { MovedTime } from '../moved-time.js';
 import { withMovedTime } from '../moved-time.js';
 import { PausedTopics } from '../paused-topics.js';
 import { ScheduleTable } from '../schedule-table.js';
-import { nextTurn } from '../real-timers.js';
-import { toClaimedJob, toJob, toLaneScan, toRescue } from '../row-mapper.js';
+import { toClaimedJob, toJob, toLaneScan } from '../row-mapper.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript, singleStatement } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
@@ -53,21 +57,23 @@ import { toJobsError, toTransactionError } from './error-translation.js';
 import { fireScript } from './fire-script.js';
 import { insertScript } from './insert-script.js';
 import { createLimitTable } from './sqlite-limits.js';
-import { settleScript } from './settle-script.js';
+import { completeInTransactionScript, settleScript } from './settle-script.js';
+import { MaintenanceWriter } from './maintenance-writer.js';
 import * as adminStatements from './sql/admin.js';
 import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
 import { toSqliteTime } from './sql/job-row.js';
-import { COMPLETE_IN_TX, DISCARD, OWNED_STATE } from './sql/complete.js';
+import { DISCARD } from './sql/complete.js';
 import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
-import { HAS_EXPIRED, PRUNE, PRUNE_PAGE, RESCUE } from './sql/maintenance.js';
+import * as groupStatements from './sql/group.js';
 import { moveTime } from './sql/moved-time.js';
 import * as scheduleStatements from './sql/schedule.js';
 import { limitedClaimScript } from './limited-claim-script.js';
 import * as limitedClaim from './sql/limited-claim.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
+import { createSqliteLinks } from './sqlite-links.js';
 import { SqliteStats } from './sqlite-stats.js';
-import { TransactionSerializer } from './transaction-serializer.js';
+import { OVERLAP_HINT, TransactionSerializer } from './transaction-serializer.js';
 
 interface SqliteStoreOptions {
   /** The application's DataSource. */
@@ -116,7 +122,18 @@ export class SqliteStore implements JobStore {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
   };
+  readonly groups = new GroupTable(groupStatements, (sql, params) => this.read(sql, params));
+  readonly links: LinkTable = createSqliteLinks({
+    read: (sql, params) => this.read(sql, params),
+    transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),
+    runIn: (tx, script) => this.runInTransaction(tx, script),
+  });
 
+  private readonly maintenance = new MaintenanceWriter(
+    (sql, params) => this.read(sql, params),
+    (sql, params) => this.write(sql, params),
+    this.links,
+  );
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
   private connection!: SqliteConnection;
@@ -225,7 +242,10 @@ export class SqliteStore implements JobStore {
 
   /** One script for the set: no claim runs between its statements, so an attempt ends before the next one of its job starts. */
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
-    return this.writeScript(() => settleScript(settlements, discardStatuses, this.connection.isSynchronous));
+    const { writes, isSynchronous } = this.connection;
+    const plain = selectUnwatched(settlements);
+    const settle = (): SqlScript<Settled[]> => settleScript(plain, discardStatuses, isSynchronous);
+    return writes.run(settle).then((settled) => this.links.settleRest(settlements, plain, settled), throwJobsError);
   }
 
   async recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
@@ -233,17 +253,14 @@ export class SqliteStore implements JobStore {
     return toClaimStates(tokens, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]), []);
   }
 
-  async completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<void> {
-    const { id, attempt } = token;
-    const completed = await this.runInTransaction(
-      tx,
-      singleStatement(COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)]),
-    );
-    if (completed.length > 0) {
-      return;
-    }
-    const [owned] = await this.runInTransaction(tx, singleStatement(OWNED_STATE, [id, attempt]));
-    throw toCompletionError(token, owned);
+  async completeTx(
+    tx: StoreTransaction,
+    token: ClaimToken,
+    result: string | null,
+    progress?: string,
+  ): Promise<LinkChanges> {
+    const { isWatched } = await this.runInTransaction(tx, completeInTransactionScript(token, result, progress));
+    return isWatched ? this.links.completeIn(tx, token.id) : NO_CHANGES;
   }
 
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
@@ -253,21 +270,12 @@ export class SqliteStore implements JobStore {
     );
   }
 
-  async rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
-    const from = toLowerBound(lowerBound);
-    const [found] = await this.read(HAS_EXPIRED, [from]);
-    const rescued = found!.has_expired ? await this.write(RESCUE, [limit, from]) : [];
-    return toRescue([...rescued, found!]);
+  rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
+    return this.maintenance.rescue(limit, lowerBound);
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
-    const { json, youngestMs } = toRetentionAges(retention);
-    const params = [after ?? '', rows, json, JSON.stringify(except)];
-    // The pruner reads many pages in a row, and each read blocks the event loop.
-    await nextTurn();
-    const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
-    const removed = page!.has_aged ? await this.write(PRUNE, params) : [];
-    return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
+  prune(retention: Retention, page: PrunePage): Promise<PrunedPage> {
+    return this.maintenance.prune(retention, page);
   }
 
   requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
@@ -278,12 +286,12 @@ export class SqliteStore implements JobStore {
     return this.admin.promote(ids, from);
   }
 
-  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.admin.cancel(ids, from);
+  async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.links.act('cancel', await this.admin.cancel(ids, from), from);
   }
 
-  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.admin.delete(ids, from);
+  async delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.admin.delete(ids, from), from);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
@@ -364,10 +372,6 @@ export class SqliteStore implements JobStore {
     });
   }
 }
-
-/** Without a serializer, transactions of the application share one query runner, and one can end another. */
-const OVERLAP_HINT =
-  '; two transactions may have overlapped on the one connection of SQLite: run them one after another, or remove sqlite.serializeTransactions: false';
 
 function throwJobsError(error: unknown): never {
   throw toJobsError(error);

@@ -305,3 +305,7 @@ function toWaitError(reason: string): QueueUnavailableError {
 function formatMs(ms: number): string {
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`;
 }
+
+/** Without a serializer, transactions of the application share one query runner, and one can end another. */
+export const OVERLAP_HINT =
+  '; two transactions may have overlapped on the one connection of SQLite: run them one after another, or remove sqlite.serializeTransactions: false';

@@ -107,7 +107,7 @@ describe.each(storeKinds())('completeTx on $label', (kind) => {
     await fixture.expire(stale.id);
     await fixture.store.rescue(10);
     const [current] = await claim(fixture.store);
-    const complete = (token: typeof stale): Promise<void> =>
+    const complete = (token: typeof stale): Promise<unknown> =>
       fixture.app.transaction((manager) => fixture.store.completeTx(manager, token, `"attempt ${token.attempt}"`));
     await expect(complete(stale)).rejects.toThrow(LeaseLostError);
     await complete(current!);

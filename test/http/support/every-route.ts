@@ -61,6 +61,11 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'POST', route: '/schedules/:name/resume', access: 'manage', status: 204 },
   { method: 'POST', route: '/schedules/:name/run', access: 'manage', status: 201 },
   { method: 'DELETE', route: '/schedules/:name', access: 'manage', status: 204 },
+  { method: 'POST', route: '/groups', access: 'enqueue', status: 201, body: () => ({ jobs: [job] }) },
+  { method: 'GET', route: '/groups', access: 'read', status: 200 },
+  { method: 'GET', route: '/groups/:id', access: 'read', status: 200 },
+  { method: 'POST', route: '/groups/:id/cancel', access: 'manage', status: 202 },
+  { method: 'GET', route: '/:id/graph', access: 'read', status: 200 },
   { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
   { method: 'GET', route: '/:id', access: 'read', status: 200 },
@@ -82,7 +87,7 @@ export const everyRoute: readonly RouteRequest[] = [
 /** Returns the name of a route in test titles. */
 export const toRouteName = ({ method, route }: RouteRequest): string => `${method} ${route || '/'}`;
 
-/** Returns the path of a route for a job, or for the schedule that has the name of the job's id. */
+/** Returns the path of a route for a job, a group, or for the schedule that has the name of the job's id. */
 export const toRoutePath = ({ route }: RouteRequest, id: string): string =>
   `/api/jobs${route.replace(/:(id|name)/, id)}`;
 
@@ -90,6 +95,12 @@ export const toRoutePath = ({ route }: RouteRequest, id: string): string =>
 export async function storeSchedule(app: HttpApp, name: string): Promise<void> {
   const { pattern, topic, payload, start_at: startAt } = schedule;
   await app.jobs.schedules.upsert(name, pattern, { topic, payload, startAt: new Date(startAt) });
+}
+
+/** Stores a group with one job. Returns its id. */
+export async function storeGroup(app: HttpApp): Promise<string> {
+  const member = { topic: SECRET_TOPIC, payload: { [SECRET]: true }, delay: 3_600_000 };
+  return (await app.jobs.enqueueGroup([member])).id;
 }
 
 /** A response, with the job of the request as it was before. */
@@ -108,6 +119,7 @@ export async function sendToRoute(
   if (request.route.includes('/schedules')) {
     await storeSchedule(app, before.id);
   }
+  const id = request.route.startsWith('/groups') ? await storeGroup(app) : before.id;
   const body = request.body?.(before.id);
   const {
     status,
@@ -115,7 +127,7 @@ export async function sendToRoute(
     text,
   } = await sendRaw(app.url, {
     method: request.method,
-    path: toRoutePath(request, before.id),
+    path: toRoutePath(request, id),
     headers: { ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });

@@ -6,12 +6,14 @@ import type {
   StoreTransaction,
   LimitedTopicClaims,
   LimitStore,
+  GroupStore,
   ScheduleStore,
   TopicPauses,
   JobStore,
   JobReports,
   ReportRecords,
 } from '../../../lib/store/job-store.js';
+import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -67,6 +69,9 @@ export class SimulatedStore implements JobStore {
   /** Simulated topics have no limits. */
   readonly limitedTopics = {} as LimitedTopicClaims;
   readonly limits = { declare: () => Promise.resolve([]) } as Pick<LimitStore, 'declare'> as LimitStore;
+  /** Simulated jobs have neither groups nor parents. */
+  readonly groups = {} as GroupStore;
+  readonly links = { observe: () => undefined, report: () => undefined } as unknown as LinkStore;
 
   constructor(
     private readonly table: SimulatedTable,
@@ -143,8 +148,11 @@ export class SimulatedStore implements JobStore {
     });
   }
 
-  completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<void> {
-    return this.connection.ask('completeTx', () => this.table.complete(token, result));
+  completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<LinkChanges> {
+    return this.connection.ask('completeTx', () => {
+      this.table.complete(token, result);
+      return { released: [], cancelled: [] };
+    });
   }
 
   transaction(): Promise<never> {
@@ -223,7 +231,7 @@ function createReports(connection: Connection): JobReports & ReportRecords {
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
     waitingTopics: () => connection.ask('report', () => []),
     recordRollup: () => connection.ask('report', () => minute),
-    recordWorker: () => connection.ask('report', () => ({ now: minute, schedulesVersion: '' })),
+    recordWorker: () => connection.ask('report', () => ({ now: minute, schedulesVersion: '', hasLinks: false })),
     forgetWorker: () => connection.ask('report', () => undefined),
     pruneReports: () => connection.ask('report', () => undefined),
   };

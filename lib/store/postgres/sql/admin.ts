@@ -1,4 +1,4 @@
-import { holdsKey, holdsWaitingKey, matchesId, jobColumns, ms } from './job-row.js';
+import { isBlocked, holdsKey, holdsWaitingKey, matchesId, jobColumns, ms } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -22,7 +22,7 @@ function actionStatement(
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
 m AS (${action} RETURNING ${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS changed, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
-  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id
+  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id, l.watched
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id
 ORDER BY r.ord`;
@@ -52,25 +52,38 @@ export const REQUEUE = actionStatement(
   { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
 );
 
-/** pending → pending, due now; a job that is due keeps its `run_at`. */
+/** pending → pending, due now; a job that is due keeps its `run_at`. A job that waits for its parents is unchanged. */
 export const PROMOTE = actionStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), flow_key = NULL, updated = statement_timestamp()
-  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status = 'pending'`);
+  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status = 'pending' AND NOT ${isBlocked('l')}`);
 
-/** pending → cancelled; a processing job is marked. */
-export const CANCEL = actionStatement(`
+const cancel = (guard: string): ActionStatement =>
+  actionStatement(`
   UPDATE _jobs j SET cancel_requested = true, updated = statement_timestamp(),
     status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('pending', 'processing')`);
+  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND ${guard}`);
 
-/** Any status but processing → deleted. */
-export const DELETE = actionStatement(
-  `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status <> 'processing'`,
-  { row: 'j.id, j.status', strength: 'UPDATE' },
-);
+/** pending → cancelled; a processing job is marked. Leaves out waiting jobs that are watched. */
+export const CANCEL = cancel(`(l.status = 'processing' OR (l.status = 'pending' AND l.watched IS NULL))`);
+/** The same for watched jobs, in a transaction that ends their children. */
+export const CANCEL_WATCHED = cancel(`l.status IN ('pending', 'processing')`);
+
+const remove = (guard: string): ActionStatement =>
+  actionStatement(
+    `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status <> 'processing'${guard}`,
+    {
+      row: 'j.id, j.status',
+      strength: 'UPDATE',
+    },
+  );
+
+/** Any status but processing → deleted. Leaves out watched jobs. */
+export const DELETE = remove(' AND l.watched IS NULL');
+/** The same for watched jobs, in a transaction that ends their children. */
+export const DELETE_WATCHED = remove('');
 
 /** Pauses the topics of the JSON array $1. A topic that is paused already keeps its time. */
 export const PAUSE = `

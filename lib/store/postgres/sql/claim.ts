@@ -3,11 +3,11 @@ import { USUAL_CLAIM as usual } from '../../row-mapper.js';
 import { ms, msOfMany, scanTiming, skipLocked } from './job-row.js';
 
 /** The columns in `numbers`, in this order. `numbers` is NULL for most first attempts: each column costs both sides. */
-export const NUMBERS = [...Object.keys(usual), 'timeout_ms'] as const;
+export const NUMBERS = [...Object.keys(usual), 'timeout_ms', 'watched'] as const;
 
 const isUsual = `${Object.entries(usual)
   .map(([column, value]) => `j.${column} = ${value}`)
-  .join(' AND ')} AND j.timeout_ms IS NULL`;
+  .join(' AND ')} AND j.timeout_ms IS NULL AND j.watched IS NULL`;
 
 /** NULL for a topic that is neither paused nor limited. */
 const stateOf = (topic: string): string => `

@@ -6,6 +6,7 @@ import {
   isKeptUnique,
   ms,
   isOwned,
+  isOwnedAndUnwatched,
   isOwnedByRowRef,
   tokens,
   skipLocked,
@@ -21,11 +22,11 @@ const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms
  * processing → the status of each outcome, guarded by id and attempt. Returns the rows it wrote. It skips locked rows, which the
  * worker sends again: an open transaction must not delay all other outcomes. Every decision reads `j`, the only current row.
  */
-export const SETTLE = `
+const settle = (guard: string): string => `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
     AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb, progress jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
@@ -43,8 +44,12 @@ UPDATE _jobs j SET
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM free o WHERE ${isOwned}
+FROM free o WHERE ${guard}
 RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
+
+/** Leaves out watched jobs: `SETTLE_WATCHED` belongs to a transaction that releases their children. */
+export const SETTLE = settle(isOwnedAndUnwatched);
+export const SETTLE_WATCHED = settle(isOwned);
 
 /**
  * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 run times, $4 results, a JSON array or NULL for none, $5
@@ -60,8 +65,8 @@ const completions = `
 const completion = `
   (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
 
-/** `SETTLE` handles jobs with a cancel request. */
-const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
+/** `SETTLE` handles jobs with a cancel request, and `LinkStore.settle` watched ones. */
+const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested AND j.watched IS NULL`;
 
 /** `SETTLE` also handles jobs whose idempotency key or unique key must be kept. */
 const canDelete = `${canComplete} AND j.idempotency_key IS NULL AND j.unique_until IS NULL`;
@@ -99,17 +104,17 @@ DELETE FROM _jobs j USING ${completion} WHERE ${canDelete} RETURNING 1 AS count`
 
 /** Reads the current rows of jobs whose outcomes were not written. */
 export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued, j.watched
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**
- * Deletes finished jobs that are not retained, except those that keep an idempotency key or a unique key: the pruner deletes them
- * later. `isOwned` explains `coalesce`.
+ * Deletes finished jobs that are not retained, except those that keep an idempotency key or a unique key, and watched ones, which
+ * children may read: the pruner deletes them later. `isOwned` explains `coalesce`.
  */
 export const DISCARD = `
 WITH free AS (
   SELECT j.id FROM ${tokens} JOIN _jobs j ON ${matchesId('o')} AND j.attempt = o.attempt
-  WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL AND NOT ${isKeptUnique}
+  WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL AND NOT ${isKeptUnique} AND j.watched IS NULL
   FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
@@ -118,7 +123,7 @@ export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
   progress = CASE WHEN $4::jsonb IS NULL THEN progress ELSE nullif($4::jsonb -> 0, 'null') END,
   finished = statement_timestamp(), updated = statement_timestamp()
-WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id`;
+WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id, watched`;
 
 /** Finds out why a completion was rejected: the row if the attempt still owns it. */
 export const OWNED_STATE = `

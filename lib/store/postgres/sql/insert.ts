@@ -61,10 +61,10 @@ export const insertInput = (
 ): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
   idempotency_key text, body_hash text, concurrency_key text, waiting_key text, unique_for_ms float8,
-  debounce_max_ms float8)`;
+  debounce_max_ms float8, watched smallint)`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until`;
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched`;
 
 /**
  * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
@@ -74,7 +74,7 @@ export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
   CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END,
-  waiting_key, ${fromNow('unique_for_ms')}`;
+  waiting_key, ${fromNow('unique_for_ms')}, watched`;
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one

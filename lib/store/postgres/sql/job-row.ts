@@ -1,3 +1,4 @@
+import { BLOCKED_UNTIL } from '../../link-store.js';
 import { IDEMPOTENCY_MS } from '../../store-records.js';
 
 /*
@@ -26,6 +27,18 @@ export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_
   const times = names.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
   return [id, flag, ...plain, ...json, ...times].join(', ');
 };
+
+/** The due time of a blocked job. */
+export const blockedUntil = `'${BLOCKED_UNTIL.toISOString()}'::timestamptz`;
+
+/** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
+export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}
+  AND EXISTS (SELECT FROM _jobs_links k WHERE k.child_id = ${row}.id AND k.outcome IS NULL))`;
+
+/** Whether a child of the job may still read it. `row` is SQL for the row. */
+export const hasUnfinishedChild = (row: string): string => `EXISTS (
+  SELECT FROM _jobs_links k JOIN _jobs c ON c.id = k.child_id
+  WHERE k.parent_id = ${row}.id AND c.status IN ('pending', 'processing'))`;
 
 export const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
@@ -70,6 +83,10 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
  * rows it then compares each row of the table with each of the input (180 ms; test/conformance/plans/batch-plans.test.ts).
  */
 export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
+
+/** The same, except watched jobs. */
+export const isOwnedAndUnwatched = `${matchesId('o')} AND j.attempt = o.attempt
+  AND coalesce(j.status = 'processing' AND j.watched IS NULL, false)`;
 
 /**
  * The same by the row's ctid, as the claim returned it: 3 µs faster than by id. The comparison of ids is hidden as well, or the

@@ -1,5 +1,13 @@
 import { LEASE_LOST } from '../../row-mapper.js';
-import { matchesId, appendError, isKeptUnique, isKeyKept, scanTiming, skipLocked } from './job-row.js';
+import {
+  matchesId,
+  appendError,
+  hasUnfinishedChild,
+  isKeptUnique,
+  isKeyKept,
+  scanTiming,
+  skipLocked,
+} from './job-row.js';
 
 /** Whether the job was claimed but its handler was never called. */
 const isUnstarted = '(j.unstarted_attempt IS NOT DISTINCT FROM j.attempt)';
@@ -9,9 +17,9 @@ const isLost = `(j.retries >= j.max_retries AND NOT ${isUnstarted})`;
  * processing with an expired lease → pending, failed or cancelled: $1 limit, $2 lower bound of the lease. Skips rows that a completion
  * has locked. An attempt that never started keeps its `run_at`, and no error is recorded.
  */
-export const RESCUE = `
+const rescue = (guard: string): string => `
 WITH expired AS (
-  SELECT id FROM _jobs
+  SELECT id, watched FROM _jobs
   WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
   ORDER BY locked_until LIMIT $1::int ${skipLocked}),
 rescued AS (UPDATE _jobs j SET
@@ -23,11 +31,16 @@ rescued AS (UPDATE _jobs j SET
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM expired WHERE ${matchesId('expired')}
+FROM expired WHERE ${matchesId('expired')}${guard}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
-SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms FROM rescued
+SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms, (SELECT max(watched) FROM expired) AS watched FROM rescued
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}`;
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, (SELECT max(watched) FROM expired)`;
+
+/** Leaves out watched jobs. The last row says whether there are any. */
+export const RESCUE = rescue(' AND expired.watched IS NULL');
+/** All jobs, in a transaction that releases or ends the children of watched ones. */
+export const RESCUE_WATCHED = rescue('');
 
 /** Jobs that finished after this time are too young for any retention age. */
 const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';
@@ -56,7 +69,7 @@ free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${matchesId('aged')}
   WHERE coalesce(
     j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept})
-      AND NOT ${isKeptUnique}, false)
+      AND NOT ${isKeptUnique} AND (j.watched IS NULL OR NOT ${hasUnfinishedChild('j')}), false)
   FOR UPDATE OF j SKIP LOCKED),
 gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING 1)
 SELECT (SELECT count(*) FROM gone) AS removed,

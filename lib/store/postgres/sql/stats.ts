@@ -65,7 +65,8 @@ export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, seen) VALUES ($1, $2::jsonb, statement_timestamp())
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen
-RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version, ${ms('statement_timestamp()')} AS now`;
+RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
+  EXISTS (SELECT FROM _jobs_links) AS has_links, ${ms('statement_timestamp()')} AS now`;
 
 /** Removes a worker that shuts down. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';

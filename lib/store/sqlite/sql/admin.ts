@@ -1,4 +1,4 @@
-import { byId, holdsKey, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
+import { byId, holdsKey, isBlocked, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
 
 /** The statements of one action. Each takes the ids as ?1 and the statuses that it may change as ?2; NULL means any. */
 export interface ActionStatements {
@@ -15,7 +15,7 @@ const ids = '(SELECT value FROM json_each(?1))';
 /** Guards against a status that has changed since the user chose the job. */
 const isExpected = (status: string): string => `(?2 IS NULL OR ${status} IN (SELECT value FROM json_each(?2)))`;
 
-const resultColumns = 'id, status, topic, attempt';
+const resultColumns = 'id, status, topic, attempt, watched';
 
 /** The other job that holds the unique key of job `j`. A job that has started before needs no waiting key to wait again. */
 const keyHolder = `
@@ -45,7 +45,7 @@ export const REQUEUE: ActionStatements = {
   one: requeue(jobColumns),
   several: requeue(resultColumns),
   unchanged: `
-SELECT j.id, j.status, j.topic, j.attempt, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
+SELECT j.id, j.status, j.topic, j.attempt, j.watched, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
 FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`,
 };
 
@@ -53,24 +53,39 @@ const unchanged = `SELECT ${resultColumns} FROM _jobs ${byId} WHERE id IN ${ids}
 
 const promote = (columns: string): string => `
 UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), flow_key = NULL, updated = ${now}
-WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} RETURNING ${columns}`;
+WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} AND NOT ${isBlocked('_jobs')} RETURNING ${columns}`;
 
-/** pending → pending, due now. A job that is due already keeps its position in the queue. */
+/**
+ * pending → pending, due now. A job that is due already keeps its position in the queue. A job that waits for its parents is unchanged.
+ */
 export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: promote(resultColumns), unchanged };
 
-const cancel = (columns: string): string => `
+const cancel = (columns: string, guard: string): string => `
 UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}
-WHERE id IN ${ids} AND status IN ('pending', 'processing') AND ${isExpected('status')} RETURNING ${columns}`;
+WHERE id IN ${ids} AND ${guard} AND ${isExpected('status')} RETURNING ${columns}`;
 
-/** pending → cancelled. A processing job is marked; its worker cancels it. */
-export const CANCEL: ActionStatements = { one: cancel(jobColumns), several: cancel(resultColumns), unchanged };
+const cancelStatements = (guard: string): ActionStatements => ({
+  one: cancel(jobColumns, guard),
+  several: cancel(resultColumns, guard),
+  unchanged,
+});
 
-const remove = `
-DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing' AND ${isExpected('status')} RETURNING ${resultColumns}`;
+/** pending → cancelled. A processing job is marked; its worker cancels it. Leaves out waiting jobs that are watched. */
+export const CANCEL = cancelStatements(`(status = 'processing' OR (status = 'pending' AND watched IS NULL))`);
+/** The same for watched jobs, in a transaction that ends their children. */
+export const CANCEL_WATCHED = cancelStatements(`status IN ('pending', 'processing')`);
 
-/** Deletes jobs in any status but processing. */
-export const DELETE: ActionStatements = { one: remove, several: remove, unchanged };
+const remove = (guard: string): ActionStatements => {
+  const statement = `
+DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing'${guard} AND ${isExpected('status')} RETURNING ${resultColumns}`;
+  return { one: statement, several: statement, unchanged };
+};
+
+/** Deletes jobs in any status but processing. Leaves out watched jobs. */
+export const DELETE = remove(' AND watched IS NULL');
+/** The same for watched jobs, in a transaction that ends their children. */
+export const DELETE_WATCHED = remove('');
 
 /** Pauses the topics in ?1. A topic that is paused already keeps its time. `WHERE true` ends the SELECT for SQLite's parser. */
 export const PAUSE = `

@@ -22,9 +22,9 @@ SELECT lane.key AS lane_index FROM json_each(?1) AS lane WHERE ${isClaimable(`la
 /** Whether a job has only the usual values of a first attempt. */
 const isUsual = `${Object.entries(USUAL_CLAIM)
   .map(([column, value]) => `${column} = ${value}`)
-  .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata) IS NULL`;
+  .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata, watched) IS NULL`;
 
-const unusual = `json_object('timeout_ms', timeout_ms, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
+const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
   USUAL_CLAIM,
 )
   .map((column) => `'${column}', ${column}`)

@@ -11,13 +11,13 @@ WITH o AS MATERIALIZED (
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = CASE WHEN o.ran_ms IS NULL THEN j.started WHEN o.ran_ms < ${BRIEF_MS} THEN ${now} ELSE ${fromNow('-o.ran_ms')} END,
   locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
-FROM o WHERE ${isOwned} AND NOT j.cancel_requested
+FROM o WHERE ${isOwned} AND NOT j.cancel_requested AND j.watched IS NULL
 RETURNING id, attempt`;
 
 const completeBrief = `
 UPDATE _jobs ${byId} SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
-  AND result IS NULL`;
+  AND result IS NULL AND watched IS NULL`;
 
 /**
  * processing → completed, for first attempts of brief handlers without a result: the ids in ?1 are enough. Without the join a set
@@ -36,10 +36,10 @@ export const COMPLETED_BRIEF = `
 SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
-/** processing → deleted, in one write. Leaves jobs with a cancel request, and those that keep a key, to `SETTLE`. */
+/** processing → deleted, in one write. Leaves jobs with a cancel request, and those that keep a key, to `SETTLE`, watched ones to `LinkStore`. */
 export const COMPLETE_AND_DELETE = `
 DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND idempotency_key IS NULL
-  AND unique_until IS NULL RETURNING id, attempt`;
+  AND unique_until IS NULL AND watched IS NULL RETURNING id, attempt`;
 
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
@@ -55,8 +55,7 @@ const hasNoRetries = `j.retries >= j.max_retries`;
 /** When the handler started: now minus how long it ran. The row holds the time of the claim. */
 const started = `iif(o.ran_ms IS NULL, j.started, ${fromNow('-o.ran_ms')})`;
 
-/** processing → the status of each outcome, fenced by attempt. Returns the changed rows. */
-export const SETTLE = `
+const settle = (guard: string): string => `
 WITH ${outcomes}
 UPDATE _jobs AS j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -72,25 +71,30 @@ UPDATE _jobs AS j SET
   started = ${started}, locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${now} END,
   updated = ${now}
-FROM o WHERE ${isOwned}
+FROM o WHERE ${isOwned}${guard}
 RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
+
+/** processing → the status of each outcome, fenced by attempt, except watched jobs. Returns the changed rows. */
+export const SETTLE = settle(' AND j.watched IS NULL');
+/** The same for watched jobs, in a transaction that releases or ends their children. */
+export const SETTLE_WATCHED = settle('');
 
 /** Reads the state of jobs that `SETTLE` did not change. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued, watched
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
-/** Deletes jobs in one of the statuses in ?2, unless they keep an idempotency key or a unique key: the pruner deletes those later. */
+/** Deletes jobs in one of the statuses in ?2, unless they keep a key or are watched: the pruner deletes those later. */
 export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
-  AND NOT ${isKeptUnique} AND (id, attempt) IN ${tokens}`;
+  AND NOT ${isKeptUnique} AND watched IS NULL AND (id, attempt) IN ${tokens}`;
 
 /** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now},
   progress = iif(?4 IS NULL, progress, nullif(?4 -> 0, 'null'))
-WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id`;
+WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id, watched`;
 
 /** Finds out why `COMPLETE_IN_TX` changed nothing: a cancel request, or another owner. */
 export const OWNED_STATE = `

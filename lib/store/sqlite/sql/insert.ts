@@ -2,13 +2,13 @@ import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now, timeAfter
 
 const insertInto = (from: string): string => `
 INSERT INTO _jobs AS j (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until)
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
   value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
   iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL),
-  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)})
+  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched'
 FROM ${from}`;
 
 /**

@@ -1,3 +1,4 @@
+import { BLOCKED_UNTIL } from '../../link-store.js';
 import { IDEMPOTENCY_MS } from '../../store-records.js';
 
 /*
@@ -28,6 +29,18 @@ const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
 export function toSqliteTime(time: Date | string): string {
   return (typeof time === 'string' ? time : time.toISOString()).replace('T', ' ').replace('Z', '');
 }
+
+/** The due time of a blocked job. */
+export const blockedUntil = `'${toSqliteTime(BLOCKED_UNTIL)}'`;
+
+/** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
+export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}
+  AND EXISTS (SELECT 1 FROM _jobs_links AS k WHERE k.child_id = ${row}.id AND k.outcome IS NULL))`;
+
+/** Whether a child of the job may still read it. `row` is SQL for the row. */
+export const hasUnfinishedChild = (row: string): string => `EXISTS (
+  SELECT 1 FROM _jobs_links AS k JOIN _jobs AS c ON c.id = k.child_id
+  WHERE k.parent_id = ${row}.id AND c.status IN ('pending', 'processing'))`;
 
 /** The columns that `toJob` reads. */
 export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,

@@ -1,11 +1,24 @@
 import { LEASE_LOST } from '../../row-mapper.js';
-import { byId, appendError, fromNow, isKeptUnique, keptSince, ms, now, scanTiming } from './job-row.js';
+import {
+  byId,
+  appendError,
+  fromNow,
+  hasUnfinishedChild,
+  isKeptUnique,
+  keptSince,
+  ms,
+  now,
+  scanTiming,
+} from './job-row.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
 
 /** Whether any lease from ?1 on has expired. Takes no lock. */
 export const HAS_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, ${scanTiming}`;
+
+/** Whether the lease of a watched job from ?1 on has expired. Takes no lock. */
+export const HAS_EXPIRED_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')} AND watched) AS has_expired`;
 
 /** Whether the job was claimed but its handler was never called. */
 const isUnstarted = '(unstarted_attempt IS attempt)';
@@ -15,7 +28,7 @@ const isLost = `(retries >= max_retries AND NOT ${isUnstarted})`;
  * processing with an expired lease → pending, failed or cancelled. Handles leases that ended at ?2 or later. An attempt that
  * never started goes back to its position in the queue, without an error.
  */
-export const RESCUE = `
+const rescue = (guard: string): string => `
 UPDATE _jobs AS j ${byId} SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
@@ -24,17 +37,23 @@ UPDATE _jobs AS j ${byId} SET
   errors = iif(${isUnstarted}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
   flow_key = NULL, finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
-  SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)
+  SELECT id FROM ${expiredFrom('?2')}${guard} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
-const page = `(SELECT id, status, finished, created, idempotency_key, unique_until FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+/** Leaves out watched jobs. */
+export const RESCUE = rescue(' AND watched IS NULL');
+/** Watched jobs, in a transaction that releases or ends their children. */
+export const RESCUE_WATCHED = rescue(' AND watched');
+
+const page = `(SELECT id, status, finished, created, idempotency_key, unique_until, watched FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
 /** The jobs of the page that are over the age of their status in ?3, except those in ?4. */
 const aged = `
   SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
   WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND NOT ${isKeptUnique}
-    AND p.id NOT IN (SELECT value FROM json_each(?4))`;
+    AND p.id NOT IN (SELECT value FROM json_each(?4))
+    AND (p.watched IS NULL OR NOT ${hasUnfinishedChild('p')})`;
 
 /** The lowest UUID v7 of the time `ageMs` ago; a time before 1970 counts as 1970. */
 const idBefore = (ageMs: string): string => {

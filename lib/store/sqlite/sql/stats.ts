@@ -68,7 +68,8 @@ FROM _jobs_rollup WHERE topic IN (SELECT value FROM json_each(?1))
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, seen) VALUES (?1, ?2, ${now})
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen
-RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version, ${ms(now)} AS now`;
+RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
+  EXISTS (SELECT 1 FROM _jobs_links) AS has_links, ${ms(now)} AS now`;
 
 /** Removes worker ?1 when its process ends. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';

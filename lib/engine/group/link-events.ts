@@ -1,0 +1,16 @@
+import type { EngineParts } from '../engine-parts.js';
+import type { ChangeFeed } from '../admin/change-feed.js';
+
+type LinkEventParts = Pick<EngineParts, 'store' | 'emit' | 'wakeSignal'> & { readonly changes: ChangeFeed };
+
+/** Emits the events of jobs that ended because of a parent, and wakes the workers for the released ones. */
+export function reportLinkChanges({ store, emit, wakeSignal, changes }: LinkEventParts): void {
+  store.links.observe(({ released, cancelled }) => {
+    cancelled.forEach(({ id, topic, attempt }) => emit({ type: 'cancelled', id, topic, attempt, durationMs: null }));
+    const topics = [...new Set(released.map(({ topic }) => topic))];
+    topics.forEach((topic) => changes.markChanged(topic));
+    if (topics.length > 0) {
+      wakeSignal.announce(topics);
+    }
+  });
+}

@@ -1,0 +1,66 @@
+import type { JobGroup } from '../core/job-group.js';
+import type { GroupStore } from './job-store.js';
+import type { SqlQuery, SqlRow } from './sql-runner.js';
+
+interface GroupStatements {
+  readonly GET_GROUP: string;
+  readonly LIST_GROUPS: string;
+  readonly GROUP_TOPICS: string;
+  readonly UNFINISHED_MEMBERS: string;
+}
+
+/** Reads groups. `LinkStore` writes them, together with the links of their members. */
+export class GroupTable implements GroupStore {
+  constructor(
+    private readonly statements: GroupStatements,
+    private readonly read: SqlQuery,
+  ) {}
+
+  async get(id: string): Promise<JobGroup | undefined> {
+    return toGroups(await this.read(this.statements.GET_GROUP, [id]))[0];
+  }
+
+  async list(before: string | null, limit: number): Promise<JobGroup[]> {
+    return toGroups(await this.read(this.statements.LIST_GROUPS, [before, limit]));
+  }
+
+  async topics(id: string): Promise<string[]> {
+    return (await this.read(this.statements.GROUP_TOPICS, [id])).map((row) => row.topic as string);
+  }
+
+  async unfinishedMembers(id: string): Promise<string[]> {
+    return (await this.read(this.statements.UNFINISHED_MEMBERS, [id])).map((row) => row.id as string);
+  }
+}
+
+type Writable<T> = { -readonly [Member in keyof T]: T[Member] };
+
+/** One row for each status of a group, and a row without a status for an empty one. */
+function toGroups(rows: readonly SqlRow[]): JobGroup[] {
+  const groups = new Map<string, Writable<JobGroup>>();
+  for (const row of rows) {
+    const group = groups.get(row.id as string) ?? toEmptyGroup(row);
+    groups.set(group.id, group);
+    if (row.status !== null) {
+      const status = row.status === 'deleted' ? 'cancelled' : (row.status as 'pending');
+      group[status] += Number(row.jobs);
+      group.total += Number(row.jobs);
+    }
+  }
+  return [...groups.values()];
+}
+
+function toEmptyGroup({ id, name, created, finished }: SqlRow): Writable<JobGroup> {
+  return {
+    id: id as string,
+    name: name as string | null,
+    total: 0,
+    pending: 0,
+    processing: 0,
+    completed: 0,
+    failed: 0,
+    cancelled: 0,
+    created: new Date(Number(created)),
+    finished: finished === null ? null : new Date(Number(finished)),
+  };
+}

@@ -1,0 +1,200 @@
+import type { ClaimToken } from '../core/job.js';
+import { isFinal } from '../core/job-state.js';
+import { selectWithoutRow, toSettledInOrder } from './batch-results.js';
+import { toSettlementJson, toTokenJson } from './batch-json.js';
+import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob } from './link-store.js';
+import type { SqlRow, SqlScript } from './sql-runner.js';
+import type { Settled, Settlement } from './store-records.js';
+
+/** The statements of a database that end parents. Sets are JSON arrays. */
+export interface LinkStatements {
+  readonly SETTLE_WATCHED: string;
+  readonly SETTLED_STATE: string;
+  readonly CLOSE_LINKS: string;
+  readonly LOCK_CHILDREN: string;
+  readonly RELEASE_CHILDREN: string;
+  readonly LOCK_GROUPS: string;
+  readonly FINISH_GROUPS: string;
+}
+
+/** How a parent has ended. A group is `failing` from its first failed member on. */
+type ParentEnd = 'completed' | 'failed' | 'cancelled' | 'deleted' | 'failing';
+
+export interface EndedParent {
+  readonly id: string;
+  readonly status: ParentEnd;
+  /** The error of children that are cancelled. Default: that this parent failed. */
+  readonly error?: string;
+}
+
+/** A closed link. */
+interface ClosedLink {
+  readonly childId: string;
+  readonly mode: LinkMode;
+  readonly outcome: ParentEnd;
+  readonly error: string;
+}
+
+export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
+
+/**
+ * Records the outcomes of watched jobs and ends their links. One transaction.
+ *
+ * The rows of the children are locked after their links are closed, and the open links are counted in a later statement. So of two
+ * parents that end at the same moment, the second one waits for the first, then sees its closed links, and releases the child.
+ */
+export function* settleWatchedScript(
+  sql: LinkStatements,
+  settlements: readonly Settlement[],
+): SqlScript<{ readonly settled: Settled[]; readonly changes: LinkChanges }> {
+  const tokens: ClaimToken[] = settlements.map(({ token }) => token);
+  const rows = yield { sql: sql.SETTLE_WATCHED, params: [toSettlementJson(settlements)] };
+  const unchanged = selectWithoutRow(tokens, rows);
+  const states =
+    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
+  const settled = toSettledInOrder(tokens, rows, states);
+  return { settled, changes: yield* endParentsScript(sql, rows.flatMap(toEndedParent)) };
+}
+
+/** A row with an id and a final status is an ended parent. */
+export function toEndedParent({ id, status }: SqlRow | { id: string; status: string | null }): EndedParent[] {
+  const ended = status as ParentEnd;
+  return ended === 'deleted' || (status && isFinal(status as never)) ? [{ id: id as string, status: ended }] : [];
+}
+
+/** Closes the links of ended parents, level by level: a child that is cancelled is an ended parent too. */
+export function* endParentsScript(sql: LinkStatements, ended: readonly EndedParent[]): SqlScript<LinkChanges> {
+  const released: ReleasedJob[] = [];
+  const cancelled: CancelledJob[] = [];
+  for (let level = ended; level.length > 0;) {
+    const errors = new Map(level.map(({ id, error }) => [id, error ?? toParentError(id)]));
+    const rows = yield { sql: sql.CLOSE_LINKS, params: [JSON.stringify(sortById(level))] };
+    const closed = rows.map((row) => toClosedLink(row, errors));
+    const next: EndedParent[] = [...(yield* endMembersScript(sql, closed))];
+    const children = toChildren(closed);
+    const locked = children.size === 0 ? [] : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
+    const changed = yield* releaseChildrenScript(
+      sql,
+      locked.map(({ id }) => ({ id: id as string, error: children.get(id as string) ?? null })),
+    );
+    released.push(...changed.released);
+    cancelled.push(...changed.cancelled);
+    next.push(...changed.ended);
+    level = next;
+  }
+  return { released, cancelled };
+}
+
+/** The error of a job that was cancelled because of a parent. `requeue` with dependants finds jobs by it. */
+export function toParentError(id: string): string {
+  return `parent ${id} failed`;
+}
+
+/** A blocked child, locked, and the error with which it is cancelled; `null`: it is not. */
+export interface LockedChild {
+  readonly id: string;
+  readonly error: string | null;
+}
+
+/** Cancels children with an error. Releases those without, unless a link holds them. */
+export function* releaseChildrenScript(
+  sql: LinkStatements,
+  children: readonly LockedChild[],
+): SqlScript<LinkChanges & { readonly ended: readonly EndedParent[] }> {
+  const rows =
+    children.length === 0 ? [] : yield { sql: sql.RELEASE_CHILDREN, params: [JSON.stringify(sortById(children))] };
+  const errors = new Map(children.map(({ id, error }) => [id, error]));
+  const [freed, ended] = [
+    rows.filter(({ status }) => status === 'pending'),
+    rows.filter(({ status }) => status !== 'pending'),
+  ];
+  return {
+    released: freed.map(toChangedJob),
+    cancelled: ended.map(toChangedJob),
+    ended: ended
+      .filter(({ watched }) => watched !== null)
+      .map((row) => ({ id: row.id as string, status: 'cancelled', error: errors.get(row.id as string)! })),
+  };
+}
+
+/** Finishes the groups whose last member has ended. Returns the groups whose callbacks may start. */
+function* endMembersScript(sql: LinkStatements, closed: readonly ClosedLink[]): SqlScript<readonly EndedParent[]> {
+  const members = closed.filter(({ mode }) => mode === 'member');
+  if (members.length === 0) {
+    return [];
+  }
+  const ids = [...new Set(members.map(({ childId }) => childId))];
+  yield { sql: sql.LOCK_GROUPS, params: [toJson(ids)] };
+  const finished = yield* finishGroupsScript(sql, ids);
+  const done = new Set(finished.map(({ id }) => id));
+  const failing = members.filter(({ outcome, childId }) => outcome === 'failed' && !done.has(childId));
+  return [
+    ...finished,
+    ...[...new Set(failing.map(({ childId }) => childId))].map((id) => ({ id, status: 'failing' as const })),
+  ];
+}
+
+/** Finishes groups without an unfinished member. Returns how they ended. */
+export function* finishGroupsScript(sql: LinkStatements, ids: readonly string[]): SqlScript<EndedParent[]> {
+  const rows = yield { sql: sql.FINISH_GROUPS, params: [toJson(ids)] };
+  return rows.map((row) => {
+    const [id, status] = [row.id as string, row.status as ParentEnd];
+    return { id, status, error: toGroupError(id, status) };
+  });
+}
+
+/** The error of a callback that does not run: `onSuccess` after a failure, `onFailure` without one. */
+function toGroupError(id: string, status: ParentEnd): string {
+  return status === 'failed' ? `group ${id} failed` : `no member of group ${id} failed`;
+}
+
+/** The jobs among the children, with an error if they are cancelled. */
+function toChildren(closed: readonly ClosedLink[]): Map<string, string | null> {
+  const children = new Map<string, string | null>();
+  for (const link of closed) {
+    if (link.mode !== 'member') {
+      children.set(link.childId, children.get(link.childId) ?? (cancelsChild(link) ? link.error : null));
+    }
+  }
+  return children;
+}
+
+/** Whether a parent that ends so cancels its child. */
+export function cancelsChild({ mode, outcome }: Pick<ClosedLink, 'mode' | 'outcome'>): boolean {
+  switch (mode) {
+    case 'cancel':
+      return outcome !== 'completed';
+    case 'wait':
+      return outcome === 'deleted';
+    case 'failure':
+      return outcome !== 'failed' && outcome !== 'failing';
+    default:
+      return false;
+  }
+}
+
+function toClosedLink(row: SqlRow, errors: ReadonlyMap<string, string>): ClosedLink {
+  return {
+    childId: row.child_id as string,
+    mode: row.mode as LinkMode,
+    outcome: row.outcome as ParentEnd,
+    error: errors.get(row.parent_id as string)!,
+  };
+}
+
+function toChangedJob({ id, topic, attempt }: SqlRow): CancelledJob {
+  return { id: id as string, topic: topic as string, attempt: Number(attempt) };
+}
+
+function sortById<T extends { readonly id: string }>(members: readonly T[]): T[] {
+  return [...members].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function toJson(ids: Iterable<string>): string {
+  return JSON.stringify([...ids].sort());
+}
+
+/** Returns each id once, in the order in which rows are locked. */
+export function toIds(values: readonly unknown[]): string[] {
+  return [...new Set(values as string[])].sort();
+}

@@ -1,0 +1,56 @@
+import { ms } from './job-row.js';
+
+/* Groups of jobs: `_jobs_groups`. A member has a link to its group, and the group has links to its callbacks. Sets are JSON arrays in $1. */
+
+const ids = 'ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid)';
+
+/** Locks groups, and writes them for the same reason as `LOCK_CHILDREN`. */
+export const LOCK_GROUPS = `
+WITH g AS (SELECT id FROM _jobs_groups WHERE id = ANY (${ids}) ORDER BY id FOR NO KEY UPDATE)
+UPDATE _jobs_groups j SET updated = statement_timestamp() FROM g WHERE j.id = g.id RETURNING j.id, j.finished`;
+
+/** Finishes the groups in which no member is unfinished, and returns how they ended. */
+export const FINISH_GROUPS = `
+UPDATE _jobs_groups g SET finished = statement_timestamp(), updated = statement_timestamp()
+WHERE g.id = ANY (${ids}) AND g.finished IS NULL
+  AND NOT EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome IS NULL)
+RETURNING g.id, CASE
+  WHEN EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome = 'failed') THEN 'failed'
+  WHEN EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome <> 'completed') THEN 'cancelled'
+  ELSE 'completed' END AS status`;
+
+/** Inserts group $1 with the name $2. A repeated insert, after a lost response, finds it. */
+export const INSERT_GROUP = 'INSERT INTO _jobs_groups (id, name) VALUES ($1::uuid, $2) ON CONFLICT (id) DO NOTHING';
+
+/** Deletes finished groups of which no member is left. The repair then deletes their links. */
+export const DELETE_GROUPS = `
+DELETE FROM _jobs_groups g WHERE g.id = ANY (${ids}) AND g.finished IS NOT NULL
+  AND NOT EXISTS (SELECT FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = g.id)`;
+
+const groupState = `g.id, g.name, ${ms('g.created')} AS created, ${ms('g.finished')} AS finished, s.status, s.jobs`;
+
+/** The members by status. A member that was deleted or pruned has the status in which it ended. */
+const membersByStatus = `LATERAL (
+    SELECT coalesce(j.status, l.outcome) AS status, count(*) AS jobs
+    FROM _jobs_links l LEFT JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = g.id GROUP BY 1) s`;
+
+/** Counts the members of group $1 by status. */
+export const GET_GROUP = `
+SELECT ${groupState} FROM _jobs_groups g LEFT JOIN ${membersByStatus} ON true WHERE g.id = $1::uuid`;
+
+/** The same for the $2 newest groups before group $1; NULL: the newest of all. */
+export const LIST_GROUPS = `
+SELECT ${groupState} FROM (
+  SELECT * FROM _jobs_groups WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY id DESC LIMIT $2::int) g
+LEFT JOIN ${membersByStatus} ON true ORDER BY g.id DESC`;
+
+/** Lists the unfinished members of group $1. */
+export const UNFINISHED_MEMBERS = `
+SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
+WHERE l.child_id = $1::uuid AND l.outcome IS NULL AND j.status IN ('pending', 'processing') ORDER BY j.id`;
+
+/** Lists the topics of the members and callbacks of group $1. */
+export const GROUP_TOPICS = `
+SELECT DISTINCT j.topic FROM (
+  SELECT parent_id AS id FROM _jobs_links WHERE child_id = $1::uuid UNION SELECT child_id FROM _jobs_links WHERE parent_id = $1::uuid) l
+JOIN _jobs j ON j.id = l.id`;

@@ -1,0 +1,125 @@
+import { blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
+export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
+export { DELETE_GROUPS, FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
+
+/* Links between jobs: `_jobs_links`. A link without an outcome is open, and its child waits. Sets are JSON arrays in $1. */
+
+const ids = 'ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid)';
+
+/**
+ * Marks parents as watched and returns their statuses. The lock orders it with the end of each parent: either that comes later and
+ * sees the links, or the returned status is final.
+ */
+export const WATCH_PARENTS = `
+WITH p AS (SELECT id, status, watched FROM _jobs WHERE id = ANY (${ids}) ORDER BY id FOR NO KEY UPDATE),
+marked AS (UPDATE _jobs j SET watched = 1 FROM p WHERE ${matchesId('p')} AND p.watched IS NULL)
+SELECT id, status FROM p`;
+
+/** Inserts links. A repeated insert, after a lost response, finds them. */
+export const INSERT_LINKS = `
+INSERT INTO _jobs_links (parent_id, child_id, mode, position, ref, run_at)
+SELECT parent_id, child_id, mode, position, ref,
+  coalesce(run_at, statement_timestamp() + make_interval(secs => nullif(delay_ms, 0) / 1000.0))
+FROM jsonb_to_recordset($1::jsonb)
+  AS n(parent_id uuid, child_id uuid, mode text, position int, ref text, run_at timestamptz, delay_ms float8)
+ORDER BY parent_id, child_id
+ON CONFLICT (parent_id, child_id) DO NOTHING`;
+
+/**
+ * Closes the open links of parents that have ended. A child that waits for a re-queue keeps the link to a failed parent. A failing
+ * group ends only the link to its \`onFailure\` job.
+ */
+export const CLOSE_LINKS = `
+UPDATE _jobs_links l SET outcome = e.status FROM jsonb_to_recordset($1::jsonb) AS e(id uuid, status text)
+WHERE ${waitBriefly} AND l.parent_id = ANY (ARRAY[e.id]) AND l.outcome IS NULL
+  AND (l.mode <> 'wait' OR e.status IN ('completed', 'deleted')) AND (e.status <> 'failing' OR l.mode = 'failure')
+RETURNING l.parent_id, l.child_id, l.mode, l.outcome`;
+
+/**
+ * Locks the children that wait, and writes them: under REPEATABLE READ a transaction that does not see the links that another one has
+ * closed must fail.
+ */
+export const LOCK_CHILDREN = `
+WITH c AS (
+  SELECT id FROM _jobs WHERE id = ANY (${ids}) AND status = 'pending' AND run_at = ${blockedUntil} ORDER BY id FOR NO KEY UPDATE)
+UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id`;
+
+/** pending → pending, due, for children without an open link; pending → cancelled for those with an error. */
+export const RELEASE_CHILDREN = `
+UPDATE _jobs j SET
+  status = CASE WHEN c.error IS NULL THEN 'pending' ELSE 'cancelled' END,
+  run_at = CASE WHEN c.error IS NULL
+    THEN greatest((SELECT max(l.run_at) FROM _jobs_links l WHERE l.child_id = c.id), statement_timestamp())
+    ELSE statement_timestamp() END,
+  finished = CASE WHEN c.error IS NOT NULL THEN statement_timestamp() END,
+  last_error = CASE WHEN c.error IS NULL THEN j.last_error ELSE c.error END,
+  updated = statement_timestamp()
+FROM jsonb_to_recordset($1::jsonb) AS c(id uuid, error text)
+WHERE ${matchesId('c')} AND j.status = 'pending' AND j.run_at = ${blockedUntil}
+  AND (c.error IS NOT NULL OR NOT EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = c.id AND l.outcome IS NULL))
+RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
+
+/** Lists the parents of job $1. */
+export const LIST_PARENTS = `
+SELECT l.parent_id AS id, l.ref, j.topic, j.status, j.result::text AS result, j.last_error
+FROM _jobs_links l LEFT JOIN _jobs j ON j.id = l.parent_id
+WHERE l.child_id = $1::uuid AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = l.parent_id)
+ORDER BY l.position`;
+
+/** The links of jobs to their parents and children, without groups and their callbacks. */
+const linksBy = (end: string): string => `
+SELECT * FROM (
+  SELECT l.parent_id, l.child_id, l.mode, l.outcome FROM _jobs_links l
+  WHERE l.${end} = ANY (${ids}) AND l.mode <> 'member' AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = l.parent_id)
+  LIMIT $2::int) ${end}_links`;
+
+export const LINKS_OF = `${linksBy('parent_id')} UNION ${linksBy('child_id')}`;
+
+/** Counts the open links of each blocked job. */
+export const COUNT_OPEN_LINKS = `
+SELECT j.id, (SELECT count(*) FROM _jobs_links l WHERE l.child_id = j.id AND l.outcome IS NULL) AS open
+FROM _jobs j WHERE j.id = ANY (${ids}) AND j.status = 'pending' AND ${isBlocked('j')}`;
+
+/**
+ * Reads the next $3 links after the child $1 and its parent $2, with the states of both ends. A group has no status.
+ */
+export const LINKS_PAGE = `
+WITH page AS (
+  SELECT parent_id, child_id, mode, outcome FROM _jobs_links
+  WHERE (child_id, parent_id) > ($1::uuid, $2::uuid) ORDER BY child_id, parent_id LIMIT $3::int)
+SELECT p.*, j.status AS parent_status, c.status AS child_status,
+  EXISTS (SELECT FROM _jobs_groups g WHERE g.id IN (p.parent_id, p.child_id)) AS has_group,
+  coalesce(c.status = 'pending' AND c.run_at = ${blockedUntil}, false) AS is_blocked
+FROM page p LEFT JOIN _jobs j ON j.id = p.parent_id LEFT JOIN _jobs c ON c.id = p.child_id
+ORDER BY p.child_id, p.parent_id`;
+
+/** Deletes the links of deleted children. */
+export const DELETE_LINKS = `
+DELETE FROM _jobs_links WHERE child_id = ANY (${ids}) AND NOT EXISTS (SELECT FROM _jobs c WHERE c.id = child_id)
+  AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = child_id)`;
+
+/**
+ * cancelled → pending, blocked, for children that ended with an error of a parent: $1 is a list of parents with their errors. Leaves out children
+ * that another ended parent would cancel again, and those whose unique key is taken.
+ */
+export const REQUEUE_CHILDREN = `
+WITH c AS (
+  SELECT c.id FROM jsonb_to_recordset($1::jsonb) AS e(id uuid, error text)
+  JOIN _jobs_links l ON l.parent_id = e.id AND l.mode = 'cancel' AND l.outcome IS NOT NULL
+  JOIN _jobs c ON c.id = l.child_id AND c.status = 'cancelled' AND c.last_error = e.error
+  WHERE NOT EXISTS (
+    SELECT FROM _jobs_links o LEFT JOIN _jobs p ON p.id = o.parent_id
+    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status NOT IN ('pending', 'processing'), true))
+  AND NOT EXISTS (
+    SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
+  ORDER BY c.id FOR NO KEY UPDATE OF c)
+UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
+  flow_key = NULL, updated = statement_timestamp()
+FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
+RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
+
+/** Opens the links of children to parents that have not ended. */
+export const REOPEN_LINKS = `
+UPDATE _jobs_links l SET outcome = NULL
+WHERE l.child_id = ANY (${ids}) AND l.outcome IS NOT NULL
+  AND EXISTS (SELECT FROM _jobs p WHERE p.id = l.parent_id AND p.status IN ('pending', 'processing'))`;

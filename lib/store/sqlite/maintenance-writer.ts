@@ -1,0 +1,44 @@
+import type { Retention } from '../../core/options.js';
+import { toRetentionAges } from '../batch-json.js';
+import type { LinkTable } from '../link-table.js';
+import { nextTurn } from '../real-timers.js';
+import { toRescue } from '../row-mapper.js';
+import type { SqlQuery } from '../sql-runner.js';
+import { singleStatement } from '../sql-runner.js';
+import type { PrunedPage, PrunePage, Rescue } from '../store-records.js';
+import { toSqliteTime } from './sql/job-row.js';
+import { HAS_EXPIRED, HAS_EXPIRED_WATCHED, PRUNE, PRUNE_PAGE, RESCUE, RESCUE_WATCHED } from './sql/maintenance.js';
+
+/** Ends attempts whose lease has expired, and deletes old jobs. Reads first, since a read takes no lock. */
+export class MaintenanceWriter {
+  constructor(
+    private readonly read: SqlQuery,
+    private readonly write: SqlQuery,
+    private readonly links: LinkTable,
+  ) {}
+
+  async rescue(limit: number, lowerBound: string | null): Promise<Rescue> {
+    // The empty text comes before all times.
+    const from = lowerBound === null ? '' : toSqliteTime(lowerBound);
+    const [found] = await this.read(HAS_EXPIRED, [from]);
+    if (!found!.has_expired) {
+      return toRescue([found!]);
+    }
+    const rescued = await this.write(RESCUE, [limit, from]);
+    const [watched] = await this.read(HAS_EXPIRED_WATCHED, [from]);
+    const others = watched!.has_expired
+      ? await this.links.rescue(() => singleStatement(RESCUE_WATCHED, [limit, from]))
+      : [];
+    return toRescue([...rescued, ...others, found!]);
+  }
+
+  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
+    const { json, youngestMs } = toRetentionAges(retention);
+    const params = [after ?? '', rows, json, JSON.stringify(except)];
+    // The pruner reads many pages in a row, and each read blocks the event loop.
+    await nextTurn();
+    const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
+    const removed = page!.has_aged ? await this.write(PRUNE, params) : [];
+    return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
+  }
+}

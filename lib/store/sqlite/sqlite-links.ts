@@ -1,0 +1,36 @@
+import type { StoreTransaction } from '../job-store.js';
+import type { InsertSteps } from '../link-table.js';
+import { LinkTable } from '../link-table.js';
+import type { SqlQuery, SqlScript } from '../sql-runner.js';
+import { actionScript, toRequeueParams } from './admin-writer.js';
+import { insertScript } from './insert-script.js';
+import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
+import { toSqliteTime } from './sql/job-row.js';
+import * as statements from './sql/link.js';
+
+interface SqliteLinkParts {
+  readonly read: SqlQuery;
+  /** Runs a script in one transaction of the queue's connection. */
+  readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>;
+  readonly runIn: <T>(tx: StoreTransaction, script: SqlScript<T>) => Promise<T>;
+}
+
+/** Links between jobs on SQLite, which has one writer: no script has to lock a row. */
+export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): LinkTable {
+  const actions = { cancel: CANCEL_WATCHED, delete: DELETE_WATCHED };
+  return new LinkTable({
+    statements,
+    read,
+    transact,
+    runIn,
+    insertBetween: (steps, tx) => (tx ? runIn(tx, insertBetween(steps)) : transact(() => insertBetween(steps))),
+    timeText: toSqliteTime,
+    actScript: (action, ids, from) => actionScript(actions[action], ids, [from && JSON.stringify(from)]),
+    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [null, ...toRequeueParams(changes)]),
+  });
+}
+
+function* insertBetween<T>({ before, jobs, after }: InsertSteps<T>): SqlScript<T> {
+  yield* before();
+  return yield* after(yield* insertScript(jobs));
+}

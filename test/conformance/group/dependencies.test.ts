@@ -1,0 +1,258 @@
+import { JobsEngine, JobStateError } from 'nestjs-jobs';
+import { claim, outcomes, settlement } from '../../support/job-rows.js';
+import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('dependencies on $label', (kind) => {
+  const fixture = useStore(kind);
+  const enqueue = (...jobs: Parameters<typeof linkedJob>[]): Promise<Record<string, string>> =>
+    enqueueLinked(
+      fixture.store,
+      jobs.map((job) => linkedJob(...job)),
+    );
+  const status = async (id: string | undefined): Promise<string> => (await fixture.job(id!)).status;
+  const waitingOn = async (id: string): Promise<number> => (await fixture.store.links.blocked([id]))[0]?.waitingOn ?? 0;
+  const refsOf = async (): Promise<string[]> => Object.keys(await claimByRef(fixture.store)).sort();
+
+  it('release a child when the last of its parents has completed', async () => {
+    const { c } = await enqueue(['a'], ['b'], ['c', ['a', 'b']]);
+    expect(await waitingOn(c!)).toBe(2);
+    const { a, b, c: early } = await claimByRef(fixture.store);
+    expect(early).toBeUndefined();
+    await settleOne(fixture.store, a!);
+    expect(await waitingOn(c!)).toBe(1);
+    expect(await refsOf()).toEqual([]);
+    await settleOne(fixture.store, b!);
+    expect(await waitingOn(c!)).toBe(0);
+    expect(await refsOf()).toEqual(['c']);
+  });
+
+  it('release a child whose parents complete in one batch, once', async () => {
+    await enqueue(['a'], ['b'], ['c', ['a', 'b']], ['other']);
+    const claims = await claim(fixture.store);
+    const settled = await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed('1'))));
+    expect(settled.map(({ applied, status }) => ({ applied, status }))).toEqual(
+      claims.map(() => ({ applied: true, status: 'completed' })),
+    );
+    expect(await refsOf()).toEqual(['c']);
+  });
+
+  it('report released and cancelled jobs once, after the commit', async () => {
+    const changes: unknown[] = [];
+    const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']]);
+    fixture.store.links.observe((change) => changes.push(change));
+    const { a, c } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    await settleOne(fixture.store, c!, outcomes.failed());
+    expect(changes).toMatchObject([
+      { released: [{ id: ids.b }], cancelled: [] },
+      { released: [], cancelled: [{ id: ids.d }] },
+    ]);
+    fixture.store.links.observe(() => undefined);
+  });
+
+  it.each([
+    ['failed', outcomes.failed()],
+    ['cancelled', outcomes.cancelled()],
+  ])('cancel the child and its descendants when a parent ends %s', async (_status, outcome) => {
+    const ids = await enqueue(['a'], ['b', ['a']], ['c', ['b']], ['d', ['c', 'a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcome);
+    for (const ref of ['b', 'c', 'd']) {
+      expect(await fixture.job(ids[ref]!)).toMatchObject({
+        status: 'cancelled',
+        lastError: `parent ${ids.a} failed`,
+      });
+    }
+  });
+
+  it('start a child with onParentFailure run when a parent fails', async () => {
+    await enqueue(['a'], ['b'], ['c', ['a', 'b'], { onParentFailure: 'run' }]);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    expect(await refsOf()).toEqual([]);
+    await settleOne(fixture.store, b!);
+    expect(await refsOf()).toEqual(['c']);
+  });
+
+  it('keep a child with onParentFailure wait until the parent is re-queued and completes', async () => {
+    const ids = await enqueue(['a'], ['b', ['a'], { onParentFailure: 'wait' }]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    expect(await waitingOn(ids.b!)).toBe(1);
+    await fixture.store.requeue([ids.a!]);
+    const { a: again } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, again!);
+    expect(await refsOf()).toEqual(['b']);
+  });
+
+  it('cancel a child with onParentFailure wait when the parent is deleted', async () => {
+    const ids = await enqueue(['a'], ['b', ['a'], { onParentFailure: 'wait' }]);
+    const [result] = await fixture.store.delete([ids.a!]);
+    expect(result).toMatchObject({ changed: true });
+    expect(await fixture.job(ids.b!)).toMatchObject({ status: 'cancelled', lastError: `parent ${ids.a} failed` });
+  });
+
+  it.each(['cancel', 'delete'] as const)(
+    'end the children of waiting parents on %s, one or several',
+    async (action) => {
+      const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e', ['d']], ['f']);
+      await fixture.store[action]([ids.a!]);
+      expect(await status(ids.b)).toBe('cancelled');
+      const results = await fixture.store[action]([ids.c!, ids.f!]);
+      expect(results.map(({ changed }) => changed)).toEqual([true, true]);
+      expect([await status(ids.d), await status(ids.e)]).toEqual(['cancelled', 'cancelled']);
+    },
+  );
+
+  it('release the children of a rescued job that has failed, and keep those of one that runs again', async () => {
+    const ids = await enqueue(
+      ['a', undefined, { maxRetries: 0 }],
+      ['b', ['a'], { onParentFailure: 'run' }],
+      ['c'],
+      ['d', ['c']],
+    );
+    const { a, c } = await claimByRef(fixture.store);
+    await fixture.store.markStarted([a!, c!]);
+    await fixture.expire([a!.id, c!.id]);
+    const { rescued } = await fixture.store.rescue(10);
+    expect(rescued.map((job) => job.status).sort()).toEqual(['failed', 'pending']);
+    expect(await refsOf()).toEqual(['b', 'c']);
+    expect(await waitingOn(ids.d!)).toBe(1);
+  });
+
+  it('release children inside the transaction of completeTx', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await fixture.app
+      .transaction(async (manager) => {
+        await fixture.store.completeTx(manager, a!, null);
+        throw new Error('rolled back');
+      })
+      .catch(() => undefined);
+    expect(await waitingOn(ids.b!)).toBe(1);
+    const changes = await fixture.app.transaction((manager) => fixture.store.completeTx(manager, a!, null));
+    expect(changes.released).toMatchObject([{ id: ids.b }]);
+    expect(await refsOf()).toEqual(['b']);
+  });
+
+  it('release children of jobs that are not retained, and keep the parent for them', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await fixture.store.settle([settlement(a!, outcomes.completed('7'))], ['completed']);
+    expect(await fixture.store.links.parents(ids.b!)).toEqual([
+      { id: ids.a, ref: 'a', topic: 'mail', status: 'completed', result: 7, lastError: null },
+    ]);
+  });
+
+  it('do not prune the parents of unfinished children', async () => {
+    const ids = await enqueue(['a'], ['b'], ['c', ['a', 'b']]);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    await fixture.set(ids.a!, { finished: { msFromNow: -10_000 } });
+    const prune = (): Promise<unknown> =>
+      fixture.store.prune({ completed: 1_000, failed: false, cancelled: false }, { after: null, rows: 100 });
+    await prune();
+    expect(await fixture.store.find([ids.a!])).toHaveLength(1);
+    await settleOne(fixture.store, b!);
+    const { c } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, c!);
+    await prune();
+    expect(await fixture.store.find([ids.a!])).toHaveLength(0);
+  });
+
+  it('accept the ids of stored jobs, running or ended', async () => {
+    const ids = await enqueue(['running'], ['done'], ['failed']);
+    const claims = await claimByRef(fixture.store);
+    await settleOne(fixture.store, claims.done!);
+    await settleOne(fixture.store, claims.failed!, outcomes.failed());
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    const [late, atOnce, cancelled] = await engine.enqueueMany([
+      linkedJob('late', [ids.running!]),
+      linkedJob('at once', [ids.done!]),
+      linkedJob('cancelled', [ids.done!, ids.failed!]),
+    ]);
+    expect(cancelled).toMatchObject({ status: 'cancelled', lastError: `parent ${ids.failed} failed` });
+    expect(atOnce!.runAt.getTime()).toBeLessThan(Date.now() + 60_000);
+    expect(await waitingOn(late!.id)).toBe(1);
+    expect(await refsOf()).toEqual(['at once']);
+    // The claim did not know that a job would wait.
+    await settleOne(fixture.store, claims.running!);
+    expect(await refsOf()).toEqual(['late']);
+  });
+
+  it('are refused for an unknown id, and nothing is stored', async () => {
+    const unknown = '01890000-0000-7000-8000-000000000000';
+    const refused = enqueue(['a'], ['b', ['a', unknown]]);
+    await expect(refused).rejects.toThrow(`jobs[1].dependsOn[1]`);
+    expect(await fixture.sql('SELECT id FROM _jobs')).toEqual([]);
+  });
+
+  it('are stored in the transaction of the caller, or not at all', async () => {
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    const jobs = [linkedJob('a'), linkedJob('b', ['a'])];
+    await fixture.app
+      .transaction(async (manager) => {
+        await engine.enqueueMany(jobs, manager);
+        throw new Error('rolled back');
+      })
+      .catch(() => undefined);
+    expect(await fixture.sql('SELECT parent_id FROM _jobs_links')).toEqual([]);
+    await fixture.app.transaction((manager) => engine.enqueueMany(jobs, manager));
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    expect(await refsOf()).toEqual(['b']);
+  });
+
+  it('keep the runAt and the delay of a child', async () => {
+    const runAt = new Date('2100-01-01T00:00:00Z');
+    const ids = await enqueue(['a'], ['b', ['a'], { runAt }], ['c', ['a'], { delay: '1h' }]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    expect((await fixture.job(ids.b!)).runAt).toEqual(runAt);
+    const inMs = (await fixture.job(ids.c!)).runAt.getTime() - (await fixture.now()).getTime();
+    expect(inMs).toBeGreaterThan(3_500_000);
+    expect(inMs).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('refuse to promote a blocked job', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']]);
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await expect(engine.jobs.promote(ids.b!)).rejects.toThrow(JobStateError);
+    expect(await waitingOn(ids.b!)).toBe(1);
+  });
+
+  it('re-queue the jobs that were cancelled because of a parent', async () => {
+    const ids = await enqueue(['a'], ['x'], ['b', ['a', 'x']], ['c', ['b']], ['d', ['b', 'c']]);
+    const { a, x } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await settleOne(fixture.store, x!);
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await engine.jobs.requeue(ids.a!, { dependants: true });
+    expect([await waitingOn(ids.b!), await waitingOn(ids.c!), await waitingOn(ids.d!)]).toEqual([1, 1, 2]);
+    for (const ref of ['a', 'b', 'c', 'd']) {
+      const claims = await claimByRef(fixture.store);
+      expect(Object.keys(claims)).toEqual([ref]);
+      await settleOne(fixture.store, claims[ref]!);
+    }
+  });
+
+  it('are repaired when something else has ended a parent', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e'], ['f', ['e']]);
+    const finished = await fixture.now();
+    await fixture.set(ids.a!, { status: 'completed', finished });
+    await fixture.sql(`DELETE FROM _jobs WHERE id IN ('${ids.c}', '${ids.f}')`);
+    const { changes, next } = await fixture.store.links.repair(null);
+    expect(changes).toMatchObject({ released: [{ id: ids.b }], cancelled: [{ id: ids.d }] });
+    expect(next).toBeNull();
+    expect(await fixture.sql(`SELECT parent_id FROM _jobs_links WHERE child_id = '${ids.f}'`)).toEqual([]);
+    expect(await fixture.store.links.repair(null)).toEqual({ changes: { released: [], cancelled: [] }, next: null });
+  });
+
+  it('are repaired when a child without an open link is still blocked', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']]);
+    await fixture.sql(`UPDATE _jobs_links SET outcome = 'completed'`);
+    const { changes } = await fixture.store.links.repair(null);
+    expect(changes.released).toMatchObject([{ id: ids.b }]);
+  });
+});

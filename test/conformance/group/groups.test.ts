@@ -1,0 +1,135 @@
+import { JobsEngine } from 'nestjs-jobs';
+import type { GroupOptions } from '../../../lib/core/job-group.js';
+import { outcomes, settlement } from '../../support/job-rows.js';
+import { claimByRef, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+const kinds = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections);
+const callbacks: GroupOptions = {
+  onSuccess: { topic: 'mail', payload: 'success' },
+  onFinish: { topic: 'mail', payload: 'finish' },
+  onFailure: { topic: 'mail', payload: 'failure' },
+};
+
+describe.each(kinds)('groups on $label', (kind) => {
+  const fixture = useStore(kind);
+  const groups = (): JobsEngine['groups'] => new JobsEngine({ store: fixture.store, role: 'producer' }).groups;
+  const refs = async (): Promise<string[]> => Object.keys(await claimByRef(fixture.store)).sort();
+  const payloads = async (where: string): Promise<unknown[]> =>
+    (await fixture.sql<{ payload: unknown }>(`SELECT payload FROM _jobs WHERE ${where}`)).map(({ payload }) =>
+      String(payload).replaceAll('"', ''),
+    );
+
+  it('count their members and release onSuccess and onFinish when all have completed', async () => {
+    const { id, jobs } = await groups().enqueue([linkedJob('a'), linkedJob('b')], { ...callbacks, name: 'nightly' });
+    expect(jobs.map(({ payload }) => payload)).toEqual(['a', 'b']);
+    expect(await groups().get(id)).toMatchObject({ id, name: 'nightly', total: 2, pending: 2, finished: null });
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    expect(await groups().get(id)).toMatchObject({ processing: 1, completed: 1, finished: null });
+    expect(await refs()).toEqual([]);
+    await settleOne(fixture.store, b!);
+    expect(await groups().get(id)).toMatchObject({ total: 2, completed: 2, finished: expect.any(Date) as Date });
+    expect(await refs()).toEqual(['finish', 'success']);
+    expect(await payloads(`status = 'cancelled'`)).toEqual(['failure']);
+  });
+
+  it('release onFailure by the first member that fails for good, once, and cancel onSuccess at the end', async () => {
+    const { id } = await groups().enqueue([linkedJob('a'), linkedJob('b'), linkedJob('c')], callbacks);
+    const { a, b, c } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    expect(await refs()).toEqual(['failure']);
+    await settleOne(fixture.store, b!, outcomes.failed());
+    expect(await refs()).toEqual([]);
+    await settleOne(fixture.store, c!);
+    expect(await refs()).toEqual(['finish']);
+    expect(await payloads(`last_error = 'group ${id} failed'`)).toEqual(['success']);
+    expect(await groups().get(id)).toMatchObject({ total: 3, completed: 1, failed: 2 });
+  });
+
+  it('release all that apply when the last member is the first to fail', async () => {
+    await groups().enqueue([linkedJob('a'), linkedJob('b')], callbacks);
+    const { a, b } = await claimByRef(fixture.store);
+    await fixture.store.settle([settlement(a!, outcomes.completed()), settlement(b!, outcomes.failed())]);
+    expect(await refs()).toEqual(['failure', 'finish']);
+  });
+
+  it('end at once without members', async () => {
+    const { id } = await groups().enqueue([], callbacks);
+    expect(await refs()).toEqual(['finish', 'success']);
+    expect(await groups().get(id)).toMatchObject({ total: 0, finished: expect.any(Date) as Date });
+  });
+
+  it('cancel their members, and release onFinish only', async () => {
+    const { id } = await groups().enqueue([linkedJob('a'), linkedJob('b'), linkedJob('c', ['b'])], callbacks);
+    const { a } = await claimByRef(fixture.store);
+    await fixture.store.requeue([]);
+    const cancelling = await groups().cancel(id);
+    expect(cancelling).toMatchObject({ processing: 2, cancelled: 1 });
+    expect(await fixture.job(a!.id)).toMatchObject({ cancelRequested: true });
+    const { rows } = { rows: await fixture.sql<{ id: string }>(`SELECT id FROM _jobs WHERE status = 'processing'`) };
+    const tokens = rows.map((row) => ({ id: row.id, attempt: 1 }));
+    await fixture.store.settle(tokens.map((token) => settlement(token, outcomes.cancelled())));
+    expect(await groups().get(id)).toMatchObject({ cancelled: 3, finished: expect.any(Date) as Date });
+    expect(await refs()).toEqual(['finish']);
+    await expect(groups().cancel('01890000-0000-7000-8000-000000000000')).rejects.toThrow('there is no group');
+  });
+
+  it('take more members from a running one, and refuse them when they have finished', async () => {
+    const { id } = await groups().enqueue([linkedJob('a')], { onFinish: callbacks.onFinish });
+    const { a } = await claimByRef(fixture.store);
+    await groups().enqueue([linkedJob('b')], { id });
+    await settleOne(fixture.store, a!);
+    const { b, ...others } = await claimByRef(fixture.store);
+    expect(others).toEqual({});
+    expect(b!.metadata).toEqual({ $group: id });
+    await settleOne(fixture.store, b!);
+    expect(await refs()).toEqual(['finish']);
+    await expect(groups().enqueue([linkedJob('c')], { id })).rejects.toThrow('has finished');
+    expect(await groups().get(id)).toMatchObject({ total: 2 });
+  });
+
+  it('are stored in the transaction of the caller, or not at all', async () => {
+    const before = (await groups().list()).length;
+    await fixture.app
+      .transaction(async (manager) => {
+        await groups().enqueue([linkedJob('a')], callbacks, manager);
+        throw new Error('rolled back');
+      })
+      .catch(() => undefined);
+    expect(await groups().list()).toHaveLength(before);
+    const { id } = await fixture.app.transaction((manager) => groups().enqueue([linkedJob('a')], callbacks, manager));
+    const [newest, ...others] = await groups().list({ limit: 2 });
+    expect(newest!.id).toBe(id);
+    expect(await groups().list({ before: id, limit: 1 })).toEqual(others);
+    expect(await refs()).toEqual(['a']);
+  });
+
+  it('keep the outcome of deleted members, and are deleted after the last of their jobs', async () => {
+    const { id } = await groups().enqueue([linkedJob('a'), linkedJob('b')]);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    await fixture.store.delete([a!.id]);
+    expect(await groups().get(id)).toMatchObject({ total: 2, completed: 1, processing: 1 });
+    await settleOne(fixture.store, b!, outcomes.failed());
+    await fixture.store.links.repair(null);
+    expect(await groups().get(id)).toMatchObject({ completed: 1, failed: 1 });
+    await fixture.store.delete([b!.id]);
+    await fixture.store.links.repair(null);
+    expect(await groups().get(id)).toBeNull();
+    await fixture.store.links.repair(null);
+    expect(await fixture.sql('SELECT parent_id FROM _jobs_links')).toEqual([]);
+  });
+
+  it('release each callback once when members end in two processes', async () => {
+    const { store: other } = await fixture.openAnother();
+    for (let round = 0; round < 20; round += 1) {
+      await groups().enqueue([linkedJob('a'), linkedJob('b')], { onFinish: callbacks.onFinish });
+      const { a, b } = await claimByRef(fixture.store);
+      await Promise.all([settleOne(fixture.store, a!), settleOne(other, b!, outcomes.failed())]);
+      const { finish, ...others } = await claimByRef(fixture.store);
+      expect(others).toEqual({});
+      await settleOne(fixture.store, finish!);
+    }
+  });
+});

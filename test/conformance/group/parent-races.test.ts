@@ -1,0 +1,119 @@
+import { JobsEngine } from 'nestjs-jobs';
+import type { LinkChanges } from '../../../lib/store/link-store.js';
+import { outcomes, settlement } from '../../support/job-rows.js';
+import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+
+const kinds = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections);
+
+describe.each(kinds)('parents that end at the same moment on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('release each child once, settled by two processes', async () => {
+    const { store: other } = await fixture.openAnother();
+    const released: string[] = [];
+    for (let round = 0; round < 40; round += 1) {
+      await enqueueLinked(fixture.store, [linkedJob('a'), linkedJob('b'), linkedJob('c', ['a', 'b'])]);
+      for (const store of [fixture.store, other]) {
+        store.links.observe((changes) => released.push(...changes.released.map(({ id }) => id)));
+      }
+      const { a, b } = await claimByRef(fixture.store);
+      // The claims of one half do not know that a job waits.
+      const tokens = round % 2 === 0 ? [a!, b!] : [a!, b!].map(({ id, attempt, rowRef }) => ({ id, attempt, rowRef }));
+      const completed = outcomes.completed();
+      const [[first], [second]] = await Promise.all([
+        fixture.store.settle([settlement(tokens[0]!, completed)]),
+        other.settle([settlement(tokens[1]!, completed)]),
+      ]);
+      expect([first!.applied, second!.applied]).toEqual([true, true]);
+      const { c } = await claimByRef(fixture.store);
+      expect(released.splice(0)).toEqual([c!.id]);
+      await settleOne(fixture.store, c!);
+    }
+  });
+});
+
+const lockingKinds = kinds.filter(({ locksRows }) => locksRows);
+
+describe.each(lockingKinds)('parents that end in open transactions on $label', (kind) => {
+  const fixture = useStore(kind);
+  const setUp = async (): Promise<Awaited<ReturnType<typeof claimByRef>>> => {
+    await enqueueLinked(fixture.store, [linkedJob('a'), linkedJob('b'), linkedJob('c', ['a', 'b'])]);
+    return claimByRef(fixture.store);
+  };
+
+  it.each([
+    ['a', 'b'],
+    ['b', 'a'],
+  ] as const)('release the child once: %s ends first, %s waits for its commit', async (early, late) => {
+    const claims = await setUp();
+    const first = await fixture.begin();
+    const none = await fixture.store.completeTx(first.manager, claims[early]!, null);
+    expect(none.released).toEqual([]);
+    const second = await fixture.begin();
+    const completed: Promise<LinkChanges> = fixture.store.completeTx(second.manager, claims[late]!, null);
+    await fixture.untilLockWait();
+    await first.commit();
+    expect((await completed).released).toHaveLength(1);
+    await second.commit();
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual(['c']);
+  });
+
+  it('release the child by the other parent when the first transaction rolls back', async () => {
+    const claims = await setUp();
+    const first = await fixture.begin();
+    await fixture.store.completeTx(first.manager, claims.a!, null);
+    await first.rollback();
+    await settleOne(fixture.store, claims.b!);
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual([]);
+    await settleOne(fixture.store, claims.a!);
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual(['c']);
+  });
+
+  it('leave an outcome to a later call while a transaction holds the child, and record the others', async () => {
+    const claims = await setUp();
+    await enqueueLinked(fixture.store, [linkedJob('x'), linkedJob('y', ['x'])]);
+    const { x } = await claimByRef(fixture.store);
+    const open = await fixture.begin();
+    await fixture.store.completeTx(open.manager, claims.a!, null);
+    const set = [claims.b!, x!].map((token) => settlement(token, outcomes.completed()));
+    const settled = await fixture.store.settle(set);
+    expect(settled).toMatchObject([{ applied: false, status: 'processing', attempt: 1 }, { applied: true }]);
+    await open.commit();
+    expect(await fixture.store.settle(set)).toMatchObject([{ applied: true }, { applied: false, status: 'completed' }]);
+    expect(Object.keys(await claimByRef(fixture.store)).sort()).toEqual(['c', 'y']);
+  });
+
+  it('reject a completion under REPEATABLE READ that cannot see the other parent', async () => {
+    const claims = await setUp();
+    const queryRunner = fixture.app.createQueryRunner();
+    await queryRunner.startTransaction('REPEATABLE READ');
+    await queryRunner.query('SELECT 1 FROM _jobs');
+    await settleOne(fixture.store, claims.b!);
+    await expect(fixture.store.completeTx(queryRunner.manager, claims.a!, null)).rejects.toThrow(
+      /could not serialize access/,
+    );
+    await queryRunner.rollbackTransaction();
+    await queryRunner.release();
+    await settleOne(fixture.store, claims.a!);
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual(['c']);
+  });
+
+  it('release a child that is added while its parent ends', async () => {
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    const { a, b } = await setUp();
+    const ending = await fixture.begin();
+    await fixture.store.completeTx(ending.manager, a!, null);
+    const added = engine.enqueueMany([linkedJob('d', [a!.id])]);
+    await fixture.untilLockWait();
+    await ending.commit();
+    await added;
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual(['d']);
+    const adding = await fixture.begin();
+    await engine.enqueueMany([linkedJob('e', [b!.id])], adding.manager);
+    expect(await settleOne(fixture.store, b!)).toMatchObject([{ applied: false, status: 'processing' }]);
+    await adding.commit();
+    await settleOne(fixture.store, b!);
+    expect(Object.keys(await claimByRef(fixture.store)).sort()).toEqual(['c', 'e']);
+  });
+});
