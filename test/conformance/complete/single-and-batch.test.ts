@@ -63,6 +63,7 @@ describe.each(storeKinds())('single jobs and batches on $label', (kind) => {
         id,
         deduplicated: false,
         replayedBodyHash: null,
+        replaced: false,
         runAt: claimed.runAt,
         created: claimed.created,
       });
