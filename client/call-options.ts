@@ -38,7 +38,7 @@ export interface JobOptions {
   timeout?: Duration | undefined;
   /** Allows one unfinished job per topic and key; a second call returns the first job with `deduplicated: true`. */
   uniqueKey?: string | undefined;
-  /** When the job frees `uniqueKey`. `'started'`: a call during the run stores one more job. Default `'finished'`. */
+  /** When the job frees `uniqueKey`. `'started'`: at its first start; a call during the run stores a new job. Default `'finished'`. */
   uniqueUntil?: 'finished' | 'started' | undefined;
   /** `uniqueKey` stays taken at least this long after the job was stored, even when the job has ended. 1 s to 30 d. */
   uniqueFor?: Duration | undefined;
@@ -47,7 +47,7 @@ export interface JobOptions {
    * beyond `max` after the first call (default: 10 × `wait`). Cannot be combined with `runAt` or `delay`.
    */
   debounce?: Duration | { wait: Duration; max?: Duration | undefined } | undefined;
-  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. */
+  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. */
   concurrencyKey?: string | undefined;
   /** Data of the application about the job, for its handler. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;

@@ -155,7 +155,10 @@ export abstract class JobsApi {
     await this.request({ method: 'POST', path: '/topics/pause', body: { topic }, signal });
   }
 
-  /** Sets the limits of a topic for all processes; `null` lets those in the code apply again. */
+  /**
+   * Sets the limits of a topic for all processes. They replace all limits in the code. `{}` sets no limit; with `null` the limits in
+   * the code apply again.
+   */
   async setLimits(topic: string, limits: LimitsRequest | null, { signal }: CallOptions = {}): Promise<TopicLimits> {
     return this.request({ method: 'PUT', path: '/topics/limits', body: { topic, limits }, signal });
   }

@@ -55,6 +55,7 @@ export interface Job<T = unknown> {
   progress: unknown;
   /** A topic has at most one unfinished job per key, or one that has not started: see `unique_until`. */
   unique_key: string | null;
+  /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. */
   concurrency_key: string | null;
   /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
@@ -105,6 +106,7 @@ export interface EnqueueRequest<T = unknown> {
   unique_for?: number | string;
   /** A request before the start replaces the payload and delays the job. `max` counts from the first request. */
   debounce?: number | string | { wait: number | string; max?: number | string };
+  /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. 1 to 255 characters. */
   concurrency_key?: string;
   metadata?: Record<string, unknown>;
 }
@@ -176,14 +178,14 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   limited_by: 'concurrency' | 'key' | 'rate' | null;
 }
 
-/** Limits of a topic over all processes. `per` is milliseconds. */
+/** Limits of a topic. They count the jobs of all processes. `per` is milliseconds. */
 export interface Limits {
   concurrency?: number;
   per_key?: number;
   rate?: { limit: number; per: number; per_key: boolean };
 }
 
-/** Limits in a request. `per` may be text such as `'1m'`. */
+/** Limits in a request. `per` is milliseconds, or text such as `'1m'`. */
 export interface LimitsRequest {
   concurrency?: number;
   per_key?: number;

@@ -75,8 +75,8 @@ export interface JobBatch<T = unknown, Tx extends object = object, R = unknown> 
    */
   readonly signal: AbortSignal;
   /**
-   * Completes the members without a mark inside the caller's transaction: its writes and all these members together or not at all.
-   * Await the call, let its error roll the transaction back, and mark members that must stay out before.
+   * Completes the members without a mark inside the caller's transaction: its writes and all these completions commit together or
+   * not at all. Await the call, and let its error roll the transaction back. To leave a member out, mark it before.
    *
    * @throws LeaseLostError if another attempt owns one of them or it has ended.
    * @throws JobStateError if a cancel of one of them was requested.

@@ -110,21 +110,25 @@ export interface EnqueueOptions {
   /** Allows one unfinished job per topic and key; a second call returns the first job. 1 to 255 characters. */
   uniqueKey?: string | undefined;
   /**
-   * When the job frees `uniqueKey`. `'started'`: when it starts for the first time, so that a call during the run stores one more
-   * job. Default `'finished'`.
+   * When the job frees `uniqueKey`. `'started'`: at its first start. A call during the run then stores a new job, which may start
+   * before the run has ended. Default `'finished'`.
    */
   uniqueUntil?: UniqueUntil | undefined;
   /**
-   * Throttles: `uniqueKey` stays taken at least this long after the job was stored, even when the job has ended. 1 s to 30 d. Cannot
-   * be combined with `debounce`.
+   * Throttles: `uniqueKey` stays taken at least this long after the job was stored, even when the job has ended. 1 s to 30 d. Needs
+   * `uniqueKey`. Cannot be combined with `debounce`.
    */
   uniqueFor?: Duration | undefined;
   /**
-   * Waits until no call with this `uniqueKey` has come for that long. A call before the start replaces the payload and delays the job
-   * again, but not beyond `max` after the first call. Implies `uniqueUntil: 'started'`. Cannot be combined with `runAt` or `delay`.
+   * Starts the job this long after the latest call with this `uniqueKey`. A call before the start replaces the payload and delays the
+   * job again, but not beyond `max` after the first call. Implies `uniqueUntil: 'started'`. Needs `uniqueKey`. Cannot be combined with
+   * `runAt`, `delay` or `uniqueFor`.
    */
   debounce?: DebounceOptions | undefined;
-  /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. */
+  /**
+   * Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. Default: the result of
+   * `concurrencyKey` of the typed topic, otherwise none.
+   */
   concurrencyKey?: string | undefined;
   /** Data of the application about the job, for handlers and listeners. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;

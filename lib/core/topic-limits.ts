@@ -3,7 +3,7 @@ import { InvalidOptionsError } from './errors.js';
 import type { Check } from './option-checks.js';
 import { applyCheck, duration, flag, integer, option, optional, readOptions } from './option-checks.js';
 
-/** Limits of a topic over all processes. An absent member is no limit. */
+/** Limits of a topic. They count the jobs of all processes. An absent member is no limit. */
 export interface Limits {
   /** Jobs of the topic that run at once, 1 to 10,000. */
   concurrency?: number | undefined;
@@ -15,11 +15,11 @@ export interface Limits {
 
 /** At most `limit` starts in any window of length `per`, by the database's clock. */
 export interface RateLimit {
-  /** 1 to 1,000,000. */
+  /** Starts in any window, 1 to 1,000,000. Retries count, too. */
   limit: number;
   /** Length of the window, 1 s to 1 day. */
   per: Duration;
-  /** Counts the starts of each concurrency key for itself, and not those of jobs without a key. Default `false`. */
+  /** Counts the starts of each concurrency key separately. Then jobs without a key have no rate. Default `false`. */
   perKey?: boolean | undefined;
 }
 
@@ -60,7 +60,7 @@ const WINDOW_MAX_MS = 86_400_000;
 export const RATE_OPTIONS = {
   limit: optional(integer(1, RATE_MAX), 'starts in any window'),
   per: optional(duration(WINDOW_MIN_MS, WINDOW_MAX_MS), 'length of the window'),
-  perKey: option(false, flag, 'count the starts of each concurrency key for itself; default false'),
+  perKey: option(false, flag, 'count the starts of each concurrency key separately; default false'),
 };
 
 const rateCheck: Check<NonNullable<TopicLimits['rate']>> = {

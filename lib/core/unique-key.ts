@@ -13,8 +13,15 @@ export const concurrencyKeyCheck = text(255);
 /** When a job frees its unique key. */
 export type UniqueUntil = 'finished' | 'started';
 
-/** How long a debounced job waits: a duration, or one with an upper bound. */
-export type DebounceOptions = Duration | { wait: Duration; /** Default: 10 × `wait`. */ max?: Duration | undefined };
+/** How long a debounced job waits: the option `wait` alone, or an object. */
+export type DebounceOptions =
+  | Duration
+  | {
+      /** From the latest call to the start, 1 ms to 30 d. */
+      wait: Duration;
+      /** Longest time from the first call to the start, at least `wait`. Default: 10 × `wait`. */
+      max?: Duration | undefined;
+    };
 
 /** {@link DebounceOptions}, checked, in milliseconds. It is valid input itself. */
 export interface Debounce {

@@ -66,7 +66,7 @@ const set = defineVerb({
     rate: toField(rateCheck, "starts in any window of time, such as '100/1m'"),
   },
   switches: {
-    'rate-per-key': 'counts the starts of each concurrency key for itself',
+    'rate-per-key': 'counts the starts of each concurrency key separately',
     unlimited: 'removes every limit, also those in the code',
   },
   async run({ args: [topic], values: { concurrency, perKey, rate }, terminal, isJson, isOn, openEngine }) {

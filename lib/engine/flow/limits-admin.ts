@@ -18,8 +18,8 @@ export class LimitsAdmin {
   constructor(private readonly parts: LimitsAdminParts) {}
 
   /**
-   * Sets the limits of a topic for all processes. This setting wins over the limits in the code, and survives restarts. `{}` removes every
-   * limit; `null` removes the setting, so that the limits in the code apply again. Running jobs go on when a limit is lowered.
+   * Sets the limits of a topic for all processes. They replace all limits in the code, and survive restarts. `{}` sets no limit; with
+   * `null` the limits in the code apply again. Running jobs continue when a limit is lowered.
    *
    * @throws InvalidOptionsError for an invalid topic name or limit; with `strictTopics`, also for a topic without waiting jobs that no
    * live process handles.
