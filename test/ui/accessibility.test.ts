@@ -47,6 +47,7 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       await schedules.pause('paused');
       await schedules.upsert('n'.repeat(255), '*/7 9-17 1 1 1', { topic: LONG_TOPIC });
       await app().jobs.pause('paused');
+      await app().jobs.limits.set('running', { concurrency: 1, perKey: 1, rate: { limit: 100, per: '1m' } });
       for (const topic of ['broken', LONG_TOPIC, 'running', 'fine', 'waiting', 'paused']) {
         ids[topic] = (
           await app().jobs.enqueue(topic, { orderId: 7, tags: ['a', true, 1.5] }, { metadata: { by: 'anna' } })
@@ -110,6 +111,16 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       expect(await findViolations(ui)).toEqual([]);
       const table = ui.page.getByRole('button', { name: 'Table' }).first();
       while (await table.isVisible()) await table.click();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it('on the form of limits', async () => {
+      const ui = await open('');
+      await ui.button('Limits of running …').click();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.dialog.getByLabel('In any').fill('soon');
+      await ui.dialog.getByRole('button', { name: 'Save' }).click();
+      await ui.dialog.getByRole('alert').waitFor();
       expect(await findViolations(ui)).toEqual([]);
     });
 

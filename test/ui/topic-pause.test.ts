@@ -68,7 +68,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
 
   it('can be undone', async () => {
     const ui = await open('');
-    await topicRow(ui, 'work').getByRole('button').click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
     await ui.button('Undo').click();
     await ui.sees('Resumed work');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
@@ -83,11 +83,11 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
         json: { status: 503, code: 'DATABASE_UNAVAILABLE', message: 'it is away', data: {} },
       }),
     );
-    await topicRow(ui, 'work').getByRole('button').click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
     await ui.sees('Database unavailable: it is away');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
     await ui.page.unrouteAll();
-    await topicRow(ui, 'work').getByRole('button').click();
+    await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
     await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).waitFor();
   });
 

@@ -1,4 +1,4 @@
-import type { Job, Schedule } from '../../../client/index.js';
+import type { Job, Schedule, TopicStats } from '../../../client/index.js';
 
 /** Which dialog is open, wherever it was asked for. */
 class Overlays {
@@ -7,6 +7,8 @@ class Overlays {
   requeue: Job | null = $state.raw(null);
   /** The schedule that is edited; `start: null` creates one. */
   schedule: { start: Schedule | null } | null = $state.raw(null);
+  /** The topic whose limits are edited. */
+  limits: TopicStats | null = $state.raw(null);
   isHelpOpen = $state(false);
 
   openEnqueue(topic = '', payload = ''): void {
@@ -17,6 +19,7 @@ class Overlays {
     this.enqueue = null;
     this.requeue = null;
     this.schedule = null;
+    this.limits = null;
     this.isHelpOpen = false;
   }
 }

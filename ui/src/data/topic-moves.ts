@@ -1,3 +1,4 @@
+import type { LimitsRequest } from '../../../client/index.js';
 import { topicName } from '../text/visible-text.js';
 import { notices } from './notices.svelte.js';
 import { api } from './session.svelte.js';
@@ -8,7 +9,7 @@ class TopicMoves {
   readonly #moving = new Set<string>();
   readonly #listeners = new Set<() => void>();
 
-  /** Tells at once when a topic was paused or resumed here, be the page held still or not. @returns what ends it */
+  /** Calls the listener after each change that is made here, also while the page is held. @returns a function that unsubscribes */
   onMove(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -27,6 +28,14 @@ class TopicMoves {
   /** Jobs start at once, so that nothing could be taken back. */
   async resume(topic: string): Promise<void> {
     if (await this.#move(topic, () => api.resume(topic))) notices.say(`Resumed ${topicName(topic)}`);
+  }
+
+  /** Sets limits; `null` lets those in the code apply again. @throws what the API throws */
+  async setLimits(topic: string, limits: LimitsRequest | null): Promise<void> {
+    await api.setLimits(topic, limits);
+    const name = topicName(topic);
+    notices.say(limits === null ? `The limits in the code apply to ${name}` : `Changed the limits of ${name}`);
+    this.#listeners.forEach((listener) => listener());
   }
 
   /** @returns whether it was done */

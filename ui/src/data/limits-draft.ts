@@ -1,0 +1,46 @@
+import type { Limits, LimitsRequest } from '../../../client/index.js';
+import { JobsApiError } from '../../../client/index.js';
+import { durationField } from '../text/duration.js';
+
+/** Values of the form that edits limits. An empty number means no limit. */
+export interface LimitsDraft {
+  concurrency: number | null;
+  perKey: number | null;
+  rateLimit: number | null;
+  per: string;
+  isRatePerKey: boolean;
+}
+
+/** Returns the form that shows these limits. */
+export function limitsDraftOf(limits: Limits | null): LimitsDraft {
+  const rate = limits?.rate;
+  return {
+    concurrency: limits?.concurrency ?? null,
+    perKey: limits?.per_key ?? null,
+    rateLimit: rate?.limit ?? null,
+    per: rate === undefined ? '1m' : durationField(rate.per),
+    isRatePerKey: rate?.per_key ?? false,
+  };
+}
+
+/** Returns the request body of a form. The server checks its values. */
+export function limitsRequestOf({ concurrency, perKey, rateLimit, per, isRatePerKey }: LimitsDraft): LimitsRequest {
+  return {
+    ...(concurrency !== null && { concurrency }),
+    ...(perKey !== null && { per_key: perKey }),
+    ...(rateLimit !== null && { rate: { limit: rateLimit, per: per.trim(), per_key: isRatePerKey } }),
+  };
+}
+
+const FIELDS = ['concurrency', 'per_key', 'rate.limit', 'rate.per', 'rate.per_key'] as const;
+
+/** A field of the form, by its path in the request. */
+export type LimitField = (typeof FIELDS)[number];
+
+/** Returns the API's errors by field; `undefined` if one belongs to no field of the form. */
+export function limitComplaintsOf(error: unknown): Partial<Record<LimitField, string>> | undefined {
+  if (!(error instanceof JobsApiError)) return undefined;
+  const entries = Object.entries(error.data).map(([path, text]) => [path.replace(/^limits\./, ''), text] as const);
+  const isKnown = entries.length > 0 && entries.every(([path]) => (FIELDS as readonly string[]).includes(path));
+  return isKnown ? Object.fromEntries(entries) : undefined;
+}
