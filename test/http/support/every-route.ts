@@ -100,7 +100,7 @@ export async function storeSchedule(app: HttpApp, name: string): Promise<void> {
 /** Stores a group with one job. Returns its id. */
 export async function storeGroup(app: HttpApp): Promise<string> {
   const member = { topic: SECRET_TOPIC, payload: { [SECRET]: true }, delay: 3_600_000 };
-  return (await app.jobs.enqueueGroup([member])).id;
+  return (await app.jobs.enqueueGroup([member], { name: `${SECRET} group` })).id;
 }
 
 /** A response, with the job of the request as it was before. */
