@@ -100,6 +100,8 @@ export interface JobConditions {
   q?: string | undefined;
   /** Failed jobs with exactly this error: the `key` of a group of `errors`. Cannot be combined with `q`. */
   errorKey?: string | undefined;
+  /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */
+  concurrencyKey?: string | undefined;
   /** Created at this time or later. */
   createdFrom?: Moment | undefined;
   /** Created before this time. */

@@ -337,6 +337,7 @@ export interface BulkFilter {
   due?: boolean;
   q?: string;
   error_key?: string;
+  concurrency_key?: string;
   created_from?: string;
   created_to?: string;
 }

@@ -280,6 +280,7 @@ const indexes = [
   // The test for NULL comes first: a job without a key or a limit fails it, and PostgreSQL compares no text.
   `CREATE INDEX IF NOT EXISTS _jobs_keyed ON _jobs (topic, priority, flow_key, run_at)
     WHERE concurrency_key IS NOT NULL AND status = 'pending'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_concurrency_key ON _jobs (concurrency_key, id) WHERE concurrency_key IS NOT NULL`,
   `CREATE INDEX IF NOT EXISTS _jobs_running ON _jobs (topic, flow_key, locked_until)
     WHERE flow_key IS NOT NULL AND locked_until IS NOT NULL`,
   // A row with `waiting_key` has the same `unique_key`. Its claim takes the key out of the index, unless `unique_until` keeps it there.

@@ -206,6 +206,8 @@ export interface JobFilter {
    * combined with it.
    */
   errorKey?: string | undefined;
+  /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */
+  concurrencyKey?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
   /** Created before this moment. */

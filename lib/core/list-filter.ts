@@ -5,6 +5,7 @@ import { JOB_STATUSES, parseJobId } from './job-state.js';
 import type { Check, OptionValues } from './option-checks.js';
 import { condition, dateCheck, flag, integer, oneOf, oneOrMany, option, readOptions, text } from './option-checks.js';
 import { topicNameCheck } from './topic.js';
+import { concurrencyKeyCheck } from './unique-key.js';
 
 /** Default and maximum page size. */
 const PAGE_JOBS = 20;
@@ -23,6 +24,7 @@ export interface ListFilter {
   readonly due: boolean | null;
   readonly q: string | null;
   readonly errorKey: string | null;
+  readonly concurrencyKey: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
   readonly limit: number;
@@ -73,7 +75,7 @@ type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId'>;
 
 /** Hashes the conditions (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
 function hashConditions(conditions: Conditions): string {
-  const { topics, statuses, due, q, errorKey, createdFrom, createdTo } = conditions;
+  const { topics, statuses, due, q, errorKey, concurrencyKey, createdFrom, createdTo } = conditions;
   const text = JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
@@ -82,6 +84,7 @@ function hashConditions(conditions: Conditions): string {
     errorKey,
     createdFrom,
     createdTo,
+    ...(concurrencyKey === null ? [] : [concurrencyKey]),
   ]);
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {
@@ -99,9 +102,21 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
   if (errorKey !== null && q !== null) {
     throw new InvalidOptionsError(withPath('errorKey'), 'contradicts q; give one of the two');
   }
+  rejectKeyContradictions(given, path);
   if (due !== null && (errorKey !== null || status?.some((each) => each !== 'pending'))) {
-    const other = errorKey === null ? 'status' : 'errorKey, which selects failed jobs';
-    throw new InvalidOptionsError(withPath('due'), `selects pending jobs only; contradicts ${other}`);
+    const reason = errorKey === null ? 'status' : 'errorKey, which selects failed jobs';
+    throw new InvalidOptionsError(withPath('due'), `selects pending jobs only; contradicts ${reason}`);
+  }
+}
+
+function rejectKeyContradictions(
+  { q, errorKey, due, concurrencyKey }: OptionValues<typeof LIST_OPTIONS>,
+  path: string,
+): void {
+  const other = Object.entries({ q, errorKey, due }).find(([, value]) => value !== null)?.[0];
+  if (concurrencyKey !== null && other !== undefined) {
+    const name = path ? `${path}.concurrencyKey` : 'concurrencyKey';
+    throw new InvalidOptionsError(name, `contradicts ${other}; give one of the two`);
   }
 }
 
@@ -127,6 +142,10 @@ export const LIST_OPTIONS = {
   errorKey: condition(
     errorKeyCheck,
     'failed jobs with exactly this error; searches the same 10,000; not together with q',
+  ),
+  concurrencyKey: condition(
+    concurrencyKeyCheck,
+    'jobs with this concurrency key, the newest 10,000; not together with q, errorKey or due',
   ),
   createdFrom: condition(dateCheck, 'created at this moment or later'),
   createdTo: condition(dateCheck, 'created before this moment'),

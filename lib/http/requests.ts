@@ -40,7 +40,17 @@ const enqueueOptions = pickFields(
   'metadata',
 );
 const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries', 'dependants');
-const conditions = pickFields(LIST_OPTIONS, 'topic', 'status', 'due', 'q', 'errorKey', 'createdFrom', 'createdTo');
+const conditions = pickFields(
+  LIST_OPTIONS,
+  'topic',
+  'status',
+  'due',
+  'q',
+  'errorKey',
+  'concurrencyKey',
+  'createdFrom',
+  'createdTo',
+);
 const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun');
 
 /** `POST /enqueue`, and each job of `POST /enqueue-many`. */

@@ -32,7 +32,7 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
-  /** There are more jobs than were searched by error or by due time: some matches may be missing. */
+  /** There are more jobs than were searched by error, concurrency key or due time: some matches may be missing. */
   readonly isSearchCut: boolean;
   /** `ids` are all matches of the filter: nothing else has to be read. */
   readonly isFound: boolean;
@@ -53,6 +53,13 @@ export interface ListSource {
   failedWith(text: string, shares: readonly TopicShare[]): Promise<string[]>;
   /** Finds failed jobs of an error group, among the newest of each topic. */
   failedAlike(errorKey: string, shares: readonly TopicShare[]): Promise<string[]>;
+  /** Finds the newest jobs with a concurrency key, up to `max`. */
+  withConcurrencyKey(
+    key: string,
+    topics: readonly string[],
+    statuses: readonly JobStatus[],
+    max: number,
+  ): Promise<string[]>;
   /** Counts the pending jobs of each topic that are due, or not due, up to its limit. */
   waitingUpTo(due: boolean, shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds those of each topic that would run first. */
@@ -71,6 +78,8 @@ export interface ListSource {
 const COUNT_MAX = 10_000;
 /** How many pending jobs are searched by due time. */
 const WAITING_MAX = 10_000;
+/** How many jobs are searched by concurrency key. */
+const KEYED_MAX = 10_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
@@ -126,7 +135,7 @@ async function readIds(plan: ListPlan, limit: number, offset: number, source: Li
 async function planList(query: ListFilter, source: ListSource): Promise<ListPlan> {
   const { q, due } = query;
   const bounds = await toBounds(query, source);
-  if (query.topics === null && query.statuses === null && q === null && query.errorKey === null) {
+  if (isUnfiltered(query)) {
     return { ...ALL, ...bounds };
   }
   const allTopics = query.topics ?? (await source.topics());
@@ -147,23 +156,32 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   };
 }
 
-/**
- * Whether the search for single jobs finds all matches: for filters on error or due time. With dates, the time in the ids selects
- * few enough rows to check each.
- */
-function isFoundBySearch({ errorKey, due, ...dates }: ListFilter): boolean {
-  return errorKey !== null || (due !== null && !isDated(dates));
+/** Whether the filter has no condition but dates. */
+function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey }: ListFilter): boolean {
+  return topics === null && statuses === null && q === null && errorKey === null && concurrencyKey === null;
 }
 
-/** Finds single jobs by error, id, text or due time. */
+/**
+ * Whether the search for single jobs finds all matches: for filters on error, concurrency key or due time. With dates, the time in the ids selects
+ * few enough rows to check each.
+ */
+function isFoundBySearch({ errorKey, concurrencyKey, due, ...dates }: ListFilter): boolean {
+  return errorKey !== null || concurrencyKey !== null || (due !== null && !isDated(dates));
+}
+
+/** Finds single jobs by error, concurrency key, id, text or due time. */
 async function searchJobs(
-  { q, errorKey, due, ...dates }: ListFilter,
+  { q, errorKey, concurrencyKey, due, ...dates }: ListFilter,
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
   if (errorKey !== null) {
     return searchFailed(topics, statuses, source, (shares) => source.failedAlike(errorKey, shares));
+  }
+  if (concurrencyKey !== null) {
+    const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX);
+    return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   const found = q === null ? NOT_SEARCHED : await searchText(q, topics, statuses, source);
   if (due === null || isDated(dates)) {

@@ -13,6 +13,7 @@ const EVERYTHING: ListFilter = {
   due: null,
   q: null,
   errorKey: null,
+  concurrencyKey: null,
   createdFrom: null,
   createdTo: null,
   limit: 20,
@@ -56,6 +57,7 @@ describe('a filter of jobs', () => {
     ],
     [{ q: 'refused' }, { q: 'refused' }],
     [{ errorKey: KEY }, { errorKey: KEY }],
+    [{ concurrencyKey: 'tenant-7' }, { concurrencyKey: 'tenant-7' }],
     [
       { createdFrom: FIRST, createdTo: LAST },
       { createdFrom: FIRST, createdTo: LAST },
@@ -97,6 +99,10 @@ describe('a filter of jobs', () => {
 
     expect(named).toBe(option);
     expect(message).toMatch(/expected .+, got .+/);
+  });
+
+  it.each([{ q: 'a' }, { errorKey: KEY }, { due: true }])('rejects concurrencyKey together with %j', (other) => {
+    expect(catchError({ ...other, concurrencyKey: 'a' }).message).toMatch(/^concurrencyKey: contradicts /);
   });
 
   it('rejects errorKey together with q', () => {

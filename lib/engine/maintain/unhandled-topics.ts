@@ -296,6 +296,7 @@ const DUE_JOBS = {
   due: true,
   q: null,
   errorKey: null,
+  concurrencyKey: null,
   createdFrom: null,
   createdTo: null,
   limit: 1,

@@ -54,6 +54,10 @@ export class SqliteStats implements JobReports, ReportRecords {
     topics: (status) => this.readScript(() => topicsScript(status)),
     failedUpTo: (shares) => this.readShares(shares, list.FAILED_UP_TO, toTopicSize),
     failedWith: (text, shares) => this.readShares(shares, list.FAILED_WITH, toId, text),
+    withConcurrencyKey: async (key, topics, statuses, max) =>
+      (await this.read(list.WITH_CONCURRENCY_KEY, [key, JSON.stringify(topics), JSON.stringify(statuses), max])).map(
+        toId,
+      ),
     failedAlike: (errorKey, shares) => this.failedAlike(errorKey, shares),
     waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
     waiting: (due, shares) => this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),

@@ -52,6 +52,7 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   FAILED_TEXTS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  WITH_CONCURRENCY_KEY: /INDEX _jobs_concurrency_key \(concurrency_key=\?\)/,
   FAILED_ALIKE: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
   // Runs only on a small table.

@@ -15,6 +15,7 @@ const LEADING: Readonly<Record<string, string>> = {
   _jobs_pending: 'topic',
   _jobs_keyed: 'topic',
   _jobs_running: 'topic',
+  _jobs_concurrency_key: 'concurrency_key',
   _jobs_waiting_key: 'topic',
   _jobs_processing: 'locked_until',
   _jobs_listed: 'topic',

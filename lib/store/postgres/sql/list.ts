@@ -148,6 +148,14 @@ SELECT n.id FROM ${newestJobs('failed', 'id, last_error')}
 WHERE left(encode(sha256(convert_to(
   octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
 
+/**
+ * Lists the newest jobs with the concurrency key $1 in the topics $2 and the statuses $3. Sorted by the key too, or the planner might
+ * read all jobs in the order of ids.
+ */
+export const WITH_CONCURRENCY_KEY = `
+SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND status = ANY ($3::text[])
+ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
+
 /** Reads the errors of the newest failed jobs of each topic, grouped by text, the most frequent first. */
 export const ERRORS = `
 SELECT l.topic, n.last_error AS message, count(*) AS jobs, ${ms('min(n.finished)')} AS first_seen,

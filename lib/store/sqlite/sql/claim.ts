@@ -60,11 +60,11 @@ const nextPriority = (topic: string, after: string, before: string): string => `
 
 /** The first keyed job of `keyed_lane` with a condition, due or not. A due one has a flow key. */
 const firstKeyed = (condition: string): string => `(
-  SELECT run_at FROM _jobs AS j WHERE j.status = 'pending' AND j.concurrency_key IS NOT NULL AND j.topic = keyed_lane.topic
+  SELECT run_at FROM _jobs AS j INDEXED BY _jobs_keyed WHERE j.status = 'pending' AND j.concurrency_key IS NOT NULL AND j.topic = keyed_lane.topic
     AND j.priority = keyed_lane.priority AND ${condition} ORDER BY flow_key, run_at LIMIT 1)`;
 
 const keyedPriority = (topic: string, after: string): string => `(
-    SELECT min(priority) FROM _jobs
+    SELECT min(priority) FROM _jobs INDEXED BY _jobs_keyed
     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND topic = ${topic} AND priority > ${after})`;
 
 /**

@@ -74,15 +74,17 @@ SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDate
 
 /** Selects pending jobs of topic ?1 by priority. It skips from priority to priority. */
 const waitingByPriority = (isKeyed: boolean, columns: string, condition: string): string => {
+  // Without the hint, statistics of a small table make SQLite read another index of keyed jobs.
+  const jobs = `_jobs INDEXED BY ${isKeyed ? '_jobs_keyed' : '_jobs_pending'}`;
   const isWaiting = `_jobs.status = 'pending' AND _jobs.concurrency_key IS ${isKeyed ? 'NOT NULL' : 'NULL'} AND _jobs.topic = ?1`;
   return `
 SELECT * FROM (
   WITH RECURSIVE p(priority) AS (
-    SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} ORDER BY priority LIMIT 1)
+    SELECT (SELECT priority FROM ${jobs} WHERE ${isWaiting} ORDER BY priority LIMIT 1)
     UNION ALL
-    SELECT (SELECT priority FROM _jobs WHERE ${isWaiting} AND priority > p.priority ORDER BY priority LIMIT 1)
+    SELECT (SELECT priority FROM ${jobs} WHERE ${isWaiting} AND priority > p.priority ORDER BY priority LIMIT 1)
     FROM p WHERE p.priority IS NOT NULL)
-  SELECT ${columns} FROM p CROSS JOIN _jobs WHERE ${isWaiting} AND _jobs.priority = p.priority AND ${condition} LIMIT ?2)`;
+  SELECT ${columns} FROM p CROSS JOIN ${jobs} WHERE ${isWaiting} AND _jobs.priority = p.priority AND ${condition} LIMIT ?2)`;
 };
 
 /**
@@ -125,6 +127,12 @@ SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newestFailed('last_er
 /** Finds failed jobs whose error equals ?3. */
 export const FAILED_ALIKE = `
 SELECT id FROM ${newestFailed('id, last_error')} WHERE coalesce(last_error, '') = ?3`;
+
+/** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
+export const WITH_CONCURRENCY_KEY = `
+SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
+WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND status IN (SELECT value FROM json_each(?3))
+ORDER BY id DESC LIMIT ?4`;
 
 /** Groups failed jobs by error message, the most frequent first. */
 export const ERRORS = `

@@ -6,12 +6,12 @@ import { isListed } from './list.js';
  */
 
 /** Selects the topics that have a pending job with a condition. It skips from topic to topic. */
-const waitingTopics = (condition: string): string => `
+const waitingTopics = (index: string, condition: string): string => `
 SELECT topic FROM (
   WITH RECURSIVE t(topic) AS (
-    SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} ORDER BY topic LIMIT 1)
+    SELECT (SELECT topic FROM _jobs INDEXED BY ${index} WHERE status = 'pending' AND ${condition} ORDER BY topic LIMIT 1)
     UNION ALL
-    SELECT (SELECT topic FROM _jobs WHERE status = 'pending' AND ${condition} AND topic > t.topic ORDER BY topic LIMIT 1)
+    SELECT (SELECT topic FROM _jobs INDEXED BY ${index} WHERE status = 'pending' AND ${condition} AND topic > t.topic ORDER BY topic LIMIT 1)
     FROM t WHERE t.topic IS NOT NULL)
   SELECT topic FROM t WHERE topic IS NOT NULL)`;
 
@@ -19,7 +19,7 @@ SELECT topic FROM (
  * Lists the topics with pending jobs. A topic can be listed twice: one index holds the jobs with a concurrency key,
  * one the others.
  */
-export const WAITING_TOPICS = `${waitingTopics('concurrency_key IS NULL')} UNION ALL ${waitingTopics('concurrency_key IS NOT NULL')}`;
+export const WAITING_TOPICS = `${waitingTopics('_jobs_pending', 'concurrency_key IS NULL')} UNION ALL ${waitingTopics('_jobs_keyed', 'concurrency_key IS NOT NULL')}`;
 
 /** Counts up to ?4 jobs of topic ?1 and status ?2 after id ?3, and returns the last id. */
 export const COUNT_PIECE = `
@@ -110,7 +110,7 @@ SELECT topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value FROM 
   SELECT j.topic, j.run_at FROM lane JOIN _jobs j ON j.id = lane.id
   UNION ALL
   SELECT topic, run_at FROM (
-    SELECT topic, run_at FROM _jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL LIMIT ${KEYED_JOBS_MAX}))
+    SELECT topic, run_at FROM _jobs INDEXED BY _jobs_keyed WHERE status = 'pending' AND concurrency_key IS NOT NULL LIMIT ${KEYED_JOBS_MAX}))
 WHERE run_at <= ${now} GROUP BY topic
 UNION ALL
 SELECT '', 'workers', count(*) FROM _jobs_workers WHERE seen > ${fromNow('-?1')}`;
