@@ -87,10 +87,14 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     };
 
     it('run once more after each call when the job frees its key at its start', async () => {
-      const calls = await callAll({ uniqueUntil: 'started' }, 'final');
+      const calls: Call[] = [];
+      await until(async () => {
+        calls.push(...(await callAll({ uniqueUntil: 'started' }, 'final')));
+        const ids = new Set(calls.map(({ id }) => id));
+        return ids.size < calls.length;
+      });
       const jobs = await readEnded(calls);
       expectRunAfter(calls);
-      expect(jobs.size).toBeLessThan(calls.length);
       expect([...jobs.values()].some(({ attempt }) => attempt > 1)).toBe(true);
     });
 
