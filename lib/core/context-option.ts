@@ -7,12 +7,13 @@ import { functionCheck, option, readOptions } from './option-checks.js';
 /** Carries values of the caller, such as a tenant or a request id, from an enqueue to the handler. */
 export interface ContextOptions {
   /**
-   * Returns the values as JSON, or `undefined` to store nothing. Called in the tick of each `enqueue`, `enqueueTx` and
-   * `enqueueMany`. If it throws, the enqueue rejects with that error.
+   * Returns values that JSON can store, at most 4 KiB, or `undefined` to store nothing. It must not return a promise. Called once by
+   * each `enqueue`, `enqueueAt`, `enqueueTx` and `enqueueMany`. If it throws, the call rejects with that error.
    */
   capture(): any;
   /**
-   * Calls `next`, which runs the guards and the handler, and returns its result. Called for each attempt of a job that has values.
+   * Calls `next`, which runs the guards and the handler, and returns its result. Called for each attempt of a job that has values. If it
+   * throws or does not call `next`, the attempt fails.
    */
   run(values: any, next: () => Promise<unknown>): unknown;
 }
