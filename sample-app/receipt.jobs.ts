@@ -14,8 +14,11 @@ export class ReceiptJobs {
     private readonly outbox: Outbox,
   ) {}
 
-  /** The queue stores the returned value as the job's result. */
-  @JobHandler('send_receipt')
+  /**
+   * The queue stores the returned value as the job's result. The mail provider of this shop accepts 100 mails a minute; more
+   * receipts wait.
+   */
+  @JobHandler('send_receipt', { limits: { rate: { limit: 100, per: '1m' } } })
   async send(job: JobContext<OrderReference>): Promise<{ mail: string }> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });
     const mail = await this.outbox.put({

@@ -26,6 +26,14 @@ export class GuideCode {
     return this.load(this.blocks.find(isMeant)!)[name] as T;
   }
 
+  /** Runs the block that contains this text, in an async function that sees `values` by name. */
+  async run(text: string, values: Readonly<Record<string, unknown>>): Promise<void> {
+    const { code, ...block } = this.blocks.find((each) => each.code.includes(text))!;
+    const names = Object.keys(values).join(', ');
+    const wrapped = { ...block, code: `export const run = async (${names}) => {\n${code}\n};` };
+    await (this.load(wrapped).run as (...args: unknown[]) => Promise<void>)(...Object.values(values));
+  }
+
   private load(block: CodeBlock): Exports {
     const known = this.loaded.get(block);
     if (known) {
