@@ -3,6 +3,7 @@ import type { Job } from '../../core/job.js';
 import type { WaitingReason } from '../../core/job-reports.js';
 import type { FlowState } from '../../store/limit-records.js';
 import type { EngineParts } from '../engine-parts.js';
+import { JobGraphs } from '../group/job-graphs.js';
 
 type PendingJob = Pick<Job, 'topic' | 'runAt' | 'concurrencyKey'>;
 
@@ -10,13 +11,15 @@ type PendingJob = Pick<Job, 'topic' | 'runAt' | 'concurrencyKey'>;
 interface Facts {
   readonly now: Date;
   readonly isHandled: boolean;
+  /** Parents that have not ended, if the job waits for any. */
+  readonly waitingOn: number | undefined;
   readonly topic: FlowState;
   readonly key: FlowState | undefined;
 }
 
 /**
- * Explains why pending jobs do not start, as claims decide it. Reads two statements for all jobs together, and none if no job is
- * pending.
+ * Explains why pending jobs do not start, as claims decide it. Reads two statements for all jobs together, a third if any of them may
+ * wait for parents, and none if no job is pending.
  */
 export async function explainWaiting(
   { store }: Pick<EngineParts, 'store'>,
@@ -33,16 +36,20 @@ export async function explainWaiting(
       selection.set(toSelectionKey(topic, concurrencyKey), { topic, key: concurrencyKey });
     }
   }
-  const [{ now, states }, served] = await Promise.all([
+  const [{ now, states }, served, waitingOn] = await Promise.all([
     store.limits.states([...selection.values()]),
     store.reports.servedTopics(),
+    new JobGraphs({ store }).waitingOn(pending),
   ]);
   const byKey = new Map(states.map((state) => [toSelectionKey(state.topic, state.key), state]));
   return new Map(
     pending.map((job) => {
       const topic = byKey.get(toSelectionKey(job.topic))!;
       const key = job.concurrencyKey === null ? undefined : byKey.get(toSelectionKey(job.topic, job.concurrencyKey));
-      return [job.id, toReason(job, { now, isHandled: served.includes(job.topic), topic, key })];
+      return [
+        job.id,
+        toReason(job, { now, isHandled: served.includes(job.topic), waitingOn: waitingOn.get(job.id), topic, key }),
+      ];
     }),
   );
 }
@@ -61,7 +68,11 @@ const NO_FREE_SLOT: WaitingReason = {
   text: 'the job waits for a free slot of a process that handles this topic',
 };
 
-function explainJob({ runAt }: PendingJob, { now, isHandled, topic }: Facts): WaitingReason | undefined {
+function explainJob({ runAt }: PendingJob, { now, isHandled, waitingOn, topic }: Facts): WaitingReason | undefined {
+  if (waitingOn !== undefined) {
+    const parents = waitingOn === 1 ? '1 job that has' : `${waitingOn} jobs that have`;
+    return { code: 'blocked', text: `the job waits for ${parents} not ended` };
+  }
   if (runAt > now) {
     return { code: 'not_due', text: `the job is due at ${formatMoment(runAt, now)}` };
   }
