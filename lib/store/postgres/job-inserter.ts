@@ -18,7 +18,7 @@ import {
   INSERT_PLAIN_JOBS,
   RELEASE_KEYS,
 } from './sql/insert.js';
-import { INSERT_DEBOUNCED_JOBS, RELEASE_UNIQUE_KEYS } from './sql/unique.js';
+import { INSERT_DEBOUNCED_JOBS, LOCK_WAITING_HOLDERS, RELEASE_UNIQUE_KEYS } from './sql/unique.js';
 
 interface JobInserterParts {
   readonly query: (text: string, params: readonly unknown[], tx?: StoreTransaction) => Promise<readonly SqlRow[]>;
@@ -145,6 +145,9 @@ export class JobInserter {
       toInsertedJobs(result!, jobs).forEach((job) => inserted.set(job.id, job));
     }
     const open = jobs.filter(({ id }) => !inserted.has(id));
+    if (tx && open.some(({ uniqueMode }) => uniqueMode?.untilStarted)) {
+      await query(LOCK_WAITING_HOLDERS, [toJson(open)], tx);
+    }
     return open.length === 0 ? open : recordInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
   }
 

@@ -109,6 +109,19 @@ describe.each(storeKinds())('a unique key that a job frees when it starts on $la
     expect(await second).toMatchObject({ id: first!.id, deduplicated: true });
   });
 
+  it('keeps the waiting job from starting before the transaction that returned it has ended', async () => {
+    const first = await insert(startedJob());
+    const transaction = await fixture.begin();
+    expect(await fixture.store.insert([startedJob()], transaction.manager)).toMatchObject([
+      { id: first.id, deduplicated: true },
+    ]);
+    // On SQLite the claim waits for the transaction.
+    const early = kind.locksRows ? await claim(fixture.store) : [];
+    expect(early).toEqual([]);
+    await transaction.commit();
+    expect((await claim(fixture.store)).map(({ id }) => id)).toEqual([first.id]);
+  });
+
   it('finds the first holder again for the same key in both kinds', async () => {
     const waiting = await insertOne(fixture.store, startedJob({ delayMs: 60_000 }));
     const unfinished = await insertOne(fixture.store, { uniqueKey: KEY });

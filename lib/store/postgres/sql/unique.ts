@@ -1,5 +1,5 @@
 import { insertColumns, insertInput, insertValues } from './insert.js';
-import { matchesId, ms } from './job-row.js';
+import { holdsWaitingKey, matchesId, ms } from './job-row.js';
 import { JOBS_CHANNEL } from './session.js';
 
 /* Unique keys that do more than allow one unfinished job. */
@@ -27,6 +27,15 @@ stored AS (
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)
 SELECT id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
   CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END AS notified FROM stored`;
+
+/**
+ * Locks the waiting jobs that hold the waiting keys of $1, in the order of ids. Claims skip a locked job, so it starts after the
+ * transaction and sees what that has written. A job that starts in this moment frees its key, and is left out.
+ */
+export const LOCK_WAITING_HOLDERS = `
+SELECT j.id FROM jsonb_to_recordset($1::jsonb) AS n(topic text, waiting_key text)
+JOIN _jobs j ON j.topic = n.topic AND j.waiting_key = n.waiting_key AND ${holdsWaitingKey('j')}
+ORDER BY j.id FOR NO KEY UPDATE OF j`;
 
 /** Clears `unique_until` where it has passed and keeps a key from the jobs of `source`, in the order of ids. */
 const releaseUniqueKeys = (source: string): string => `
