@@ -74,4 +74,6 @@ export type {
   TopicList,
   TopicStats,
   WaitingReason,
+  WorkerList,
+  WorkerProcess,
 } from './wire.js';

@@ -25,6 +25,7 @@ import type {
   LimitsRequest,
   TopicLimits,
   TopicList,
+  WorkerList,
 } from './wire.js';
 
 /** Page size of `iterate`: a page of large payloads must fit into memory. */
@@ -171,6 +172,11 @@ export abstract class JobsApi {
   /** Returns failed jobs, grouped by topic and message. */
   async errors(filter: TopicOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
     return this.#read('/errors', filter, options);
+  }
+
+  /** Returns the processes that run jobs. */
+  async workers(options: CallOptions = {}): Promise<WorkerList> {
+    return this.#read('/workers', {}, options);
   }
 
   /** Returns what this caller may do. */

@@ -97,6 +97,8 @@ export type {
   TimeseriesPoint,
   TopicStats,
   WaitingReason,
+  WorkerDetails,
+  WorkerProcess,
 } from './core/job-reports.js';
 export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
 export type { ErrorStats } from './engine/admin/error-stats.js';

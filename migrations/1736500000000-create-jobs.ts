@@ -103,6 +103,7 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_workers (
     worker text NOT NULL CONSTRAINT _jobs_workers_pkey PRIMARY KEY,
     topics jsonb NOT NULL,
+    details jsonb NOT NULL,
     seen timestamptz NOT NULL
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_topics (
@@ -220,6 +221,7 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_workers (
     worker text NOT NULL CONSTRAINT _jobs_workers_pkey PRIMARY KEY,
     topics text NOT NULL,
+    details text NOT NULL,
     seen datetime NOT NULL
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_topics (

@@ -68,6 +68,31 @@ export interface ErrorGroup {
   readonly sampleId: string;
 }
 
+/** What a process reports about itself. */
+export interface WorkerDetails {
+  readonly host: string;
+  readonly pid: number;
+  /** Version of this package. */
+  readonly version: string;
+  /** The newest migration of that version. Processes of different schema versions should run together only during an upgrade. */
+  readonly schemaVersion: string;
+  /** Running jobs. */
+  readonly running: number;
+  /** Whether notifications of other processes arrive. Otherwise it finds their jobs by polling. */
+  readonly isNotified: boolean;
+}
+
+/** A process that runs jobs. Its values are at most 20 s old while it lives. */
+export interface WorkerProcess extends WorkerDetails {
+  /** As in `lockedBy` of its jobs. */
+  readonly worker: string;
+  /** The topics of its handlers, by name. */
+  readonly topics: readonly string[];
+  readonly lastSeen: Date;
+  /** Whether it was seen in the last minute. */
+  readonly isAlive: boolean;
+}
+
 /** The most frequent errors among the newest failed jobs. */
 export interface ErrorGroups {
   readonly items: readonly ErrorGroup[];

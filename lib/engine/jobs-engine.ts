@@ -11,6 +11,7 @@ import type { Clock } from '../core/clock.js';
 import { endsWithin } from '../core/clock.js';
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
+import type { WorkerProcess } from '../core/job-reports.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { AnyHandler, BatchHandlerFunction, JobHandlerFunction } from '../core/job-handler.js';
@@ -210,15 +211,16 @@ export class JobsEngine {
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     const linkRepairer = new LinkRepairer(parts);
-    this.presence = new WorkerPresence({ ...parts, scheduler, linkRepairer });
+    this.presence = new WorkerPresence({ ...parts, scheduler, linkRepairer, runner });
     reportLinkChanges({ ...parts, changes });
     this.createPruner = () => new Pruner(parts);
     const rescuer = new Rescuer(parts);
     this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics };
     const pruners = [new Pruner(parts), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, linkRepairer, unhandledTopics];
-    const recorders = [metrics, this.presence, progressWriter];
-    this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, maintenance, recorders });
+    const recorders = [metrics, progressWriter];
+    const { presence } = this;
+    this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
     const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
     this.health = new QueueHealth({ ...parts, gauges: this.gauges, lifecycle: this.lifecycle, loops });
   }
@@ -318,6 +320,14 @@ export class JobsEngine {
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
     this.onClose?.();
+  }
+
+  /**
+   * Returns the processes that run jobs, up to 1,000: first those that live, then those that ended without shutdown in the last hour.
+   * A process with the role `'producer'` is not listed.
+   */
+  workers(): Promise<WorkerProcess[]> {
+    return this.store.reports.workers();
   }
 
   /**

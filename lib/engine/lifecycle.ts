@@ -4,6 +4,7 @@ import type { Dispatcher } from './claim/dispatcher.js';
 import { runDetached } from './detached-context.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Completer } from './run/completer.js';
+import type { WorkerPresence } from './maintain/worker-presence.js';
 import type { Heartbeat } from './run/heartbeat.js';
 import type { Scheduler } from './schedule/scheduler.js';
 import type { JobRunner } from './run/job-runner.js';
@@ -24,6 +25,7 @@ type LifecycleParts = Pick<
   readonly dispatcher: Dispatcher;
   /** Also one of `maintenance`. */
   readonly scheduler: Scheduler;
+  readonly presence: WorkerPresence;
   /** Stop as soon as shutdown begins. */
   readonly maintenance: readonly Loop[];
   /** Write what attempts did. Stop after the last attempt. */
@@ -107,6 +109,7 @@ export class EngineLifecycle {
       dispatcher,
       maintenance,
       recorders,
+      presence,
       store,
       scheduler,
     } = this.parts;
@@ -123,10 +126,12 @@ export class EngineLifecycle {
       onJobs: (topic) => dispatcher.wake(topic),
       onCancel: () => void heartbeat.checkCancelRequests(),
       onSchedules: (isLikely) => scheduler.onHint(isLikely),
+      onListening: (isListening) => presence.markNotified(isListening),
       onConnected: () => failureLog.recordSuccess(NOTIFICATIONS),
       onConnectFailed: (error) => failureLog.recordFailure(NOTIFICATIONS, error),
     });
-    await endsWithin(clock, START_GRACE_MS, started);
+    // After `listen`: the first record says whether notifications arrive.
+    await endsWithin(clock, START_GRACE_MS, Promise.all([started, presence.start()]));
   }
 
   private resumeClaiming(): void {
@@ -139,7 +144,8 @@ export class EngineLifecycle {
 
   /** Every wait is bounded: a loop that hangs on a dead connection ends by itself later. */
   private async stopAll(): Promise<void> {
-    const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, maintenance, recorders } = this.parts;
+    const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, maintenance, recorders, presence } =
+      this.parts;
     const drained = dispatcher.stop().then(() => runner.allSettled());
     const others = Promise.all([this.stopListening?.(), ...maintenance.map((loop) => loop.stop())]);
     this.stopListening = undefined;
@@ -154,7 +160,7 @@ export class EngineLifecycle {
       await endsWithin(clock, RELEASE_GRACE_MS, drained);
       runner.abandon();
     }
-    const ends = Promise.all([others, heartbeat.stop(), ...recorders.map((loop) => loop.stop())]);
+    const ends = Promise.all([others, heartbeat.stop(), presence.stop(), ...recorders.map((loop) => loop.stop())]);
     await endsWithin(clock, RELEASE_GRACE_MS, ends);
   }
 

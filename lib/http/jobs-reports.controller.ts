@@ -7,8 +7,8 @@ import { JobSerializer } from './job-serializer.js';
 import { JobStreams } from './job-streams.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
-import { ref } from './schemas.js';
-import { toErrorGroupsDto, toStatsDto, toTimeseriesDto } from './report-serializer.js';
+import { listOfSchema, objectSchema, ref } from './schemas.js';
+import { toErrorGroupsDto, toStatsDto, toTimeseriesDto, toWorkerListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
 import { NO_FIELDS, TIMESERIES, TOPICS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
@@ -63,6 +63,22 @@ export class JobsReportsController {
     const { topic } = this.read.query(request, TOPICS);
     const { items, window } = await this.engine.errors.list(this.access.limitTopics(topic));
     await sendJson(response, 200, toErrorGroupsDto(await this.serializer.errorGroups(items), window));
+  }
+
+  @Get('workers')
+  @DescribeRoute({
+    access: 'read',
+    summary: 'The processes that run jobs',
+    responses: {
+      200: {
+        meaning: 'At most 1,000 processes, those that live first',
+        schema: objectSchema({ items: listOfSchema(ref('WorkerProcess'), { maxItems: 1_000 }) }),
+      },
+    },
+  })
+  async workers(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    this.read.query(request, NO_FIELDS);
+    await sendJson(response, 200, toWorkerListDto(await this.engine.workers(), this.access.topics));
   }
 
   @Get('stream')

@@ -1,7 +1,7 @@
 import type { JobGraph } from '../core/dependencies.js';
 import type { JobGroup } from '../core/job-group.js';
 import type { JobStats } from '../core/job.js';
-import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats } from '../core/job-reports.js';
+import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats, WorkerProcess } from '../core/job-reports.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 /** The queue in numbers. */
@@ -127,6 +127,26 @@ export function toTimeseriesDto(points: readonly TimeseriesPoint[]) {
     avg_wait_time: avgWaitTime,
   }));
   return { minutes: points.length, items };
+}
+
+/** The processes that run jobs. */
+export type WorkerListDto = ReturnType<typeof toWorkerListDto>;
+
+/** @param shown the topics that the response may name; `null`: all. */
+export function toWorkerListDto(workers: readonly WorkerProcess[], shown: readonly string[] | null) {
+  const items = workers.map((each) => ({
+    worker: each.worker,
+    host: each.host,
+    pid: each.pid,
+    version: each.version,
+    schema_version: each.schemaVersion,
+    topics: each.topics.filter((topic) => shown?.includes(topic) ?? true),
+    running: each.running,
+    is_notified: each.isNotified,
+    last_seen: each.lastSeen.toISOString(),
+    is_alive: each.isAlive,
+  }));
+  return { items };
 }
 
 /** Failed jobs, grouped. */

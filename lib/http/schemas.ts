@@ -190,6 +190,18 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       }),
     ),
   }),
+  WorkerProcess: objectSchema({
+    worker: { ...TEXT, description: 'As in locked_by of its jobs' },
+    host: TEXT,
+    pid: COUNT,
+    version: { ...TEXT, description: 'Version of this package' },
+    schema_version: { ...TEXT, description: 'The newest migration of that version' },
+    topics: listOfSchema(TEXT, { description: 'The topics of its handlers' }),
+    running: { ...COUNT, description: 'Running jobs when it was last seen' },
+    is_notified: { ...FLAG, description: 'Whether notifications wake it; otherwise it polls' },
+    last_seen: TIME,
+    is_alive: { ...FLAG, description: 'Whether it was seen in the last minute' },
+  }),
   ErrorGroups: objectSchema({
     items: listOfSchema(
       objectSchema({

@@ -13,7 +13,7 @@ import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/job-events.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
-import type { WaitingReason } from '../core/job-reports.js';
+import type { WaitingReason, WorkerProcess } from '../core/job-reports.js';
 import type { BatchOptions, JobHandlerOptions, RequeueOptions } from '../core/job-options.js';
 import type { BulkActions } from '../engine/admin/bulk-actions.js';
 import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
@@ -262,6 +262,14 @@ export class JobsService {
    */
   async stats(topic?: TopicName): Promise<JobStats> {
     return this.engine.stats.get(topic === undefined ? null : toTopicName(topic));
+  }
+
+  /**
+   * Returns the processes that run jobs, up to 1,000: first those that live, then those that ended without shutdown in the last hour.
+   * A process with the role `'producer'` is not listed.
+   */
+  workers(): Promise<WorkerProcess[]> {
+    return this.engine.workers();
   }
 
   /**

@@ -6,7 +6,7 @@
  * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
  */
 import type { JobGroup } from '../core/job-group.js';
-import type { ErrorGroup } from '../core/job-reports.js';
+import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
@@ -268,6 +268,8 @@ export interface JobReports {
   timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes>;
   /** Returns the topics for which a live process has a handler. */
   servedTopics(): Promise<string[]>;
+  /** Returns up to 1,000 processes, those that live first. */
+  workers(): Promise<WorkerProcess[]>;
   /** Returns the topics with pending jobs, due or not. Costs one index lookup a topic. */
   waitingTopics(): Promise<string[]>;
 }
@@ -282,7 +284,7 @@ export interface ReportRecords {
    */
   recordRollup(record: RollupRecord): Promise<Date>;
   /** Records that this process lives and has handlers for these topics. */
-  recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply>;
+  recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
   /** Deletes what no report shows any more. */
@@ -329,6 +331,8 @@ export interface StoreHints {
   onCancel(): void;
   /** A schedule may have changed. `isLikely`: a notification says so, and not only that something was committed. */
   onSchedules(isLikely: boolean): void;
+  /** Notifications of other processes arrive, or do not arrive any more. */
+  onListening(isListening: boolean): void;
   /** The connection for notifications is open. */
   onConnected(): void;
   /** The connection for notifications could not be opened. It is tried again. */

@@ -127,6 +127,9 @@ const MISSING =
   'is false, and the table _jobs or another table of the queue is missing or old; run the TypeORM migrations `jobsMigrations` ' +
   'first, or set it to true';
 
+/** Name of the newest migration of this version. */
+export const SCHEMA_VERSION = jobsMigrations.at(-1)!.name;
+
 function createMigrations(): MigrationInterface[] {
   return jobsMigrations.map((migration) => new migration());
 }

@@ -1,5 +1,5 @@
 import type { Histogram } from '../core/run-times.js';
-import type { ErrorGroup } from '../core/job-reports.js';
+import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import { createHash } from 'node:crypto';
 import type { TopicSize } from './job-list.js';
 import type {
@@ -179,6 +179,16 @@ export function toDebouncedJob({ id }: JobInsert, row: SqlRow): InsertedJob {
   const replaced = row.id !== id;
   const times = { runAt: time(row.run_at), created: time(row.created) };
   return { id: row.id as string, ...times, deduplicated: replaced, replaced, replayedBodyHash: null };
+}
+
+export function toWorkerProcess(row: SqlRow): WorkerProcess {
+  return {
+    ...(JSON.parse(row.details as string) as WorkerDetails),
+    worker: row.worker as string,
+    topics: (JSON.parse(row.topics as string) as string[]).sort(),
+    lastSeen: time(row.seen),
+    isAlive: Boolean(row.is_alive),
+  };
 }
 
 export function toPresenceReply(row: SqlRow): PresenceReply {

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { readSchedule } from '../../lib/core/schedule.js';
-import { insertOne } from '../support/job-rows.js';
+import { insertOne, WORKER_DETAILS } from '../support/job-rows.js';
 import { openStore, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
 import { reachableKinds, readJson, runCommand, toUrl } from './support/command.js';
@@ -54,7 +54,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
 
   it('finds nothing in a healthy queue, and exits with 0', async () => {
     const id = await insertOne(fixture.store);
-    await fixture.store.reports.recordWorker('worker', ['mail']);
+    await fixture.store.reports.recordWorker('worker', ['mail'], WORKER_DETAILS);
     await createSchedule('Reports.nightly');
     const { ok, checks } = await examine();
     expect(checks.filter((each) => !each.ok)).toEqual([]);
@@ -102,7 +102,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
   it('finds a topic without a handler', async () => {
     await insertOne(fixture.store, { topic: 'mial' });
     await insertOne(fixture.store);
-    await fixture.store.reports.recordWorker('worker', ['mail']);
+    await fixture.store.reports.recordWorker('worker', ['mail'], WORKER_DETAILS);
     expect(await expectFault('topics')).toContain("'mial' (1 job)");
   });
 
@@ -163,7 +163,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
 
     it('finds a transaction that reads for long', async () => {
       await insertOne(fixture.store);
-      await fixture.store.reports.recordWorker('worker', ['mail']);
+      await fixture.store.reports.recordWorker('worker', ['mail'], WORKER_DETAILS);
       const reader = new Database(String(fixture.app.options.database));
       reader.exec('BEGIN');
       reader.prepare('SELECT count(*) FROM _jobs').get();

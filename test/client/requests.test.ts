@@ -146,6 +146,7 @@ const cases: Case[] = [
   },
   { name: 'topics', call: (jobs) => jobs.topics(), method: 'GET', url: '/api/jobs/topics' },
   { name: 'errors', call: (jobs) => jobs.errors({ topic: 'a' }), method: 'GET', url: '/api/jobs/errors?topic=a' },
+  { name: 'workers', call: (jobs) => jobs.workers(), method: 'GET', url: '/api/jobs/workers' },
   { name: 'capabilities', call: (jobs) => jobs.capabilities(), method: 'GET', url: '/api/jobs/capabilities' },
 ];
 

@@ -76,6 +76,7 @@ describe('an aborted signal', () => {
     ['timeseries', (jobs, signal) => jobs.timeseries({ signal })],
     ['topics', (jobs, signal) => jobs.topics({ signal })],
     ['errors', (jobs, signal) => jobs.errors({ signal })],
+    ['workers', (jobs, signal) => jobs.workers({ signal })],
     ['capabilities', (jobs, signal) => jobs.capabilities({ signal })],
   ];
 

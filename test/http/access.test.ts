@@ -359,6 +359,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     const silent = [
       '/stats',
       '/timeseries',
+      '/workers',
       '/errors',
       '/capabilities',
       '/bulk',

@@ -21,6 +21,7 @@ function requests(api: ApiCaller, id: string): Promise<ApiResponse<ApiErrorBody>
     api.get('/topics'),
     api.get('/timeseries'),
     api.get('/errors'),
+    api.get('/workers'),
     api.get(`/${id}`),
     api.post(`/${id}/requeue`),
     api.post(`/${id}/promote`),

@@ -72,6 +72,7 @@ describe.each([
         'GET /groups/{id}',
         'POST /groups/{id}/cancel',
         'GET /{id}/graph',
+        'GET /workers',
         'GET /errors',
         'GET /capabilities',
         'GET /{id}',
@@ -142,6 +143,7 @@ describe.each([
     });
     await responses.check(202, '/groups/{id}/cancel', api.post(`/groups/${grouped.body.id}/cancel`));
     await responses.check(200, '/timeseries', api.get('/timeseries?minutes=3'));
+    await responses.check(200, '/workers', api.get('/workers'));
     await responses.check(200, '/errors', api.get('/errors'));
     await responses.check(200, '/capabilities', api.get('/capabilities'));
     await responses.check(200, '/openapi.json', api.get('/openapi.json'));

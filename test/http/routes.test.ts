@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { JobsEngine } from 'nestjs-jobs';
 import { some, textLike, textWith } from '../nest/support/matchers.js';
 import { waitForAbort } from '../nest/support/wait-for-abort.js';
-import type { ApiErrorBody, Job, JobPage } from '../../client/wire.js';
+import type { ApiErrorBody, Job, JobPage, WorkerList } from '../../client/wire.js';
 import { everyPlace, useOneHttpApp } from './support/http-apps.js';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -173,6 +175,25 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     const second = await api().get<JobPage>(`?topic=other&topic=listed&status=pending&limit=2&cursor=${cursor}`);
     expect(second.body.items.map(({ id }) => id)).toEqual(ids.slice(2));
     expect(second.body.next_cursor).toBeNull();
+  });
+
+  it('GET /workers lists the processes that run jobs', async () => {
+    const answer = await api().get<WorkerList>('/workers');
+    expect(answer.status).toBe(200);
+    expect(answer.body.items).toEqual([
+      {
+        worker: app().app.get(JobsEngine, { strict: false }).worker,
+        host: hostname(),
+        pid: process.pid,
+        version: '0.1.0',
+        schema_version: 'CreateJobs1736500000000',
+        topics: ['fail', 'hold', 'work'],
+        running: some(Number),
+        is_notified: true,
+        last_seen: textLike(TIME),
+        is_alive: true,
+      },
+    ]);
   });
 
   it('GET /stats, /topics, /timeseries and /errors return statistics', async () => {

@@ -77,6 +77,7 @@ describe.each(places)('secrets of a job on $database', ({ kind, adapterKind }) =
       '/stats',
       '/topics',
       '/timeseries',
+      '/workers',
       '/errors',
       '/capabilities',
       '/openapi.json',
@@ -86,7 +87,7 @@ describe.each(places)('secrets of a job on $database', ({ kind, adapterKind }) =
     for (const { id } of [charged.body, declined.body, held.body]) await noted(api.get(`/${id}`));
     await stream.until('decline');
     stream.close();
-    expect(answers).toHaveLength(16);
+    expect(answers).toHaveLength(17);
     expect([...answers, stream.text].filter((text) => text.includes(SECRET))).toEqual([]);
     // What was asked is in there all the same.
     expect((await app.jobs.get(declined.body.id))!.lastError).toContain(SECRET);

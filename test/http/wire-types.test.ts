@@ -10,6 +10,7 @@ import type {
   JobGroupDto,
   StatsDto,
   TimeseriesDto,
+  WorkerListDto,
   TopicListDto,
 } from '../../lib/http/report-serializer.js';
 import type {
@@ -52,6 +53,7 @@ describe('client and server', () => {
     holds<Same<TopicListDto, Client.TopicList>>();
     holds<Same<DefinedLimitsDto, Client.TopicLimits>>();
     holds<Same<TimeseriesDto, Client.Timeseries>>();
+    holds<Same<WorkerListDto, Client.WorkerList>>();
     holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
     holds<Same<ScheduleDto, Client.Schedule>>();
     holds<Same<JobGroupDto, Groups.JobGroup>>();

@@ -1,3 +1,4 @@
+import type { WorkerDetails } from '../../lib/core/job-reports.js';
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
 import type { ClaimRequest, ClaimState, JobInsert, Lane, Rescued, Settlement } from '../../lib/store/store-records.js';
@@ -103,3 +104,13 @@ export const outcomes = {
 export function settlement(token: ClaimToken, outcome: Outcome): Settlement {
   return { token, outcome, durationMs: null };
 }
+
+/** What a process reports about itself. */
+export const WORKER_DETAILS: WorkerDetails = {
+  host: 'here',
+  pid: 7,
+  version: '0.1.0',
+  schemaVersion: 'CreateJobs1736500000000',
+  running: 0,
+  isNotified: true,
+};

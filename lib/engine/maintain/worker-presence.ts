@@ -1,20 +1,28 @@
+import { hostname } from 'node:os';
 import { toErrorMessage } from '../../core/error-text.js';
+import { VERSION } from '../../core/version.js';
+import { SCHEMA_VERSION } from '../../store/migrator.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { LinkRepairer } from '../group/link-repairer.js';
+import type { JobRunner } from '../run/job-runner.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { PollLoop } from '../poll-loop.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry'
-> & { readonly scheduler: Scheduler; readonly linkRepairer: LinkRepairer };
+> & { readonly scheduler: Scheduler; readonly linkRepairer: LinkRepairer; readonly runner: JobRunner };
 
 const INTERVAL_MS = 20_000;
 
-/** Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. */
+/**
+ * Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. The same
+ * statement writes what `jobs.workers()` shows.
+ */
 export class WorkerPresence {
   private readonly loop: PollLoop;
   private onWritten: () => void = () => undefined;
+  private isNotified = false;
 
   constructor(private readonly parts: WorkerPresenceParts) {
     this.loop = new PollLoop({
@@ -48,11 +56,24 @@ export class WorkerPresence {
     this.loop.wake();
   }
 
+  /** Notifications of other processes arrive, or do not. The next record says so. */
+  markNotified(isNotified: boolean): void {
+    this.isNotified = isNotified;
+  }
+
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, linkRepairer, clock } = this.parts;
+    const { store, worker, registry, scheduler, linkRepairer, clock, runner } = this.parts;
     const sinceMs = clock.now();
     const topics = registry.claimable().map(({ topic }) => topic);
-    const reply = await store.reports.recordWorker(worker, topics).finally(this.onWritten);
+    const details = {
+      host: hostname(),
+      pid: process.pid,
+      version: VERSION,
+      schemaVersion: SCHEMA_VERSION,
+      running: runner.runningCount,
+      isNotified: this.isNotified,
+    };
+    const reply = await store.reports.recordWorker(worker, topics, details).finally(this.onWritten);
     linkRepairer.onPresence(reply.hasLinks);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }

@@ -105,6 +105,11 @@ export class JobRunner {
     return this.slots.size - this.batches.sharedSlots;
   }
 
+  /** Jobs whose handler runs. Those of a batch share a slot. */
+  get runningCount(): number {
+    return this.slots.size;
+  }
+
   /** Claimed jobs that wait for a slot. */
   get bufferedCount(): number {
     return this.buffer.length;

@@ -94,6 +94,7 @@ export class PostgresListener {
   private onListening(client: PostgresClient): void {
     this.failures = 0;
     this.options.hints.onConnected();
+    this.options.hints.onListening(!this.isDeaf);
     this.schedulePing(client);
     void this.testNotifications(client);
     this.options.hints.onJobs();
@@ -106,6 +107,7 @@ export class PostgresListener {
     // Only the echo counts: a pooler passes a notification on by chance, to whichever client has the connection.
     if (this.isDeaf && channel === ECHO_CHANNEL) {
       this.isDeaf = false;
+      this.options.hints.onListening(true);
       this.options.logger.log('notifications arrive again');
     }
     if (channel === CANCEL_CHANNEL) {
@@ -142,6 +144,7 @@ export class PostgresListener {
         return;
       }
       this.isDeaf = true;
+      this.options.hints.onListening(false);
       this.options.logger.warn(
         'notifications do not arrive; is there a pooler in transaction mode? Jobs of other processes start within pollInterval. ' +
           'Connect the queue directly, or through a pooler in session mode',
@@ -155,6 +158,7 @@ export class PostgresListener {
       return;
     }
     this.client = undefined;
+    this.options.hints.onListening(false);
     this.cancelTimers();
     void this.end(client);
     const waitMs = backoffMs(this.failures, RECONNECT_BACKOFF, Math.random());

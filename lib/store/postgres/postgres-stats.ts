@@ -1,5 +1,5 @@
 import type { Job } from '../../core/job.js';
-import type { ErrorGroup } from '../../core/job-reports.js';
+import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ListPlan, ListSource } from '../job-list.js';
@@ -25,6 +25,7 @@ import {
   toJobSummary,
   toJob,
   toPresenceReply,
+  toWorkerProcess,
 } from '../row-mapper.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
@@ -102,6 +103,10 @@ export class PostgresStats implements JobReports, ReportRecords {
     return this.texts('topic', stats.SERVED_TOPICS, [WORKER_SEEN_MS]);
   }
 
+  async workers(): Promise<WorkerProcess[]> {
+    return (await this.query(stats.WORKERS, [WORKER_SEEN_MS])).map(toWorkerProcess);
+  }
+
   async waitingTopics(): Promise<string[]> {
     return [...new Set(await this.texts('topic', stats.WAITING_TOPICS, []))];
   }
@@ -115,8 +120,9 @@ export class PostgresStats implements JobReports, ReportRecords {
     return new Date(Number(row!.minute));
   }
 
-  async recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply> {
-    return toPresenceReply((await this.query(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]))[0]!);
+  async recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply> {
+    const params = [worker, JSON.stringify(topics), JSON.stringify(details)];
+    return toPresenceReply((await this.query(stats.RECORD_WORKER, params))[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { ErrorGroup } from '../../core/job-reports.js';
+import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
@@ -13,6 +13,7 @@ import {
   toJobSummary,
   toJob,
   toPresenceReply,
+  toWorkerProcess,
 } from '../row-mapper.js';
 import type { ListRange, ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
@@ -180,6 +181,10 @@ export class SqliteStats implements JobReports, ReportRecords {
     return rows.map(({ topic }) => topic as string);
   }
 
+  async workers(): Promise<WorkerProcess[]> {
+    return (await this.read(stats.WORKERS, [WORKER_SEEN_MS])).map(toWorkerProcess);
+  }
+
   async waitingTopics(): Promise<string[]> {
     return [...new Set((await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string))];
   }
@@ -191,8 +196,9 @@ export class SqliteStats implements JobReports, ReportRecords {
     return now;
   }
 
-  async recordWorker(worker: string, topics: readonly string[]): Promise<PresenceReply> {
-    return toPresenceReply((await this.write(stats.RECORD_WORKER, [worker, JSON.stringify(topics)]))[0]!);
+  async recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply> {
+    const params = [worker, JSON.stringify(topics), JSON.stringify(details)];
+    return toPresenceReply((await this.write(stats.RECORD_WORKER, params))[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

@@ -28,6 +28,8 @@ class RecordingHints implements StoreHints {
     }
   }
 
+  onListening(): void {}
+
   onConnected(): void {}
 
   onConnectFailed(error: unknown): void {

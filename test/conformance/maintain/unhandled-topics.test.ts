@@ -1,7 +1,7 @@
 import { guardLogger } from '../../../lib/core/logger.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { UnhandledTopics } from '../../../lib/engine/maintain/unhandled-topics.js';
-import { insertOne } from '../../support/job-rows.js';
+import { insertOne, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
@@ -32,7 +32,7 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
   };
 
   it('are logged once after two checks have found them', async () => {
-    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
     await insertOne(fixture.store, { topic: 'mial' });
     expect(await runChecks(1)).toEqual([]);
     expect(await runChecks(1)).toEqual([
@@ -44,14 +44,14 @@ describe.each(storeKinds())('jobs without a handler in any process on $label', (
   it('are not logged when a process with their handler starts in time, as in a deployment', async () => {
     await insertOne(fixture.store, { topic: 'added' });
     await watch.check();
-    await fixture.store.reports.recordWorker('new', ['added']);
+    await fixture.store.reports.recordWorker('new', ['added'], WORKER_DETAILS);
     expect(await runChecks(3)).toEqual([]);
   });
 
   it('are logged again after they had a handler', async () => {
     await insertOne(fixture.store, { topic: 'mail' });
     expect(await runChecks(2)).toHaveLength(1);
-    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
     await watch.check();
     await fixture.store.reports.forgetWorker('a');
     expect(await runChecks(2)).toHaveLength(2);

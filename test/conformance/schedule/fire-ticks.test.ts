@@ -3,7 +3,7 @@ import { readSchedule } from '../../../lib/core/schedule.js';
 import { toTickJobId } from '../../../lib/engine/schedule/tick-job.js';
 import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/store-records.js';
 import type { ScheduleStore } from '../../../lib/store/job-store.js';
-import { claim, newJob, TOPIC } from '../../support/job-rows.js';
+import { claim, newJob, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const definition = (options: ScheduleOptions = {}) => readSchedule({ every: '1m' }, { topic: TOPIC, ...options });
@@ -170,7 +170,8 @@ describe.each(storeKinds())('the table of schedules on $label', (kind) => {
   });
 
   it('returns another version after each change, and none for a tick', async () => {
-    const version = async (): Promise<string> => (await fixture.store.reports.recordWorker('w', [])).schedulesVersion;
+    const version = async (): Promise<string> =>
+      (await fixture.store.reports.recordWorker('w', [], WORKER_DETAILS)).schedulesVersion;
     expect(await version()).toBe('');
     const schedule = await addDue(past(1));
     const added = await version();

@@ -3,7 +3,7 @@ import type { JobStats } from '../../../lib/core/job.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import type { ChangeListener } from '../../../lib/engine/admin/change-feed.js';
 import { ChangeFeed } from '../../../lib/engine/admin/change-feed.js';
-import { claim, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
+import { claim, insertMany, insertOne, outcomes, settlement, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
@@ -96,7 +96,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     await readAgain();
     await readAgain();
     await fixture.store.delete([id]);
-    await fixture.store.reports.recordWorker('a', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['sms'], WORKER_DETAILS);
     await readAgain();
     expect(listener.changes.map((topics) => topics.toSorted())).toEqual([[TOPIC], [TOPIC], [TOPIC], [TOPIC, 'sms']]);
     expect(listener.received.map(({ total }) => total)).toEqual([1, 2, 2, 2, 2, 1]);

@@ -1,5 +1,13 @@
 import { QueueGauges } from '../../../lib/engine/admin/queue-gauges.js';
-import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement } from '../../support/job-rows.js';
+import {
+  claimMany,
+  claimOne,
+  insertMany,
+  insertOne,
+  outcomes,
+  settlement,
+  WORKER_DETAILS,
+} from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { overrideStore } from '../../support/override-store.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
@@ -19,8 +27,8 @@ describe.each(storeKinds())('the gauges of the store on $label', (kind) => {
     await insertOne(store, { topic: 'late', priority: -5, runAt: minutesAgo(3) });
     await insertOne(store, { topic: 'later', runAt: minutesAgo(-60) });
     await insertOne(store, { topic: 'keyed', runAt: minutesAgo(2), concurrencyKey: 'a' });
-    await store.reports.recordWorker('one', ['late']);
-    await store.reports.recordWorker('two', []);
+    await store.reports.recordWorker('one', ['late'], WORKER_DETAILS);
+    await store.reports.recordWorker('two', [], WORKER_DETAILS);
     await fixture.sql(`UPDATE _jobs_workers SET seen = '2026-01-01 00:00:00.000' WHERE worker = 'two'`);
 
     const { counts, oldestWaitingMs, workers } = await store.reports.gauges();

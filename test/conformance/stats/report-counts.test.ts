@@ -14,6 +14,7 @@ import {
   outcomes,
   settlement,
   TOPIC,
+  WORKER_DETAILS,
 } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -72,7 +73,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     const readTopics = (asked: readonly string[] | null = null): Promise<TopicStats[]> => createStats().byTopic(asked);
 
     it('are those with jobs or a handler in any process, sorted by name', async () => {
-      await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
+      await fixture.store.reports.recordWorker('a', ['push', TOPIC], WORKER_DETAILS);
       await createCompleted(3, 'sms');
       await createFailed('x', 1, 'sms');
       const id = await insertOne(fixture.store);
@@ -92,7 +93,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     });
 
     it('contain only requested topics', async () => {
-      await fixture.store.reports.recordWorker('a', ['push', TOPIC]);
+      await fixture.store.reports.recordWorker('a', ['push', TOPIC], WORKER_DETAILS);
       await insertOne(fixture.store, { topic: 'sms' });
       expect(await readTopics(['sms', 'push'])).toMatchObject([{ topic: 'push' }, { topic: 'sms' }]);
       expect(await readTopics([])).toEqual([]);

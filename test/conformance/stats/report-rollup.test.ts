@@ -4,7 +4,7 @@ import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { RollupEntry, RollupRecord } from '../../../lib/store/store-records.js';
 import { ALL_TOPICS } from '../../../lib/store/store-records.js';
-import { WORKER } from '../../support/job-rows.js';
+import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;
@@ -151,40 +151,40 @@ describe.each(storeKinds())('handlers of all processes on $label', (kind) => {
 
   it('are listed by topic, each once', async () => {
     expect(await readServed()).toEqual([]);
-    await fixture.store.reports.recordWorker('a', ['mail', 'sms']);
-    await fixture.store.reports.recordWorker('b', ['sms', `it's "odd" ü`]);
+    await fixture.store.reports.recordWorker('a', ['mail', 'sms'], WORKER_DETAILS);
+    await fixture.store.reports.recordWorker('b', ['sms', `it's "odd" ü`], WORKER_DETAILS);
     expect(await readServed()).toEqual([`it's "odd" ü`, 'mail', 'sms']);
   });
 
   it('are those of the last record of a process', async () => {
-    await fixture.store.reports.recordWorker('a', ['mail']);
-    await fixture.store.reports.recordWorker('a', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
+    await fixture.store.reports.recordWorker('a', ['sms'], WORKER_DETAILS);
     expect(await readServed()).toEqual(['sms']);
-    await fixture.store.reports.recordWorker('a', []);
+    await fixture.store.reports.recordWorker('a', [], WORKER_DETAILS);
     expect(await readServed()).toEqual([]);
   });
 
   it('are removed with their process', async () => {
-    await fixture.store.reports.recordWorker('a', ['mail']);
-    await fixture.store.reports.recordWorker('b', ['sms']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
+    await fixture.store.reports.recordWorker('b', ['sms'], WORKER_DETAILS);
     await fixture.store.reports.forgetWorker('a');
     await fixture.store.reports.forgetWorker('nobody');
     expect(await readServed()).toEqual(['sms']);
   });
 
   it('are not listed after a minute without a heartbeat, until the next one', async () => {
-    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
     await ageHeartbeat('a', 50_000);
     expect(await readServed()).toEqual(['mail']);
     await ageHeartbeat('a', 11_000);
     expect(await readServed()).toEqual([]);
-    await fixture.store.reports.recordWorker('a', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
     expect(await readServed()).toEqual(['mail']);
   });
 
   it('leave no rows permanently', async () => {
-    await fixture.store.reports.recordWorker('a', ['mail']);
-    await fixture.store.reports.recordWorker('b', ['mail']);
+    await fixture.store.reports.recordWorker('a', ['mail'], WORKER_DETAILS);
+    await fixture.store.reports.recordWorker('b', ['mail'], WORKER_DETAILS);
     await ageHeartbeat('a', 3_590_000);
     await ageHeartbeat('b', 3_610_000);
     await fixture.store.reports.pruneReports();

@@ -5,6 +5,7 @@ import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { until } from '../../support/wait.js';
 import { logParts } from '../../support/unit/log-parts.js';
+import { WORKER_DETAILS } from '../../support/job-rows.js';
 
 const MINUTE_MS = 60_000;
 
@@ -68,7 +69,7 @@ describe('calls that use topics without a handler', () => {
   });
 
   it('send one query in 30 seconds for topics of other processes', async () => {
-    await fixture.store.reports.recordWorker('other', ['there']);
+    await fixture.store.reports.recordWorker('other', ['there'], WORKER_DETAILS);
     const read = jest.spyOn(fixture.store.reports, 'servedTopics');
     use('there');
     await until(() => topics.isHandled('there'));
@@ -85,7 +86,7 @@ describe('calls that use topics without a handler', () => {
   });
 
   it('log a topic a minute after its last worker has ended', async () => {
-    await fixture.store.reports.recordWorker('other', ['there']);
+    await fixture.store.reports.recordWorker('other', ['there'], WORKER_DETAILS);
     use('there');
     await until(() => topics.isHandled('there'));
     await fixture.store.reports.forgetWorker('other');

@@ -303,6 +303,7 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     ...unknownParameters,
   ],
   '/topics': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
+  '/workers': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
   '/capabilities': unknownParameters,
   '/openapi.json': unknownParameters,
   '/stream': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],

@@ -66,6 +66,7 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/groups/:id', access: 'read', status: 200 },
   { method: 'POST', route: '/groups/:id/cancel', access: 'manage', status: 202 },
   { method: 'GET', route: '/:id/graph', access: 'read', status: 200 },
+  { method: 'GET', route: '/workers', access: 'read', status: 200 },
   { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
   { method: 'GET', route: '/:id', access: 'read', status: 200 },

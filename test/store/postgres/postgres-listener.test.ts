@@ -24,6 +24,7 @@ describe('PostgresListener: a client that cannot be created', () => {
       onJobs: jobs,
       onCancel: () => undefined,
       onSchedules: () => undefined,
+      onListening: () => undefined,
       onConnected: () => void calls.push('connected'),
       onConnectFailed: (error: unknown) => void calls.push((error as Error).message),
     };

@@ -61,10 +61,10 @@ WHERE topic = ANY ($1::text[]) AND minute > ${thisMinute} - make_interval(mins =
 /** Returns the current minute. */
 export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 
-/** Records that a worker is alive, and the topics of its handlers. Returns the time, and a text that changes with every change of a schedule. */
+/** Records that a worker is alive, the topics of its handlers, and its details. Returns the time, and a text that changes with every change of a schedule. */
 export const RECORD_WORKER = `
-INSERT INTO _jobs_workers (worker, topics, seen) VALUES ($1, $2::jsonb, statement_timestamp())
-ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen
+INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb, $3::jsonb, statement_timestamp())
+ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
   EXISTS (SELECT FROM _jobs_links) AS has_links, ${ms('statement_timestamp()')} AS now`;
 
@@ -75,6 +75,12 @@ export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';
 export const SERVED_TOPICS = `
 SELECT DISTINCT t.topic FROM _jobs_workers w CROSS JOIN LATERAL jsonb_array_elements_text(w.topics) AS t(topic)
 WHERE w.seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
+
+/** Lists workers, those first that were alive $1 milliseconds ago. */
+export const WORKERS = `
+SELECT worker, topics::text AS topics, details::text AS details, ${ms('seen')} AS seen,
+  seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0) AS is_alive
+FROM _jobs_workers ORDER BY is_alive DESC, worker LIMIT 1000`;
 
 /** Deletes minutes that no report shows any more; $1 is their age in milliseconds. */
 export const PRUNE_ROLLUP = `

@@ -110,6 +110,7 @@ export async function watchCommits(
     }
     timer = clock.schedule(WATCH_INTERVAL_MS, () => void check());
   };
+  hints.onListening(true);
   await check();
   return () => {
     isWatching = false;

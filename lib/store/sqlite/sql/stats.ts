@@ -64,10 +64,10 @@ SELECT ${ms('minute')} AS minute, completed, failed, started, run_ms, wait_ms, r
 FROM _jobs_rollup WHERE topic IN (SELECT value FROM json_each(?1))
   AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') ORDER BY minute`;
 
-/** Records that worker ?1 is alive and has handlers for the topics in ?2. */
+/** Records that worker ?1 is alive and has handlers for the topics in ?2, with its details ?3. */
 export const RECORD_WORKER = `
-INSERT INTO _jobs_workers (worker, topics, seen) VALUES (?1, ?2, ${now})
-ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, seen = excluded.seen
+INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES (?1, ?2, ?3, ${now})
+ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
   EXISTS (SELECT 1 FROM _jobs_links) AS has_links, ${ms(now)} AS now`;
 
@@ -77,6 +77,11 @@ export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';
 /** Lists the topics that have a handler in a process seen in the last ?1 milliseconds. */
 export const SERVED_TOPICS = `
 SELECT DISTINCT t.value AS topic FROM _jobs_workers AS w, json_each(w.topics) AS t WHERE w.seen > ${fromNow('-?1')}`;
+
+/** Lists the workers. Those that were seen in the last ?1 milliseconds come first. */
+export const WORKERS = `
+SELECT worker, topics, details, ${ms('seen')} AS seen, seen > ${fromNow('-?1')} AS is_alive
+FROM _jobs_workers ORDER BY is_alive DESC, worker LIMIT 1000`;
 
 /** Deletes metrics older than ?1 milliseconds. It goes topic by topic, since the primary key begins with the topic. */
 export const PRUNE_ROLLUP = `

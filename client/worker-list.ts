@@ -1,0 +1,25 @@
+/** A process that runs jobs. Its values are at most 20 s old while it lives. */
+export interface WorkerProcess {
+  /** As in `locked_by` of its jobs. */
+  worker: string;
+  host: string;
+  pid: number;
+  /** Version of nestjs-jobs. */
+  version: string;
+  /** The newest migration of that version. */
+  schema_version: string;
+  /** The topics of its handlers. */
+  topics: string[];
+  /** Running jobs. */
+  running: number;
+  /** Whether notifications wake it; otherwise it polls. */
+  is_notified: boolean;
+  last_seen: string;
+  /** Whether it was seen in the last minute. */
+  is_alive: boolean;
+}
+
+/** Response of `GET /workers`: at most 1,000 processes, those that live first. */
+export interface WorkerList {
+  items: WorkerProcess[];
+}
