@@ -9,6 +9,8 @@ const EVERY_SECOND = '* * * * * *';
 const MINUTE = 60_000;
 
 /** A logger that keeps the errors. */
+const toText = (message: unknown): string => (typeof message === 'string' ? message : JSON.stringify(message));
+
 function createLog(): JobsLogger & { errors: string[]; logs: string[] } {
   const errors: string[] = [];
   const logs: string[] = [];
@@ -16,8 +18,8 @@ function createLog(): JobsLogger & { errors: string[]; logs: string[] } {
   return {
     errors,
     logs,
-    error: (message) => void errors.push(String(message)),
-    log: (message) => void logs.push(String(message)),
+    error: (message) => void errors.push(toText(message)),
+    log: (message) => void logs.push(toText(message)),
     warn: ignore,
     debug: ignore,
   };
