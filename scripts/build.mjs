@@ -95,14 +95,35 @@ function isChanged(path) {
 }
 
 /**
- * Copies code without its comments.
+ * Copies code without its comments, indented with tabs.
  * @param {string} path
  */
 function copyCode(path) {
   const compilerOptions = { removeComments: true, target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.Preserve };
   const text = readFileSync(join(COMPILED, path), 'utf8');
   mkdirSync(dirname(join('dist', path)), { recursive: true });
-  writeFileSync(join('dist', path), ts.transpileModule(text, { compilerOptions, fileName: path }).outputText);
+  const { outputText } = ts.transpileModule(text, { compilerOptions, fileName: path });
+  writeFileSync(join('dist', path), indentWithTabs(outputText));
+}
+
+/**
+ * Replaces four spaces at the start of a line by a tab, except inside texts of several lines.
+ * @param {string} code
+ */
+function indentWithTabs(code) {
+  const file = ts.createSourceFile('code.js', code, ts.ScriptTarget.ESNext);
+  /** @type {Set<number>} */
+  const lines = new Set(file.getLineStarts());
+  /** @param {ts.Node} node */
+  const visit = (node) => {
+    if (ts.isTemplateLiteralToken(node)) {
+      for (const start of file.getLineStarts())
+        if (start > node.getStart(file) && start < node.end) lines.delete(start);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return code.replace(/^(?: {4})+/gm, (spaces, start) => (lines.has(start) ? '\t'.repeat(spaces.length / 4) : spaces));
 }
 
 /** @param {string} folder */

@@ -16,6 +16,8 @@ const EXPECTED = [
   /^dist\/ui\//,
   // The pages that README.md links to, and the sample application.
   /^docs\/.+\.md$/,
+  // The dashboard of docs/guide/watching-it.md.
+  /^docs\/guide\/jobs-dashboard\.json$/,
   /^sample-app\/.+\.(ts|md)$/,
   /^((CHANGELOG|CONTRIBUTING|README|SECURITY)\.md|LICENSE|package\.json)$/,
 ];
