@@ -158,7 +158,9 @@ const withoutAttempt = (sql: string): string =>
   sql.replace(/(j\.)?attempt = (o\.attempt|\$2|\?2|1) AND/g, (_guard, _row, value) => `CAST(${value} AS int) > 0 AND`);
 
 const withoutStatus = (sql: string): string =>
-  sql.replace(
-    / AND\s+(\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'|coalesce\(j\.status = 'processing', false\))/g,
-    '',
-  );
+  sql
+    .replaceAll("j.status = 'processing' AND j.watched", 'j.watched')
+    .replace(
+      / AND\s+(\+?(j\.)?status (= |IS NOT DISTINCT FROM )'processing'|coalesce\(j\.status = 'processing', false\))/g,
+      '',
+    );

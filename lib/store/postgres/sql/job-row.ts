@@ -85,8 +85,7 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
 export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
 
 /** The same, except watched jobs. */
-export const isOwnedAndUnwatched = `${matchesId('o')} AND j.attempt = o.attempt
-  AND coalesce(j.status = 'processing' AND j.watched IS NULL, false)`;
+export const isOwnedAndUnwatched = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing' AND j.watched IS NULL, false)`;
 
 /**
  * The same by the row's ctid, as the claim returned it: 3 µs faster than by id. The comparison of ids is hidden as well, or the
