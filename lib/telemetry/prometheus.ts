@@ -2,7 +2,7 @@
  * telemetry/: the package's entry `nestjs-jobs/telemetry`. In: events and the gauges of the queue. Out: metrics of `prom-client`.
  * The metrics of OpenTelemetry are in engine/telemetry/, because they need hooks of the engine.
  */
-import type { Counter, Gauge, Histogram, OpenMetricsContentType, Registry } from 'prom-client';
+import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Observable } from 'rxjs';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
@@ -17,6 +17,12 @@ export interface MonitoredQueue {
   readonly gauges: QueueGauges;
 }
 
+/** A `Registry` of `prom-client`. Described here: applications without that package check the types of this entry too. */
+export interface PrometheusRegistry {
+  metrics(): Promise<string>;
+  registerMetric(metric: never): void;
+}
+
 /** Upper bounds of the buckets in seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
 
@@ -27,17 +33,17 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
  * @example registerJobsMetrics(register, app.get(JobsService));
  * @throws InvalidOptionsError without the package `prom-client`. An error of the registry for a second call.
  */
-export function registerJobsMetrics(registry: Registry | Registry<OpenMetricsContentType>, jobs: MonitoredQueue): void {
+export function registerJobsMetrics(registry: PrometheusRegistry, jobs: MonitoredQueue): void {
   addMetrics(registry, jobs, () => true);
 }
 
 /** @param isShown whether the metrics contain a topic, or `other`. */
 export function addMetrics(
-  registry: Registry | Registry<OpenMetricsContentType>,
+  registry: PrometheusRegistry,
   { events, gauges }: MonitoredQueue,
   isShown: (topic: string) => boolean,
 ): void {
-  const metrics = new PromMetrics(registry, gauges, isShown);
+  const metrics = new PromMetrics(registry as unknown as Registry, gauges, isShown);
   events.subscribe((event) => metrics.record(event));
 }
 
@@ -49,7 +55,7 @@ class PromMetrics {
   private readonly waitTime: Histogram;
 
   constructor(
-    registry: Registry | Registry<OpenMetricsContentType>,
+    registry: Registry,
     private readonly gauges: QueueGauges,
     private readonly isShown: (topic: string) => boolean,
   ) {
@@ -57,7 +63,7 @@ class PromMetrics {
     if (!client) {
       throw new InvalidOptionsError('prom-client', 'is not installed; npm install prom-client');
     }
-    const registers = [registry as Registry];
+    const registers = [registry];
     const counter = (name: string, help: string, ...labelNames: string[]): Counter =>
       new client.Counter({ name, help, labelNames, registers });
     const histogram = (name: string, help: string): Histogram =>
