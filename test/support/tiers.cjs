@@ -53,7 +53,6 @@ const SQLITE_ONLY = [
   'test/nest/enqueue-options.test.ts',
   'test/nest/enqueue-validation.test.ts',
   'test/nest/guard-and-pipe-errors.test.ts',
-  'test/nest/guide-limits.test.ts',
   'test/nest/guide-recipes.test.ts',
   'test/nest/handler-discovery.test.ts',
   'test/nest/handler-options.test.ts',
