@@ -25,7 +25,7 @@ type LimitedDispatcherParts = Pick<
   readonly onPassEnded: () => void;
 };
 
-/** How often the starts of a rate that nobody needs any more are deleted. */
+/** How often old starts, which a rate does not need any more, are deleted. */
 const PRUNE_INTERVAL_MS = 60_000;
 
 /** Claims jobs of topics that have limits or keyed jobs. Its loop runs only while this process knows such a topic. */
