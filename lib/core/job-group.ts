@@ -21,6 +21,12 @@ export interface JobGroup {
   readonly finished: Date | null;
 }
 
+/** A topic of a member or a callback of a group. */
+export interface GroupTopic {
+  readonly groupId: string;
+  readonly topic: string;
+}
+
 /** Options of `enqueueGroup`. */
 export interface GroupOptions {
   /** Adds the jobs to this unfinished group. A running member finds its group in `job.groupId`. Default: a new group. */

@@ -35,6 +35,8 @@ export interface WaitingReason {
   readonly code: 'not_due' | 'paused' | 'concurrency' | 'key' | 'rate' | 'blocked' | 'no_handler' | 'no_free_slot';
   /** One sentence, such as "3 of 3 jobs of this topic are running". */
   readonly text: string;
+  /** With `blocked`: how many parents have not ended. */
+  readonly waitingOn?: number;
 }
 
 /**

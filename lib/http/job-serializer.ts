@@ -71,9 +71,15 @@ export class JobSerializer {
   }
 
   private async convert(jobs: readonly Job[], reasons: ReadonlyMap<string, WaitingReason>): Promise<JobDto[]> {
-    const waitingOn = await this.engine.graphs.waitingOn(jobs);
+    // The reason of a blocked job says how many parents it waits for.
+    const waitingOn = await this.engine.graphs.waitingOn(jobs.filter(({ id }) => !reasons.has(id)));
     const toDto = async (job: Job): Promise<JobDto> =>
-      toJobDto(await this.redact(job), job, reasons.get(job.id), waitingOn.get(job.id));
+      toJobDto(
+        await this.redact(job),
+        job,
+        reasons.get(job.id),
+        reasons.get(job.id)?.waitingOn ?? waitingOn.get(job.id),
+      );
     return Promise.all(jobs.map(toDto));
   }
 
@@ -126,7 +132,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     finished: toTextOrNull(job.finished),
     created: toText(job.created),
     updated: toText(job.updated),
-    waiting_because: waiting,
+    waiting_because: waiting && { code: waiting.code, text: waiting.text },
     ...(waitingOn === undefined ? {} : { blocked: true as const, waiting_on: waitingOn }),
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
     ...(replaced === true ? { replaced: true as const } : {}),

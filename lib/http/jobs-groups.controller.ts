@@ -65,8 +65,7 @@ export class JobsGroupsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const groups = await this.engine.groups.list(this.read.query(request, GROUP_LIST));
-    const allowed = await Promise.all(groups.map(({ id }) => this.isAllowed(id)));
-    await sendJson(response, 200, { items: groups.filter((_group, index) => allowed[index]).map(toGroupDto) });
+    await sendJson(response, 200, { items: (await this.selectAllowed(groups)).map(toGroupDto) });
   }
 
   @Get('groups/:id')
@@ -120,15 +119,22 @@ export class JobsGroupsController {
   /** @throws GroupNotFoundError, also for a group with a topic that is not allowed. */
   private async find(id: string): Promise<JobGroup> {
     const group = await this.engine.groups.get(id);
-    if (!group || !(await this.isAllowed(group.id))) {
+    const [allowed] = await this.selectAllowed(group ? [group] : []);
+    if (!allowed) {
       throw new GroupNotFoundError(id);
     }
-    return group;
+    return allowed;
   }
 
-  private async isAllowed(id: string): Promise<boolean> {
+  /** Leaves out groups with a topic that is not allowed. Reads the topics only if a whitelist is set. */
+  private async selectAllowed(groups: readonly JobGroup[]): Promise<readonly JobGroup[]> {
     const { topics } = this.access;
-    return topics === null || (await this.engine.groups.topics(id)).every((topic) => topics.includes(topic));
+    if (topics === null || groups.length === 0) {
+      return groups;
+    }
+    const found = await this.engine.groups.topics(groups.map(({ id }) => id));
+    const hidden = new Set(found.filter(({ topic }) => !topics.includes(topic)).map(({ groupId }) => groupId));
+    return groups.filter(({ id }) => !hidden.has(id));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { JobGroup } from '../core/job-group.js';
+import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { GroupStore } from './job-store.js';
 import type { SqlQuery, SqlRow } from './sql-runner.js';
 
@@ -24,8 +24,9 @@ export class GroupTable implements GroupStore {
     return toGroups(await this.read(this.statements.LIST_GROUPS, [before, limit]));
   }
 
-  async topics(id: string): Promise<string[]> {
-    return (await this.read(this.statements.GROUP_TOPICS, [id])).map((row) => row.topic as string);
+  async topics(ids: readonly string[]): Promise<GroupTopic[]> {
+    const rows = await this.read(this.statements.GROUP_TOPICS, [JSON.stringify(ids)]);
+    return rows.map((row) => ({ groupId: row.group_id as string, topic: row.topic as string }));
   }
 
   async unfinishedMembers(id: string): Promise<string[]> {

@@ -5,7 +5,7 @@
  * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
  * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
  */
-import type { JobGroup } from '../core/job-group.js';
+import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
@@ -237,8 +237,8 @@ export interface GroupStore {
   get(id: string): Promise<JobGroup | undefined>;
   /** Returns the newest groups, or those before a group. */
   list(before: string | null, limit: number): Promise<JobGroup[]>;
-  /** Returns the topics of the members and callbacks that exist. */
-  topics(id: string): Promise<string[]>;
+  /** Returns each topic of the members and callbacks that exist. */
+  topics(ids: readonly string[]): Promise<GroupTopic[]>;
   /** Returns the ids of members that are pending or processing. */
   unfinishedMembers(id: string): Promise<string[]>;
 }

@@ -71,7 +71,7 @@ const NO_FREE_SLOT: WaitingReason = {
 function explainJob({ runAt }: PendingJob, { now, isHandled, waitingOn, topic }: Facts): WaitingReason | undefined {
   if (waitingOn !== undefined) {
     const parents = waitingOn === 1 ? '1 job that has' : `${waitingOn} jobs that have`;
-    return { code: 'blocked', text: `the job waits for ${parents} not ended` };
+    return { code: 'blocked', text: `the job waits for ${parents} not ended`, waitingOn };
   }
   if (runAt > now) {
     return { code: 'not_due', text: `the job is due at ${formatMoment(runAt, now)}` };

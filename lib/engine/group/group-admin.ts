@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { readDependencies } from '../../core/dependencies.js';
 import { describeValue } from '../../core/error-text.js';
 import { GroupNotFoundError, InvalidOptionsError } from '../../core/errors.js';
-import type { GroupCallback, GroupOptions, GroupSettings, JobGroup } from '../../core/job-group.js';
+import type { GroupCallback, GroupOptions, GroupSettings, GroupTopic, JobGroup } from '../../core/job-group.js';
 import { GROUP_METADATA, readGroupOptions } from '../../core/job-group.js';
 import type { Job } from '../../core/job.js';
 import { parseJobId } from '../../core/job-state.js';
@@ -77,9 +77,9 @@ export class GroupAdmin {
     return this.parts.store.groups.list(before ?? null, limit);
   }
 
-  /** Returns the topics of the members and callbacks of a group. */
-  topics(id: string): Promise<string[]> {
-    return this.parts.store.groups.topics(id);
+  /** Returns each topic of the members and callbacks of these groups. */
+  topics(ids: readonly string[]): Promise<GroupTopic[]> {
+    return this.parts.store.groups.topics(ids);
   }
 
   /**

@@ -16,9 +16,17 @@ describe.each(storeKinds())('the reason why a job waits for its parents on $labe
       const job = (await engine.jobs.get(child.id))!;
       return (await engine.jobs.whyWaiting([job])).get(job.id);
     };
-    expect(await text()).toEqual({ code: 'blocked', text: 'the job waits for 2 jobs that have not ended' });
+    expect(await text()).toEqual({
+      code: 'blocked',
+      text: 'the job waits for 2 jobs that have not ended',
+      waitingOn: 2,
+    });
     await engine.jobs.cancel(jobs[0]!.id);
-    expect(await text()).toEqual({ code: 'blocked', text: 'the job waits for 1 job that has not ended' });
+    expect(await text()).toEqual({
+      code: 'blocked',
+      text: 'the job waits for 1 job that has not ended',
+      waitingOn: 1,
+    });
     await engine.jobs.cancel(jobs[1]!.id);
     expect(await text()).toMatchObject({ code: 'no_handler' });
     await engine.close();

@@ -51,6 +51,6 @@ WHERE l.child_id = $1::uuid AND l.outcome IS NULL AND j.status IN ('pending', 'p
 
 /** Lists the topics of the members and callbacks of group $1. */
 export const GROUP_TOPICS = `
-SELECT DISTINCT j.topic FROM (
-  SELECT parent_id AS id FROM _jobs_links WHERE child_id = $1::uuid UNION SELECT child_id FROM _jobs_links WHERE parent_id = $1::uuid) l
-JOIN _jobs j ON j.id = l.id`;
+SELECT l.child_id AS group_id, j.topic FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = ANY (${ids})
+UNION
+SELECT l.parent_id, j.topic FROM _jobs_links l JOIN _jobs j ON j.id = l.child_id WHERE l.parent_id = ANY (${ids})`;

@@ -1,6 +1,7 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../../core/topic-limits.js';
 import { PRIORITY_MIN } from '../../../core/limits.js';
 import { ms } from './job-row.js';
+import { slice, sliceMs, slices } from './limited-claim.js';
 
 /*
  * Limits of topics: their definitions, and what they allow now. The definition of an operator wins over that of the code. The columns
@@ -60,11 +61,6 @@ ${store('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}
 export const LIST_LIMITS = `
 SELECT topic, code_limits::text, operator_limits::text FROM _jobs_topics
 WHERE (code_limits IS NOT NULL OR operator_limits IS NOT NULL) AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
-
-/** Slices of the window, in a row `t` of `_jobs_topics`, as claims count them. */
-const sliceMs = 'greatest(1, t.rate_ms / 64)';
-const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
-const slice = `((extract(epoch FROM statement_timestamp()) * 1000)::bigint / ${sliceMs})`;
 
 /** When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the window. */
 const nextStart = (topic: string, key: string): string => `

@@ -29,6 +29,13 @@ export const LOCK_TOPIC = `
 WITH held AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(1785946995, $2::int) AS is_held)
 SELECT set_config('nestjs_jobs.claim', $1, true) FROM held WHERE is_held`;
 
+const nowMs = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
+
+/** The window of a rate in slices, in a row `t` of `_jobs_topics`: their length, their number, and the current one. */
+export const sliceMs = 'greatest(1, t.rate_ms / 64)';
+export const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
+export const slice = `(${nowMs} / ${sliceMs})`;
+
 const hasLock = `current_setting('nestjs_jobs.claim', true) IS NOT DISTINCT FROM $2`;
 
 /** Counts up to a limit, so that the cost does not grow with what runs. */
@@ -49,7 +56,6 @@ const oldestStart = (row: string, key: string): string =>
 const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1`;
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL AND topic = $1`;
 const isDue = 'run_at <= statement_timestamp()';
-const nowMs = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
 const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
 
 /** What a claim says about its end. */
@@ -79,8 +85,7 @@ const ending = `json_build_object(
  */
 const claimLimitedWith = (columns: string): string => `
 WITH RECURSIVE x AS MATERIALIZED (
-  SELECT t.*, greatest(1, rate_ms / 64) AS slice_ms,
-    (rate_ms + greatest(1, rate_ms / 64) - 1) / greatest(1, rate_ms / 64) AS slices, ${nowMs} / greatest(1, rate_ms / 64) AS slice
+  SELECT t.*, ${sliceMs} AS slice_ms, ${slices} AS slices, ${slice} AS slice
   FROM _jobs_topics t WHERE topic = $1 AND ${hasLock}),
 s AS MATERIALIZED (
   SELECT x.*, least($6::int,
@@ -153,4 +158,4 @@ ON CONFLICT (topic) DO UPDATE SET is_limited = true WHERE NOT t.is_limited`;
 /** Deletes the starts of a topic that have left the window of its rate. */
 export const PRUNE_STARTS = `
 DELETE FROM _jobs_starts w USING _jobs_topics t WHERE t.topic = $1 AND w.topic = t.topic
-  AND w.slice < ${nowMs} / greatest(1, t.rate_ms / 64) - (t.rate_ms + greatest(1, t.rate_ms / 64) - 1) / greatest(1, t.rate_ms / 64)`;
+  AND w.slice < ${slice} - ${slices}`;

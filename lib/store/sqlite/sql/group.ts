@@ -1,4 +1,4 @@
-import { ms, now } from './job-row.js';
+import { byId, ms, now } from './job-row.js';
 
 /* Groups of jobs: `_jobs_groups`. A member has a link to its group, and the group has links to its callbacks. Sets are JSON arrays in ?1. */
 
@@ -46,6 +46,8 @@ WHERE l.child_id = ?1 AND l.outcome IS NULL AND j.status IN ('pending', 'process
 
 /** Lists the topics of the members and callbacks of group ?1. */
 export const GROUP_TOPICS = `
-SELECT DISTINCT j.topic FROM (
-  SELECT parent_id AS id FROM _jobs_links WHERE child_id = ?1 UNION SELECT child_id FROM _jobs_links WHERE parent_id = ?1) AS l
-JOIN _jobs AS j ON j.id = l.id`;
+SELECT l.child_id AS group_id, j.topic FROM json_each(?1) AS g CROSS JOIN _jobs_links AS l ON l.child_id = g.value
+CROSS JOIN _jobs AS j ${byId} ON j.id = l.parent_id
+UNION
+SELECT l.parent_id, j.topic FROM json_each(?1) AS g CROSS JOIN _jobs_links AS l ON l.parent_id = g.value
+CROSS JOIN _jobs AS j ${byId} ON j.id = l.child_id`;

@@ -1,5 +1,6 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../../core/topic-limits.js';
 import { ms, now } from './job-row.js';
+import { slice, sliceMs, slices } from './limited-claim.js';
 
 /*
  * Limits of topics: their definitions, and what they allow now. The definition of an operator wins over that of the code. The columns
@@ -56,11 +57,6 @@ export const CLEAR_STARTS = `DELETE FROM _jobs_starts WHERE topic IN (SELECT val
 export const LIST_LIMITS = `
 SELECT topic, code_limits, operator_limits FROM _jobs_topics
 WHERE (code_limits IS NOT NULL OR operator_limits IS NOT NULL) AND (?1 IS NULL OR topic = ?1) ORDER BY topic`;
-
-/** Slices of the window, in a row `t` of `_jobs_topics`, as claims count them. */
-const sliceMs = 'max(1, t.rate_ms / 64)';
-const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
-const slice = `(${ms(now)} / ${sliceMs})`;
 
 /** When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the window. */
 const nextStart = (topic: string, key: string): string => `

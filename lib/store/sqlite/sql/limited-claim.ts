@@ -11,9 +11,10 @@ const keyed = `_jobs INDEXED BY _jobs_keyed WHERE status = 'pending' AND concurr
 const unkeyed = `_jobs INDEXED BY _jobs_pending WHERE status = 'pending' AND concurrency_key IS NULL AND topic = ?1`;
 const running = `_jobs INDEXED BY _jobs_running WHERE topic = ?1 AND locked_until IS NOT NULL`;
 
-const sliceMs = 'max(1, rate_ms / 64)';
-const slices = `((rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
-const slice = `(${ms(now)} / ${sliceMs})`;
+/** The window of a rate in slices, in a row `t` of `_jobs_topics`: their length, their number, and the current one. */
+export const sliceMs = 'max(1, t.rate_ms / 64)';
+export const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
+export const slice = `(${ms(now)} / ${sliceMs})`;
 
 /** Whether a job of topic ?1 and a priority in ?2 is due. Takes no lock. */
 export const HAS_DUE = `
@@ -26,7 +27,7 @@ SELECT 1 AS due FROM json_each(?2) AS p WHERE
 export const TOPIC_LIMITS = `
 SELECT is_limited, paused_since IS NOT NULL AS is_paused, limit_total, limit_key, rate_limit, rate_by_key, key_cursor,
   ${sliceMs} AS slice_ms, ${slices} AS slices, ${slice} AS slice, ${ms(now)} AS now_ms
-FROM _jobs_topics WHERE topic = ?1`;
+FROM _jobs_topics AS t WHERE topic = ?1`;
 
 /** Gives a flow key to up to 100 keyed jobs of priority ?2 that have become due. */
 export const MARK_KEYED_DUE = `
@@ -80,4 +81,4 @@ ON CONFLICT (topic) DO UPDATE SET is_limited = 1 WHERE NOT t.is_limited`;
 
 /** Deletes the starts of a topic that have left the window of its rate. */
 export const PRUNE_STARTS = `
-DELETE FROM _jobs_starts WHERE topic = ?1 AND slice < (SELECT ${slice} - ${slices} FROM _jobs_topics WHERE topic = ?1)`;
+DELETE FROM _jobs_starts WHERE topic = ?1 AND slice < (SELECT ${slice} - ${slices} FROM _jobs_topics AS t WHERE t.topic = ?1)`;
