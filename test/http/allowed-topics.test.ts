@@ -172,4 +172,24 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     await app().event('failed', shownToFail);
     await expectUntouched();
   });
+
+  it('hides groups with a job of another topic, and refuses to make or cancel one', async () => {
+    const newGroup = async (...topics: string[]): Promise<string> => {
+      const jobs = topics.map((topic) => ({ topic, payload: 1, delay: '1h' as const }));
+      return (await app().jobs.enqueueGroup(jobs)).id;
+    };
+    const mixed = await newGroup('shown', 'hidden.waits');
+    const allShown = await newGroup('shown', 'shown.too');
+    const listed = (await api().get('/groups')).body as { items: { id: string }[] };
+    expect(listed.items.map(({ id }) => id)).toEqual([allShown]);
+    expect(await api().get(`/groups/${allShown}`)).toMatchObject({ status: 200 });
+    expect(await api().get(`/groups/${mixed}`)).toMatchObject({ status: 404 });
+    expect(await api().post(`/groups/${mixed}/cancel`)).toMatchObject({ status: 404 });
+    const jobs = [{ topic: 'shown', payload: 1 }];
+    expect(await api().post('/groups', { jobs, on_finish: { topic: 'hidden.waits', payload: 1 } })).toMatchObject(
+      refusal,
+    );
+    expect(await api().post('/groups', { id: mixed, jobs })).toMatchObject({ status: 404 });
+    expect(await app().jobs.group(mixed)).toMatchObject({ total: 2, cancelled: 0 });
+  });
 });
