@@ -220,7 +220,7 @@ const handlerBackoffCheck: Check<Backoff | BackoffFunction> = {
   parse: (value, path) => (typeof value === 'function' ? (value as BackoffFunction) : backoffCheck.parse(value, path)),
 };
 
-/** The longest `wait`. Meanwhile the jobs are `processing`, and other processes do not see them. */
+/** The longest `wait`. During it the jobs are `processing`, and other processes do not see them. */
 const BATCH_WAIT_MAX_MS = 3_600_000;
 
 const batchTable = {

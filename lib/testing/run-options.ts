@@ -11,7 +11,7 @@ export interface RunPendingOptions {
   limit?: number | undefined;
   /** Also jobs that are not due yet: delayed jobs and waiting retries. Default `false`. */
   scheduled?: boolean | undefined;
-  /** Also jobs that become pending meanwhile: jobs that handlers enqueue, and retries. Default `false`. */
+  /** Also jobs that become pending during the call: jobs that handlers enqueue, and retries. Default `false`. */
   recursive?: boolean | undefined;
   /** Whether to reject with the error of the first attempt that fails, and run no more jobs. Default `false`. */
   throwOnFailure?: boolean | undefined;

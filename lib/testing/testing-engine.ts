@@ -245,7 +245,7 @@ export class TestingEngine extends JobsEngine {
     }
   }
 
-  /** Mode `'inline'`: runs the due jobs, and those that become due meanwhile. */
+  /** Mode `'inline'`: runs the due jobs, and those that become due while it runs them. */
   private requestDrain(): void {
     if (this.test.mode === 'inline' && this.isStarted) {
       this.isWoken = true;

@@ -200,7 +200,7 @@ export class ClaimCapacity {
       : this.batchCapacity(handler, this.freeSlots, runner.prefetch.target);
   }
 
-  /** How many more jobs of a batch handler may be claimed: as many as its calls take in these slots, and so many calls ahead. */
+  /** How many more jobs of a batch handler may be claimed: as many as its calls in these slots take, and those of `callsAhead` more calls. */
   private batchCapacity(handler: RegisteredHandler, slots: number, callsAhead: number): number {
     if (this.isRecordingLate) {
       return 0;
@@ -209,7 +209,7 @@ export class ClaimCapacity {
     return Math.min(claimable - this.reservedJobs(handler.topic), this.size.limit, this.payloadLimit);
   }
 
-  /** Whether so many outcomes wait for the database that no more jobs are claimed. */
+  /** Whether too many outcomes wait for the database: no more jobs are claimed then. */
   private get isRecordingLate(): boolean {
     return this.options.runner.unrecordedCount >= this.options.concurrency + UNRECORDED_MAX;
   }

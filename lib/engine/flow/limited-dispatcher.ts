@@ -142,8 +142,8 @@ export class LimitedDispatcher {
     this.topics.recordSend(topic);
     this.isClaiming = true;
     try {
-      const claim = await store.limitedTopics.claim({ topic, priorities, hasKeyed, limit, leaseMs, worker });
-      capacity.release(reserved);
+      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker };
+      const claim = await store.limitedTopics.claim(request).finally(() => capacity.release(reserved));
       deliverClaims(this.parts, [...claim.claims], clock.now(), sentMs + leaseMs, this.isStarted);
       if (this.topics.recordClaim(due, limit, claim, clock.now(), version)) {
         lanes.invalidate();
@@ -151,7 +151,6 @@ export class LimitedDispatcher {
       this.loop.markHealthy();
       void this.pruneStarts(topic, claim);
     } finally {
-      capacity.release(reserved);
       this.isClaiming = false;
     }
   }

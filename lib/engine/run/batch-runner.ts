@@ -10,7 +10,7 @@ import type { Executor } from './executor.js';
 import type { RunningSet } from './running-set.js';
 import type { StartMarker } from './start-marker.js';
 
-/** At most so many jobs of a batch handler are claimed ahead of free slots. */
+/** How many jobs of a batch handler may be claimed ahead of free slots. */
 const JOBS_AHEAD_MAX = 1_500;
 
 interface BatchRunnerParts {

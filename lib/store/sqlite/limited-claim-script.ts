@@ -70,7 +70,8 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
       yield { sql: sql.MARK_KEYED_DUE, params: [topic, priority] };
     }
   }
-  const room = yield* countRoomScript(topic, limits, Math.min(request.limit, JOBS_MAX));
+  const limit = Math.min(request.limit, JOBS_MAX);
+  const room = yield* countRoomScript(topic, limits, limit);
   const chosen: Chosen = { ids: [], countByKey: new Map() };
   const walks: Walk[] = [];
   const endMs = monotonicMs() + WALK_MAX_MS;
@@ -86,7 +87,9 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
   const rows =
     chosen.ids.length === 0 ? [] : yield { sql: sql.CLAIM_ROWS, params: [JSON.stringify(chosen.ids), worker, leaseMs] };
   yield* recordScript(topic, limits, chosen, walks);
-  return { rows, ...toEnding(limits, room, walks, rows.length, Math.min(request.limit, JOBS_MAX)) };
+  const end = toEnding(limits, room, walks, rows.length, limit);
+  // More jobs than one claim takes may be due.
+  return { rows, ...end, ending: rows.length === limit && limit < request.limit ? 'cut' : end.ending };
 }
 
 /** Returns `undefined` for a topic without limits and keyed jobs. */
@@ -179,7 +182,8 @@ function* walkScript({ topic, priority, limits, room, chosen, endMs }: WalkReque
     position = next;
     const { key } = next;
     const capacity = yield* countFreeScript({ topic, priority, key, limits, room });
-    const free = capacity.free - (chosen.countByKey.get(key) ?? 0);
+    // Jobs without a key have the limits of the topic only, which `room` counts.
+    const free = key === '' ? capacity.free : capacity.free - (chosen.countByKey.get(key) ?? 0);
     if (free > 0) {
       open.push({ key, free });
     } else if (key !== '') {

@@ -101,6 +101,16 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'key' });
   });
 
+  it('never says that no job is left when one claim could not take all of them', async () => {
+    await limit(fixture, {});
+    await fixture.store.insert(newJobs(60));
+    const first = await claimLimited(fixture.store, { limit: 100 });
+    const isAll = first.claims.length === 60;
+    expect(first.ending).toBe(isAll ? 'done' : 'cut');
+    const rest = isAll ? [] : (await claimLimited(fixture.store, { limit: 100 })).claims;
+    expect(first.claims.length + rest.length).toBe(60);
+  });
+
   it('lets keys take turns, whatever one of them has waiting', async () => {
     await limit(fixture, {});
     await fixture.store.insert([...keyedJobs(20, 'b'), ...keyedJobs(2, 'a'), ...keyedJobs(2, 'c'), ...newJobs(2)]);
@@ -117,6 +127,12 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert([...keyedJobs(5, 'a', { priority: 5 }), ...keyedJobs(2, 'b', { priority: -5 })]);
     const claim = await claimLimited(fixture.store, { priorities: [-5, 5] });
     expect(await countByKey(fixture.store, claim)).toEqual({ b: 2, a: 1 });
+  });
+
+  it('claims jobs without a key of several priorities at once', async () => {
+    await limit(fixture, {});
+    await fixture.store.insert([...newJobs(1, { priority: -5 }), ...newJobs(2, { priority: 5 })]);
+    expect((await claimLimited(fixture.store, { priorities: [-5, 5] })).claims).toHaveLength(3);
   });
 
   it('claims a keyed job when it becomes due', async () => {

@@ -104,6 +104,6 @@ describe.each(storeKinds())('claims of a limited topic beside a model, on $label
 
   it('start each job that may start, and no other', async () => {
     const property = fc.asyncProperty(anyLimits, fc.array(anyStep, { minLength: 5, maxLength: 40, size: 'max' }), run);
-    await fc.assert(property, { numRuns: 25, endOnFailure: true });
+    await fc.assert(property, { numRuns: 50, endOnFailure: true });
   });
 });
