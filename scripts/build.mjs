@@ -1,8 +1,9 @@
-// Builds the package into dist/: CommonJS for `require`, ES modules for `import`, each with its types; and the admin UI.
+// Builds the package into dist/: CommonJS for `require`, ES modules for `import`, the types of both, and the admin UI.
 // From scratch, unless `--if-needed` is given: then only what has changed since.
 //
 // An installation has to stay small. So there are no source maps: each file of code has the name and the order of its source.
 // Comments are in the types, not in the code. Types that no entry of package.json reaches are left out.
+// The entries of the ES modules re-export the types of the CommonJS build.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -35,7 +36,9 @@ function buildCode() {
   const projects = BUILDS.map((build) => `tsconfig.${build}.json`);
   execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit' });
 
-  const types = [...findNeededTypes()];
+  const entries = listTypeEntries();
+  const types = [...findNeededTypes(entries.filter((path) => path.startsWith('cjs')))];
+  const reExports = entries.filter((path) => path.startsWith('esm'));
   const code = BUILDS.flatMap((build) => listModules(build).map((module) => join(build, `${module}.js`)));
   // The compiler leaves out CommonJS files, which are the same in both builds.
   const others = filesIn('lib').filter((path) => path.endsWith('.cjs'));
@@ -47,9 +50,11 @@ function buildCode() {
   types.filter(isChanged).forEach((path) => copyFileSync(join(COMPILED, path), join('dist', path)));
   BUILDS.forEach((build) => others.forEach((path) => copyFileSync(path, join('dist', build, path))));
   writeFileSync(esmManifest, '{ "type": "module" }\n');
+  reExports.forEach(writeReExport);
 
   // What an earlier build has made of sources that are gone.
-  const shipped = new Set([...[...code, ...types].map((path) => join('dist', path)), ...copies, esmManifest]);
+  const made = [...code, ...types, ...reExports].map((path) => join('dist', path));
+  const shipped = new Set([...made, ...copies, esmManifest]);
   const built = BUILDS.flatMap((build) => filesIn(join('dist', build)));
   built.filter((file) => !shipped.has(file)).forEach((file) => rmSync(file));
 }
@@ -70,8 +75,18 @@ function listModules(build) {
   return fileNames.filter((path) => path.endsWith('.ts')).map((path) => relative('.', path).slice(0, -'.ts'.length));
 }
 
-/** The types that the entries of package.json import, directly or through others. */
-function findNeededTypes() {
+/** The types of the entries of package.json, such as `esm/client/index.d.ts`. */
+function listTypeEntries() {
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const paths = [...JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+\.d\.ts)"/g)].map(([, path = '']) => join(path));
+  return [...new Set(paths)];
+}
+
+/**
+ * The types that the entries import, directly or through others.
+ * @param {string[]} entries
+ */
+function findNeededTypes(entries) {
   /** @type {Set<string>} */
   const needed = new Set();
   /** @param {string} path */
@@ -83,9 +98,17 @@ function findNeededTypes() {
       if (fileName.startsWith('.')) follow(join(dirname(path), fileName.replace(/\.js$/, '.d.ts')));
     }
   };
-  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
-  [...JSON.stringify(exports).matchAll(/"\.\/dist\/([^"]+\.d\.ts)"/g)].forEach(([, path = '']) => follow(join(path)));
+  entries.forEach(follow);
   return needed;
+}
+
+/**
+ * Writes the types of an entry of the ES modules.
+ * @param {string} path
+ */
+function writeReExport(path) {
+  const original = relative(dirname(path), path.replace('esm', 'cjs')).replace(/\.d\.ts$/, '.js');
+  writeFileSync(join('dist', path), `export * from '${original.replaceAll('\\', '/')}';\n`);
 }
 
 /** @param {string} path */
