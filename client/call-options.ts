@@ -102,6 +102,8 @@ export interface JobConditions {
   errorKey?: string | undefined;
   /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */
   concurrencyKey?: string | undefined;
+  /** Members of this group: the newest 10,000. Cannot be combined with `q`, `errorKey`, `concurrencyKey` or `due`. */
+  groupId?: string | undefined;
   /** Created at this time or later. */
   createdFrom?: Moment | undefined;
   /** Created before this time. */

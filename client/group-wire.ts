@@ -50,6 +50,18 @@ export interface JobGroup {
   finished: string | null;
 }
 
+/** Response of `GET /groups/:id`. */
+export interface JobGroupWithCallbacks extends JobGroup {
+  /** The jobs that wait for the group. */
+  callbacks: {
+    kind: 'on_success' | 'on_finish' | 'on_failure';
+    id: string;
+    /** `null` for a deleted job. */
+    topic: string | null;
+    status: JobStatus | 'deleted';
+  }[];
+}
+
 /** Response of `GET /groups`, newest first. */
 export interface JobGroupList {
   items: JobGroup[];

@@ -1,6 +1,6 @@
 import type { ApiRequest, CallOptions, EitherCase, JobOptions, NewJob } from './call-options.js';
 import { toFields } from './call-options.js';
-import type { EnqueuedGroup, JobGroup, JobGroupList } from './group-wire.js';
+import type { EnqueuedGroup, JobGroup, JobGroupList, JobGroupWithCallbacks } from './group-wire.js';
 
 /** A job that starts when a group ends. */
 export type GroupCallback = EitherCase<JobOptions> & { topic: string; payload: unknown };
@@ -18,6 +18,16 @@ export type GroupOptions = EitherCase<{
   /** Starts when the first job fails for good. */
   onFailure?: GroupCallback | undefined;
 }>;
+
+/** Filter of {@link GroupsApi.list}. */
+export interface GroupFilter {
+  /** The id of the last group of the previous page. */
+  before?: string | undefined;
+  /** Page size, 1 to 100. Default 20. */
+  limit?: number | undefined;
+  /** Whether all members have ended. Default: both. */
+  finished?: boolean | undefined;
+}
 
 /** The calls for groups: `client.groups`. */
 export class GroupsApi {
@@ -42,13 +52,13 @@ export class GroupsApi {
     return this.#request({ method: 'POST', path: '/groups', body, signal });
   }
 
-  /** Returns one page of groups, newest first. `before` is the id of the last group of the previous page. */
-  async list({ signal, ...query }: { before?: string; limit?: number } & CallOptions = {}): Promise<JobGroupList> {
-    return this.#request({ method: 'GET', path: '/groups', query, signal });
+  /** Returns one page of groups, newest first. */
+  async list({ signal, ...query }: GroupFilter & CallOptions = {}): Promise<JobGroupList> {
+    return this.#request({ method: 'GET', path: '/groups', query: toFields(query), signal });
   }
 
-  /** Returns one group. @throws JobsApiError with status 404 if there is none */
-  async get(id: string, { signal }: CallOptions = {}): Promise<JobGroup> {
+  /** Returns one group and its callbacks. @throws JobsApiError with status 404 if there is none */
+  async get(id: string, { signal }: CallOptions = {}): Promise<JobGroupWithCallbacks> {
     return this.#request({ method: 'GET', path: toPath(id), signal });
   }
 
@@ -62,6 +72,10 @@ function toFieldsOfObject(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? toFields(value) : value;
 }
 
+/** Rejects an empty id, whose path is that of the list, and dots, which a URL resolves to the parent folder. */
 function toPath(id: string): string {
+  if (typeof id !== 'string' || /^\.{0,2}$/.test(id)) {
+    throw new TypeError(`id: expected the id of a group, got ${JSON.stringify(id)}`);
+  }
   return `/groups/${encodeURIComponent(id)}`;
 }

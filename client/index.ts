@@ -29,7 +29,7 @@ export type {
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
-export type { GroupCallback, GroupOptions, GroupsApi } from './groups-api.js';
+export type { GroupCallback, GroupFilter, GroupOptions, GroupsApi } from './groups-api.js';
 export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';
 export type { StreamOptions } from './job-stream.js';
 
@@ -41,6 +41,7 @@ export type {
   JobGraph,
   JobGroup,
   JobGroupList,
+  JobGroupWithCallbacks,
   NewJobRequest,
 } from './group-wire.js';
 export type {

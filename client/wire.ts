@@ -340,6 +340,7 @@ export interface BulkFilter {
   q?: string;
   error_key?: string;
   concurrency_key?: string;
+  group_id?: string;
   created_from?: string;
   created_to?: string;
 }

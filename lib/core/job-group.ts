@@ -1,5 +1,6 @@
 import { describeValue } from './error-text.js';
 import { InvalidOptionsError } from './errors.js';
+import type { JobStatus } from './job-state.js';
 import { parseJobId } from './job-state.js';
 import { optional, readOptions, recordCheck, text } from './option-checks.js';
 import type { AnyNewJob } from './job-topic.js';
@@ -19,6 +20,15 @@ export interface JobGroup {
   readonly created: Date;
   /** When the last member ended; `null` before. */
   readonly finished: Date | null;
+}
+
+/** A job that waits for a group. */
+export interface GroupCallbackJob {
+  readonly kind: GroupCallback;
+  readonly id: string;
+  /** `null` for a deleted job. */
+  readonly topic: string | null;
+  readonly status: JobStatus | 'deleted';
 }
 
 /** A topic of a member or a callback of a group. */

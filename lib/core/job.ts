@@ -208,6 +208,8 @@ export interface JobFilter {
   errorKey?: string | undefined;
   /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */
   concurrencyKey?: string | undefined;
+  /** Members of this group: the newest 10,000. Cannot be combined with `q`, `errorKey`, `concurrencyKey` or `due`. */
+  groupId?: string | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
   /** Created before this moment. */

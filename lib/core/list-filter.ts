@@ -25,6 +25,7 @@ export interface ListFilter {
   readonly q: string | null;
   readonly errorKey: string | null;
   readonly concurrencyKey: string | null;
+  readonly groupId: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
   readonly limit: number;
@@ -75,7 +76,7 @@ type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId'>;
 
 /** Hashes the conditions (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
 function hashConditions(conditions: Conditions): string {
-  const { topics, statuses, due, q, errorKey, concurrencyKey, createdFrom, createdTo } = conditions;
+  const { topics, statuses, due, q, errorKey, concurrencyKey, groupId, createdFrom, createdTo } = conditions;
   const text = JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
@@ -85,6 +86,7 @@ function hashConditions(conditions: Conditions): string {
     createdFrom,
     createdTo,
     ...(concurrencyKey === null ? [] : [concurrencyKey]),
+    ...(groupId === null ? [] : ['group', groupId]),
   ]);
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {
@@ -109,14 +111,16 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
   }
 }
 
+/** The search by one of the last two finds all matches, so that it has no place for another search. */
 function rejectKeyContradictions(
-  { q, errorKey, due, concurrencyKey }: OptionValues<typeof LIST_OPTIONS>,
+  { q, errorKey, due, concurrencyKey, groupId }: OptionValues<typeof LIST_OPTIONS>,
   path: string,
 ): void {
-  const other = Object.entries({ q, errorKey, due }).find(([, value]) => value !== null)?.[0];
-  if (concurrencyKey !== null && other !== undefined) {
-    const name = path ? `${path}.concurrencyKey` : 'concurrencyKey';
-    throw new InvalidOptionsError(name, `contradicts ${other}; give one of the two`);
+  const [other, key] = Object.entries({ q, errorKey, due, concurrencyKey, groupId })
+    .filter(([, value]) => value !== null)
+    .map(([name]) => name);
+  if (key !== undefined && (concurrencyKey !== null || groupId !== null)) {
+    throw new InvalidOptionsError(path ? `${path}.${key}` : key, `contradicts ${other}; give one of the two`);
   }
 }
 
@@ -125,6 +129,12 @@ const errorKeyCheck: Check<string> = {
   expects: 'the key of a group of errors, 32 hexadecimal digits',
   schema: { type: 'string', pattern: '^[0-9a-f]{32}$' },
   parse: (value) => (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value) ? value : undefined),
+};
+
+const groupIdCheck: Check<string> = {
+  expects: 'the id of a group',
+  schema: { type: 'string', format: 'uuid' },
+  parse: parseJobId,
 };
 
 /** Describes each member of a {@link JobFilter}. */
@@ -146,6 +156,10 @@ export const LIST_OPTIONS = {
   concurrencyKey: condition(
     concurrencyKeyCheck,
     'jobs with this concurrency key, the newest 10,000; not together with q, errorKey or due',
+  ),
+  groupId: condition(
+    groupIdCheck,
+    'members of this group, the newest 10,000; not together with q, errorKey, concurrencyKey or due',
   ),
   createdFrom: condition(dateCheck, 'created at this moment or later'),
   createdTo: condition(dateCheck, 'created before this moment'),

@@ -9,7 +9,7 @@ import { sendJson } from './http-adapter.js';
 import { JobSerializer } from './job-serializer.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
-import { toGraphDto, toGroupDto } from './report-serializer.js';
+import { toFullGroupDto, toGraphDto, toGroupDto } from './report-serializer.js';
 import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
 import { GROUP, GROUP_LIST, NO_FIELDS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
@@ -71,13 +71,14 @@ export class JobsGroupsController {
   @Get('groups/:id')
   @DescribeRoute({
     access: 'read',
-    summary: 'One group',
-    responses: { 200: { meaning: 'The group', schema: A_GROUP } },
+    summary: 'One group and the jobs that wait for it',
+    responses: { 200: { meaning: 'The group', schema: ref('JobGroupWithCallbacks') } },
     errors: [404],
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    await sendJson(response, 200, toGroupDto(await this.find(request.params.id!)));
+    const group = await this.find(request.params.id!);
+    await sendJson(response, 200, toFullGroupDto(group, await this.engine.groups.callbacks(group.id)));
   }
 
   @Post('groups/:id/cancel')

@@ -1,15 +1,24 @@
 import type { JobGraph } from '../core/dependencies.js';
-import type { JobGroup } from '../core/job-group.js';
+import type { GroupCallbackJob, JobGroup } from '../core/job-group.js';
 import type { JobStats } from '../core/job.js';
 import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats, WorkerProcess } from '../core/job-reports.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
-/** The queue in numbers. */
+const KINDS = { onSuccess: 'on_success', onFinish: 'on_finish', onFailure: 'on_failure' } as const;
+
 /** A group in a response. */
 export type JobGroupDto = ReturnType<typeof toGroupDto>;
 
 export function toGroupDto({ created, finished, ...group }: JobGroup) {
   return { ...group, created: created.toISOString(), finished: finished?.toISOString() ?? null };
+}
+
+/** A group in a response, with the jobs that wait for it. */
+export type FullGroupDto = ReturnType<typeof toFullGroupDto>;
+
+export function toFullGroupDto(group: JobGroup, callbacks: readonly GroupCallbackJob[]) {
+  const jobs = callbacks.map(({ kind, id, topic, status }) => ({ kind: KINDS[kind], id, topic, status }));
+  return { ...toGroupDto(group), callbacks: jobs };
 }
 
 /** A graph in a response. */
@@ -33,6 +42,7 @@ export function toGraphDto({ nodes, links, isCut }: JobGraph, isShown: (topic: s
   };
 }
 
+/** The queue in numbers. */
 export type StatsDto = ReturnType<typeof toStatsDto>;
 
 export function toStatsDto(stats: JobStats) {

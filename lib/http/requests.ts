@@ -4,7 +4,7 @@ import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
-import { either, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
+import { either, flag, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
 import { patternCheck } from '../core/cron.js';
 import { SCHEDULE_OPTIONS } from '../core/schedule.js';
 import { topicCheck } from '../core/topic.js';
@@ -48,6 +48,7 @@ const conditions = pickFields(
   'q',
   'errorKey',
   'concurrencyKey',
+  'groupId',
   'createdFrom',
   'createdTo',
 );
@@ -90,6 +91,7 @@ export const GROUP = {
 export const GROUP_LIST = {
   before: toField(text(36), 'the `id` of the last group of the previous page'),
   limit: toField(integer(1, GROUPS_PAGE_MAX), 'page size; default 20'),
+  finished: toField(flag, 'whether all members have ended'),
 };
 
 /** `POST /:id/requeue`. */

@@ -51,6 +51,14 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   replaced: { const: true, description: 'The debounced request replaced the payload of this job' },
 };
 
+const JOB_GROUP: Readonly<Record<string, JsonSchema>> = {
+  id: UUID,
+  name: orNull(TEXT),
+  ...COUNTS,
+  created: TIME,
+  finished: { ...orNull(TIME), description: 'When the last member ended' },
+};
+
 const WAITING_CODES: readonly WaitingReason['code'][] = [
   'not_due',
   'paused',
@@ -127,12 +135,17 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   ]),
   DefinedLimits: objectSchema({ topic: TEXT, ...DEFINED_LIMITS }),
   WaitingReason: objectSchema({ code: { enum: WAITING_CODES }, text: TEXT }),
-  JobGroup: objectSchema({
-    id: UUID,
-    name: orNull(TEXT),
-    ...COUNTS,
-    created: TIME,
-    finished: { ...orNull(TIME), description: 'When the last member ended' },
+  JobGroup: objectSchema(JOB_GROUP),
+  JobGroupWithCallbacks: objectSchema({
+    ...JOB_GROUP,
+    callbacks: listOfSchema(
+      objectSchema({
+        kind: { enum: ['on_success', 'on_finish', 'on_failure'] },
+        id: UUID,
+        topic: orNull(TEXT),
+        status: { enum: [...JOB_STATUSES, 'deleted'] },
+      }),
+    ),
   }),
   JobGraph: objectSchema({
     nodes: listOfSchema(

@@ -1,10 +1,12 @@
 import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { GroupStore } from './job-store.js';
+import type { LinkedCallback } from './link-store.js';
 import type { SqlQuery, SqlRow } from './sql-runner.js';
 
 interface GroupStatements {
   readonly GET_GROUP: string;
   readonly LIST_GROUPS: string;
+  readonly LIST_CALLBACKS: string;
   readonly GROUP_TOPICS: string;
   readonly UNFINISHED_MEMBERS: string;
 }
@@ -20,8 +22,14 @@ export class GroupTable implements GroupStore {
     return toGroups(await this.read(this.statements.GET_GROUP, [id]))[0];
   }
 
-  async list(before: string | null, limit: number): Promise<JobGroup[]> {
-    return toGroups(await this.read(this.statements.LIST_GROUPS, [before, limit]));
+  async list(before: string | null, limit: number, finished: boolean | null): Promise<JobGroup[]> {
+    const isFinished = finished === null ? null : Number(finished);
+    return toGroups(await this.read(this.statements.LIST_GROUPS, [before, limit, isFinished]));
+  }
+
+  async callbacks(id: string): Promise<LinkedCallback[]> {
+    const rows = await this.read(this.statements.LIST_CALLBACKS, [id]);
+    return rows.map(({ mode, id, topic, status }) => ({ mode, id, topic, status }) as LinkedCallback);
   }
 
   async topics(ids: readonly string[]): Promise<GroupTopic[]> {

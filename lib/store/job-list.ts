@@ -32,7 +32,7 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
-  /** There are more jobs than were searched by error, concurrency key or due time: some matches may be missing. */
+  /** There are more jobs than were searched by error, concurrency key, group or due time: some matches may be missing. */
   readonly isSearchCut: boolean;
   /** `ids` are all matches of the filter: nothing else has to be read. */
   readonly isFound: boolean;
@@ -60,6 +60,8 @@ export interface ListSource {
     statuses: readonly JobStatus[],
     max: number,
   ): Promise<string[]>;
+  /** Finds the newest members of a group, up to `max`. */
+  inGroup(id: string, topics: readonly string[], statuses: readonly JobStatus[], max: number): Promise<string[]>;
   /** Counts the pending jobs of each topic that are due, or not due, up to its limit. */
   waitingUpTo(due: boolean, shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds those of each topic that would run first. */
@@ -78,7 +80,7 @@ export interface ListSource {
 const COUNT_MAX = 10_000;
 /** How many pending jobs are searched by due time. */
 const WAITING_MAX = 10_000;
-/** How many jobs are searched by concurrency key. */
+/** How many jobs are searched by concurrency key or by group. */
 const KEYED_MAX = 10_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */
@@ -157,21 +159,21 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
 }
 
 /** Whether the filter has no condition but dates. */
-function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey }: ListFilter): boolean {
-  return topics === null && statuses === null && q === null && errorKey === null && concurrencyKey === null;
+function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey, groupId }: ListFilter): boolean {
+  return [topics, statuses, q, errorKey, concurrencyKey, groupId].every((condition) => condition === null);
 }
 
 /**
- * Whether the search for single jobs finds all matches: for filters on error, concurrency key or due time. With dates, the time in the ids selects
- * few enough rows to check each.
+ * Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time. With dates, the time in
+ * the ids selects few enough rows to check each due time.
  */
-function isFoundBySearch({ errorKey, concurrencyKey, due, ...dates }: ListFilter): boolean {
-  return errorKey !== null || concurrencyKey !== null || (due !== null && !isDated(dates));
+function isFoundBySearch({ errorKey, concurrencyKey, groupId, due, ...dates }: ListFilter): boolean {
+  return errorKey !== null || concurrencyKey !== null || groupId !== null || (due !== null && !isDated(dates));
 }
 
-/** Finds single jobs by error, concurrency key, id, text or due time. */
+/** Finds single jobs by error, concurrency key, group, id, text or due time. */
 async function searchJobs(
-  { q, errorKey, concurrencyKey, due, ...dates }: ListFilter,
+  { q, errorKey, concurrencyKey, groupId, due, ...dates }: ListFilter,
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
@@ -181,6 +183,10 @@ async function searchJobs(
   }
   if (concurrencyKey !== null) {
     const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX);
+    return { ids, isSearchCut: ids.length >= KEYED_MAX };
+  }
+  if (groupId !== null) {
+    const ids = await source.inGroup(groupId, topics, statuses, KEYED_MAX);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   const found = q === null ? NOT_SEARCHED : await searchText(q, topics, statuses, source);

@@ -13,7 +13,7 @@ import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { DeclaredLimits, FlowSelection, FlowStates, LimitedTopic, StoredLimits } from './limit-records.js';
-import type { LinkChanges, LinkStore } from './link-store.js';
+import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -235,8 +235,10 @@ export interface ScheduleStore {
 /** Reads groups. `LinkStore` writes them. */
 export interface GroupStore {
   get(id: string): Promise<JobGroup | undefined>;
-  /** Returns the newest groups, or those before a group. */
-  list(before: string | null, limit: number): Promise<JobGroup[]>;
+  /** Returns the newest groups, or those before a group. `finished`: only groups that have finished, or have not; `null`: both. */
+  list(before: string | null, limit: number, finished: boolean | null): Promise<JobGroup[]>;
+  /** Returns the jobs that wait for a group, and how. */
+  callbacks(id: string): Promise<LinkedCallback[]>;
   /** Returns each topic of the members and callbacks that exist. */
   topics(ids: readonly string[]): Promise<GroupTopic[]>;
   /** Returns the ids of members that are pending or processing. */

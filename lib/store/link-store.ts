@@ -1,4 +1,5 @@
 import type { GraphLink, OnParentFailure, ParentJob } from '../core/dependencies.js';
+import type { JobStatus } from '../core/job-state.js';
 import type { ActionResult, InsertedJob, JobInsert, RequeueChanges } from './store-records.js';
 
 /**
@@ -12,6 +13,15 @@ export const BLOCKED_UNTIL = new Date('9999-12-31T00:00:00Z');
  * `onFailure` job.
  */
 export type LinkMode = OnParentFailure | 'member' | 'failure';
+
+/** A job that waits for a group. */
+export interface LinkedCallback {
+  readonly mode: LinkMode;
+  readonly id: string;
+  /** `null`, like the status, for a deleted job. */
+  readonly topic: string | null;
+  readonly status: JobStatus | null;
+}
 
 /** A new link between a job and one that waits for it. */
 export interface LinkInsert {

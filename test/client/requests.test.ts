@@ -146,6 +146,51 @@ const cases: Case[] = [
   },
   { name: 'topics', call: (jobs) => jobs.topics(), method: 'GET', url: '/api/jobs/topics' },
   { name: 'errors', call: (jobs) => jobs.errors({ topic: 'a' }), method: 'GET', url: '/api/jobs/errors?topic=a' },
+  { name: 'graph', call: (jobs) => jobs.graph(ID), method: 'GET', url: `/api/jobs/${ID}/graph` },
+  {
+    name: 'requeue with the jobs that were cancelled',
+    call: (jobs) => jobs.requeue(ID, { dependants: true }),
+    method: 'POST',
+    url: `/api/jobs/${ID}/requeue`,
+    body: { dependants: true },
+  },
+  {
+    name: 'groups.enqueue',
+    call: (jobs) =>
+      jobs.groups.enqueue([{ ref: 'a', topic: 'resize', payload: { keepMe: 1 }, dependsOn: [ID] }], {
+        name: 'nightly',
+        onFinish: { topic: 'report', payload: null, maxRetries: 1 },
+        on_failure: { topic: 'alert', payload: 1 },
+      }),
+    method: 'POST',
+    url: '/api/jobs/groups',
+    body: {
+      jobs: [{ ref: 'a', topic: 'resize', payload: { keepMe: 1 }, depends_on: [ID] }],
+      name: 'nightly',
+      on_finish: { topic: 'report', payload: null, max_retries: 1 },
+      on_failure: { topic: 'alert', payload: 1 },
+    },
+  },
+  { name: 'groups.list', call: (jobs) => jobs.groups.list(), method: 'GET', url: '/api/jobs/groups' },
+  {
+    name: 'groups.list of unfinished groups',
+    call: (jobs) => jobs.groups.list({ before: ID, limit: 5, finished: false }),
+    method: 'GET',
+    url: `/api/jobs/groups?before=${ID}&limit=5&finished=false`,
+  },
+  { name: 'groups.get', call: (jobs) => jobs.groups.get(ID), method: 'GET', url: `/api/jobs/groups/${ID}` },
+  {
+    name: 'groups.cancel',
+    call: (jobs) => jobs.groups.cancel(ID),
+    method: 'POST',
+    url: `/api/jobs/groups/${ID}/cancel`,
+  },
+  {
+    name: 'list of the members of a group',
+    call: (jobs) => jobs.list({ groupId: ID, status: 'failed' }),
+    method: 'GET',
+    url: `/api/jobs?group_id=${ID}&status=failed`,
+  },
   { name: 'workers', call: (jobs) => jobs.workers(), method: 'GET', url: '/api/jobs/workers' },
   { name: 'capabilities', call: (jobs) => jobs.capabilities(), method: 'GET', url: '/api/jobs/capabilities' },
 ];
@@ -277,8 +322,11 @@ describe('JobsClient', () => {
         (jobs: JobsClient) => jobs.promote(id),
         (jobs: JobsClient) => jobs.cancel(id),
         (jobs: JobsClient) => jobs.delete(id),
+        (jobs: JobsClient) => jobs.graph(id),
+        (jobs: JobsClient) => jobs.groups.get(id),
+        (jobs: JobsClient) => jobs.groups.cancel(id),
       ]) {
-        await expect(call(newClient())).rejects.toThrow(/^id: expected the id of a job/);
+        await expect(call(newClient())).rejects.toThrow(/^id: expected the id of a (job|group)/);
       }
       expect(server.requests).toEqual([]);
     },

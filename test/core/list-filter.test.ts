@@ -14,6 +14,7 @@ const EVERYTHING: ListFilter = {
   q: null,
   errorKey: null,
   concurrencyKey: null,
+  groupId: null,
   createdFrom: null,
   createdTo: null,
   limit: 20,
@@ -22,6 +23,7 @@ const EVERYTHING: ListFilter = {
 };
 
 const KEY = '0123456789abcdef'.repeat(2);
+const ID = '018f4d2e-7b0a-7cc0-8000-000000000000';
 
 /** In these years both databases write dates with a fixed width. */
 const FIRST = new Date('1970-01-01T00:00:00.000Z');
@@ -58,6 +60,7 @@ describe('a filter of jobs', () => {
     [{ q: 'refused' }, { q: 'refused' }],
     [{ errorKey: KEY }, { errorKey: KEY }],
     [{ concurrencyKey: 'tenant-7' }, { concurrencyKey: 'tenant-7' }],
+    [{ groupId: ID.toUpperCase() }, { groupId: ID }],
     [
       { createdFrom: FIRST, createdTo: LAST },
       { createdFrom: FIRST, createdTo: LAST },
@@ -104,6 +107,14 @@ describe('a filter of jobs', () => {
   it.each([{ q: 'a' }, { errorKey: KEY }, { due: true }])('rejects concurrencyKey together with %j', (other) => {
     expect(catchError({ ...other, concurrencyKey: 'a' }).message).toMatch(/^concurrencyKey: contradicts /);
   });
+
+  it.each([{ q: 'a' }, { errorKey: KEY }, { due: true }, { concurrencyKey: 'a' }])(
+    'rejects groupId together with %j',
+    (other) => {
+      const message = /^groupId: contradicts (q|errorKey|due|concurrencyKey); give one of the two$/;
+      expect(catchError({ ...other, groupId: ID }).message).toMatch(message);
+    },
+  );
 
   it('rejects errorKey together with q', () => {
     expect(catchError({ q: 'a', errorKey: KEY }).message).toBe('errorKey: contradicts q; give one of the two');

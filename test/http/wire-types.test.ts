@@ -6,6 +6,7 @@ import type { BulkDto, JobDto, JobListDto, JobPageDto, ScheduleDto } from '../..
 import type {
   ErrorGroupsDto,
   DefinedLimitsDto,
+  FullGroupDto,
   JobGraphDto,
   JobGroupDto,
   StatsDto,
@@ -57,6 +58,7 @@ describe('client and server', () => {
     holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
     holds<Same<ScheduleDto, Client.Schedule>>();
     holds<Same<JobGroupDto, Groups.JobGroup>>();
+    holds<Same<FullGroupDto, Groups.JobGroupWithCallbacks>>();
     holds<Same<JobGraphDto, Groups.JobGraph>>();
     holds<Same<CapabilitiesDto, Client.Capabilities>>();
     holds<Same<ApiErrorBody, Client.ApiErrorBody>>();

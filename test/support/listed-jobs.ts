@@ -83,6 +83,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     createdFrom: orNull(anyMoment),
     createdTo: orNull(anyMoment),
     concurrencyKey: fc.constant(null),
+    groupId: fc.constant(null),
     beforeId: orNull(anyId),
     limit: fc.integer({ min: 1, max: 30 }),
     offset: fc.constantFrom(0, 0, 3, 25),

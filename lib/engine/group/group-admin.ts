@@ -2,8 +2,15 @@ import { v7 as uuidv7 } from 'uuid';
 import { readDependencies } from '../../core/dependencies.js';
 import { describeValue } from '../../core/error-text.js';
 import { GroupNotFoundError, InvalidOptionsError } from '../../core/errors.js';
-import type { GroupCallback, GroupOptions, GroupSettings, GroupTopic, JobGroup } from '../../core/job-group.js';
-import { GROUP_METADATA, readGroupOptions } from '../../core/job-group.js';
+import type {
+  GroupCallback,
+  GroupCallbackJob,
+  GroupOptions,
+  GroupSettings,
+  GroupTopic,
+  JobGroup,
+} from '../../core/job-group.js';
+import { GROUP_CALLBACKS, GROUP_METADATA, readGroupOptions } from '../../core/job-group.js';
 import type { Job } from '../../core/job.js';
 import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
@@ -26,6 +33,13 @@ const CALLBACK_MODES: Readonly<Record<GroupCallback, LinkMode>> = {
   onFinish: 'run',
   onFailure: 'failure',
 };
+
+/** Which groups to list. */
+interface GroupQuery {
+  before?: string | undefined;
+  limit?: number | undefined;
+  finished?: boolean | undefined;
+}
 
 /** Stores, reads and cancels groups of jobs. */
 export class GroupAdmin {
@@ -70,11 +84,19 @@ export class GroupAdmin {
    *
    * @param options.before the `id` of the last group of the previous page.
    * @param options.limit 1 to 100. Default 20.
+   * @param options.finished only groups whose members have all ended, or whose members have not. Default: both.
    */
-  list({ before, limit = GROUPS_PAGE }: { before?: string | undefined; limit?: number | undefined } = {}): Promise<
-    JobGroup[]
-  > {
-    return this.parts.store.groups.list(before ?? null, limit);
+  list({ before, limit = GROUPS_PAGE, finished }: GroupQuery = {}): Promise<JobGroup[]> {
+    return this.parts.store.groups.list(before ?? null, limit, finished ?? null);
+  }
+
+  /** Returns the jobs that wait for a group. */
+  async callbacks(id: string): Promise<GroupCallbackJob[]> {
+    const links = await this.parts.store.groups.callbacks(id);
+    return links.map(({ mode, id: jobId, topic, status }) => {
+      const kind = GROUP_CALLBACKS.find((each) => CALLBACK_MODES[each] === mode)!;
+      return { kind, id: jobId, topic, status: status ?? 'deleted' };
+    });
   }
 
   /** Returns each topic of the members and callbacks of these groups. */

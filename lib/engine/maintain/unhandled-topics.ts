@@ -297,6 +297,7 @@ const DUE_JOBS = {
   q: null,
   errorKey: null,
   concurrencyKey: null,
+  groupId: null,
   createdFrom: null,
   createdTo: null,
   limit: 1,

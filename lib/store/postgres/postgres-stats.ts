@@ -42,6 +42,7 @@ export class PostgresStats implements JobReports, ReportRecords {
     failedWith: (text, shares) => this.texts('id', list.FAILED_WITH, [toShareJson(shares), text]),
     withConcurrencyKey: (key, topics, statuses, max) =>
       this.texts('id', list.WITH_CONCURRENCY_KEY, [key, topics, statuses, max]),
+    inGroup: (id, topics, statuses, max) => this.texts('id', list.IN_GROUP, [id, topics, statuses, max]),
     failedAlike: (errorKey, shares) => this.texts('id', list.FAILED_ALIKE, [toShareJson(shares), errorKey]),
     waitingUpTo: async (due, shares) =>
       (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toShareJson(shares)])).map(toTopicSize),

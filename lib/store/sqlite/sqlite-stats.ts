@@ -59,6 +59,8 @@ export class SqliteStats implements JobReports, ReportRecords {
       (await this.read(list.WITH_CONCURRENCY_KEY, [key, JSON.stringify(topics), JSON.stringify(statuses), max])).map(
         toId,
       ),
+    inGroup: async (id, topics, statuses, max) =>
+      (await this.read(list.IN_GROUP, [id, JSON.stringify(topics), JSON.stringify(statuses), max])).map(toId),
     failedAlike: (errorKey, shares) => this.failedAlike(errorKey, shares),
     waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
     waiting: (due, shares) => this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),

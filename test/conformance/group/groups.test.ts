@@ -1,5 +1,7 @@
 import { JobsEngine } from 'nestjs-jobs';
 import type { GroupOptions } from '../../../lib/core/job-group.js';
+import type { JobFilter } from '../../../lib/core/job.js';
+import { readListFilter } from '../../../lib/core/list-filter.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
 import { claimByRef, linkedJob, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -52,6 +54,39 @@ describe.each(kinds)('groups on $label', (kind) => {
     const { a, b } = await claimByRef(fixture.store);
     await fixture.store.settle([settlement(a!, outcomes.completed()), settlement(b!, outcomes.failed())]);
     expect(await refs()).toEqual(['failure', 'finish']);
+  });
+
+  it('are listed by whether they have finished, and their members by status, newest first', async () => {
+    const { id: finished } = await groups().enqueue([]);
+    const { id, jobs } = await groups().enqueue([linkedJob('a'), linkedJob('b'), linkedJob('c', ['b'])], callbacks);
+    const idsOf = (listed: readonly { id: string }[]): string[] => listed.map((each) => each.id);
+    expect(idsOf(await groups().list({ limit: 2 }))).toEqual([id, finished]);
+    expect(idsOf(await groups().list({ limit: 1, finished: false }))).toEqual([id]);
+    expect(idsOf(await groups().list({ limit: 1, finished: true }))).toEqual([finished]);
+
+    const members = async (filter: JobFilter): Promise<string[]> =>
+      idsOf((await fixture.store.reports.list(readListFilter({ groupId: id, ...filter }))).items);
+    const newestFirst = idsOf(jobs).reverse();
+    expect(await members({})).toEqual(newestFirst);
+    expect(await members({ limit: 2 })).toEqual(newestFirst.slice(0, 2));
+    await settleOne(fixture.store, (await claimByRef(fixture.store)).a!);
+    expect(await members({ status: ['completed', 'failed'] })).toEqual([jobs[0]!.id]);
+    expect(await members({ topic: 'other' })).toEqual([]);
+    expect(await members({ groupId: jobs[2]!.id })).toEqual([]);
+  });
+
+  it('name the jobs that wait for them', async () => {
+    const { id } = await groups().enqueue([linkedJob('a')], callbacks);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    const found = await groups().callbacks(id);
+    expect(found.map(({ kind, topic, status }) => [kind, topic, status])).toEqual([
+      ['onSuccess', 'mail', 'pending'],
+      ['onFinish', 'mail', 'pending'],
+      ['onFailure', 'mail', 'cancelled'],
+    ]);
+    await fixture.store.delete([found[2]!.id]);
+    expect((await groups().callbacks(id))[2]).toEqual({ ...found[2], topic: null, status: 'deleted' });
   });
 
   it('end at once without members', async () => {

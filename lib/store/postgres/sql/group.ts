@@ -38,11 +38,21 @@ const membersByStatus = `LATERAL (
 export const GET_GROUP = `
 SELECT ${groupState} FROM _jobs_groups g LEFT JOIN ${membersByStatus} ON true WHERE g.id = $1::uuid`;
 
-/** The same for the $2 newest groups before group $1; NULL: the newest of all. */
+/**
+ * The same for the $2 newest groups before group $1; NULL: the newest of all. $3 is 1 for groups that have finished, 0 for others,
+ * NULL for both.
+ */
 export const LIST_GROUPS = `
 SELECT ${groupState} FROM (
-  SELECT * FROM _jobs_groups WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY id DESC LIMIT $2::int) g
+  SELECT * FROM _jobs_groups
+  WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND (finished IS NOT NULL)::int = coalesce($3::int, (finished IS NOT NULL)::int)
+  ORDER BY id DESC LIMIT $2::int) g
 LEFT JOIN ${membersByStatus} ON true ORDER BY g.id DESC`;
+
+/** Lists the jobs that wait for group $1, in the order in which they were stored. */
+export const LIST_CALLBACKS = `
+SELECT l.mode, l.child_id AS id, j.topic, j.status FROM _jobs_links l LEFT JOIN _jobs j ON j.id = l.child_id
+WHERE l.parent_id = $1::uuid ORDER BY l.child_id`;
 
 /** Lists the unfinished members of group $1. */
 export const UNFINISHED_MEMBERS = `

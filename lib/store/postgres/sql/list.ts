@@ -156,6 +156,12 @@ export const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND status = ANY ($3::text[])
 ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
 
+/** Lists the newest members of group $1 in the topics $2 and the statuses $3. */
+export const IN_GROUP = `
+SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
+WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND j.status = ANY ($3::text[])
+ORDER BY l.parent_id DESC LIMIT $4::int`;
+
 /** Reads the errors of the newest failed jobs of each topic, grouped by text, the most frequent first. */
 export const ERRORS = `
 SELECT l.topic, n.last_error AS message, count(*) AS jobs, ${ms('min(n.finished)')} AS first_seen,

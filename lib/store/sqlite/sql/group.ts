@@ -34,10 +34,18 @@ GROUP BY g.id, 5 ORDER BY g.id DESC`;
 /** Counts the members of group ?1 by status. */
 export const GET_GROUP = groupStates('SELECT * FROM _jobs_groups WHERE id = ?1');
 
-/** The same for the ?2 newest groups before group ?1; NULL: the newest of all. */
-export const LIST_GROUPS = groupStates(
-  `SELECT * FROM _jobs_groups WHERE id < coalesce(?1, 'g') ORDER BY id DESC LIMIT ?2`,
-);
+/**
+ * The same for the ?2 newest groups before group ?1; NULL: the newest of all. ?3 is 1 for groups that have finished, 0 for others, NULL
+ * for both.
+ */
+export const LIST_GROUPS = groupStates(`
+  SELECT * FROM _jobs_groups WHERE id < coalesce(?1, 'g') AND (finished IS NOT NULL) = coalesce(?3, finished IS NOT NULL)
+  ORDER BY id DESC LIMIT ?2`);
+
+/** Lists the jobs that wait for group ?1, in the order in which they were stored. */
+export const LIST_CALLBACKS = `
+SELECT l.mode, l.child_id AS id, j.topic, j.status FROM _jobs_links AS l LEFT JOIN _jobs AS j ON j.id = l.child_id
+WHERE l.parent_id = ?1 ORDER BY l.child_id`;
 
 /** Lists the unfinished members of group ?1. */
 export const UNFINISHED_MEMBERS = `

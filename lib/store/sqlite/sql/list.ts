@@ -134,6 +134,13 @@ SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
 WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND status IN (SELECT value FROM json_each(?3))
 ORDER BY id DESC LIMIT ?4`;
 
+/** Finds the ?4 newest members of group ?1 in the topics ?2 and the statuses ?3. */
+export const IN_GROUP = `
+SELECT _jobs.id FROM _jobs_links AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.parent_id
+WHERE l.child_id = ?1 AND l.mode = 'member'
+  AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND _jobs.status IN (SELECT value FROM json_each(?3))
+ORDER BY l.parent_id DESC LIMIT ?4`;
+
 /** Groups failed jobs by error message, the most frequent first. */
 export const ERRORS = `
 SELECT ?1 AS topic, last_error AS message, count(*) AS jobs, ${ms('min(finished)')} AS first_seen,
