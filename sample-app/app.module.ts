@@ -5,6 +5,7 @@ import { CarrierController } from './carrier.controller.js';
 import { database } from './database.js';
 import { DigestJobs } from './digest.jobs.js';
 import { HomeController } from './home.controller.js';
+import { InvoiceJobs } from './invoice.jobs.js';
 import { JobLines } from './job-lines.js';
 import { Order } from './order.entity.js';
 import { OrdersAtStart } from './orders-at-start.js';
@@ -23,6 +24,16 @@ import { ShippingJobs } from './shipping.jobs.js';
     JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
   ],
   controllers: [HomeController, OrdersController, CarrierController],
-  providers: [OrdersService, Outbox, ReceiptJobs, ShippingJobs, PaymentJobs, DigestJobs, JobLines, OrdersAtStart],
+  providers: [
+    OrdersService,
+    Outbox,
+    ReceiptJobs,
+    PaymentJobs,
+    ShippingJobs,
+    InvoiceJobs,
+    DigestJobs,
+    JobLines,
+    OrdersAtStart,
+  ],
 })
 export class AppModule {}

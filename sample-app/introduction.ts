@@ -18,8 +18,8 @@ Admin token:  ${token}
 
 Place another order:
   curl ${url} -H 'content-type: application/json' -d '{"email":"you@example.org","item":"honey","amount":700}'
-Pay it before its reminder is due:
-  curl -X POST ${url}/1/payment
+Pay it, with the id of its response. The shop then ships it and mails the invoice:
+  curl -X POST ${url}/5/payment
 See why one order is not shipped:
   ${origin}/admin/jobs/errors
 Ask how the jobs are doing:

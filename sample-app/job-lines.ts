@@ -3,6 +3,9 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import type { JobEvent } from 'nestjs-jobs';
 import { JobsService } from 'nestjs-jobs';
 
+/** A job that waits for others is due in this year. */
+const BLOCKED_YEAR = 9999;
+
 /** Prints one line for each event of a job. */
 @Injectable()
 export class JobLines implements OnModuleDestroy {
@@ -23,7 +26,7 @@ function toLine(event: JobEvent): string {
 function toDetail(event: JobEvent): string {
   switch (event.type) {
     case 'enqueued':
-      return event.runAt.getTime() - Date.now() > 1_000 ? `not before ${formatTime(event.runAt)}` : '';
+      return toStart(event.runAt);
     case 'replaced':
       return `new payload, not before ${formatTime(event.runAt)}`;
     case 'retrying':
@@ -32,9 +35,18 @@ function toDetail(event: JobEvent): string {
       return `attempt ${event.attempt}: ${event.error.message}; not tried again`;
     case 'completed':
       return `attempt ${event.attempt}, ${Math.round(event.durationMs ?? 0)} ms`;
+    case 'cancelled':
+      return event.attempt === 0 ? 'before it started' : `attempt ${event.attempt}`;
     default:
       return `attempt ${event.attempt}`;
   }
+}
+
+function toStart(runAt: Date): string {
+  if (runAt.getUTCFullYear() === BLOCKED_YEAR) {
+    return 'after other jobs';
+  }
+  return runAt.getTime() - Date.now() > 1_000 ? `not before ${formatTime(runAt)}` : '';
 }
 
 function formatTime(moment: Date): string {

@@ -1,7 +1,7 @@
 /*
- * A shop. Read in this order: orders.service.ts writes an order and its jobs in one transaction; receipt.jobs.ts,
- * shipping.jobs.ts and payment.jobs.ts handle the jobs; digest.jobs.ts runs every minute; carrier.controller.ts simulates a service
- * that sometimes fails; job-lines.ts prints the events.
+ * A shop. Read in this order: orders.service.ts writes an order and its jobs in one transaction, and stores the jobs of a payment, which
+ * wait for each other; receipt.jobs.ts, payment.jobs.ts, shipping.jobs.ts and invoice.jobs.ts handle the jobs; digest.jobs.ts runs
+ * every minute; carrier.controller.ts simulates a service that sometimes fails; job-lines.ts prints the events.
  */
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';

@@ -2,11 +2,13 @@ import { Injectable } from '@nestjs/common';
 import type { NewOrder } from './new-order.js';
 import { OrdersService } from './orders.service.js';
 
+/** Its customer gets a reminder. */
+const UNPAID_ORDER: NewOrder = { email: 'third@example.org', item: 'two cups', amount: 1800, express: false };
 const FIRST_ORDERS: readonly NewOrder[] = [
   { email: 'first@example.org', item: 'green tea', amount: 450, express: false },
   { email: 'second@example.org', item: 'coffee beans', amount: 1290, express: true },
-  { email: 'third@example.org', item: 'two cups', amount: 1800, express: false },
-  // The carrier refuses it: its job fails for good.
+  UNPAID_ORDER,
+  // The carrier refuses it: its shipment fails for good, and the queue cancels its mail.
   { email: 'fourth@example.org', item: 'a samovar of silver', amount: 240_000, express: false },
 ];
 const LATER_ORDER: NewOrder = { email: 'first@example.org', item: 'more green tea', amount: 450, express: false };
@@ -20,8 +22,7 @@ export class OrdersAtStart {
     const isFirstStart = (await this.orders.newest()).length === 0;
     for (const newOrder of isFirstStart ? FIRST_ORDERS : [LATER_ORDER]) {
       const { id } = await this.orders.place(newOrder);
-      if (newOrder === FIRST_ORDERS[0]) {
-        // The reminder of this order finds nothing to do.
+      if (newOrder !== UNPAID_ORDER) {
         await this.orders.pay(id);
       }
     }

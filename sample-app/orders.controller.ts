@@ -18,7 +18,7 @@ export class OrdersController {
   }
 
   @Post(':id/payment')
-  @HttpCode(200)
+  @HttpCode(202)
   pay(@Param('id', ParseIntPipe) id: number): Promise<Order> {
     return this.orders.pay(id);
   }

@@ -24,7 +24,6 @@ export class OrdersService {
       const order = await manager.save(Order, manager.create(Order, newOrder));
       const reference: OrderReference = { orderId: order.id };
       await this.jobs.enqueueTx(manager, 'send_receipt', reference);
-      await this.jobs.enqueueTx(manager, 'ship_order', reference, { priority: order.express ? EXPRESS_PRIORITY : 0 });
       await this.jobs.enqueueTx(manager, 'remind_payment', reference, { delay: REMINDER_DELAY });
       return order;
     });
@@ -34,11 +33,27 @@ export class OrdersService {
     return this.orders.find({ order: { id: 'DESC' }, take: 20 });
   }
 
+  /**
+   * Stores the jobs of a payment: charge the card, then ship the order and write the invoice, then mail both. While they are unfinished,
+   * the unique key keeps a second call from storing them again.
+   */
   async pay(id: number): Promise<Order> {
-    await this.dataSource.transaction((manager) => manager.update(Order, { id }, { paid: true }));
     const order = await this.orders.findOneBy({ id });
     if (!order) {
       throw new NotFoundException(`there is no order ${id}`);
+    }
+    if (!order.paid) {
+      const common = {
+        payload: { orderId: id },
+        uniqueKey: `order-${id}`,
+        priority: order.express ? EXPRESS_PRIORITY : 0,
+      };
+      await this.jobs.enqueueMany([
+        { ...common, ref: 'charge', topic: 'charge_card' },
+        { ...common, ref: 'shipment', topic: 'ship_order', dependsOn: ['charge'] },
+        { ...common, ref: 'invoice', topic: 'write_invoice', dependsOn: ['charge'] },
+        { ...common, topic: 'mail_invoice', dependsOn: ['shipment', 'invoice'] },
+      ]);
     }
     return order;
   }

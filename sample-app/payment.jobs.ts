@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { JobContext } from 'nestjs-jobs';
 import { JobHandler } from 'nestjs-jobs';
-import { Repository } from 'typeorm';
+import { DataSource, Repository } from 'typeorm';
 import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
 import { Outbox } from './outbox.js';
@@ -11,8 +11,19 @@ import { Outbox } from './outbox.js';
 export class PaymentJobs {
   constructor(
     @InjectRepository(Order) private readonly orders: Repository<Order>,
+    private readonly dataSource: DataSource,
     private readonly outbox: Outbox,
   ) {}
+
+  /** A real shop would charge the card here, with `job.id` as the idempotency key. */
+  @JobHandler('charge_card')
+  async charge(job: JobContext<OrderReference>): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await manager.update(Order, { id: job.payload.orderId }, { paid: true });
+      // The same commit starts the jobs that wait for the charge.
+      await job.completeTx(manager);
+    });
+  }
 
   /** Runs some time after the order was placed. Sends nothing if the order is paid. */
   @JobHandler('remind_payment')

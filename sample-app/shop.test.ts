@@ -50,7 +50,7 @@ it('stores an order with its jobs', async () => {
   const { id } = await orders.place(tea);
   await testing.expectEnqueued('send_receipt', { payload: { orderId: id }, count: 1 });
   await testing.expectEnqueued('remind_payment', { payload: { orderId: id }, runAt: '20s' });
-  expect(await testing.expectEnqueued('ship_order')).toMatchObject([{ priority: -10, status: 'pending' }]);
+  await testing.expectNotEnqueued('ship_order');
 });
 
 it('sends a receipt', async () => {
@@ -60,28 +60,46 @@ it('sends a receipt', async () => {
 });
 
 it('reminds the customers that have not paid', async () => {
-  const paid = await orders.place(tea);
-  await orders.pay(paid.id);
+  await orders.pay((await orders.place(tea)).id);
+  await testing.runPending({ topic: 'charge_card' });
   const unpaid = await orders.place(tea);
   await testing.advance('20s');
   await testing.runPending({ topic: 'remind_payment' });
   expect(mails.map(({ name }) => name)).toEqual([`reminder-${unpaid.id}`]);
 });
 
+it('ships a paid order and writes its invoice, then mails both', async () => {
+  letCarrierRespond(201);
+  const { id } = await orders.place(tea);
+  await orders.pay(id);
+  await orders.pay(id);
+  expect(await testing.expectEnqueued('ship_order', { count: 1 })).toMatchObject([{ priority: -10, attempt: 0 }]);
+  expect((await testing.runPending({ topic: 'charge_card' })).map(({ status }) => status)).toEqual(['completed']);
+  expect(await orders.pay(id)).toMatchObject({ paid: true, status: 'placed' });
+  await testing.runPending({ topic: ['ship_order', 'write_invoice', 'mail_invoice'], recursive: true });
+  expect(await orders.newest()).toMatchObject([{ paid: true, status: 'shipped', trackingNumber: 'T-1' }]);
+  expect(mails).toMatchObject([
+    { name: `invoice-${id}`, text: expect.stringMatching(/T-1.*: 4\.50, paid/s) as string },
+  ]);
+});
+
 it('requests a shipment again when the carrier has failed', async () => {
   letCarrierRespond(503, 201);
-  await orders.place(tea);
+  await orders.pay((await orders.place(tea)).id);
+  await testing.runPending({ topic: 'charge_card' });
   expect(await testing.runPending({ topic: 'ship_order' })).toMatchObject([{ status: 'pending', retries: 1 }]);
   await testing.advance('3s');
   expect(await testing.runPending({ topic: 'ship_order' })).toMatchObject([{ status: 'completed', attempt: 2 }]);
-  expect(await orders.newest()).toMatchObject([{ status: 'shipped', trackingNumber: 'T-1' }]);
 });
 
-it('gives up when the carrier refuses', async () => {
+it('mails no invoice when the carrier refuses', async () => {
   letCarrierRespond(422);
-  await orders.place(tea);
-  expect(await testing.runPending({ topic: 'ship_order' })).toMatchObject([
-    { status: 'failed', lastError: 'the carrier refuses: not now' },
+  await orders.pay((await orders.place(tea)).id);
+  await testing.runPending({ recursive: true });
+  const [shipment] = await testing.expectEnqueued('ship_order');
+  expect(shipment).toMatchObject({ status: 'failed', lastError: 'the carrier refuses: not now' });
+  expect(await testing.expectEnqueued('mail_invoice')).toMatchObject([
+    { status: 'cancelled', lastError: `parent ${shipment!.id} failed` },
   ]);
 });
 

@@ -17,11 +17,13 @@ export async function fillShop(url: string, token: string, databasePath: string)
       // A few are too dear for the carrier.
       amount: number % 12 === 5 ? 240_000 : 450 + number * 10,
     };
-    await fetch(`${url}/orders`, {
+    const response = await fetch(`${url}/orders`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(order),
     });
+    const { id } = (await response.json()) as { id: number };
+    await fetch(`${url}/orders/${id}/payment`, { method: 'POST' });
   }
   // Of an order that nobody has placed.
   await jobs.enqueueMany(
