@@ -20,7 +20,7 @@ import type {
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
-import type { EndedParent } from './link-script.js';
+import type { EndedParent, LinkStatements } from './link-script.js';
 import {
   endParentsScript,
   finishGroupsScript,
@@ -44,6 +44,8 @@ import type {
 } from './store-records.js';
 
 interface LinkTableStatements extends RepairStatements {
+  /** `CLOSE_LINKS` in a transaction of the application. */
+  readonly CLOSE_LINKS_IN_TX: string;
   readonly INSERT_LINKS: string;
   readonly LIST_PARENTS: string;
   readonly COUNT_OPEN_LINKS: string;
@@ -87,8 +89,13 @@ const INSERT_LINKS_MAX = 5_000;
 
 export class LinkTable implements LinkStore {
   private listener: (changes: LinkChanges) => void = () => undefined;
+  /** The statements for transactions of the application. */
+  private readonly callerStatements: LinkStatements;
 
-  constructor(private readonly options: LinkTableOptions) {}
+  constructor(private readonly options: LinkTableOptions) {
+    const { statements } = options;
+    this.callerStatements = { ...statements, CLOSE_LINKS: statements.CLOSE_LINKS_IN_TX };
+  }
 
   observe(listener: (changes: LinkChanges) => void): void {
     this.listener = listener;
@@ -105,8 +112,8 @@ export class LinkTable implements LinkStore {
     const others = request.links.filter(({ parentId }) => !stored.has(parentId) && parentId !== request.group?.id);
     let parents: readonly SqlRow[] = [];
     const readParents = this.watchParentsScript.bind(this);
-    const insertLinks = this.insertLinksScript.bind(this);
     const { statements } = this.options;
+    const insertLinks = this.insertLinksScript.bind(this, tx ? this.callerStatements : statements);
     const result = await this.options.insertBetween(
       {
         *before() {
@@ -156,7 +163,7 @@ export class LinkTable implements LinkStore {
 
   /** Ends the links of a job that a transaction of the application has completed. The caller reports the changes after the commit. */
   completeIn(tx: StoreTransaction, id: string): Promise<LinkChanges> {
-    return this.options.runIn(tx, endParentsScript(this.options.statements, [{ id, status: 'completed' }]));
+    return this.options.runIn(tx, endParentsScript(this.callerStatements, [{ id, status: 'completed' }]));
   }
 
   /** Ends the links of rescued jobs that wait no more, in the transaction that has rescued them. */
@@ -248,6 +255,7 @@ export class LinkTable implements LinkStore {
   }
 
   private *insertLinksScript(
+    ending: LinkStatements,
     { jobs, links, startTimes, group }: LinkedInsert,
     inserted: readonly InsertedJob[],
     parents: readonly SqlRow[],
@@ -279,8 +287,8 @@ export class LinkTable implements LinkStore {
       yield { sql: statements.INSERT_LINKS, params: [JSON.stringify(members)] };
     }
     const isEmpty = group?.isNew === true && !links.some(({ mode }) => mode === 'member');
-    const finished: EndedParent[] = isEmpty ? yield* finishGroupsScript(statements, [group.id]) : [];
-    return yield* endParentsScript(statements, [...[...parents, ...others].flatMap(toEndedParent), ...finished]);
+    const finished: EndedParent[] = isEmpty ? yield* finishGroupsScript(ending, [group.id]) : [];
+    return yield* endParentsScript(ending, [...[...parents, ...others].flatMap(toEndedParent), ...finished]);
   }
 
   /** When a child's row is locked, settles the others, and leaves the outcome to a later call. */

@@ -59,6 +59,20 @@ describe.each(lockingKinds)('parents that end in open transactions on $label', (
     expect(Object.keys(await claimByRef(fixture.store))).toEqual(['c']);
   });
 
+  it('keep the lock timeout of the transaction', async () => {
+    const { a, b } = await setUp();
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await settleOne(fixture.store, b!);
+    await fixture.app.transaction(async (manager) => {
+      const lockTimeout = (): Promise<unknown> => manager.query('SHOW lock_timeout');
+      const before = await lockTimeout();
+      await fixture.store.completeTx(manager, a!, null);
+      await engine.enqueueMany([linkedJob('d', [b!.id])], manager);
+      expect(await lockTimeout()).toEqual(before);
+    });
+    expect(Object.keys(await claimByRef(fixture.store)).sort()).toEqual(['c', 'd']);
+  });
+
   it('release the child by the other parent when the first transaction rolls back', async () => {
     const claims = await setUp();
     const first = await fixture.begin();

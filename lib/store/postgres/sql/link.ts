@@ -29,11 +29,15 @@ ON CONFLICT (parent_id, child_id) DO NOTHING`;
  * Closes the open links of parents that have ended. A child that waits for a re-queue keeps the link to a failed parent. A failing
  * group ends only the link to its \`onFailure\` job.
  */
-export const CLOSE_LINKS = `
+const closeLinks = (guard: string): string => `
 UPDATE _jobs_links l SET outcome = e.status FROM jsonb_to_recordset($1::jsonb) AS e(id uuid, status text)
-WHERE ${waitBriefly} AND l.parent_id = ANY (ARRAY[e.id]) AND l.outcome IS NULL
+WHERE ${guard}l.parent_id = ANY (ARRAY[e.id]) AND l.outcome IS NULL
   AND (l.mode <> 'wait' OR e.status IN ('completed', 'deleted')) AND (e.status <> 'failing' OR l.mode = 'failure')
 RETURNING l.parent_id, l.child_id, l.mode, l.outcome`;
+
+export const CLOSE_LINKS = closeLinks(`${waitBriefly} AND `);
+/** In a transaction of the application, which keeps its own lock timeout. */
+export const CLOSE_LINKS_IN_TX = closeLinks('');
 
 /**
  * Locks the children that wait, and writes them: under REPEATABLE READ a transaction that does not see the links that another one has

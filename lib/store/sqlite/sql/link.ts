@@ -26,6 +26,7 @@ UPDATE _jobs_links AS l SET outcome = e.status FROM (SELECT value ->> 'id' AS id
 WHERE l.parent_id = e.id AND l.outcome IS NULL
   AND (l.mode <> 'wait' OR e.status IN ('completed', 'deleted')) AND (e.status <> 'failing' OR l.mode = 'failure')
 RETURNING parent_id, child_id, mode, outcome`;
+export const CLOSE_LINKS_IN_TX = CLOSE_LINKS;
 
 /** Reads the children that wait: the one writer of the file needs no lock. */
 export const LOCK_CHILDREN = `
