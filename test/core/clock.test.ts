@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../../lib/core/clock.js';
 import { endsWithin } from '../../lib/core/clock.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
-import { signal } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 
 const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.schedule(ms, resolve));
@@ -43,9 +43,12 @@ describe('idle time', () => {
     const untilMs = performance.now() + 50;
     while (performance.now() < untilMs);
     const sleptFromMs = systemClock.eventLoopIdleMs!();
-    await sleep(systemClock, 50);
     expect(sleptFromMs - heldFromMs).toBeLessThan(1);
-    expect(systemClock.eventLoopIdleMs!() - sleptFromMs).toBeGreaterThan(20);
+    // One sleep may count nothing: on a busy machine its time is over before the loop begins to wait.
+    await until(async () => {
+      await sleep(systemClock, 50);
+      return systemClock.eventLoopIdleMs!() - sleptFromMs > 20;
+    });
   });
 });
 
