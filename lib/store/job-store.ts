@@ -14,11 +14,11 @@ import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { DeclaredLimits, FlowSelection, FlowStates, LimitedTopic, StoredLimits } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
+import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
-  FiredSchedule,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -26,7 +26,6 @@ import type {
   LaneStart,
   ListedIds,
   ListedJobs,
-  ListedSchedules,
   PausedTopic,
   PresenceReply,
   ProgressEntry,
@@ -37,8 +36,6 @@ import type {
   Rescue,
   RolledUpMinutes,
   RollupRecord,
-  ScheduleChange,
-  ScheduleFiring,
   Settled,
   Settlement,
   JobSummary,

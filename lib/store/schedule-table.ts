@@ -9,7 +9,7 @@ import type {
   ScheduleChange,
   ScheduleFiring,
   StoredSchedule,
-} from './store-records.js';
+} from './schedule-records.js';
 
 /** The statements of a database. */
 interface ScheduleStatements {

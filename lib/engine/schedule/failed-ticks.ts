@@ -1,5 +1,5 @@
 import { backoffMs } from '../../core/backoff.js';
-import type { ScheduleFiring, StoredSchedule } from '../../store/store-records.js';
+import type { ScheduleFiring, StoredSchedule } from '../../store/schedule-records.js';
 import type { EngineParts } from '../engine-parts.js';
 
 /** A tick that did not fire. */

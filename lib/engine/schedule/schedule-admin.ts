@@ -5,7 +5,7 @@ import type { Job } from '../../core/job.js';
 import { applyCheck, dateCheck, integer, option, optional, readOptions } from '../../core/option-checks.js';
 import type { Schedule, ScheduleOptions } from '../../core/schedule.js';
 import { readSchedule, readScheduleName, toSchedule, toTicks } from '../../core/schedule.js';
-import type { StoredSchedule } from '../../store/store-records.js';
+import type { StoredSchedule } from '../../store/schedule-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 import type { Scheduler } from './scheduler.js';

@@ -16,7 +16,7 @@ import type {
   ScheduleChange,
   ScheduleFiring,
   StoredSchedule,
-} from '../../store/store-records.js';
+} from '../../store/schedule-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 import { PollLoop } from '../poll-loop.js';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
-import type { JobInsert, StoredSchedule } from '../../store/store-records.js';
+import type { StoredSchedule } from '../../store/schedule-records.js';
+import type { JobInsert } from '../../store/store-records.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 
 /** Returns the job of a tick. It is due at the tick, plus the schedule's part of its jitter. */

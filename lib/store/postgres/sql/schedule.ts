@@ -1,6 +1,6 @@
 import { ms } from './job-row.js';
 import { insertColumns, insertInput, insertValues } from './insert.js';
-import { SCHEDULE_SEEN_MS } from '../../store-records.js';
+import { SCHEDULE_SEEN_MS } from '../../schedule-records.js';
 
 /* The table of schedules. A tick fires in one statement, which compares and moves the schedule's cursor and inserts the job. */
 

@@ -1,4 +1,4 @@
-import { SCHEDULE_SEEN_MS } from '../../store-records.js';
+import { SCHEDULE_SEEN_MS } from '../../schedule-records.js';
 import { byId, fromNow, ms, now } from './job-row.js';
 
 /* The table of schedules. A tick fires in one transaction, which compares and moves the schedule's cursor and inserts the job. */
