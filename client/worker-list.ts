@@ -12,6 +12,10 @@ export interface WorkerProcess {
   topics: string[];
   /** Running jobs. */
   running: number;
+  /** How many jobs it runs at a time, a batch counted as one. */
+  concurrency: number;
+  /** Whether it shuts down. It starts no more jobs and waits for the running ones. */
+  is_draining: boolean;
   /** Whether notifications wake it; otherwise it polls. */
   is_notified: boolean;
   last_seen: string;

@@ -80,6 +80,10 @@ export interface WorkerDetails {
   readonly schemaVersion: string;
   /** Running jobs. */
   readonly running: number;
+  /** The option `concurrency`: how many jobs it runs at a time, a batch counted as one. */
+  readonly concurrency: number;
+  /** Whether it shuts down. It starts no more jobs and waits for the running ones. */
+  readonly isDraining: boolean;
   /** Whether notifications of other processes arrive. Otherwise it finds their jobs by polling. */
   readonly isNotified: boolean;
 }

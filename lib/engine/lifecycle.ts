@@ -76,6 +76,7 @@ export class EngineLifecycle {
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
     void this.parts.dispatcher.stop();
+    this.parts.presence.markDraining(true);
   }
 
   /** Does nothing when it is stopped already. */
@@ -117,6 +118,7 @@ export class EngineLifecycle {
       logger.log("role 'producer': runs no jobs");
       return;
     }
+    presence.markDraining(false);
     await scheduler.checkPayloads();
     registry.describe(logger, role);
     completer.start();
@@ -135,10 +137,11 @@ export class EngineLifecycle {
   }
 
   private resumeClaiming(): void {
-    const { role, completer, dispatcher } = this.parts;
+    const { role, completer, dispatcher, presence } = this.parts;
     if (role !== 'producer') {
       completer.start();
       dispatcher.start();
+      presence.markDraining(false);
     }
   }
 
@@ -146,6 +149,7 @@ export class EngineLifecycle {
   private async stopAll(): Promise<void> {
     const { clock, logger, shutdownTimeoutMs, heartbeat, runner, dispatcher, maintenance, recorders, presence } =
       this.parts;
+    presence.markDraining(true);
     const drained = dispatcher.stop().then(() => runner.allSettled());
     const others = Promise.all([this.stopListening?.(), ...maintenance.map((loop) => loop.stop())]);
     this.stopListening = undefined;

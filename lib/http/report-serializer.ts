@@ -152,6 +152,8 @@ export function toWorkerListDto(workers: readonly WorkerProcess[], shown: readon
     schema_version: each.schemaVersion,
     topics: each.topics.filter((topic) => shown?.includes(topic) ?? true),
     running: each.running,
+    concurrency: each.concurrency,
+    is_draining: each.isDraining,
     is_notified: each.isNotified,
     last_seen: each.lastSeen.toISOString(),
     is_alive: each.isAlive,

@@ -211,6 +211,8 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     schema_version: { ...TEXT, description: 'The newest migration of that version' },
     topics: listOfSchema(TEXT, { description: 'The topics of its handlers' }),
     running: { ...COUNT, description: 'Running jobs when it was last seen' },
+    concurrency: { ...COUNT, description: 'How many jobs it runs at a time, a batch counted as one' },
+    is_draining: { ...FLAG, description: 'Whether it shuts down, waiting for its running jobs' },
     is_notified: { ...FLAG, description: 'Whether notifications wake it; otherwise it polls' },
     last_seen: TIME,
     is_alive: { ...FLAG, description: 'Whether it was seen in the last minute' },

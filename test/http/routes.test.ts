@@ -189,6 +189,8 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         schema_version: 'CreateJobs1736500000000',
         topics: ['fail', 'hold', 'work'],
         running: some(Number),
+        concurrency: 10,
+        is_draining: false,
         is_notified: true,
         last_seen: textLike(TIME),
         is_alive: true,

@@ -112,5 +112,7 @@ export const WORKER_DETAILS: WorkerDetails = {
   version: '0.1.0',
   schemaVersion: 'CreateJobs1736500000000',
   running: 0,
+  concurrency: 10,
+  isDraining: false,
   isNotified: true,
 };

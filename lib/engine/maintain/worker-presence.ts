@@ -10,7 +10,7 @@ import { PollLoop } from '../poll-loop.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,
-  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry'
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry' | 'concurrency'
 > & { readonly scheduler: Scheduler; readonly linkRepairer: LinkRepairer; readonly runner: JobRunner };
 
 const INTERVAL_MS = 20_000;
@@ -23,6 +23,7 @@ export class WorkerPresence {
   private readonly loop: PollLoop;
   private onWritten: () => void = () => undefined;
   private isNotified = false;
+  private isDraining = false;
 
   constructor(private readonly parts: WorkerPresenceParts) {
     this.loop = new PollLoop({
@@ -61,8 +62,15 @@ export class WorkerPresence {
     this.isNotified = isNotified;
   }
 
+  /** This process shuts down, or does not after all. Writes that soon, unless no job runs: then it leaves the list soon. */
+  markDraining(isDraining: boolean): void {
+    if (isDraining === this.isDraining) return;
+    this.isDraining = isDraining;
+    if (!isDraining || this.parts.runner.runningCount > 0) this.loop.wake();
+  }
+
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, linkRepairer, clock, runner } = this.parts;
+    const { store, worker, registry, scheduler, linkRepairer, clock, runner, concurrency } = this.parts;
     const sinceMs = clock.now();
     const topics = registry.claimable().map(({ topic }) => topic);
     const details = {
@@ -71,6 +79,8 @@ export class WorkerPresence {
       version: VERSION,
       schemaVersion: SCHEMA_VERSION,
       running: runner.runningCount,
+      concurrency,
+      isDraining: this.isDraining,
       isNotified: this.isNotified,
     };
     const reply = await store.reports.recordWorker(worker, topics, details).finally(this.onWritten);

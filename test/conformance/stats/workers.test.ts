@@ -35,6 +35,8 @@ describe.each(storeKinds())('the list of workers on $label', (kind) => {
       schemaVersion: jobsMigrations.at(-1)!.name,
       topics: [TOPIC],
       running: 0,
+      concurrency: 10,
+      isDraining: false,
       isNotified: kind.canHaveTwoConnections,
       lastSeen: expect.any(Date) as Date,
       isAlive: true,
@@ -46,6 +48,10 @@ describe.each(storeKinds())('the list of workers on $label', (kind) => {
     engine.register('late', () => undefined);
     await until(async () => (await engine.workers())[0]!.topics.includes('late'), { message: 'the next record' });
     expect(await engine.workers()).toMatchObject([{ running: 1 }]);
+    engine.stopClaiming();
+    await until(async () => (await engine.workers())[0]!.isDraining, { message: 'the record of the shutdown' });
+    await engine.start();
+    await until(async () => !(await engine.workers())[0]!.isDraining, { message: 'the record of the restart' });
     gate.resolve();
     await engine.close();
     expect(await engine.workers()).toEqual([]);
