@@ -181,6 +181,12 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       expect(await findViolations(ui)).toEqual([]);
     });
 
+    it('on the workers', async () => {
+      const ui = await open(`workers?worker=gone`);
+      await ui.page.getByText('live', { exact: true }).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
     it('in forms, in the list of keys, in menus and in messages', async () => {
       const ui = await open(`jobs/${ids.broken}`);
       await ui.button('Edit …').click();

@@ -24,13 +24,18 @@ describe('an address of the admin UI', () => {
     { screen: 'errors', topic: 'mail' },
     { screen: 'schedules' },
     { screen: 'schedule', name: 'ReportJobs.nightly' },
+    { screen: 'workers', worker: '' },
+    { screen: 'workers', worker: 'web-1:4711:5f1c09ab' },
   ])('round-trips %j', (route) => {
     expect(reread(route)).toEqual(route);
   });
 
-  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y', 'schedules/a/b'])('is unknown for %s', (path) => {
-    expect(readRoute(path, '')).toEqual({ screen: 'unknown' });
-  });
+  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y', 'schedules/a/b', 'workers/x'])(
+    'is unknown for %s',
+    (path) => {
+      expect(readRoute(path, '')).toEqual({ screen: 'unknown' });
+    },
+  );
 
   it('ignores unknown parts', () => {
     expect(readRoute('jobs', 'status=odd&status=failed&size=7&from=soon&x=1')).toEqual(

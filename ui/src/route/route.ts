@@ -28,6 +28,7 @@ export type Route =
   | { screen: 'errors'; topic: string }
   | { screen: 'schedules' }
   | { screen: 'schedule'; name: string }
+  | { screen: 'workers'; worker: string }
   | { screen: 'unknown' };
 
 export const NO_FILTERS: Filters = { statuses: [], due: '', topics: [], q: '', errorKey: '', from: '', to: '' };
@@ -47,6 +48,7 @@ export function readRoute(path: string, query: string): Route {
   if (id !== undefined) return { screen: 'unknown' };
   if (first === '') return { screen: 'overview', minutes: member(WINDOWS, Number(params.get('minutes')), 60) };
   if (first === 'errors') return { screen: 'errors', topic: params.get('topic') ?? '' };
+  if (first === 'workers') return { screen: 'workers', worker: params.get('worker') ?? '' };
   if (first === 'jobs') {
     return {
       screen: 'jobs',
@@ -79,6 +81,9 @@ export function writeRoute(route: Route): string {
       return 'schedules';
     case 'schedule':
       return `schedules/${encodeURIComponent(route.name)}`;
+    case 'workers':
+      if (route.worker) params.set('worker', route.worker);
+      return withQuery('workers', params);
     case 'unknown':
       return '';
   }
