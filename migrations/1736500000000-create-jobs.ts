@@ -117,7 +117,8 @@ const postgresTables = [
     key_cursor text COLLATE "C" NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT false,
     code_limits jsonb,
-    operator_limits jsonb
+    operator_limits jsonb,
+    retention jsonb
   ) WITH (fillfactor = 50)`,
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
@@ -235,7 +236,8 @@ const sqliteTables = [
     key_cursor text NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT 0,
     code_limits text,
-    operator_limits text
+    operator_limits text,
+    retention text
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,

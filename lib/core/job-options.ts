@@ -16,7 +16,15 @@ import {
   readOptions,
   recordCheck,
 } from './option-checks.js';
-import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
+import type { RetentionOption, TopicRetention } from './options.js';
+import {
+  backoffCheck,
+  concurrencyCheck,
+  maxRetriesCheck,
+  priorityCheck,
+  timeoutCheck,
+  topicRetentionCheck,
+} from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
 import type { Limits, TopicLimits } from './topic-limits.js';
 import { isUnlimited, limitsCheck } from './topic-limits.js';
@@ -49,6 +57,11 @@ export interface TopicJobOptions {
    * Limits over all processes. Do not give other limits here than in `defineJob`. An operator's setting has precedence. Default: none.
    */
   limits?: Limits | undefined;
+  /**
+   * How long finished jobs are kept, for all of them or by status. Every process obeys it. Default, also for absent statuses: that of the
+   * module.
+   */
+  retention?: RetentionOption | undefined;
   /** Runs the handler in a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean | undefined;
 }
@@ -85,6 +98,8 @@ export interface HandlerSettings {
   readonly priority: number | undefined;
   /** `undefined`: none. */
   readonly limits: TopicLimits | undefined;
+  /** `undefined`: that of the module. */
+  readonly retention: TopicRetention | undefined;
   readonly transactional: boolean;
   readonly batch: BatchSettings | undefined;
 }
@@ -246,6 +261,7 @@ const handlerTable = {
   backoff: optional(handlerBackoffCheck),
   priority: optional(priorityCheck),
   limits: optional(limitsCheck),
+  retention: optional(topicRetentionCheck),
   transactional: option(false, flag),
   batch: optional(batchCheck),
 };

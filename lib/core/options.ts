@@ -54,10 +54,10 @@ export interface JobsOptions {
   /** Largest payload: bytes of its UTF-8 JSON text, at most 64 MiB. Default 1,048,576. */
   payloadMaxBytes?: number | undefined;
   /**
-   * How long finished jobs are kept, for all of them or by status. `false` keeps them for ever, `0` deletes them at once.
-   * Default: completed and cancelled `'7d'`, failed `'30d'`.
+   * How long finished jobs are kept, for all of them or by status. `false` keeps them for ever, `0` deletes them at once. A topic may
+   * have its own. Default: completed and cancelled `'7d'`, failed `'30d'`.
    */
-  retention?: Duration | false | { [Status in FinalStatus]?: Duration | false | undefined } | undefined;
+  retention?: RetentionOption | undefined;
   /** How long running jobs have to finish at shutdown. Then the queue aborts and releases them. Default `'30s'`. */
   shutdownTimeout?: Duration | undefined;
   /** Runs the application's global guards, pipes, interceptors and filters around handlers too. Default `false`. */
@@ -90,6 +90,9 @@ export interface JobsOptions {
   /** Path of the admin UI. `false` serves no UI. */
   ui?: UiOptions | false | undefined;
 }
+
+/** How long finished jobs are kept, for all of them or by status. `false` keeps them for ever, `0` deletes them at once. */
+export type RetentionOption = Duration | false | { [Status in FinalStatus]?: Duration | false | undefined };
 
 /** Options of `sqlite`. */
 interface SqliteOptions {
@@ -260,16 +263,36 @@ const retentionTable = {
   failed: option(30 * day, retentionAge),
 };
 
-const retentionCheck: Check<Retention> = {
-  expects: "false, a duration, or an object such as { completed: '7d', failed: '30d' }",
-  parse: (value, path) => {
-    if (typeof value === 'object' && value !== null) {
-      return Object.freeze(readOptions(retentionTable, value, path));
-    }
-    const age = retentionAge.parse(value, path);
-    return age === undefined ? undefined : Object.freeze({ completed: age, cancelled: age, failed: age });
-  },
+/** The retention of a topic. An absent status has the age of the module. */
+export type TopicRetention = Partial<Retention>;
+
+const topicRetentionTable = {
+  completed: optional(retentionAge),
+  cancelled: optional(retentionAge),
+  failed: optional(retentionAge),
 };
+
+const retentionCheck = checkRetention<Retention>((given, path) => readOptions(retentionTable, given, path));
+
+/** Like the option of the module, without its defaults. */
+export const topicRetentionCheck = checkRetention<TopicRetention>((given, path) => {
+  const ages = Object.entries(readOptions(topicRetentionTable, given, path)).filter(([, age]) => age !== undefined);
+  return Object.fromEntries(ages);
+});
+
+/** @param read reads an object with ages by status. */
+function checkRetention<T extends TopicRetention>(read: (given: object, path: string) => T): Check<T | Retention> {
+  return {
+    expects: "false, a duration, or an object such as { completed: '7d', failed: '30d' }",
+    parse: (value, path) => {
+      if (typeof value === 'object' && value !== null) {
+        return Object.freeze(read(value, path));
+      }
+      const age = retentionAge.parse(value, path);
+      return age === undefined ? undefined : Object.freeze({ completed: age, cancelled: age, failed: age });
+    },
+  };
+}
 
 const sqliteTable = {
   synchronous: option('full', oneOf('full', 'normal')),

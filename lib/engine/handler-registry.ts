@@ -5,7 +5,7 @@ import { readHandlerOptions, readTopicOptions } from '../core/job-options.js';
 import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../core/job-topic.js';
 import type { JobsLogger } from '../core/logger.js';
-import type { JobsSettings } from '../core/options.js';
+import type { JobsSettings, TopicRetention } from '../core/options.js';
 import { assertSameLimits } from '../core/topic-limits.js';
 
 /** The handler of a topic in this process. */
@@ -32,6 +32,7 @@ interface HandlerRegistryOptions {
 export class HandlerRegistry {
   private readonly handlers = new Map<string, RegisteredHandler>();
   private readonly claimed = new Set<string>();
+  private ownRetentions = 0;
 
   constructor(private readonly options: HandlerRegistryOptions) {}
 
@@ -58,9 +59,20 @@ export class HandlerRegistry {
     const ofTopic = typed && readTopicOptions(topic, typed.options).limits;
     assertSameLimits(topic, settings.limits, ofTopic, `give them in one place; the handler is ${source}`);
     this.handlers.set(topic, handler);
+    this.ownRetentions += Number(settings.retention !== undefined);
     if (this.options.topics?.includes(topic) ?? true) {
       this.claimed.add(topic);
     }
+  }
+
+  /** Whether a handler declares a retention. */
+  get hasRetentions(): boolean {
+    return this.ownRetentions > 0;
+  }
+
+  /** The retentions that handlers declare. */
+  retentions(): TopicRetention[] {
+    return [...this.handlers.values()].flatMap(({ settings }) => settings.retention ?? []);
   }
 
   get(topic: string): RegisteredHandler | undefined {

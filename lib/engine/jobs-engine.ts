@@ -62,6 +62,7 @@ import { LinkRepairer } from './group/link-repairer.js';
 import { Completer } from './run/completer.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
+import { TopicDeclarations } from './topic-declarations.js';
 import { WakeSignal } from './wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
 import type { CreatedStore } from '../store/create-store.js';
@@ -160,7 +161,7 @@ export class JobsEngine {
   private readonly scheduler: Scheduler;
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
-  private readonly createPruner: () => Pruner;
+  private readonly declarations: TopicDeclarations;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
@@ -198,7 +199,8 @@ export class JobsEngine {
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
     const { runner, progressWriter } = running;
-    this.dispatcher = new Dispatcher({ ...parts, runner });
+    const declarations = (this.declarations = new TopicDeclarations(parts));
+    this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
@@ -213,10 +215,9 @@ export class JobsEngine {
     const linkRepairer = new LinkRepairer(parts);
     this.presence = new WorkerPresence({ ...parts, scheduler, linkRepairer, runner });
     reportLinkChanges({ ...parts, changes });
-    this.createPruner = () => new Pruner(parts);
     const rescuer = new Rescuer(parts);
     this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics };
-    const pruners = [new Pruner(parts), new MetricsPruner(parts)];
+    const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, linkRepairer, unhandledTopics];
     const recorders = [metrics, progressWriter];
     const { presence } = this;
@@ -331,12 +332,13 @@ export class JobsEngine {
   }
 
   /**
-   * Deletes all finished jobs that are over the age of their status in `retention` now. Workers do the same little by little.
+   * Deletes all finished jobs that are over their age now, by the `retention` of their topic or the module. Workers do the same little
+   * by little.
    *
    * @throws QueueUnavailableError; some jobs may be deleted then.
    */
   prune(): Promise<PruneResult> {
-    return this.createPruner().pruneAll();
+    return new Pruner({ ...this.parts, declarations: this.declarations }).pruneAll();
   }
 
   /**

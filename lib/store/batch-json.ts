@@ -125,16 +125,16 @@ export function toRollupJson(totals: readonly RollupEntry[], since: readonly Rol
 
 /** The ages above which finished jobs are pruned. */
 interface RetentionAges {
-  /** A JSON array of statuses with their ages in milliseconds. */
-  readonly json: string;
-  /** The lowest of the ages; 0 means that nothing is pruned. */
-  readonly youngestMs: number;
+  /** A JSON array of statuses with their ages in milliseconds. `null`: nothing is pruned, whatever topics declare. */
+  readonly json: string | null;
+  /** The lowest of the ages; `null`: there is none. */
+  readonly youngestMs: number | null;
 }
 
-export function toRetentionAges(retention: Retention): RetentionAges {
-  const ages = Object.entries(retention).filter((entry): entry is [string, number] => entry[1] !== false);
+export function toRetentionAges(retention: Retention | null): RetentionAges {
+  const ages = Object.entries(retention ?? {}).filter((entry): entry is [string, number] => entry[1] !== false);
   return {
-    json: JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age }))),
-    youngestMs: ages.length === 0 ? 0 : Math.min(...ages.map(([, age]) => age)),
+    json: retention && JSON.stringify(ages.map(([status, age]) => ({ status, age_ms: age }))),
+    youngestMs: ages.length === 0 ? null : Math.min(...ages.map(([, age]) => age)),
   };
 }

@@ -12,7 +12,7 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { DeclaredLimits, FlowSelection, FlowStates, LimitedTopic, StoredLimits } from './limit-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredLimits, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
@@ -139,8 +139,8 @@ interface AttemptWriter {
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
-   * Deletes jobs that have ended in one of these statuses, in this attempt. Jobs with an idempotency key stay: they are pruned
-   * later.
+   * Deletes jobs that have ended in one of these statuses, in this attempt. Jobs with an idempotency key stay, and those whose topic
+   * declares that they are kept: they are pruned later.
    */
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
 }
@@ -153,10 +153,10 @@ interface JobMaintenance {
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
   /**
-   * Deletes finished jobs that are older than their status allows, in one page of the table, oldest first. If no status has an age,
-   * deletes nothing and returns the next page.
+   * Deletes finished jobs that are older than the retention allows, in one page of the table, oldest first. A topic that declares its own
+   * retention has that one. `null` deletes nothing, and only returns the next page.
    */
-  prune(retention: Retention, page: PrunePage): Promise<PrunedPage>;
+  prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage>;
 }
 
 /** Used by the admin actions. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
@@ -193,10 +193,10 @@ export interface TopicPauses {
 /** The limits of topics. Claims read them, so a change applies from the next claim of any process. */
 export interface LimitStore {
   /**
-   * Stores what the code of this process declares for its topics. It applies unless an operator has set limits. Returns the topics whose
-   * stored declaration was another one.
+   * Stores what the code of this process declares for its topics, their retention too. Limits apply unless an operator has set others.
+   * Returns the topics whose stored declaration was another one.
    */
-  declare(declarations: readonly DeclaredLimits[]): Promise<string[]>;
+  declare(declarations: readonly TopicDeclaration[]): Promise<string[]>;
   /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */
   set(topic: string, limits: TopicLimits | null): Promise<void>;
   /** Returns the topics that have limits, by name. @param topic only this topic. Default: all. */

@@ -1,12 +1,15 @@
+import type { TopicRetention } from '../core/options.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 /* The rows and results of `LimitStore` in job-store.ts. */
 
 /** What the code of a process declares for a topic. */
-export interface DeclaredLimits {
+export interface TopicDeclaration {
   readonly topic: string;
   /** `null`: none. */
   readonly limits: TopicLimits | null;
+  /** Absent: that of the module. */
+  readonly retention?: TopicRetention | undefined;
 }
 
 /** The definitions of a topic's limits. */

@@ -2,12 +2,12 @@ import type { TopicLimits } from '../core/topic-limits.js';
 import type { LimitStore } from './job-store.js';
 import type { SqlQuery, SqlRow } from './sql-runner.js';
 import type {
-  DeclaredLimits,
   FlowSelection,
   FlowState,
   FlowStates,
   LimitedTopic,
   StoredLimits,
+  TopicDeclaration,
 } from './limit-records.js';
 
 interface LimitTableOptions {
@@ -17,7 +17,7 @@ interface LimitTableOptions {
     readonly LIMITED_TOPICS: string;
   };
   readonly read: SqlQuery;
-  /** Stores declarations: JSON of topics with their limits. Returns the topics that changed. */
+  /** Stores declarations: JSON of topics with what the code declares. Returns the topics that changed. */
   readonly declare: (declarations: string) => Promise<readonly SqlRow[]>;
   /** Stores the operator's setting of a topic: JSON, or `null` to remove it. */
   readonly set: (topic: string, limits: string | null) => Promise<readonly SqlRow[]>;
@@ -27,8 +27,8 @@ interface LimitTableOptions {
 export class LimitTable implements LimitStore {
   constructor(private readonly options: LimitTableOptions) {}
 
-  async declare(declarations: readonly DeclaredLimits[]): Promise<string[]> {
-    const json = declarations.map(({ topic, limits }) => (limits ? { topic, limits } : { topic }));
+  async declare(declarations: readonly TopicDeclaration[]): Promise<string[]> {
+    const json = declarations.map(({ limits, ...others }) => (limits ? { limits, ...others } : others));
     return (await this.options.declare(JSON.stringify(json))).map(({ topic }) => topic as string);
   }
 

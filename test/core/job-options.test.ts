@@ -145,6 +145,19 @@ const limits: RangeCase = {
   ],
 };
 
+const retention: RangeCase = {
+  option: 'retention',
+  setting: 'retention',
+  taken: [
+    ['30s', { completed: 30_000, cancelled: 30_000, failed: 30_000 }],
+    [false, { completed: false, cancelled: false, failed: false }],
+    [0, { completed: 0, cancelled: 0, failed: 0 }],
+    ...same({ failed: 0 }, { completed: false, failed: 365 * DAY_MS }, {}),
+    [{ failed: '365d', completed: undefined }, { failed: 365 * DAY_MS }],
+  ],
+  refused: [true, -1, '1y', null, { pending: '1d' }, { failed: true }, { failed: -1 }],
+};
+
 const double = (retry: number): number => retry * 2;
 
 const HANDLER_CASES: readonly RangeCase[] = [
@@ -154,6 +167,7 @@ const HANDLER_CASES: readonly RangeCase[] = [
   { option: 'backoff', setting: 'backoff', ...backoffs, taken: [...backoffs.taken, [double, double]] },
   { option: 'concurrency', setting: 'concurrency', taken: same(1, 10_000), refused: [0, 10_001, ...notWholeNumbers] },
   limits,
+  retention,
   { option: 'transactional', setting: 'transactional', taken: same(true, false), refused: ['true', 1, null, {}] },
 ];
 
@@ -284,6 +298,7 @@ describe('handler options', () => {
       backoff: undefined,
       priority: undefined,
       limits: undefined,
+      retention: undefined,
       transactional: false,
     };
 

@@ -16,7 +16,8 @@ export const prune = defineVerb({
   summary: 'Deletes finished jobs that are over their age now',
   details: [
     'Workers do the same in the background, by the option `retention` of the application, which this command does not know. Without ' +
-      `--older-than the defaults apply: ${FINAL_STATUSES.map(toDefaultText).join(', ')}. It asks first.`,
+      `--older-than the defaults apply: ${FINAL_STATUSES.map(toDefaultText).join(', ')}. Topics with a retention of their own keep it. ` +
+      'It asks first.',
   ],
   examples: ['nestjs-jobs prune --older-than 12h --status completed', 'nestjs-jobs prune --dry-run'],
   fields: {

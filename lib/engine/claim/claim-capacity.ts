@@ -2,9 +2,9 @@ import { SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ClaimRequest } from '../../store/store-records.js';
 import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
 import type { EngineParts } from '../engine-parts.js';
-import type { LimitDeclarations } from '../flow/limit-declarations.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { JobRunner } from '../run/job-runner.js';
+import type { TopicDeclarations } from '../topic-declarations.js';
 
 /** A topic of which this process may claim jobs, and how many. */
 export interface TopicCapacity {
@@ -29,7 +29,7 @@ export interface SharedCapacity {
 
 type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & {
   readonly runner: JobRunner;
-  readonly declarations: LimitDeclarations;
+  readonly declarations: TopicDeclarations;
   /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
   readonly isLimited: (topic: string) => boolean;
   /** Whether jobs of such topics may be claimed now. */

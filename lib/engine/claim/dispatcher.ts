@@ -6,9 +6,9 @@
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { EngineParts } from '../engine-parts.js';
-import { LimitDeclarations } from '../flow/limit-declarations.js';
 import { PollLoop } from '../poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
+import type { TopicDeclarations } from '../topic-declarations.js';
 import type { WakeListener } from '../wake-signal.js';
 import { LimitedDispatcher } from '../flow/limited-dispatcher.js';
 import { ClaimCapacity } from './claim-capacity.js';
@@ -30,7 +30,7 @@ type DispatcherParts = Pick<
   | 'pollIntervalMs'
   | 'leaseMs'
   | 'shutdownTimeoutMs'
-> & { readonly runner: JobRunner };
+> & { readonly runner: JobRunner; readonly declarations: TopicDeclarations };
 
 /** Pauses between claims that return nothing because other transactions lock the due rows. */
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
@@ -42,7 +42,6 @@ export class Dispatcher implements WakeListener {
 
   private readonly loop: PollLoop;
   private readonly lanes = new LaneIndex();
-  private readonly declarations: LimitDeclarations;
   private readonly capacity: ClaimCapacity;
   private readonly limited: LimitedDispatcher;
   private readonly scanner: LaneScanner;
@@ -62,11 +61,9 @@ export class Dispatcher implements WakeListener {
       intervalMs: options.pollIntervalMs,
       work: () => this.claimUntilIdle(),
     });
-    this.declarations = new LimitDeclarations(options);
-    const { lanes, declarations } = this;
+    const { lanes } = this;
     this.capacity = new ClaimCapacity({
       ...options,
-      declarations,
       isLimited: (topic) => this.limited.topics.has(topic),
       hasLimitedDemand: () => this.limited.hasDemand,
       hasOrdinaryDemand: () => this.hasOrdinaryDemand(),
@@ -95,7 +92,7 @@ export class Dispatcher implements WakeListener {
   start(): void {
     this.hasStarted = true;
     if (!this.isStarted) {
-      this.declarations.start();
+      this.options.declarations.start();
       this.claimer.start();
       this.scanner.start();
       this.limited.start();
@@ -141,7 +138,7 @@ export class Dispatcher implements WakeListener {
 
   /** A topic has a handler now. Its jobs are claimed after its limits are written. */
   addTopic(topic: string): void {
-    this.declarations.add(topic);
+    this.options.declarations.add(topic);
     this.wake(topic);
   }
 
@@ -190,7 +187,8 @@ export class Dispatcher implements WakeListener {
 
   /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
   private async claimUntilIdle(): Promise<number | void> {
-    const { claimer, scanner, declarations } = this;
+    const { claimer, scanner } = this;
+    const { declarations } = this.options;
     while (this.isStarted) {
       if (declarations.isPending) {
         await declarations.write();

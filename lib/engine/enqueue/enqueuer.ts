@@ -292,7 +292,8 @@ export class Enqueuer {
    * keeps the row for a day.
    */
   private isRepeatable(rows: readonly JobInsert[]): boolean {
-    const ages = Object.values(this.options.retention);
+    const { retention, registry } = this.options;
+    const ages = [retention, ...registry.retentions()].flatMap((each) => Object.values(each));
     const isEachKept = ages.every((age) => age === false || age >= REPEAT_RETENTION_MIN_MS);
     return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
   }

@@ -1,10 +1,13 @@
 import { DatabaseRefusedError } from '../../core/errors.js';
-import type { Retention } from '../../core/options.js';
 import type { PrunedPage } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
+import type { TopicDeclarations } from '../topic-declarations.js';
 
-type PrunerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'retention'>;
+type PrunerParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'registry' | 'retention'
+> & { readonly declarations: Pick<TopicDeclarations, 'isPending' | 'write'> };
 
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
@@ -30,8 +33,6 @@ export interface PruneResult {
   readonly refused: number;
 }
 
-const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false };
-
 /**
  * Deletes finished jobs over their age, oldest first, in small pages, so that no lock is held for long.
  *
@@ -40,7 +41,6 @@ const KEEP_ALL: Retention = { completed: false, failed: false, cancelled: false 
  */
 export class Pruner {
   private readonly loop: PollLoop;
-  private readonly intervalMs: number;
   private after: string | null = null;
   /** Size of the next page: half of one that the database refused. */
   private rows = PAGE_ROWS;
@@ -52,20 +52,16 @@ export class Pruner {
   private refusedSinceMs = -Infinity;
 
   constructor(private readonly parts: PrunerParts) {
-    const ages = Object.values(parts.retention).filter((age): age is number => age !== false);
-    this.intervalMs = Math.min(Math.max(Math.min(...ages) / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
     this.loop = new PollLoop({
       ...parts,
       name: 'pruning of finished jobs',
-      intervalMs: this.intervalMs,
-      work: () => this.prune(),
+      intervalMs: INTERVAL_MAX_MS,
+      work: () => this.pruneByAge(),
     });
   }
 
   start(): void {
-    if (Object.values(this.parts.retention).some((age) => age !== false)) {
-      this.loop.start();
-    }
+    this.loop.start();
   }
 
   stop(): Promise<void> {
@@ -76,6 +72,7 @@ export class Pruner {
    * Deletes all finished jobs that are over their age now, except those that a transaction locks. For a pruner that was not started.
    */
   async pruneAll(): Promise<PruneResult> {
+    await this.declare();
     let removed = 0;
     let known: number;
     do {
@@ -99,7 +96,29 @@ export class Pruner {
     }
   }
 
-  private async prune(): Promise<number | void> {
+  /** One pass of the loop. */
+  private async pruneByAge(): Promise<number> {
+    const { retention, registry, random } = this.parts;
+    const ages = [retention, ...registry.retentions()].flatMap((each) => Object.values(each));
+    const shortestMs = Math.min(...ages.filter((age): age is number => age !== false));
+    if (shortestMs === Infinity) {
+      return INTERVAL_MAX_MS;
+    }
+    await this.declare();
+    const intervalMs = Math.min(Math.max(shortestMs / 4, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
+    return (await this.prune(intervalMs)) ?? intervalMs * (0.9 + random() / 5);
+  }
+
+  /** No page is pruned before the table has the retention of this process's topics. */
+  private async declare(): Promise<void> {
+    const { declarations } = this.parts;
+    if (declarations.isPending) {
+      await declarations.write();
+    }
+  }
+
+  /** @returns how long to rest; `undefined` after the last page. */
+  private async prune(intervalMs: number): Promise<number | undefined> {
     const { clock, random } = this.parts;
     let removed = 0;
     if (this.isRetryDue) {
@@ -123,7 +142,7 @@ export class Pruner {
     }
     const restMs = REST_FACTOR * this.idleMs * (0.9 + random() / 5);
     this.resetIdle();
-    return Math.min(Math.max(restMs, INTERVAL_MIN_MS), this.intervalMs);
+    return Math.min(Math.max(restMs, INTERVAL_MIN_MS), intervalMs);
   }
 
   private resetIdle(): void {
@@ -147,7 +166,7 @@ export class Pruner {
         this.rows = Math.ceil(rows / 2);
         return null;
       }
-      const page = await store.prune(KEEP_ALL, { after, rows, except: [] });
+      const page = await store.prune(null, { after, rows, except: [] });
       this.skip(page.next, error);
       return page;
     }

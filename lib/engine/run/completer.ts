@@ -4,6 +4,7 @@ import { toErrorMessage, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
 import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
+import type { Retention } from '../../core/options.js';
 import type { Settled, Settlement } from '../../store/store-records.js';
 import type { BatchedCall } from '../batcher.js';
 import { Batcher } from '../batcher.js';
@@ -25,16 +26,20 @@ const SHUTDOWN_PAUSE_MAX_MS = 250;
  */
 export class Completer {
   private readonly batcher: Batcher<PendingOutcome, Settled>;
+  /** Of topics without a retention of their own. */
   private readonly discardStatuses: readonly FinalStatus[];
   private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
   private pauseMaxMs = PAUSE_MAX_MS;
   private isAbandoned = false;
 
   constructor(
-    private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'retention'>,
+    private readonly parts: Pick<
+      EngineParts,
+      'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'registry' | 'retention'
+    >,
   ) {
     const { retention, store } = parts;
-    this.discardStatuses = (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
+    this.discardStatuses = selectDiscarded(retention);
     this.batcher = new Batcher({
       run: (outcomes) => this.write(outcomes),
       measureLength: ({ outcome, progress }) => textLength(outcome) + (progress?.length ?? 0),
@@ -85,7 +90,7 @@ export class Completer {
     } else {
       // While the lease lives only this attempt can have completed the job.
       const isSoleOwner = this.parts.clock.now() < pending.attempt.leaseEndsMs;
-      const discardsCompleted = this.discardStatuses.includes('completed');
+      const discardsCompleted = this.discardStatusesOf(pending).includes('completed');
       pending.onDone(reconcileOutcome(pending, row, isSoleOwner && discardsCompleted));
     }
   }
@@ -121,14 +126,52 @@ export class Completer {
     }
   }
 
-  private async write(outcomes: readonly PendingOutcome[]): Promise<Settled[]> {
+  private write(outcomes: readonly PendingOutcome[]): Promise<Settled[]> {
+    return this.parts.registry.hasRetentions
+      ? this.writeByRetention(outcomes)
+      : this.writeTogether(outcomes, this.discardStatuses);
+  }
+
+  /** Jobs of topics that discard other statuses are written by statements of their own. */
+  private async writeByRetention(outcomes: readonly PendingOutcome[]): Promise<Settled[]> {
+    const groups = new Map<
+      string,
+      { readonly discarded: readonly FinalStatus[]; readonly outcomes: PendingOutcome[] }
+    >();
+    for (const pending of outcomes) {
+      const discarded = this.discardStatusesOf(pending);
+      const key = discarded.join();
+      groups.set(key, groups.get(key) ?? { discarded, outcomes: [] });
+      groups.get(key)!.outcomes.push(pending);
+    }
+    if (groups.size > 1) {
+      // A later group may fail after an earlier one was written.
+      outcomes.forEach((pending) => (pending.isUncertain = true));
+    }
+    const results = new Map<PendingOutcome, Settled>();
+    for (const group of groups.values()) {
+      const settled = await this.writeTogether(group.outcomes, group.discarded);
+      group.outcomes.forEach((pending, index) => results.set(pending, settled[index]!));
+    }
+    return outcomes.map((pending) => results.get(pending)!);
+  }
+
+  private discardStatusesOf({ attempt }: PendingOutcome): readonly FinalStatus[] {
+    const own = this.parts.registry.get(attempt.topic)?.settings.retention;
+    return own ? selectDiscarded({ ...this.parts.retention, ...own }) : this.discardStatuses;
+  }
+
+  private async writeTogether(
+    outcomes: readonly PendingOutcome[],
+    discardStatuses: readonly FinalStatus[],
+  ): Promise<Settled[]> {
     const { store } = this.parts;
     try {
-      return await store.settle(outcomes, this.discardStatuses);
+      return await store.settle(outcomes, discardStatuses);
     } catch (error) {
       // The store may have written a part of them.
       outcomes.forEach((pending) => (pending.isUncertain = true));
-      if (!(error instanceof DatabaseRefusedError) || this.discardStatuses.length === 0) {
+      if (!(error instanceof DatabaseRefusedError) || discardStatuses.length === 0) {
         throw error;
       }
       // A foreign key may refer to one of the jobs: store without deleting. The pruner tries again.
@@ -156,10 +199,15 @@ export class Completer {
   }
 }
 
+/** The statuses whose jobs are deleted as they finish. */
+function selectDiscarded(retention: Retention): FinalStatus[] {
+  return (Object.keys(retention) as FinalStatus[]).filter((status) => retention[status] === 0);
+}
+
 /** What the completer reads of an attempt. */
 type CompletedAttempt = Pick<
   Attempt,
-  'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
+  'topic' | 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
 > & {
   readonly claim: ClaimToken;
 };

@@ -24,7 +24,7 @@ export class MaintenanceWriter {
     return toRescue([...rows.slice(0, -1), ...others]);
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
+  async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
     const { json, youngestMs } = toRetentionAges(retention);
     const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
     return { removed: Number(page!.removed), next: page!.next as string | null };

@@ -301,7 +301,7 @@ export class PostgresStore implements JobStore {
     return this.maintenanceWriter.rescue(limit, lowerBound);
   }
 
-  prune(retention: Retention, page: PrunePage): Promise<PrunedPage> {
+  prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage> {
     return this.maintenanceWriter.prune(retention, page);
   }
 

@@ -32,7 +32,7 @@ export class MaintenanceWriter {
     return toRescue([...rescued, ...others, found!]);
   }
 
-  async prune(retention: Retention, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
+  async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
     const { json, youngestMs } = toRetentionAges(retention);
     const params = [after ?? '', rows, json, JSON.stringify(except)];
     // The pruner reads many pages in a row, and each read blocks the event loop.

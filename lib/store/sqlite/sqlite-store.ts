@@ -274,7 +274,7 @@ export class SqliteStore implements JobStore {
     return this.maintenance.rescue(limit, lowerBound);
   }
 
-  prune(retention: Retention, page: PrunePage): Promise<PrunedPage> {
+  prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage> {
     return this.maintenance.prune(retention, page);
   }
 

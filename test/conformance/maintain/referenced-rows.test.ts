@@ -1,6 +1,7 @@
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
 import type { ClaimToken } from '../../../lib/core/job.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import { overrideStore } from '../../support/override-store.js';
 import {
@@ -96,7 +97,16 @@ describe.each(storeKinds())('rows that a foreign key of the application referenc
       },
     });
     const retention = { completed: 7 * DAY, failed: false, cancelled: false } as const;
-    const pruner = new Pruner({ store, ...logParts(clock, logger), random: () => 0.5, retention });
+    const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
+    const declarations = { isPending: false, write: () => Promise.resolve() };
+    const pruner = new Pruner({
+      store,
+      ...logParts(clock, logger),
+      random: () => 0.5,
+      retention,
+      registry,
+      declarations,
+    });
     const untilAfter = (ms: number, condition: () => boolean | Promise<boolean>): Promise<unknown> =>
       until(async () => {
         await clock.advance(ms);

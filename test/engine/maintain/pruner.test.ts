@@ -1,4 +1,5 @@
 import type { Clock } from '../../../lib/core/clock.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { PrunePage } from '../../../lib/store/store-records.js';
@@ -31,7 +32,9 @@ describe('pruner: a pass over rows that are kept', () => {
     };
     const store = { prune } as unknown as JobStore;
     const retention = { completed: DAY, failed: false, cancelled: false } as const;
-    const pruner = new Pruner({ store, ...logParts(clock), random: () => 0.5, retention });
+    const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
+    const declarations = { isPending: false, write: () => Promise.resolve() };
+    const pruner = new Pruner({ store, ...logParts(clock), random: () => 0.5, retention, registry, declarations });
     pruner.start();
     await until(() => walks >= 2);
     await pruner.stop();

@@ -1,6 +1,7 @@
 import { QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
 import type { Outcome } from '../../../lib/core/job.js';
 import type { Retention } from '../../../lib/core/options.js';
+import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import type { CompletionResult } from '../../../lib/engine/run/attempt.js';
 import { Completer } from '../../../lib/engine/run/completer.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
@@ -17,7 +18,14 @@ const UNKEPT: Retention = { ...KEPT, completed: 0 };
 const completed: Outcome = { kind: 'completed', result: null };
 const failed: Outcome = { kind: 'failed', failure: { message: 'no luck', stack: null } };
 /** An attempt without a transaction that was not aborted. */
-const plain = { abortedFor: undefined, mayBeCompleted: false, isCompleted: false, unsavedProgress: undefined };
+const plain = {
+  topic: 'work',
+  abortedFor: undefined,
+  mayBeCompleted: false,
+  isCompleted: false,
+  unsavedProgress: undefined,
+};
+const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
 const quiet = { debug: () => undefined, log: () => undefined, warn: () => undefined, error: () => undefined };
 
 function createStore(settle: JobStore['settle']): JobStore {
@@ -51,7 +59,7 @@ async function settle({
     answers.mockRejectedValueOnce(new QueueUnavailableError('the database does not answer', { isUncertain: true }));
   }
   const store = createStore(answers);
-  const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention });
+  const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention, registry });
   const leaseEndsMs = systemClock.now() + leaseMs;
   const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs, ...ended };
   return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));
@@ -144,7 +152,7 @@ describe('an outcome during an outage of the database', () => {
     lines = [];
     const write = (line: string): number => lines.push(line);
     const logger = { ...quiet, log: write, warn: write, error: write };
-    completer = new Completer({ store, ...logParts(clock, logger), random: () => 0.5, retention: KEPT });
+    completer = new Completer({ store, ...logParts(clock, logger), random: () => 0.5, retention: KEPT, registry });
     answers = [];
     completer.settle(attempt, completed, 1, (answer) => answers.push(answer));
     await clock.advance(5_000);
@@ -214,7 +222,7 @@ describe('an outcome of a job whose row is locked', () => {
       return Promise.resolve([locked]);
     };
     const store = createStore(settle);
-    const completer = new Completer({ store, ...logParts(clock), random: () => 0.5, retention: KEPT });
+    const completer = new Completer({ store, ...logParts(clock), random: () => 0.5, retention: KEPT, registry });
     const attempt = { ...plain, claim: { id: 'a', attempt: 1 }, leaseEndsMs: 60_000 };
     completer.settle(attempt, completed, 1, () => undefined);
     await clock.advance(1_000);
@@ -231,7 +239,7 @@ describe('outcomes with long errors', () => {
       return Promise.resolve(settlements.map(() => done));
     };
     const store = createStore(answer);
-    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: KEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: KEPT, registry });
     const long = 'x'.repeat(8_192);
     const outcome: Outcome = { kind: 'failed', failure: { message: long, stack: long } };
     const settleJob = Array.from({ length: 600 }, (_, index) => {
@@ -256,7 +264,7 @@ describe('outcomes of jobs that are not to be kept', () => {
       return discardStatuses.length > 0 ? Promise.reject(refusal) : Promise.resolve(settlements.map(() => done));
     };
     const store = createStore(answer);
-    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT, registry });
     const settleJob = (id: string): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, completed, 1, resolve));
@@ -280,7 +288,7 @@ describe('outcomes of which the store wrote a part before it failed', () => {
     );
     answers.mockRejectedValueOnce(error);
     const store = createStore(answers);
-    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT });
+    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: UNKEPT, registry });
     const settleJob = (id: string, outcome: Outcome): Promise<CompletionResult> => {
       const attempt = { ...plain, claim: { id, attempt: 1 }, leaseEndsMs: systemClock.now() + 60_000 };
       return new Promise((resolve) => completer.settle(attempt, outcome, 1, resolve));

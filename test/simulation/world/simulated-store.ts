@@ -166,7 +166,7 @@ export class SimulatedStore implements JobStore {
     }));
   }
 
-  prune(retention: Retention): Promise<PrunedPage> {
+  prune(retention: Retention | null): Promise<PrunedPage> {
     return this.connection.ask('prune', () => this.table.prune(retention));
   }
 

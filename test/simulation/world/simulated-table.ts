@@ -191,9 +191,9 @@ export class SimulatedTable {
     return { rescued, at: new Date(this.options.now()), tookMs: 0 };
   }
 
-  prune(retention: Retention): PrunedPage {
+  prune(retention: Retention | null): PrunedPage {
     const isOver = ({ status, finished }: Row): boolean => {
-      const age = isFinal(status) ? retention[status] : false;
+      const age = isFinal(status) && retention ? retention[status] : false;
       return age !== false && finished!.getTime() <= this.options.now() - age;
     };
     const over = [...this.rows.values()].filter(isOver);

@@ -108,13 +108,14 @@ SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')}
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**
- * Deletes finished jobs that are not retained, except those that keep an idempotency key or a unique key, and watched ones, which
- * children may read: the pruner deletes them later. `isOwned` explains `coalesce`.
+ * Deletes finished jobs that are not retained, except those that keep an idempotency key or a unique key, those whose topic declares
+ * another age, and watched ones, which children may read: the pruner deletes them later. `isOwned` explains `coalesce`.
  */
 export const DISCARD = `
 WITH free AS (
   SELECT j.id FROM ${tokens} JOIN _jobs j ON ${matchesId('o')} AND j.attempt = o.attempt
   WHERE coalesce(j.status = ANY ($2::text[]), false) AND j.idempotency_key IS NULL AND NOT ${isKeptUnique} AND j.watched IS NULL
+    AND coalesce((SELECT t.retention -> j.status FROM _jobs_topics t WHERE t.topic = j.topic), '0') = '0'
   FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 

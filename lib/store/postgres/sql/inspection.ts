@@ -1,4 +1,4 @@
-import { isKeptUnique, isKeyKept, ms } from './job-row.js';
+import { isKeptUnique, isKeyKept, latestFinish, ms, ownRetentions } from './job-row.js';
 
 /* What the doctor and the dry run of a prune read. They run on a connection without the settings of the queue. */
 
@@ -40,7 +40,7 @@ ORDER BY held_ms DESC NULLS LAST`;
 
 /** Counts the jobs that a prune would delete, by status: $1 ages by status. Reads the whole table. */
 export const COUNT_PRUNABLE = `
-SELECT a.status, count(*) AS jobs
-FROM jsonb_to_recordset($1::jsonb) AS a(status text, age_ms float8)
-JOIN _jobs j ON j.status = a.status AND j.finished <= statement_timestamp() - make_interval(secs => a.age_ms / 1000.0)
-WHERE (j.idempotency_key IS NULL OR NOT ${isKeyKept}) AND NOT ${isKeptUnique} GROUP BY a.status`;
+WITH own AS MATERIALIZED (${ownRetentions})
+SELECT j.status, count(*) AS jobs
+FROM _jobs j LEFT JOIN jsonb_to_recordset($1::jsonb) AS a(status text, age_ms float8) ON a.status = j.status
+WHERE j.finished <= ${latestFinish} AND (j.idempotency_key IS NULL OR NOT ${isKeyKept}) AND NOT ${isKeptUnique} GROUP BY j.status`;

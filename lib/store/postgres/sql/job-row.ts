@@ -48,6 +48,19 @@ export const appendError = (message: string, stack: string, started = 'j.started
   || jsonb_build_object('attempt', j.attempt, 'started', ${iso(started)},
     'finished', ${iso('statement_timestamp()')}, 'message', ${message}, 'stack', ${stack}, 'worker', j.locked_by)`;
 
+/**
+ * The retentions that topics declare: one object for all of them. A join would read every topic for each row, when the planner expects
+ * few rows.
+ */
+export const ownRetentions =
+  'SELECT jsonb_object_agg(topic, retention) AS ages FROM _jobs_topics WHERE retention IS NOT NULL';
+
+const ownAge = `((SELECT ages FROM own) -> j.topic -> j.status)`;
+
+/** Jobs like `j` that finished later are kept, by their topic in `own` or their status `a`. NULL: all are kept. */
+export const latestFinish = `statement_timestamp() - make_interval(secs => CASE WHEN ${ownAge} IS NULL THEN a.age_ms
+  WHEN ${ownAge} <> 'false' THEN ${ownAge}::float8 END / 1000.0)`;
+
 /** Whether the idempotency key of the row is still valid. */
 export const isKeyKept = `(j.created > statement_timestamp() - make_interval(secs => ${IDEMPOTENCY_MS / 1_000}))`;
 

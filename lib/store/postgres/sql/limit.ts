@@ -24,11 +24,12 @@ const columns = Object.keys(effective('')).join(', ');
  * Inserts or changes rows of the set `given`, in the order of topics: processes that start together would deadlock otherwise. A new length
  * of a rate's window changes the slices of the starts, so they are deleted. Returns the topics.
  */
-const store = (own: 'code_limits' | 'operator_limits', applied: string): string => `
+const store = (own: 'code_limits' | 'operator_limits', applied: string, others: readonly string[] = []): string => `
 stored AS (
-  INSERT INTO _jobs_topics AS t (topic, ${own}, ${columns})
-  SELECT topic, limits, ${Object.values(effective('limits')).join(', ')} FROM given ORDER BY topic
-  ON CONFLICT (topic) DO UPDATE SET ${own} = excluded.${own},
+  INSERT INTO _jobs_topics AS t (topic, ${[own, ...others].join(', ')}, ${columns})
+  SELECT topic, ${['limits', ...others, ...Object.values(effective('limits'))].join(', ')} FROM given ORDER BY topic
+  ON CONFLICT (topic) DO UPDATE SET
+    ${[own, ...others].map((column) => `${column} = excluded.${column}`).join(', ')},
     ${Object.entries(effective(applied))
       .map(([column, value]) => `${column} = ${value}`)
       .join(',\n    ')}
@@ -38,16 +39,21 @@ cleared AS (
   WHERE w.topic = stored.topic AND given.rate_ms IS DISTINCT FROM stored.rate_ms)
 SELECT topic FROM stored`;
 
+/** Columns that only the code declares. */
+const declared = ['retention'];
+
 /**
- * Stores what the code declares: $1 topics with their limits, if they have any. Writes only topics whose declaration differs from the
- * stored one. Returns them.
+ * Stores what the code declares: $1 topics with their limits and retention, if they have any. Writes only topics whose declaration
+ * differs from the stored one. Returns them.
  */
 export const DECLARE_LIMITS = `
 WITH given AS MATERIALIZED (
-  SELECT g.topic, g.limits, t.rate_ms
-  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, limits jsonb) LEFT JOIN _jobs_topics t ON t.topic = g.topic
-  WHERE t.code_limits IS DISTINCT FROM g.limits),
-${store('code_limits', 'coalesce(t.operator_limits, excluded.code_limits)')}`;
+  SELECT g.*, t.rate_ms
+  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, limits jsonb, ${declared.map((column) => `${column} jsonb`).join(', ')})
+  LEFT JOIN _jobs_topics t ON t.topic = g.topic
+  WHERE t.code_limits IS DISTINCT FROM g.limits
+    ${declared.map((column) => `OR t.${column} IS DISTINCT FROM g.${column}`).join(' ')}),
+${store('code_limits', 'coalesce(t.operator_limits, excluded.code_limits)', declared)}`;
 
 /** Stores the operator's setting $2 of topic $1; NULL removes it. */
 export const SET_LIMITS = `

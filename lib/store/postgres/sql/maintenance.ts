@@ -1,6 +1,8 @@
 import { LEASE_LOST } from '../../row-mapper.js';
 import {
+  latestFinish,
   matchesId,
+  ownRetentions,
   appendError,
   hasUnfinishedChild,
   isKeptUnique,
@@ -43,28 +45,33 @@ export const RESCUE = rescue(' AND expired.watched IS NULL');
 export const RESCUE_WATCHED = rescue('');
 
 /** Jobs that finished after this time are too young for any retention age. */
-const youngest = 'statement_timestamp() - make_interval(secs => $4::float8 / 1000.0)';
+const youngest = `statement_timestamp() - make_interval(secs =>
+  coalesce(least($4::float8, (SELECT min(age_ms) FROM own_ages)), 0) / 1000.0)`;
 
 /** The first UUID v7 of a time, as text; the lowest of all for a time before 1970. */
 const firstId = (moment: string): string =>
   `overlay(lpad(to_hex(greatest(0, extract(epoch FROM ${moment}) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)`;
 
 /**
- * Prunes one page of the table in the order of ids: $1 last id, $2 page size, $3 ages by status, $4 youngest age, $5 ids to keep.
+ * Prunes one page of the table in the order of ids: $1 last id, $2 page size, $3 ages by status, $4 youngest of them, $5 ids to keep.
+ * NULL as $3 prunes nothing, whatever topics declare.
  * Returns the id to continue from while any row of the page is old, or all of its ids are: applications generate ids, and a clock
  * may be slow. The row is checked again under its lock, since the job may have run again. `coalesce` hides the rows from the
  * planner: statistics of a moment at which nothing had finished make it start with all finished rows.
  */
 export const PRUNE = `
 WITH page AS (
-  SELECT id, status, finished, created FROM _jobs
+  SELECT id, topic, status, finished, created FROM _jobs
   WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2::int),
-ages AS (
-  SELECT status, statement_timestamp() - make_interval(secs => age_ms / 1000.0) AS latest
-  FROM jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8)),
+ages AS (SELECT status, age_ms FROM jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8)),
+own AS MATERIALIZED (${ownRetentions} AND $3 IS NOT NULL),
+own_ages AS (
+  SELECT CASE WHEN e.value <> 'false' THEN e.value::float8 END AS age_ms
+  FROM own CROSS JOIN jsonb_each(own.ages) t CROSS JOIN jsonb_each(t.value) e),
 aged AS (
-  SELECT p.id, a.status, a.latest FROM page p JOIN ages a ON a.status = p.status
-  WHERE p.finished <= a.latest AND p.id <> ALL ($5::uuid[])),
+  SELECT * FROM (
+    SELECT j.id, j.status, j.finished, ${latestFinish} AS latest FROM page j LEFT JOIN ages a ON a.status = j.status) p
+  WHERE p.finished <= p.latest AND p.id <> ALL ($5::uuid[])),
 free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${matchesId('aged')}
   WHERE coalesce(

@@ -85,10 +85,11 @@ SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 
-/** Deletes jobs in one of the statuses in ?2, unless they keep a key or are watched: the pruner deletes those later. */
+/** Deletes jobs in one of the statuses in ?2, unless they keep a key, are watched, or their topic declares another age. */
 export const DISCARD = `
 DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND idempotency_key IS NULL
-  AND NOT ${isKeptUnique} AND watched IS NULL AND (id, attempt) IN ${tokens}`;
+  AND NOT ${isKeptUnique} AND watched IS NULL AND (id, attempt) IN ${tokens}
+  AND coalesce((SELECT t.retention -> _jobs.status FROM _jobs_topics AS t WHERE t.topic = _jobs.topic), '0') = '0'`;
 
 /** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL. */
 export const COMPLETE_IN_TX = `

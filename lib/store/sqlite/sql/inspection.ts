@@ -1,4 +1,4 @@
-import { fromNow, isKeptUnique, keptSince, ms, now } from './job-row.js';
+import { isAged, isKeptUnique, keptSince, ms, now, ownAges } from './job-row.js';
 
 /* What the doctor and the dry run of a prune read. */
 
@@ -12,7 +12,8 @@ export const CHECKPOINT = 'PRAGMA wal_checkpoint(PASSIVE)';
 
 /** Counts the jobs that a prune would delete, by status: ?1 ages by status. Reads the whole table. */
 export const COUNT_PRUNABLE = `
-SELECT j.status, count(*) AS jobs FROM _jobs AS j JOIN json_each(?1) AS a ON a.value ->> 'status' = j.status
-WHERE j.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)} AND (j.idempotency_key IS NULL OR j.created <= ${keptSince})
-  AND NOT ${isKeptUnique}
+SELECT j.status, count(*) AS jobs
+FROM _jobs AS j LEFT JOIN ${ownAges} AS o ON o.topic = j.topic AND o.status = j.status
+LEFT JOIN json_each(?1) AS a ON a.value ->> 'status' = j.status
+WHERE ${isAged('j.finished')} AND (j.idempotency_key IS NULL OR j.created <= ${keptSince}) AND NOT ${isKeptUnique}
 GROUP BY j.status`;

@@ -72,6 +72,18 @@ export const holdsWaitingKey = (
  */
 export const byId = 'INDEXED BY sqlite_autoindex__jobs_1';
 
+/** The ages that topics declare, by status, in milliseconds; NULL: jobs are kept for ever. */
+export const ownAges = `(
+  SELECT t.topic, e.key AS status, iif(e.type = 'false', NULL, e.value) AS age_ms
+  FROM _jobs_topics AS t, json_each(t.retention) AS e WHERE t.retention IS NOT NULL)`;
+
+/** The age at which jobs of this topic `o` and status `a` are deleted. NULL: they are kept. */
+const deletionAge = `iif(o.topic IS NULL, a.value ->> 'age_ms', o.age_ms)`;
+
+/** Whether a job that finished at this time is over its age. `o` is its row of `ownAges`, `a` that of its status. */
+export const isAged = (finished: string): string =>
+  `(${deletionAge} IS NOT NULL AND ${finished} <= ${fromNow(`-${deletionAge}`)})`;
+
 /** The claims that a worker names, as pairs of id and attempt. */
 export const tokens = `(SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt FROM json_each(?1))`;
 

@@ -18,27 +18,42 @@ const effective = (limits: string): Readonly<Record<string, string>> => ({
 });
 
 /** Inserts or changes the row of each topic in ${given}, which has its `topic` and `limits`. */
-const store = (own: 'code_limits' | 'operator_limits', given: string, applied: string): string => `
-INSERT INTO _jobs_topics AS t (topic, ${own}, ${Object.keys(effective('')).join(', ')})
-SELECT topic, limits, ${Object.values(effective('limits')).join(', ')} FROM (${given}) WHERE true
-ON CONFLICT (topic) DO UPDATE SET ${own} = excluded.${own},
+const store = (
+  own: 'code_limits' | 'operator_limits',
+  given: string,
+  applied: string,
+  others: readonly string[] = [],
+): string => `
+INSERT INTO _jobs_topics AS t (topic, ${[own, ...others, ...Object.keys(effective(''))].join(', ')})
+SELECT topic, ${['limits', ...others, ...Object.values(effective('limits'))].join(', ')} FROM (${given}) WHERE true
+ON CONFLICT (topic) DO UPDATE SET
+  ${[own, ...others].map((column) => `${column} = excluded.${column}`).join(', ')},
   ${Object.entries(effective(applied))
     .map(([column, value]) => `${column} = ${value}`)
     .join(',\n  ')}
 RETURNING topic, rate_ms`;
 
+/** Columns that only the code declares. */
+const columns = ['retention'];
+
 const declared = `
-  SELECT g.value ->> 'topic' AS topic, g.value -> 'limits' AS limits
-  FROM json_each(?1) AS g LEFT JOIN _jobs_topics AS t ON t.topic = g.value ->> 'topic' WHERE t.code_limits IS NOT g.value -> 'limits'`;
+  SELECT g.value ->> 'topic' AS topic, g.value -> 'limits' AS limits, ${columns.map((name) => `g.value -> '${name}' AS ${name}`).join(', ')}
+  FROM json_each(?1) AS g LEFT JOIN _jobs_topics AS t ON t.topic = g.value ->> 'topic'
+  WHERE t.code_limits IS NOT g.value -> 'limits' ${columns.map((name) => `OR t.${name} IS NOT g.value -> '${name}'`).join(' ')}`;
 
 /** Whether the code's declaration of any topic in ?1 differs from the stored one. Takes no lock. */
 export const HAS_NEW_LIMITS = `SELECT EXISTS (${declared}) AS has_new`;
 
 /**
- * Stores what the code declares: ?1 topics with their limits, if they have any. Writes only topics whose declaration differs from the
- * stored one. Returns them.
+ * Stores what the code declares: ?1 topics with their limits and retention, if they have any. Writes only topics whose declaration
+ * differs from the stored one. Returns them.
  */
-export const DECLARE_LIMITS = store('code_limits', declared, '(coalesce(t.operator_limits, excluded.code_limits))');
+export const DECLARE_LIMITS = store(
+  'code_limits',
+  declared,
+  '(coalesce(t.operator_limits, excluded.code_limits))',
+  columns,
+);
 
 /** Stores the operator's setting ?2 of topic ?1; NULL removes it. */
 export const SET_LIMITS = store(

@@ -4,10 +4,12 @@ import {
   appendError,
   fromNow,
   hasUnfinishedChild,
+  isAged,
   isKeptUnique,
   keptSince,
   ms,
   now,
+  ownAges,
   scanTiming,
 } from './job-row.js';
 
@@ -45,15 +47,22 @@ export const RESCUE = rescue(' AND watched IS NULL');
 /** Watched jobs, in a transaction that releases or ends their children. */
 export const RESCUE_WATCHED = rescue(' AND watched');
 
-const page = `(SELECT id, status, finished, created, idempotency_key, unique_until, watched FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
+const page = `(SELECT id, topic, status, finished, created, idempotency_key, unique_until, watched FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 
-/** The jobs of the page that are over the age of their status in ?3, except those in ?4. */
+/** NULL as ?3 prunes nothing, whatever topics declare. */
+const own = `(SELECT * FROM ${ownAges} WHERE ?3 IS NOT NULL)`;
+
+/** The jobs of the page that are over the age of their topic and status, or of their status in ?3, except those in ?4. */
 const aged = `
-  SELECT p.id FROM ${page} AS p JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
-  WHERE p.finished <= ${fromNow(`-(a.value ->> 'age_ms')`)}
+  SELECT p.id FROM ${page} AS p LEFT JOIN ${own} AS o ON o.topic = p.topic AND o.status = p.status
+  LEFT JOIN json_each(?3) AS a ON a.value ->> 'status' = p.status
+  WHERE ${isAged('p.finished')}
     AND (p.idempotency_key IS NULL OR p.created <= ${keptSince}) AND NOT ${isKeptUnique}
     AND p.id NOT IN (SELECT value FROM json_each(?4))
     AND (p.watched IS NULL OR NOT ${hasUnfinishedChild('p')})`;
+
+/** The shortest of all ages, in milliseconds; 0 if there is none. */
+const youngestMs = `(SELECT coalesce(min(age_ms), 0) FROM (SELECT ?5 AS age_ms UNION ALL SELECT age_ms FROM ${own}))`;
 
 /** The lowest UUID v7 of the time `ageMs` ago; a time before 1970 counts as 1970. */
 const idBefore = (ageMs: string): string => {
@@ -63,10 +72,10 @@ const idBefore = (ageMs: string): string => {
 
 /**
  * Finds the end of a page, whether it has jobs to delete, and whether a page follows. A page follows while any row of it is
- * older than ?5, the shortest age in milliseconds, or all ids are: clocks of applications make the ids, and one may be late.
+ * older than the shortest age, that in ?5 or of a topic, or all ids are: clocks of applications make the ids, and one may be late.
  */
 export const PRUNE_PAGE = `
-SELECT max(id) AS last, count(*) = ?2 AND (min(created) <= ${fromNow('-?5')} OR max(id) < ${idBefore('?5')}) AS has_more, EXISTS (${aged}) AS has_aged
+SELECT max(id) AS last, count(*) = ?2 AND (min(created) <= ${fromNow(`-${youngestMs}`)} OR max(id) < ${idBefore(youngestMs)}) AS has_more, EXISTS (${aged}) AS has_aged
 FROM ${page}`;
 
 /** Deletes the aged jobs of a page. Takes the parameters of `PRUNE_PAGE` except ?5. */

@@ -7,6 +7,7 @@ import { waitForAbort } from '../wait-for-abort.js';
 import { Receipt } from '../receipt.js';
 import type { OptionCase } from './option-case.js';
 import { textWith } from '../matchers.js';
+import { topicRetentionCases } from './retention.js';
 
 const HOUR = 3_600_000;
 const inHours = (hours: number) => ({ type: 'fixed', delay: hours * HOUR, jitter: 0 }) as const;
@@ -65,6 +66,7 @@ export const handlerCases: readonly OptionCase[] = [
     kinds: everyKind,
     expectEffect: expectLimits,
   },
+  ...topicRetentionCases,
   {
     option: 'batch',
     effect: 'limits the jobs of a call',

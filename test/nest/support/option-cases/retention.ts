@@ -28,6 +28,22 @@ export const retentionCases: readonly OptionCase[] = [
   },
 ];
 
+/** The same option of a handler. */
+export const topicRetentionCases: readonly OptionCase[] = [
+  {
+    option: 'retention',
+    effect: 'overrides the module, longer and shorter, in a process without the handler too',
+    kinds: sharedKinds,
+    expectEffect: expectTopicAges,
+  },
+  {
+    option: 'retention',
+    effect: 'of 0 deletes jobs as they end, and of false keeps them whatever the module deletes',
+    kinds: sharedKinds,
+    expectEffect: expectTopicRemovalAtOnce,
+  },
+];
+
 function casesOf(status: FinalStatus): OptionCase[] {
   const option = `retention.${status}`;
   return [
@@ -106,11 +122,43 @@ async function expectOneAgeForAll(apps: Apps): Promise<void> {
   expect((await left(app)).filter(([, age]) => age === 1_000 * DAY)).toHaveLength(3);
 }
 
+async function expectTopicAges(apps: Apps): Promise<void> {
+  const ages = [90 * MINUTE, 30 * MINUTE];
+  for (const topic of ['kept', 'short', 'other']) {
+    await leaveBehind(apps, ages, topic);
+  }
+  const app = await apps.start({
+    options: { retention: '1h' },
+    handlers: { kept: [() => null, { retention: '1d' }], short: [() => null, { retention: { failed: '10m' } }] },
+  });
+  await until(async () => (await app.rows.count()) <= 11, { message: 'old jobs to be removed' });
+  const byTopic = async (topic: string) =>
+    (await app.rows.find({ where: { topic } })).map(({ status }) => status).sort();
+  expect(await byTopic('kept')).toEqual(['cancelled', 'cancelled', 'completed', 'completed', 'failed', 'failed']);
+  expect(await byTopic('short')).toEqual(['cancelled', 'completed']);
+  expect(await byTopic('other')).toEqual([...finalStatuses].sort());
+  await app.close();
+  const other = await apps.start({ options: { retention: '1m' } });
+  await until(async () => (await other.rows.count()) <= 6, { message: 'jobs of other topics to be removed' });
+  expect((await other.rows.find()).map(({ topic }) => topic)).toEqual(Array.from({ length: 6 }, () => 'kept'));
+}
+
+async function expectTopicRemovalAtOnce(apps: Apps): Promise<void> {
+  const app = await apps.start({
+    options: { retention: { completed: 0 } },
+    handlers: { kept: [() => null, { retention: false }], brief: [() => null, { retention: 0 }], work: () => null },
+  });
+  const topics = ['kept', 'brief', 'work'];
+  const jobs = await app.jobs.enqueueMany(topics.map((topic) => ({ topic, payload: null, delay: 1 })));
+  await Promise.all(jobs.map(({ id }) => app.event('completed', id)));
+  expect((await app.rows.find()).map(({ topic }) => topic)).toEqual(['kept']);
+}
+
 /** Stores finished jobs of each status and age, as a stopped application would leave them. */
-async function leaveBehind(apps: Apps, agesMs: readonly number[]): Promise<void> {
+async function leaveBehind(apps: Apps, agesMs: readonly number[], topic = 'old'): Promise<void> {
   const app = await apps.start({ options: { role: 'producer' } });
   const rows = finalStatuses.flatMap((status) => agesMs.map((age) => ({ status, age })));
-  const jobs = await app.jobs.enqueueMany(rows.map(() => ({ topic: 'old', payload: null })));
+  const jobs = await app.jobs.enqueueMany(rows.map(() => ({ topic, payload: null })));
   for (const [index, { status, age }] of rows.entries()) {
     const then = new Date(Date.now() - age);
     await app.rows.update({ id: jobs[index]!.id }, { status, finished: then, created: then, metadata: { age } });

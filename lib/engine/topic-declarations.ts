@@ -1,0 +1,51 @@
+import type { TopicDeclaration } from '../store/limit-records.js';
+import type { EngineParts } from './engine-parts.js';
+
+type TopicDeclarationsParts = Pick<EngineParts, 'store' | 'registry' | 'wakeSignal'>;
+
+/**
+ * What the code of this process declares for its topics, and its way to the table. The dispatcher writes it before it claims, and the
+ * pruner before it deletes: no claim ignores a limit of this process, and no job is deleted that a topic of this process keeps. The
+ * process that starts last wins.
+ */
+export class TopicDeclarations {
+  private readonly unwritten = new Set<string>();
+
+  constructor(private readonly parts: TopicDeclarationsParts) {}
+
+  /** A topic has a handler now. */
+  add(topic: string): void {
+    this.unwritten.add(topic);
+  }
+
+  /** The process starts to claim: writes the declarations of all handlers again. */
+  start(): void {
+    this.parts.registry.topics().forEach((topic) => this.add(topic));
+  }
+
+  /** Whether `write` has anything to do. */
+  get isPending(): boolean {
+    return this.unwritten.size > 0;
+  }
+
+  /** Whether claims may read the limits of the topic. */
+  isWritten(topic: string): boolean {
+    return !this.unwritten.has(topic);
+  }
+
+  /** Writes what this process declares, in one statement. A handler without an option removes the declaration of an older version. */
+  async write(): Promise<void> {
+    const { store, wakeSignal } = this.parts;
+    const topics = [...this.unwritten];
+    const changed = await store.limits.declare(topics.map((topic) => this.toDeclaration(topic)));
+    topics.forEach((topic) => this.unwritten.delete(topic));
+    if (changed.length > 0) {
+      wakeSignal.announce(changed);
+    }
+  }
+
+  private toDeclaration(topic: string): TopicDeclaration {
+    const { limits = null, retention } = this.parts.registry.get(topic)?.settings ?? {};
+    return { topic, limits, retention };
+  }
+}
