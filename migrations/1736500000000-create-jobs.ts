@@ -15,6 +15,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
 
   async down(queryRunner: QueryRunner): Promise<void> {
     for (const table of [
+      '_jobs_logs',
       '_jobs_links',
       '_jobs_groups',
       '_jobs_starts',
@@ -157,6 +158,17 @@ const postgresTables = [
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     finished timestamptz
   )`,
+  // Without a foreign key: its trigger costs each deleted job a statement. `LogPruner` deletes the lines of jobs that are gone.
+  `CREATE TABLE IF NOT EXISTS _jobs_logs (
+    job_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    line integer NOT NULL,
+    level text NOT NULL,
+    message text NOT NULL,
+    data jsonb,
+    time timestamptz NOT NULL,
+    CONSTRAINT _jobs_logs_pkey PRIMARY KEY (job_id, attempt, line)
+  )`,
 ];
 
 /** Times in SQLite have one fixed width, so that text order is time order. GLOB has no quantifiers. */
@@ -275,6 +287,16 @@ const sqliteTables = [
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
     finished datetime
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_logs (
+    job_id text NOT NULL,
+    attempt integer NOT NULL,
+    line integer NOT NULL,
+    level text NOT NULL,
+    message text NOT NULL,
+    data text,
+    time datetime NOT NULL,
+    CONSTRAINT _jobs_logs_pkey PRIMARY KEY (job_id, attempt, line)
   ) WITHOUT ROWID`,
 ];
 

@@ -1,5 +1,6 @@
 import type { ParentJob } from './dependencies.js';
 import type { Duration } from './duration.js';
+import type { JobLogLevel } from './job-log.js';
 import type { ScheduleTick } from './schedule.js';
 
 /**
@@ -46,6 +47,16 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
    * @throws LeaseLostError if the attempt has ended or has lost its lease.
    */
   progress(value: unknown): Promise<void>;
+  /**
+   * Writes a line to the log of the job, with any JSON value as data. A line over 4 KiB is cut. The job keeps its newest 200 lines, or
+   * `logs.maxLines`. Does not wait for the database: the worker writes all lines at most once a second, and before the outcome of the
+   * attempt. After the attempt has ended or has lost its lease the line is ignored.
+   *
+   * @param level default `'info'`.
+   * @throws InvalidPayloadError for data that is not JSON; its path starts with `data`.
+   * @throws InvalidOptionsError for another level.
+   */
+  readonly log: (message: string, data?: unknown, level?: JobLogLevel) => void;
   /**
    * Marks the job completed inside the caller's transaction: its writes and `completed` commit together or not at all.
    * Await the call, let its error roll the transaction back, and return from the handler afterwards.

@@ -79,6 +79,8 @@ export interface JobsOptions {
    * `'json'` logs an object for each line, for loggers that write JSON such as Nest's `ConsoleLogger({ json: true })`. Default `'text'`.
    */
   log?: 'text' | 'json' | undefined;
+  /** Options for `job.log`. */
+  logs?: LogsOptions | undefined;
   /** Carries values of the caller to the handler: one context, or several by name. At most 4 KiB of JSON. Default: none. */
   context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
   /** Spans and metrics of OpenTelemetry. `false` makes none, the default. */
@@ -105,6 +107,12 @@ interface SqliteOptions {
   lockTimeout?: Duration | undefined;
   /** Runs the application's transactions on this DataSource one at a time. Default `true`. */
   serializeTransactions?: boolean | undefined;
+}
+
+/** Options of `logs`. */
+interface LogsOptions {
+  /** Lines that each job keeps, the newest; 0 stores none. At most 10,000. Default 200. */
+  maxLines?: number | undefined;
 }
 
 /** Options of `events`. */
@@ -141,6 +149,7 @@ export interface JobsSettings {
   readonly strictTopics: boolean;
   readonly operationLog: boolean;
   readonly log: 'text' | 'json';
+  readonly logs: { readonly maxLines: number };
   /** At least one. */
   readonly context: readonly NamedContext[] | undefined;
   readonly telemetry: TelemetrySettings | false;
@@ -300,6 +309,10 @@ const sqliteTable = {
   serializeTransactions: option(true, flag),
 };
 
+const logsTable = {
+  maxLines: option(200, integer(0, 10_000)),
+};
+
 const eventTable = {
   bridge: optional(text(100)),
 };
@@ -325,6 +338,7 @@ export const OPTIONS = {
   strictTopics: option(false, flag),
   operationLog: option(true, flag),
   log: option('text', oneOf('text', 'json')),
+  logs: option(Object.freeze(readOptions(logsTable, {})), group(logsTable)),
   context: optional(contextCheck),
   telemetry: option(false, either(false, telemetryCheck)),
   events: option(Object.freeze(readOptions(eventTable, {})), group(eventTable)),

@@ -196,26 +196,37 @@ const unstorableLength = 6;
  * @throws InvalidPayloadError with the path of a value that is not JSON.
  */
 export function encodeProgress(value: unknown): string {
-  checkValue(value, { step: 'progress', acceptsAnyText: true });
-  return toRecordedJson(value) ?? 'null';
+  return encodeRecorded(value, 'progress', RECORDED_JSON_BYTES_MAX);
+}
+
+/**
+ * Returns the JSON text that is stored for the data of a log line, with a note in place of a value over `bytesMax`.
+ *
+ * @throws InvalidPayloadError with the path of a value that is not JSON.
+ */
+export function encodeLogData(value: unknown, bytesMax: number): string {
+  return encodeRecorded(value, 'data', bytesMax);
+}
+
+function encodeRecorded(value: unknown, step: string, bytesMax: number): string {
+  checkValue(value, { step, acceptsAnyText: true });
+  return toRecordedJson(value, bytesMax) ?? 'null';
 }
 
 /**
  * Returns the JSON text that is stored for a handler's result. Recording must not fail, so no value is rejected:
  * - a value that is not JSON is stored as `null`;
  * - U+FFFD replaces characters that a `jsonb` column rejects;
- * - `{ truncated: true, bytes }` replaces a value over 64 KiB, deeper than 990 levels, or with as many exponent digits.
+ * - `{ truncated: true, bytes }` replaces a value over `bytesMax`, deeper than 990 levels, or with as many exponent digits.
  */
-export function toRecordedJson(value: unknown): string | null {
+export function toRecordedJson(value: unknown, bytesMax = RECORDED_JSON_BYTES_MAX): string | null {
   const text = stringifyOrNull(value);
   if (text === null) {
     return null;
   }
   const storable = text.replace(escapes, (escape) => (escape.length === unstorableLength ? '\uFFFD' : escape));
   const bytes = byteLength(storable);
-  return bytes <= RECORDED_JSON_BYTES_MAX &&
-    countExponentDigits(storable) <= RECORDED_JSON_BYTES_MAX &&
-    !isTooDeep(storable)
+  return bytes <= bytesMax && countExponentDigits(storable) <= bytesMax && !isTooDeep(storable)
     ? storable
     : JSON.stringify({ truncated: true, bytes });
 }

@@ -60,6 +60,8 @@ import { reportLinkChanges } from './group/link-events.js';
 import { JobGraphs } from './group/job-graphs.js';
 import { LinkRepairer } from './group/link-repairer.js';
 import { Completer } from './run/completer.js';
+import { LogPruner } from './log/log-pruner.js';
+import { LogWriter } from './log/log-writer.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
 import { TopicDeclarations } from './topic-declarations.js';
@@ -87,6 +89,7 @@ export interface TestedParts extends EngineParts {
   readonly runner: JobRunner;
   readonly heartbeat: Heartbeat;
   readonly progressWriter: ProgressWriter;
+  readonly logWriter: LogWriter;
   readonly scheduler: Scheduler;
   readonly rescuer: Rescuer;
   readonly unhandledTopics: UnhandledTopics;
@@ -198,7 +201,7 @@ export class JobsEngine {
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
-    const { runner, progressWriter } = running;
+    const { runner, progressWriter, logWriter } = running;
     const declarations = (this.declarations = new TopicDeclarations(parts));
     this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
@@ -212,14 +215,14 @@ export class JobsEngine {
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
-    const linkRepairer = new LinkRepairer(parts);
-    this.presence = new WorkerPresence({ ...parts, scheduler, linkRepairer, runner });
+    const sweepers = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
+    this.presence = new WorkerPresence({ ...parts, ...sweepers, scheduler, runner });
     reportLinkChanges({ ...parts, changes });
     const rescuer = new Rescuer(parts);
     this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
-    const maintenance = [scheduler, rescuer, ...pruners, linkRepairer, unhandledTopics];
-    const recorders = [metrics, progressWriter];
+    const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(sweepers), unhandledTopics];
+    const recorders = [metrics, progressWriter, logWriter];
     const { presence } = this;
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
     const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
@@ -363,15 +366,13 @@ function createRunner(parts: EngineParts): {
   completer: Completer;
   heartbeat: Heartbeat;
   progressWriter: ProgressWriter;
+  logWriter: LogWriter;
   runner: JobRunner;
 } {
   const completer = new Completer(parts);
   const heartbeat = new Heartbeat(parts);
   const progressWriter = new ProgressWriter(parts);
-  return {
-    completer,
-    heartbeat,
-    progressWriter,
-    runner: new JobRunner({ ...parts, completer, heartbeat, progressWriter }),
-  };
+  const logWriter = new LogWriter(parts);
+  const writers = { completer, heartbeat, progressWriter, logWriter };
+  return { ...writers, runner: new JobRunner({ ...parts, ...writers }) };
 }

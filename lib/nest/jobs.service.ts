@@ -11,6 +11,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import type { JobEvent } from '../core/job-events.js';
+import type { JobLogLine, JobLogOptions } from '../core/job-log.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
 import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
 import type { WaitingReason, WorkerProcess } from '../core/job-reports.js';
@@ -182,6 +183,16 @@ export class JobsService {
   /** Returns the job, or `null` when there is none with this id. The caller declares the types of its payload and result. */
   get<T = unknown, R = unknown>(id: string): Promise<Job<T, R> | null> {
     return this.engine.jobs.get(id) as Promise<Job<T, R> | null>;
+  }
+
+  /**
+   * Returns the lines that the handler of a job has written with `job.log`, oldest first: 200 of them, or `options.limit`. Empty when
+   * there is no job with this id.
+   *
+   * @throws InvalidOptionsError for invalid options.
+   */
+  logs(id: string, options?: JobLogOptions): Promise<JobLogLine[]> {
+    return this.engine.jobs.logs(id, options);
   }
 
   /**

@@ -14,6 +14,7 @@ import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredLimits, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
+import type { LogStore } from './log-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
   ActionResult,
@@ -27,7 +28,6 @@ import type {
   ListedIds,
   ListedJobs,
   PausedTopic,
-  PresenceReply,
   ProgressEntry,
   QueueGaugeRecord,
   PrunedPage,
@@ -63,6 +63,7 @@ export interface JobStore
   readonly limits: LimitStore;
   readonly links: LinkStore;
   readonly groups: GroupStore;
+  readonly logs: LogStore;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;
@@ -288,6 +289,18 @@ export interface ReportRecords {
   forgetWorker(worker: string): Promise<void>;
   /** Deletes what no report shows any more. */
   pruneReports(): Promise<void>;
+}
+
+/** What a process learns when it records that it lives. */
+export interface PresenceReply {
+  /** The database's time. */
+  readonly now: Date;
+  /** Changes with every change of a schedule; empty if there is none. */
+  readonly schedulesVersion: string;
+  /** Whether any job has a parent or a group. */
+  readonly hasLinks: boolean;
+  /** Whether any log line is stored. */
+  readonly hasLogs: boolean;
 }
 
 /** A call of the queue in a transaction of the application. */

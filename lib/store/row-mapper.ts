@@ -5,7 +5,6 @@ import type { TopicSize } from './job-list.js';
 import type {
   RolledUpMinutes,
   JobSummary,
-  PresenceReply,
   QueueGaugeRecord,
   TopicCounts,
   InsertedJob,
@@ -18,6 +17,7 @@ import type {
   Settled,
   WaitingLane,
 } from './store-records.js';
+import type { PresenceReply } from './job-store.js';
 import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure } from '../core/job.js';
 import { Job } from '../core/job.js';
@@ -192,7 +192,12 @@ export function toWorkerProcess(row: SqlRow): WorkerProcess {
 }
 
 export function toPresenceReply(row: SqlRow): PresenceReply {
-  return { now: time(row.now), schedulesVersion: row.schedules_version as string, hasLinks: Boolean(row.has_links) };
+  return {
+    now: time(row.now),
+    schedulesVersion: row.schedules_version as string,
+    hasLinks: Boolean(row.has_links),
+    hasLogs: Boolean(row.has_logs),
+  };
 }
 
 export function toSettled(row: SqlRow): Settled {

@@ -304,16 +304,6 @@ export interface TopicRunTimes {
   readonly timesMs: readonly number[];
 }
 
-/** What a process learns when it records that it lives. */
-export interface PresenceReply {
-  /** The database's time. */
-  readonly now: Date;
-  /** Changes with every change of a schedule; empty if there is none. */
-  readonly schedulesVersion: string;
-  /** Whether any job has a parent or a group. */
-  readonly hasLinks: boolean;
-}
-
 /** A process that has not reported for this long counts as gone. */
 export const WORKER_SEEN_MS = 60_000;
 /** How long its report is kept. */

@@ -63,14 +63,15 @@ export class PendingJobs {
   }
 
   private async runNow(options: PendingRun): Promise<Job[]> {
-    const { rescuer, heartbeat, progressWriter } = this.parts;
+    const { rescuer, heartbeat, progressWriter, logWriter } = this.parts;
     await rescuer.run();
     heartbeat.start();
     progressWriter.start();
+    logWriter.start();
     try {
       return await this.runRounds(options);
     } finally {
-      await Promise.all([heartbeat.stop(), progressWriter.stop()]);
+      await Promise.all([heartbeat.stop(), progressWriter.stop(), logWriter.stop()]);
     }
   }
 

@@ -41,6 +41,7 @@ const NAMES = [
   'strictTopics',
   'operationLog',
   'log',
+  'logs',
   'context',
   'telemetry',
   'events',
@@ -257,6 +258,14 @@ const CASES: readonly OptionCase[] = [
     taken: ['text', 'json'].map((log) => [log, log] as const),
     refused: [true, 'JSON', '', 1, null, {}],
     expected: "'text' or 'json'",
+  },
+  {
+    option: 'logs',
+    setting: 'logs',
+    absent: { maxLines: 200 },
+    taken: [[{}, { maxLines: 200 }], [{ maxLines: 0 }, { maxLines: 0 }], [{ maxLines: 10_000 }, { maxLines: 10_000 }]], // prettier-ignore
+    refused: [true, 200, 'off', () => 1],
+    expected: 'an object with maxLines',
   },
   {
     option: 'context',

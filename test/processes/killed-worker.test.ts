@@ -1,3 +1,4 @@
+import type { JobLogLine } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
@@ -30,8 +31,14 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
   it('leaves its running jobs to another worker, which completes them within the lease and two seconds', async () => {
     const settings = { database: database.address, options };
     const killed = await Program.start('worker', settings);
-    const jobs = await Promise.all(Array.from({ length: JOBS }, () => database.enqueue('plain', { gated: 1 })));
+    const jobs = await Promise.all(
+      Array.from({ length: JOBS }, () => database.enqueue('plain', { gated: 1, logs: true })),
+    );
     await Promise.all(jobs.map(({ id }) => killed.report('began', (report) => report.id === id)));
+    const readLogs = ({ id }: { id: string }): Promise<JobLogLine[]> => database.engine.jobs.logs(id);
+    await until(async () => (await Promise.all(jobs.map(readLogs))).every(({ length }) => length === 1), {
+      message: 'the log line of each job',
+    });
     const successor = await Program.start('worker', settings);
 
     const returned = new Set(killed.all('returned').map(({ id }) => id));
@@ -48,6 +55,10 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
       expect(job.lastError).toMatch(/^lease of attempt 1 lost/);
       expect(job.errors).toHaveLength(1);
       expect(await database.effects(job.id)).toMatchObject([{ attempt: 2, worker: `${successor.pid}/1` }]);
+      expect(await readLogs(job)).toMatchObject([
+        { id: '1.1', data: { worker: `${killed.pid}/1` } },
+        { id: '2.1', data: { worker: `${successor.pid}/1` } },
+      ]);
     }
   });
 

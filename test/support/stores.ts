@@ -137,6 +137,7 @@ export function useStore(kind: StoreKind, options: JobsOptions = {}): StoreFixtu
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_links');
+    await fixture.sql('DELETE FROM _jobs_logs');
   });
   afterEach(() => fixture.closeLeftOvers());
   afterAll(() => fixture.close());

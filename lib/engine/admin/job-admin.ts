@@ -8,11 +8,13 @@ import type { Job, JobFilter, JobPage } from '../../core/job.js';
 import type { WaitingReason } from '../../core/job-reports.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
+import type { JobLogLine, JobLogOptions } from '../../core/job-log.js';
+import { LOG_OPTIONS } from '../../core/job-log.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
 import { buildCursor, readListFilter } from '../../core/list-filter.js';
-import { applyCheck } from '../../core/option-checks.js';
+import { applyCheck, readOptions } from '../../core/option-checks.js';
 import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
@@ -57,6 +59,17 @@ export class JobAdmin {
     const { items, lastId, total, totalCapped } = await this.parts.store.reports.list(query);
     const nextCursor = lastId === null ? null : buildCursor(lastId, query);
     return { items, total, totalCapped, limit, offset, nextCursor };
+  }
+
+  /**
+   * Returns the lines that the handler of a job has written with `job.log`, oldest first. Empty when there is no job with this id.
+   *
+   * @throws InvalidOptionsError for invalid options.
+   */
+  async logs(id: string, options: JobLogOptions = {}): Promise<JobLogLine[]> {
+    const { after, limit } = readOptions(LOG_OPTIONS, options);
+    const normal = parseJobId(id);
+    return normal === undefined ? [] : this.parts.store.logs.read(normal, after, limit);
   }
 
   /**

@@ -4,6 +4,7 @@ import { VERSION } from '../../core/version.js';
 import { SCHEMA_VERSION } from '../../store/migrator.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { LinkRepairer } from '../group/link-repairer.js';
+import type { LogPruner } from '../log/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { PollLoop } from '../poll-loop.js';
@@ -11,7 +12,12 @@ import { PollLoop } from '../poll-loop.js';
 type WorkerPresenceParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry' | 'concurrency'
-> & { readonly scheduler: Scheduler; readonly linkRepairer: LinkRepairer; readonly runner: JobRunner };
+> & {
+  readonly scheduler: Scheduler;
+  readonly linkRepairer: LinkRepairer;
+  readonly logPruner: LogPruner;
+  readonly runner: JobRunner;
+};
 
 const INTERVAL_MS = 20_000;
 
@@ -70,7 +76,7 @@ export class WorkerPresence {
   }
 
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, linkRepairer, clock, runner, concurrency } = this.parts;
+    const { store, worker, registry, scheduler, linkRepairer, logPruner, clock, runner, concurrency } = this.parts;
     const sinceMs = clock.now();
     const topics = registry.claimable().map(({ topic }) => topic);
     const details = {
@@ -85,6 +91,7 @@ export class WorkerPresence {
     };
     const reply = await store.reports.recordWorker(worker, topics, details).finally(this.onWritten);
     linkRepairer.onPresence(reply.hasLinks);
+    logPruner.onPresence(reply.hasLogs);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
 }

@@ -3,16 +3,20 @@ import { toErrorMessage, toFailure } from '../../core/error-text.js';
 import type { AbortReason } from '../../core/errors.js';
 import { InvalidOptionsError, JobAbortedError, LeaseLostError } from '../../core/errors.js';
 import type { JobEvent } from '../../core/job-events.js';
+import type { LogText } from '../../core/job-log.js';
+import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress } from '../../core/payload.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { Settled } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { AttemptLog } from '../log/log-writer.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
 export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
   readonly progressWriter: { add(attempt: Attempt): void };
+  readonly logWriter: { add(attempt: Attempt, text: LogText): void };
 };
 
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
@@ -32,6 +36,9 @@ export class Attempt {
   handlerPromise: Promise<unknown> | undefined;
   /** JSON text of the last progress value, until the row has it. */
   unsavedProgress: string | undefined;
+  /** Lines of `log`; `undefined` before the first one. */
+  lines: AttemptLog | undefined;
+  private hasLoggedLate = false;
   /** Whether the outcome is being written. */
   isSettling = false;
 
@@ -104,6 +111,16 @@ export class Attempt {
 
   progress(value: unknown): Promise<void> {
     return this.logRejection('progress', this.keepProgress(value));
+  }
+
+  /** @throws InvalidPayloadError, InvalidOptionsError. */
+  log(message: unknown, data: unknown, level: unknown): void {
+    const text = toLogText(message, data, level);
+    if (this.isOver) {
+      this.warnLateLine();
+    } else {
+      this.parts.logWriter.add(this, text);
+    }
   }
 
   /** @param turn the statement is sent after it has resolved; the transaction waits from now on. */
@@ -231,11 +248,25 @@ export class Attempt {
   /** Does not wait for the database. @throws InvalidPayloadError; LeaseLostError when nothing of this attempt counts any more. */
   private async keepProgress(value: unknown): Promise<void> {
     const text = encodeProgress(value);
-    if (this.isSettling || this.abortedFor === 'lease_lost') {
+    if (this.isOver) {
       throw new LeaseLostError(this.id, this.claim.attempt);
     }
     this.unsavedProgress = text;
     this.parts.progressWriter.add(this);
+  }
+
+  /** Whether nothing of this attempt counts any more. */
+  private get isOver(): boolean {
+    return this.isSettling || this.abortedFor === 'lease_lost';
+  }
+
+  private warnLateLine(): void {
+    if (!this.hasLoggedLate) {
+      this.hasLoggedLate = true;
+      this.parts.logger.warn(
+        `job.log was called after the end of attempt ${this.claim.attempt} of job ${this.id} ('${this.topic}'); the line is ignored`,
+      );
+    }
   }
 
   /** Handles the rejection, since a handler that does not await the call must not end the process. */

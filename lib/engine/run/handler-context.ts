@@ -97,6 +97,12 @@ export class HandlerContext implements JobContext {
     return this.metadata?.[GROUP_METADATA] as string | undefined;
   }
 
+  /** A new function for each read: a member of each job would cost jobs without lines memory. Handlers may destructure it. */
+  get log(): JobContext['log'] {
+    const attempt = this[ATTEMPT];
+    return (message, data, level) => attempt.log(message, data, level);
+  }
+
   parents(): Promise<ParentJob[]> {
     return this[ATTEMPT].parents();
   }

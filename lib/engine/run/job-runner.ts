@@ -20,6 +20,7 @@ import type { Completer } from './completer.js';
 import type { ExecutorParts } from './executor.js';
 import { Executor } from './executor.js';
 import type { Heartbeat } from './heartbeat.js';
+import type { LogWriter } from '../log/log-writer.js';
 import type { ProgressWriter } from './progress-writer.js';
 import { RunningSet } from './running-set.js';
 import { StartMarker } from './start-marker.js';
@@ -32,6 +33,7 @@ type JobRunnerParts = Pick<
     readonly completer: Completer;
     readonly heartbeat: Heartbeat;
     readonly progressWriter: ProgressWriter;
+    readonly logWriter: LogWriter;
   };
 
 /** How long handlers are started in one turn of the event loop. A thousand empty handlers take less. */
@@ -348,17 +350,21 @@ export class JobRunner {
   }
 
   private settle(attempt: Attempt, outcome: Outcome | null): void {
-    const { completer, clock } = this.parts;
+    const { completer, clock, logWriter } = this.parts;
     // Counts until the slot became free, not until the outcome is written. Rounded to microseconds.
     const durationMs = attempt.hasStarted
       ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.startedAtMs) * 1_000) / 1_000
       : null;
     attempt.markSettling();
     const onDone = (result: CompletionResult): void => this.finish(attempt, outcome, result, durationMs);
-    if (outcome) {
-      completer.settle(attempt, outcome, durationMs, onDone);
+    if (!outcome) {
+      return onDone('lease lost');
+    }
+    const written = attempt.lines && logWriter.flush(attempt.lines);
+    if (written) {
+      void written.then(() => completer.settle(attempt, outcome, durationMs, onDone));
     } else {
-      onDone('lease lost');
+      completer.settle(attempt, outcome, durationMs, onDone);
     }
   }
 

@@ -14,7 +14,6 @@ import type {
   TopicCounts,
   TopicRunTimes,
   TopicShare,
-  PresenceReply,
 } from '../store-records.js';
 import {
   toTopicCounts,
@@ -27,7 +26,7 @@ import {
   toPresenceReply,
   toWorkerProcess,
 } from '../row-mapper.js';
-import type { JobReports, ReportRecords } from '../job-store.js';
+import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';

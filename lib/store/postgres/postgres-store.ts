@@ -46,9 +46,10 @@ import { PausedTopics } from '../paused-topics.js';
 import type { LinkChanges } from '../link-store.js';
 import { GroupTable } from '../group-table.js';
 import type { LinkTable } from '../link-table.js';
+import { LogTable } from '../log-table.js';
 import { ScheduleTable, toFiringsText } from '../schedule-table.js';
 import { toJob } from '../row-mapper.js';
-import type { RunTransactions, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
+import type { RunTransactions, SqlQuery, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import {
@@ -77,6 +78,7 @@ import { PostgresStats } from './postgres-stats.js';
 import * as admin from './sql/admin.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import * as group from './sql/group.js';
+import * as log from './sql/log.js';
 import * as schedule from './sql/schedule.js';
 import * as schema from './sql/schema.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
@@ -114,47 +116,47 @@ type Pool = SessionPool & { readonly options: object };
 /** The job store for PostgreSQL. */
 export class PostgresStore implements JobStore {
   readonly capabilities: StoreCapabilities;
-  readonly reports = new PostgresStats((text, params) => this.limitedQuery(text, params));
-  readonly pauses = new PausedTopics(admin, (text, params) => this.limitedQuery(text, params));
+  // Functions, because the tables below call them.
+  private readonly read: SqlQuery = (text, params) => this.limitedQuery(text, params);
+  private readonly write: SqlQuery = (text, params) => this.query(text, params);
+  private readonly lockingWrite: SqlQuery = (text, params) => this.lockLimit.run(() => this.query(text, params));
+
+  readonly reports = new PostgresStats(this.read);
+  readonly pauses = new PausedTopics(admin, this.read);
   readonly schedules = new ScheduleTable({
     statements: schedule,
-    read: (text, params) => this.limitedQuery(text, params),
-    write: (text, params) => this.lockLimit.run(() => this.query(text, params)),
+    read: this.read,
+    write: this.lockingWrite,
     timeText: (moment) => moment.toISOString(),
     toNames: (names) => names,
     fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
   });
-  readonly groups = new GroupTable(group, (text, params) => this.limitedQuery(text, params));
+  readonly groups = new GroupTable(group, this.read);
+  readonly logs = new LogTable(log, this.read, this.write);
   readonly links: LinkTable = createPostgresLinks({
-    read: (text, params) => this.limitedQuery(text, params),
+    read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),
     transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
     inserter: () => this.jobInserter,
   });
 
   readonly limitedTopics = new LimitedClaimer({
-    query: (text, params) => this.query(text, params),
+    query: this.write,
     transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
     isNative: () => this.options.session.isNative,
     schema: () => this.schema ?? '',
   });
 
-  readonly limits = createLimitTable(
-    (text, params) => this.limitedQuery(text, params),
-    (text, params) => this.lockLimit.run(() => this.query(text, params)),
-  );
+  readonly limits = createLimitTable(this.read, this.lockingWrite);
 
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;
-  private readonly jobClaimer = new JobClaimer(
-    (text, params) => this.query(text, params),
-    () => this.options.session.isNative,
-  );
-  private readonly leaseWriter = new LeaseWriter((text, params) => this.query(text, params));
+  private readonly jobClaimer = new JobClaimer(this.write, () => this.options.session.isNative);
+  private readonly leaseWriter = new LeaseWriter(this.write);
   private readonly outcomeWriter = new OutcomeWriter((text, params, tx) => this.query(text, params, tx), this.links);
-  private readonly maintenanceWriter = new MaintenanceWriter((text, params) => this.query(text, params), this.links);
-  private readonly adminWriter = new AdminWriter((text, params) => this.lockLimit.run(() => this.query(text, params)));
+  private readonly maintenanceWriter = new MaintenanceWriter(this.write, this.links);
+  private readonly adminWriter = new AdminWriter(this.lockingWrite);
 
   /**
    * Requests of users and of the application, which may be slow. `lockLimit` and `queryLimit` together leave one connection for

@@ -28,9 +28,8 @@ import type {
   JobSummary,
   TopicCounts,
   TopicRunTimes,
-  PresenceReply,
 } from '../store-records.js';
-import type { JobReports, ReportRecords } from '../job-store.js';
+import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';

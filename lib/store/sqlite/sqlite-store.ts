@@ -40,6 +40,7 @@ import type { LinkChanges } from '../link-store.js';
 import { NO_CHANGES } from '../link-script.js';
 import { GroupTable } from '../group-table.js';
 import type { LinkTable } from '../link-table.js';
+import { LogTable } from '../log-table.js';
 import { selectUnwatched } from '../link-table.js';
 import { setUpTables } from '../migrator.js';
 import type { MovedTime } from '../moved-time.js';
@@ -65,6 +66,7 @@ import { toSqliteTime } from './sql/job-row.js';
 import { DISCARD } from './sql/complete.js';
 import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import * as groupStatements from './sql/group.js';
+import * as logStatements from './sql/log.js';
 import { moveTime } from './sql/moved-time.js';
 import * as scheduleStatements from './sql/schedule.js';
 import { limitedClaimScript } from './limited-claim-script.js';
@@ -122,18 +124,15 @@ export class SqliteStore implements JobStore {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
   };
-  readonly groups = new GroupTable(groupStatements, (sql, params) => this.read(sql, params));
+  readonly groups = new GroupTable(groupStatements, this.read);
+  readonly logs = new LogTable(logStatements, this.read, this.write);
   readonly links: LinkTable = createSqliteLinks({
-    read: (sql, params) => this.read(sql, params),
+    read: this.read,
     transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),
     runIn: (tx, script) => this.runInTransaction(tx, script),
   });
 
-  private readonly maintenance = new MaintenanceWriter(
-    (sql, params) => this.read(sql, params),
-    (sql, params) => this.write(sql, params),
-    this.links,
-  );
+  private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   private readonly transactions: CallerTransactions;
   private connection!: SqliteConnection;

@@ -1,7 +1,7 @@
 import { createHook } from 'node:async_hooks';
 import { filter, firstValueFrom } from 'rxjs';
 import type { DataSource } from 'typeorm';
-import type { JobsOptions, JobStore } from 'nestjs-jobs';
+import type { Job, JobsOptions, JobStore } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import { BetterSqliteRunner } from '../../../lib/store/sqlite/driver/better-sqlite-runner.js';
 import { COMPLETED_BRIEF, SETTLE } from '../../../lib/store/sqlite/sql/complete.js';
@@ -178,6 +178,17 @@ describe.each(storeKinds())('the hot path on $label', (kind) => {
     expect(await queue.statementsOf(drain)).toBeLessThanOrEqual(DRAIN_MAX);
     const { items } = await engine.jobs.list({ limit: 200 });
     expect(items.map(({ progress }) => progress)).toEqual(items.map(({ payload }) => payload));
+  });
+
+  it('stores a log line of a thousand jobs in a few statements, and sends none for jobs without lines', async () => {
+    const { engine } = await open({ concurrency: 100 });
+    await queue.enqueueAll();
+    engine.register('other', (job) => job.log('done', job.payload));
+    expect(await queue.statementsOf(() => queue.drain(), 'INTO _jobs_logs', 'FROM _jobs_logs l')).toBe(0);
+    const jobs = Array.from({ length: JOBS }, (_, payload) => ({ topic: 'other', payload }));
+    const [{ id }] = (await engine.enqueueMany(jobs)) as [Job];
+    expect(await queue.statementsOf(() => engine.whenIdle())).toBeLessThanOrEqual(DRAIN_MAX);
+    expect(await engine.jobs.logs(id)).toMatchObject([{ message: 'done', data: 0 }]);
   });
 
   it('completes each batch in one statement', async () => {

@@ -33,7 +33,7 @@ describe('the progress of running jobs', () => {
   });
 
   const begin = (id: string): Attempt => {
-    const parts = { store: {} as JobStore, clock, logger, progressWriter: writer };
+    const parts = { store: {} as JobStore, clock, logger, progressWriter: writer, logWriter: { add: () => undefined } };
     return new Attempt({ id, attempt: 1 } as Claim, parts, 0, Infinity);
   };
 

@@ -33,6 +33,9 @@ export class TaskHandlers {
   }
 
   async plain(job: TaskContext): Promise<unknown> {
+    if (job.payload.logs) {
+      job.log('begin', { worker: this.worker });
+    }
     await this.begin(job);
     await this.effect(job, this.app.manager);
     return this.end(job);

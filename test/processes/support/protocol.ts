@@ -28,6 +28,8 @@ export interface Task {
   readonly dies?: 'before commit' | 'after commit';
   /** Reports the start of every attempt. */
   readonly reports?: boolean;
+  /** Each attempt logs a line before it waits. */
+  readonly logs?: boolean;
 }
 
 /** Commands of a test to a program. */

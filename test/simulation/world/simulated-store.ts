@@ -14,6 +14,7 @@ import type {
   ReportRecords,
 } from '../../../lib/store/job-store.js';
 import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
+import type { LogStore } from '../../../lib/store/log-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -71,6 +72,8 @@ export class SimulatedStore implements JobStore {
   readonly limits = { declare: () => Promise.resolve([]) } as Pick<LimitStore, 'declare'> as LimitStore;
   /** Simulated jobs have neither groups nor parents. */
   readonly groups = {} as GroupStore;
+  /** Simulated handlers write no log. */
+  readonly logs = {} as LogStore;
   readonly links = { observe: () => undefined, report: () => undefined } as unknown as LinkStore;
 
   constructor(
@@ -231,7 +234,8 @@ function createReports(connection: Connection): JobReports & ReportRecords {
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
     waitingTopics: () => connection.ask('report', () => []),
     recordRollup: () => connection.ask('report', () => minute),
-    recordWorker: () => connection.ask('report', () => ({ now: minute, schedulesVersion: '', hasLinks: false })),
+    recordWorker: () =>
+      connection.ask('report', () => ({ now: minute, schedulesVersion: '', hasLinks: false, hasLogs: false })),
     forgetWorker: () => connection.ask('report', () => undefined),
     pruneReports: () => connection.ask('report', () => undefined),
   };

@@ -7,7 +7,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import type { ContextOptions, JobEvent } from 'nestjs-jobs';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
 import { signal, until } from '../../../support/wait.js';
-import type { Apps } from '../apps.js';
+import type { Apps, Handler } from '../apps.js';
 import { HandlerGate } from '../handler-gate.js';
 import { everyKind, postgres, sharedKinds, sqliteFile, sqliteMemory } from '../database-kinds.js';
 import { waitForAbort } from '../wait-for-abort.js';
@@ -100,6 +100,12 @@ export const runningCases: readonly OptionCase[] = [
     effect: "'json' logs objects",
     kinds: [sqliteFile],
     expectEffect: expectJsonLog,
+  },
+  {
+    option: 'logs',
+    effect: 'bounds the log of a job; 0 stores no line',
+    kinds: [sqliteFile],
+    expectEffect: expectLogLines,
   },
   {
     option: 'context',
@@ -273,6 +279,19 @@ async function expectJsonLog(apps: Apps): Promise<void> {
   expect(record!.message).toMatch(RegExp(`^failed work ${id} attempt 1 in .* ms: always$`));
   expect(record!.duration_ms).toBeGreaterThanOrEqual(0);
   expect(apps.log.records.map(({ event }) => event)).toEqual(expect.arrayContaining(['enqueued', 'started', 'failed']));
+}
+
+async function expectLogLines(apps: Apps): Promise<void> {
+  for (const maxLines of [0, 2]) {
+    // Each process has a topic of its own, so that it runs the job itself.
+    const topic = `lines.${maxLines}`;
+    const handle: Handler = (job) => ['a', 'b', 'c'].forEach((message) => job.log(message));
+    const app = await apps.start({ options: { logs: { maxLines } }, handlers: { [topic]: handle } });
+    const { id } = await app.jobs.enqueue(topic, null);
+    await app.jobAfter('completed', id);
+    const lines = await app.jobs.logs(id);
+    expect(lines.map(({ message }) => message)).toEqual(['a', 'b', 'c'].slice(3 - maxLines));
+  }
 }
 
 async function expectContext(apps: Apps): Promise<void> {

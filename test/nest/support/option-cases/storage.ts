@@ -92,6 +92,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
     '_jobs',
     '_jobs_groups',
     '_jobs_links',
+    '_jobs_logs',
     '_jobs_rollup',
     '_jobs_schedules',
     '_jobs_starts',
