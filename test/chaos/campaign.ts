@@ -50,6 +50,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       isPoisonous: fault.isPoisonous,
       schedules: fault.schedules,
       isLimited: fault.isLimited,
+      isLinked: fault.isLinked,
       handlerMs: run.handlerMs,
       mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,

@@ -3,6 +3,7 @@ import { faults } from './faults/faults.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { limitedLoad } from './faults/limits-under-kills.js';
+import { linkedLoad, linksUnderKills } from './faults/links-under-kills.js';
 import { killAfterTicks, killAtTicks } from './faults/kill-at-ticks.js';
 import { pause } from './faults/pause.js';
 import { terminateBackends } from './faults/terminate-backends.js';
@@ -56,6 +57,9 @@ const lights: readonly Light[] = [
     'limits counted by each process',
     'a window that ends too early',
   ]),
+  { mutant: 'links counted without the lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
+  { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
 ];
 
 /** Limits that are exceeded show under load alone. All are tried in the quick campaign. */

@@ -23,6 +23,8 @@ export interface MemberSettings {
   readonly schedules: number;
   /** Enqueuers: whether they store jobs of limited topics. */
   readonly isLimited: boolean;
+  /** Enqueuers: whether most jobs belong to graphs or groups. Workers: whether a re-queue takes the dependants along. */
+  readonly isLinked: boolean;
 }
 
 /** How a handler of the topic `poison` misbehaves. */
@@ -40,6 +42,16 @@ export interface Load {
   readonly poison?: Poison;
   /** How its first attempt ends; without it, it completes. */
   readonly first?: 'throws' | 'snoozes';
+  readonly link?: LoadLink;
+}
+
+/** The place of a job in a graph or a group, for the checker. */
+export interface LoadLink {
+  /** Names of the parents. Of a callback: of the members. */
+  readonly parents: readonly string[];
+  readonly mode: 'cancel' | 'run' | 'wait' | 'onSuccess' | 'onFinish' | 'onFailure';
+  /** Names the group of a member or callback. */
+  readonly group?: string;
 }
 
 export type LoadContext = JobContext<Load>;
@@ -50,6 +62,9 @@ export const EXIT_OF_HANDLER = 7;
 
 /** In one transaction with its effect, so that there is exactly one. */
 export const exactTopics = ['complete_tx', 'batch_tx', 'transactional', 'fragile'];
+
+/** Each job fails for good. */
+export const DOOMED = 'doomed';
 
 /** Jobs that nobody wants to be done: how they end is theirs to choose. */
 export const poisonTopics = ['poison', 'poison_endless'];

@@ -7,13 +7,14 @@ import { drainAndKill } from './faults/drain-and-kill.js';
 import type { Kind } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { limitsUnderKills } from './faults/limits-under-kills.js';
+import { linksUnderKills } from './faults/links-under-kills.js';
 import { poison } from './faults/poison.js';
 import { plannedMutants, plannedRuns } from './plan.js';
 
 const VIOLATIONS_SHOWN_MAX = 10;
 
 /** Faults that kill processes. `npm test` runs these, the matrix all others and the mutants. */
-const KILLS = [kill, drainAndKill, poison, limitsUnderKills];
+const KILLS = [kill, drainAndKill, poison, limitsUnderKills, linksUnderKills];
 
 /** What a test wants to know of a run. */
 export interface Findings {

@@ -2,6 +2,7 @@ import type { Evidence } from '../cluster/evidence.js';
 import { checkEffects, checkEnqueueing } from './jobs.js';
 import { checkLedger } from './ledger.js';
 import { checkLimits } from './limits.js';
+import { checkLinks } from './links.js';
 import { checkProbes, checkProcesses } from './processes.js';
 import { checkSchedules } from './schedules.js';
 import type { Promised, Violation } from './violation.js';
@@ -11,9 +12,16 @@ import type { Promised, Violation } from './violation.js';
  * them: no line of the queue's own code is used here.
  */
 export function checkEvidence(evidence: Evidence): Violation[] {
-  return [checkEnqueueing, checkEffects, checkLedger, checkProcesses, checkProbes, checkSchedules, checkLimits].flatMap(
-    (one) => one(evidence),
-  );
+  return [
+    checkEnqueueing,
+    checkEffects,
+    checkLedger,
+    checkProcesses,
+    checkProbes,
+    checkSchedules,
+    checkLimits,
+    checkLinks,
+  ].flatMap((one) => one(evidence));
 }
 
 /** How often each promise was broken. */

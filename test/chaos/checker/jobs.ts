@@ -1,5 +1,5 @@
 import type { Evidence, JobRow } from '../cluster/evidence.js';
-import { exactTopics, poisonTopics } from '../protocol.js';
+import { DOOMED, exactTopics, poisonTopics } from '../protocol.js';
 import type { Violation } from './violation.js';
 
 /** No acknowledged job is lost, none is there twice, and a job stored with an order is there if and only if that is. */
@@ -37,7 +37,7 @@ export function checkEffects({ jobs, effects, isDrained }: Evidence): Violation[
   const byJob = groupBy(effects, ({ job_id: id }) => id);
   const violations: Violation[] = [];
   if (!isDrained) {
-    const unfinished = jobs.filter(({ status }) => status !== 'completed' && status !== 'failed');
+    const unfinished = jobs.filter(({ status }) => status === 'pending' || status === 'processing');
     violations.push({
       promise: 'stuck',
       detail: `jobs without an end: ${unfinished.map(describe).slice(0, 5).join(', ')}`,
@@ -56,7 +56,7 @@ export function checkEffects({ jobs, effects, isDrained }: Evidence): Violation[
       const detail = `${describe(job)} has the effect of attempt ${done[0]!.attempt}`;
       violations.push({ promise: 'half done', detail });
     }
-    if (job.status === 'failed' && job.topic !== 'fragile') {
+    if (job.status === 'failed' && job.topic !== 'fragile' && job.topic !== DOOMED) {
       violations.push({ promise: 'lost', detail: `${describe(job)} was given up` });
     }
   }

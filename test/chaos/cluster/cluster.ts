@@ -11,7 +11,7 @@ import { gatherEvidence } from './evidence.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ProcessExit, Role } from './member.js';
 import { Member } from './member.js';
-import { LIMITED_CLAIMS, RUNNING_BY_KEY, TO_BE_REQUEUED, UNFINISHED } from './tables.js';
+import { RUNNING_BY_KEY, TO_BE_REQUEUED, UNFINISHED } from './tables.js';
 
 export const LEASE_MS = 1_000;
 
@@ -33,6 +33,7 @@ export interface ClusterOptions {
   readonly isPoisonous?: boolean;
   readonly schedules?: number;
   readonly isLimited?: boolean;
+  readonly isLinked?: boolean;
   readonly handlerMs?: readonly [number, number];
   /** How long the queue may take to finish all jobs after the last fault. */
   readonly drainMaxMs: number;
@@ -136,14 +137,14 @@ export class Cluster {
     await Promise.all(Array.from({ length: count }, () => this.start('locker').ready));
   }
 
-  /** Waits for so many more claims of limited topics. */
-  async untilLimitedClaims(more: number): Promise<void> {
-    const wanted = (await this.count(LIMITED_CLAIMS)) + more;
+  /** Waits for so many more claims. @param claims counts them. */
+  async untilClaims(claims: string, more: number): Promise<void> {
+    const wanted = (await this.count(claims)) + more;
     const isReached = async (): Promise<boolean> => {
       await sleep(DRAIN_LOOK_MS);
-      return (await this.count(LIMITED_CLAIMS)) >= wanted;
+      return (await this.count(claims)) >= wanted;
     };
-    await until(isReached, { timeoutMs: 60_000, message: `${more} claims` });
+    await until(isReached, { timeoutMs: 120_000, message: `${more} claims` });
   }
 
   /** Counts the running jobs of limited topics again and again. */
@@ -225,7 +226,7 @@ export class Cluster {
 
   private start(role: Role): Member {
     this.started += 1;
-    const { options, mutant, isPoisonous, isLimited, schedules, handlerMs } = this.plan;
+    const { options, mutant, isPoisonous, isLimited, isLinked, schedules, handlerMs } = this.plan;
     const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
@@ -239,6 +240,7 @@ export class Cluster {
       isPoisonous: isPoisonous ?? false,
       schedules: schedules ?? 0,
       isLimited: isLimited ?? false,
+      isLinked: isLinked ?? false,
     });
     this.members.add(member);
     void member.gone.then((departure) => {

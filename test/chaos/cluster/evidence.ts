@@ -30,6 +30,8 @@ export interface JobRow {
   readonly retries: number;
   /** `null`: of a schedule. */
   readonly n: string | null;
+  /** A {@link LoadLink} as JSON; `null`: of no graph. */
+  readonly link: string | null;
   readonly schedule: string | null;
   /** ISO 8601. */
   readonly tick: string | null;
@@ -69,6 +71,8 @@ export interface LedgerRow {
   readonly retries: number | null;
   readonly max_retries: number | null;
   readonly run_at: number | null;
+  /** The transaction that made the change; `null` on SQLite. */
+  readonly tx: string | null;
 }
 
 /** How many jobs of a key ran at a moment; '' stands for those without a key. */

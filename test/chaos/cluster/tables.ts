@@ -4,6 +4,7 @@
  */
 import { limitedTopics } from '../protocol.js';
 
+/* A finished job that a child begins to wait for is written, and has not moved. */
 const columns =
   'job_id, topic, key, started, was, now, was_attempt, attempt, was_locked_until, locked_until, was_retries, retries, max_retries, run_at';
 
@@ -28,11 +29,12 @@ CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
 CREATE TABLE ledger (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), job_id uuid, topic text, key text,
   started timestamptz, was text, now text,
   was_attempt int, attempt int, was_locked_until timestamptz, locked_until timestamptz, was_retries int, retries int,
-  max_retries int, run_at timestamptz);
+  max_retries int, run_at timestamptz, tx text NOT NULL DEFAULT pg_current_xact_id()::text);
 CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF TG_OP = 'INSERT' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(false, true)});
   ELSIF TG_OP = 'DELETE' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(true, false)});
-  ELSE INSERT INTO ledger (${columns}) VALUES (${rowOf(true, true)});
+  ELSIF NEW.finished IS NULL OR NEW.finished IS DISTINCT FROM OLD.finished THEN
+    INSERT INTO ledger (${columns}) VALUES (${rowOf(true, true)});
   END IF;
   RETURN NULL;
 END $$;
@@ -45,8 +47,8 @@ CREATE FUNCTION keep_cursor() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER cursor_moves AFTER UPDATE OF next_tick ON _jobs_schedules FOR EACH ROW EXECUTE FUNCTION keep_cursor();`;
 
-const sqliteTrigger = (event: string, was: boolean, now: boolean): string => `
-CREATE TRIGGER ledger_${event} AFTER ${event} ON _jobs BEGIN
+const sqliteTrigger = (event: string, was: boolean, now: boolean, condition = ''): string => `
+CREATE TRIGGER ledger_${event} AFTER ${event} ON _jobs ${condition} BEGIN
   INSERT INTO ledger (${columns}) VALUES (${rowOf(was, now)});
 END;`;
 
@@ -57,7 +59,7 @@ CREATE TABLE noise (at text);
 CREATE TABLE ledger (seq integer PRIMARY KEY AUTOINCREMENT, at text NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
   job_id text, topic text, key text, started text, was text, now text, was_attempt int, attempt int, was_locked_until text, locked_until text,
   was_retries int, retries int, max_retries int, run_at text);
-${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true)}${sqliteTrigger('delete', true, false)}
+${sqliteTrigger('insert', false, true)}${sqliteTrigger('update', true, true, 'WHEN NEW.finished IS NULL OR NEW.finished IS NOT OLD.finished')}${sqliteTrigger('delete', true, false)}
 CREATE TABLE cursor_moves (seq integer PRIMARY KEY AUTOINCREMENT, name text NOT NULL, was int, now int);
 CREATE TRIGGER cursor_moves AFTER UPDATE OF next_tick ON _jobs_schedules BEGIN
   INSERT INTO cursor_moves (name, was, now)
@@ -73,15 +75,16 @@ export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
   const times = ['at', 'started', 'was_locked_until', 'locked_until', 'run_at'].map(
     kind === 'postgres' ? postgresMs : sqliteMs,
   );
-  return `SELECT seq, job_id, topic, key, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
+  const tx = kind === 'postgres' ? 'tx' : 'NULL AS tx';
+  return `SELECT seq, job_id, topic, key, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${tx}, ${times.join(', ')}
     FROM ledger ORDER BY seq`;
 };
 
 export const selectJobs = (kind: 'postgres' | 'sqlite'): string =>
   kind === 'postgres'
-    ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n,
+    ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n, payload ->> 'link' AS link,
         metadata -> '$schedule' ->> 'name' AS schedule, metadata -> '$schedule' ->> 'tick' AS tick FROM _jobs`
-    : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n,
+    : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n, payload ->> '$.link' AS link,
         metadata ->> '$."$schedule".name' AS schedule, metadata ->> '$."$schedule".tick' AS tick FROM _jobs`;
 
 export const CURSOR_MOVES = 'SELECT name, was, now FROM cursor_moves ORDER BY seq';
@@ -114,6 +117,8 @@ const limitedNames = Object.keys(limitedTopics)
 export const RUNNING_BY_KEY = `
 SELECT topic, coalesce(concurrency_key, '') AS key, count(*) AS running FROM _jobs
 WHERE status = 'processing' AND topic IN (${limitedNames}) GROUP BY topic, concurrency_key`;
+
+export const CLAIMS = `SELECT count(*) AS count FROM ledger WHERE was = 'pending' AND now = 'processing'`;
 
 export const LIMITED_CLAIMS = `
 SELECT count(*) AS count FROM ledger WHERE was = 'pending' AND now = 'processing' AND topic IN (${limitedNames})`;

@@ -23,6 +23,8 @@ export interface Fault {
   readonly isPoisonous?: boolean;
   /** Whether most jobs are of topics with limits. */
   readonly isLimited?: boolean;
+  /** Whether most jobs belong to graphs or groups. */
+  readonly isLinked?: boolean;
   /** How many schedules the workers declare. */
   readonly schedules?: number;
   /** Strikes as often as asked. What it has taken away it gives back before it returns. */

@@ -9,6 +9,7 @@ import { kill } from './kill.js';
 import { killAtTicks } from './kill-at-ticks.js';
 import { lag } from './lag.js';
 import { limitsUnderKills } from './limits-under-kills.js';
+import { linksUnderKills } from './links-under-kills.js';
 import { pause } from './pause.js';
 import { poison } from './poison.js';
 import { readOnly } from './read-only.js';
@@ -34,4 +35,5 @@ export const faults: readonly Fault[] = [
   poison,
   killAtTicks,
   limitsUnderKills,
+  linksUnderKills,
 ];

@@ -19,7 +19,18 @@ export interface Mutant {
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 export function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
   const folder = database.type === 'postgres' ? 'postgres' : 'sqlite';
-  const kinds = ['claim', 'insert', 'lease', 'maintenance', 'admin', 'complete', 'schedule', 'limited-claim'];
+  const kinds = [
+    'claim',
+    'insert',
+    'lease',
+    'maintenance',
+    'admin',
+    'complete',
+    'schedule',
+    'limited-claim',
+    'group',
+    'link',
+  ];
   const files = kinds.map((kind) => `${folder}/sql/${kind}.js`);
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;

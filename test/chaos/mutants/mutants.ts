@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { MemberSettings } from '../protocol.js';
 import { limitMutants } from './limit-mutants.js';
+import { linkMutants } from './link-mutants.js';
 import type { Exports, Mutant } from './mutant.js';
 import { built, edit } from './mutant.js';
 
@@ -115,6 +116,7 @@ export const mutants: readonly Mutant[] = [
     },
   },
   ...limitMutants,
+  ...linkMutants,
 ];
 
 /** As the network may be slow between the two transactions. */

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnqueueOptions, JobsEngine } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { Dice } from '../dice.js';
 import type { Load, Poison } from '../protocol.js';
 import { limitedTopics, poisons } from '../protocol.js';
+import type { Graph } from './graphs.js';
+import { lateChild, randomGraph } from './graphs.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
 
 const LOOPS = 3;
@@ -16,6 +18,10 @@ const LIMITED_SHARE = 0.9;
 const LIMITED_MS = [10, 80] as const;
 const KEYS = 6;
 const KEYED_SHARE = 0.8;
+const LINKED_SHARE = 0.7;
+/** Of these, children of jobs that are stored already. */
+const LATE_SHARE = 0.3;
+const STORED_MAX = 8;
 const UNREST_SHARE = 0.2;
 /** One in so many stored with an order is rolled back. */
 const ROLLED_BACK_SHARE = 0.2;
@@ -37,6 +43,8 @@ class Enqueuer {
   private isFull = false;
   private waiting = new Map<string, number>();
   private count = 0;
+  /** Stored jobs that end completed, the latest ones. */
+  private readonly stored: { n: string; id: string }[] = [];
   private readonly dice = new Dice(settings.seed);
 
   constructor(
@@ -66,6 +74,9 @@ class Enqueuer {
   }
 
   private async enqueueOnce(): Promise<void> {
+    if (settings.isLinked && this.dice.chance(LINKED_SHARE)) {
+      return this.enqueueLinked();
+    }
     const way = this.dice.next();
     if (way < 0.5) {
       const { topic, payload, options } = this.order();
@@ -82,6 +93,41 @@ class Enqueuer {
     }
   }
 
+  /** A graph, a group, or a child of a stored job; the first and the last in a transaction of the application now and then. */
+  private async enqueueLinked(): Promise<void> {
+    const n = `${settings.name}.${(this.count += 1)}`;
+    const parent = this.stored.at(-1 - this.dice.whole(0, STORED_MAX - 1));
+    if (parent && this.dice.chance(LATE_SHARE)) {
+      return this.enqueueGraph({ jobs: [lateChild(this.dice, n, parent)], isSteady: true });
+    }
+    const graph = randomGraph(this.dice, n, steadyTopics());
+    const { jobs, callbacks } = graph;
+    if (!callbacks) {
+      return this.enqueueGraph(graph);
+    }
+    const members = jobs.map(({ payload }) => payload.n);
+    await this.told(members, async () => (await this.engine.groups.enqueue(jobs, callbacks)).jobs);
+  }
+
+  private async enqueueGraph({ jobs, isSteady }: Graph): Promise<void> {
+    const names = jobs.map(({ payload }) => payload.n);
+    const [isInTransaction, isRolledBack] = [this.dice.chance(0.25), this.dice.chance(ROLLED_BACK_SHARE)];
+    const store = (manager: EntityManager): Promise<{ id: string }[]> => this.engine.enqueueMany(jobs, manager);
+    const ask = (): Promise<{ id: string }[]> =>
+      isInTransaction
+        ? this.app.transaction(async (manager) => {
+            const stored = await store(manager);
+            if (isRolledBack) throw new RolledBack();
+            return stored;
+          })
+        : this.engine.enqueueMany(jobs);
+    const stored = await this.told(names, ask, isInTransaction);
+    if (isSteady) {
+      this.stored.push(...stored.map(({ id }, index) => ({ id, n: names[index]! })));
+      this.stored.splice(0, this.stored.length - STORED_MAX);
+    }
+  }
+
   /** The order and its job, in one transaction: both or neither. */
   private withOrder({ topic, payload, options }: Order): Promise<{ id: string }> {
     const isRolledBack = this.dice.chance(ROLLED_BACK_SHARE);
@@ -93,26 +139,28 @@ class Enqueuer {
     });
   }
 
-  /** Records an enqueue and its result. */
+  /** Records an enqueue and its result. Returns the stored jobs. */
   private async told(
     names: readonly string[],
     ask: () => Promise<readonly { id: string }[]>,
     isInTransaction = false,
-  ): Promise<void> {
+  ): Promise<readonly { id: string }[]> {
     names.forEach((n) => history.write({ kind: 'asked', n }));
     const sinceMs = performance.now();
     const took = (): number => Math.round(performance.now() - sinceMs);
     try {
       const jobs = await ask();
       jobs.forEach(({ id }, index) => history.write({ kind: 'acknowledged', n: names[index]!, id, tookMs: took() }));
+      return jobs;
     } catch (error) {
       if (error instanceof RolledBack) {
         names.forEach((n) => history.write({ kind: 'rolled back', n }));
-        return;
+        return [];
       }
       const code = error instanceof JobsError ? error.code : null;
       const answer = { kind: 'refused', isInTransaction, code, message: String(error), tookMs: took() } as const;
       names.forEach((n) => history.write({ ...answer, n }));
+      return [];
     }
   }
 
@@ -126,9 +174,7 @@ class Enqueuer {
     if (settings.isLimited && limited.length > 0 && dice.chance(LIMITED_SHARE)) {
       return this.limitedOrder(n, dice.pick(limited));
     }
-    const topics = ['plain', 'complete_tx', 'complete_tx', 'batch_tx', 'batch_tx', 'fragile'];
-    if (settings.database.type === 'postgres') topics.push('transactional', 'transactional');
-    const topic = dice.pick(topics);
+    const topic = dice.pick([...steadyTopics(), 'fragile']);
     const options: EnqueueOptions = {
       priority: dice.whole(-1, 1),
       ...(topic === 'fragile' ? { maxRetries: 0 } : {}),
@@ -153,6 +199,12 @@ class Enqueuer {
     };
     return { topic, payload: { n, ms: dice.whole(...LIMITED_MS), obeys: dice.chance(0.5), first }, options };
   }
+}
+
+/** Topics whose jobs complete, however often they are killed. */
+function steadyTopics(): string[] {
+  const topics = ['plain', 'complete_tx', 'complete_tx', 'batch_tx', 'batch_tx'];
+  return settings.database.type === 'postgres' ? [...topics, 'transactional', 'transactional'] : topics;
 }
 
 function poisoned(n: string, poison: Poison): Order {

@@ -4,7 +4,7 @@ import { JobsError, SnoozeError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { LoadBatch, LoadContext, MemberSettings } from '../protocol.js';
-import { limitedTopics } from '../protocol.js';
+import { DOOMED, limitedTopics } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
@@ -25,6 +25,7 @@ export class Tasks {
     on('plain', (job) => this.plain(job));
     on('complete_tx', (job) => this.completeTx(job));
     on('fragile', (job) => this.completeTx(job));
+    on(DOOMED, (job) => this.fail(job));
     engine.register('batch_tx', (jobs) => this.witnessedBatch(jobs as LoadBatch), {
       batch: { size: 10, wait: '20ms' },
     });
@@ -70,6 +71,11 @@ export class Tasks {
     }
     await this.work(job);
     throw job.payload.first === 'snoozes' ? new SnoozeError(SNOOZE_MS) : new Error('at first');
+  }
+
+  private async fail(job: LoadContext): Promise<void> {
+    await this.work(job);
+    throw new Error('doomed');
   }
 
   private async completeTx(job: LoadContext): Promise<void> {

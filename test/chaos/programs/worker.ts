@@ -37,7 +37,7 @@ async function requeueFailed(engine: JobsEngine): Promise<void> {
   const { items } = await engine.jobs.list({ topic: 'fragile', status: 'failed', limit: 50 });
   for (const { id } of items) {
     // Another worker may have been quicker.
-    await engine.jobs.requeue(id).catch(endUnlessOfQueue);
+    await engine.jobs.requeue(id, { dependants: settings.isLinked }).catch(endUnlessOfQueue);
   }
 }
 

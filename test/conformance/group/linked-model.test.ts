@@ -84,7 +84,8 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
 
   async function run(steps: readonly Step[]): Promise<void> {
     for (const table of ['_jobs', '_jobs_links', '_jobs_groups']) await fixture.sql(`DELETE FROM ${table}`);
-    [model, claims] = [new LinkModel(), new Map()];
+    model = new LinkModel();
+    claims = new Map();
     for (const each of steps) {
       await act(each);
       await compare();
