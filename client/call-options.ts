@@ -30,6 +30,10 @@ export interface JobOptions {
   runAt?: Moment | undefined;
   /** Time until the earliest start, by the database's clock. Cannot be combined with `runAt`. */
   delay?: Duration | undefined;
+  /** Cancels the job if it has not started this long after the enqueue, by the database's clock. Cannot be combined with `expiresAt`. */
+  expiresIn?: Duration | undefined;
+  /** Cancels the job if it has not started by then. Cannot be combined with `expiresIn`. */
+  expiresAt?: Moment | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: that of the topic, then of the queue. */
   maxRetries?: number | undefined;
   /** −1000 to 1000. Lower runs first. Default 0. */

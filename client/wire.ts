@@ -61,6 +61,8 @@ export interface Job<T = unknown> {
   concurrency_key: string | null;
   /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
+  /** The job is cancelled if it has not started by then; `null` for a job without expiry, and once it has started. */
+  expires_at: string | null;
   /** Whether a cancel was requested. */
   cancel_requested: boolean;
   /** When the latest attempt started. */
@@ -96,6 +98,10 @@ export interface EnqueueRequest<T = unknown> {
   run_at?: string;
   /** Time until the earliest start. Cannot be combined with `run_at`. */
   delay?: number | string;
+  /** Cancels the job if it has not started this long after the enqueue. Cannot be combined with `expires_at`. */
+  expires_in?: number | string;
+  /** Cancels the job if it has not started by then. Cannot be combined with `expires_in`. */
+  expires_at?: string;
   /** Retries after the first attempt. */
   max_retries?: number;
   priority?: number;

@@ -87,6 +87,7 @@ const postgresTables = [
     waiting_key text,
     unique_until timestamptz,
     watched smallint,
+    expires_at timestamptz,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -214,6 +215,7 @@ const sqliteTables = [
     waiting_key text,
     unique_until datetime,
     watched integer,
+    expires_at datetime,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -313,6 +315,7 @@ const indexes = [
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_waiting_key ON _jobs (topic, waiting_key)
     WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)`,
   `CREATE INDEX IF NOT EXISTS _jobs_processing ON _jobs (locked_until) WHERE status = 'processing'`,
+  `CREATE INDEX IF NOT EXISTS _jobs_expiring ON _jobs (expires_at) WHERE expires_at IS NOT NULL AND status = 'pending'`,
   `CREATE INDEX IF NOT EXISTS _jobs_listed ON _jobs (topic, status, id) WHERE status <> 'processing'`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
     WHERE unique_key IS NOT NULL AND waiting_key IS NULL AND (status IN ('pending', 'processing') OR unique_until IS NOT NULL)`,

@@ -38,6 +38,8 @@ export type JobEvent =
     })
   | (EndedAttemptBase & { readonly type: 'snoozed'; readonly runAt: Date; readonly reason: 'snooze' | 'release' })
   | (EndedAttemptBase & { readonly type: 'cancelled' })
+  /** The job had not started by its expiry, and is cancelled. `attempt` is 0 if it was never claimed. */
+  | (AttemptEventBase & { readonly type: 'expired' })
   | (AttemptEventBase & { readonly type: 'rescued'; readonly retries: number })
   | (EndedAttemptBase & { readonly type: 'lease_lost' });
 

@@ -51,6 +51,11 @@ export interface TopicJobOptions {
   maxRetries?: number | undefined;
   /** How long retries wait, or a function of the retry's number and the error. Default: that of the module. */
   backoff?: BackoffOptions | BackoffFunction | undefined;
+  /**
+   * Cancels jobs that this process enqueues if they have not started this long after the enqueue. At least 1 ms. Default: jobs do not
+   * expire.
+   */
+  expiresIn?: Duration | undefined;
   /** Priority of jobs that this process enqueues, −1000 to 1000. Lower runs first. Default 0. */
   priority?: number | undefined;
   /**
@@ -96,6 +101,8 @@ export interface HandlerSettings {
   readonly maxRetries: number | undefined;
   readonly backoff: Backoff | BackoffFunction | undefined;
   readonly priority: number | undefined;
+  /** `undefined`: jobs do not expire. */
+  readonly expiresInMs: number | undefined;
   /** `undefined`: none. */
   readonly limits: TopicLimits | undefined;
   /** `undefined`: that of the module. */
@@ -124,14 +131,19 @@ export function readTopicOptions(topic: string, given: TopicJobOptions): Handler
 }
 
 function toHandlerSettings(given: JobHandlerOptions, subject: string): HandlerSettings {
-  const { timeout, limits, ...same } = readOptions(handlerTable, given, subject);
+  const { timeout, limits, expiresIn, ...same } = readOptions(handlerTable, given, subject);
   if (same.batch && same.transactional) {
     throw new InvalidOptionsError(
       `${subject}: transactional`,
       'contradicts batch; leave it out and call jobs.completeTx(manager) at the end of your own transaction',
     );
   }
-  return Object.freeze({ ...same, timeoutMs: timeout, limits: limits && isUnlimited(limits) ? undefined : limits });
+  return Object.freeze({
+    ...same,
+    timeoutMs: timeout,
+    expiresInMs: expiresIn,
+    limits: limits && isUnlimited(limits) ? undefined : limits,
+  });
 }
 
 /** {@link EnqueueOptions}, checked. `undefined` means the default of the topic or the module. */
@@ -147,6 +159,8 @@ export interface EnqueueSettings {
   /** `undefined`: the key allows one unfinished job. */
   readonly uniqueMode: UniqueMode | undefined;
   readonly concurrencyKey: string | undefined;
+  readonly expiresAt: Date | undefined;
+  readonly expiresInMs: number | undefined;
   /** JSON text. */
   readonly metadata: string | undefined;
 }
@@ -171,6 +185,9 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
   if (given.runAt !== undefined && given.delay !== undefined) {
     throw new InvalidOptionsError('delay', 'contradicts runAt; give one of the two');
   }
+  if (given.expiresIn !== undefined && given.expiresAt !== undefined) {
+    throw new InvalidOptionsError('expiresIn', 'contradicts expiresAt; give one of the two');
+  }
   const { metadata } = options;
   const uniqueMode = toUniqueMode(options);
   return {
@@ -183,6 +200,8 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
     uniqueKey: options.uniqueKey,
     uniqueMode,
     concurrencyKey: options.concurrencyKey,
+    expiresAt: options.expiresAt,
+    expiresInMs: options.expiresIn,
     metadata: metadata === undefined ? undefined : encodeMetadata(metadata),
   };
 }
@@ -254,10 +273,13 @@ const batchCheck: Check<BatchSettings> = {
   },
 };
 
+const expiresInCheck = duration(1);
+
 const handlerTable = {
   concurrency: optional(concurrencyCheck),
   timeout: optional(timeoutCheck),
   maxRetries: optional(maxRetriesCheck),
+  expiresIn: optional(expiresInCheck),
   backoff: optional(handlerBackoffCheck),
   priority: optional(priorityCheck),
   limits: optional(limitsCheck),
@@ -270,6 +292,8 @@ const handlerTable = {
 export const ENQUEUE_OPTIONS = {
   runAt: optional(dateCheck, 'earliest start; not together with delay'),
   delay: option(0, duration(0), 'time until the earliest start; not together with runAt'),
+  expiresIn: optional(expiresInCheck, 'cancels the job if it has not started this long after the enqueue'),
+  expiresAt: optional(dateCheck, 'cancels the job if it has not started by then; not together with expiresIn'),
   maxRetries: optional(maxRetriesCheck, 'retries after the first attempt'),
   priority: optional(priorityCheck, 'lower runs first; default 0'),
   timeout: optional(timeoutCheck, 'time limit of one attempt'),

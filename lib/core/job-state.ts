@@ -24,6 +24,7 @@ export type TransitionVerb =
   | 'snooze'
   | 'release'
   | 'rescue'
+  | 'expire'
   | 'cancel'
   | 'requeue'
   | 'promote'
@@ -48,9 +49,9 @@ export const TRANSITIONS: readonly Transition[] = [
     verb: 'claim',
     from: 'pending',
     to: 'processing',
-    guard: 'due by the database clock, topic not paused, handler here, slot free',
+    guard: 'due and not expired by the database clock, topic not paused, handler here, slot free',
   },
-  { verb: 'markStarted', from: 'processing', to: 'processing', guard: owned },
+  { verb: 'markStarted', from: 'processing', to: 'processing', guard: `${owned}; not expired` },
   { verb: 'renew', from: 'processing', to: 'processing', guard: owned },
   { verb: 'complete', from: 'processing', to: 'completed', guard: owned },
   { verb: 'fail', from: 'processing', to: 'failed', guard: `${owned}; no retries left, or unrecoverable` },
@@ -61,6 +62,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'rescue', from: 'processing', to: 'pending', guard: `${leaseExpired}; retries left, or never started` },
   { verb: 'rescue', from: 'processing', to: 'failed', guard: `${leaseExpired}; no retries left, and started` },
   { verb: 'rescue', from: 'processing', to: 'cancelled', guard: `${leaseExpired}; a cancel was requested` },
+  { verb: 'expire', from: 'pending', to: 'cancelled', guard: 'never started; expired by the database clock' },
   { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request' },
   { verb: 'requeue', from: 'failed', to: 'pending', guard: 'by request; unique key free' },
   { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request; unique key free' },

@@ -56,6 +56,8 @@ export class Job<T = unknown, R = unknown> {
   concurrencyKey!: string | null;
   /** Data of the application about the job, set at enqueue. At most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
+  /** The job is cancelled if it has not started by then. `null`: it has no expiry, or has started. A re-queue removes it. */
+  expiresAt!: Date | null;
   /** Whether a cancel was requested. */
   cancelRequested!: boolean;
   /** When the latest attempt started. */
@@ -99,6 +101,13 @@ export interface EnqueueOptions {
   runAt?: Date | undefined;
   /** Time until the earliest start, measured by the database's clock. Default 0. Cannot be combined with `runAt`. */
   delay?: Duration | undefined;
+  /**
+   * Cancels the job if it has not started this long after the enqueue, by the database's clock. At least 1 ms. Default: that of the
+   * topic, otherwise none. Cannot be combined with `expiresAt`.
+   */
+  expiresIn?: Duration | undefined;
+  /** Cancels the job if it has not started by then, by the database's clock. Cannot be combined with `expiresIn`. */
+  expiresAt?: Date | undefined;
   /** Retries after the first attempt, 0 to 1000. Default: that of the topic, then of the module. */
   maxRetries?: number | undefined;
   /** −1000 to 1000. Lower runs first. Default: that of the topic, then 0. */
@@ -162,12 +171,19 @@ export interface Claim extends ClaimToken {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly metadata: Record<string, unknown> | null;
+  /** The job has an expiry: it may start only after the row is marked. */
+  readonly expires?: boolean;
   readonly runAt: Date;
   readonly created: Date;
   /** Length of the payload's text in characters, to bound batches. */
   readonly payloadLength: number;
   /** How long the job was due before it was claimed, by the database's clock. */
   readonly waitedMs: number;
+}
+
+/** Returns whether the row must be marked before the handler starts: see docs/adr/0019-unstarted-last-attempts.md. */
+export function needsStartMark(claim: Pick<Claim, 'retries' | 'maxRetries' | 'expires'>): boolean {
+  return claim.expires === true || isLastAttempt(claim);
 }
 
 /** Returns whether the job fails for good if this attempt fails. */

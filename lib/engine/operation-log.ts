@@ -70,6 +70,8 @@ function describe(event: JobEvent): string {
       return `${job} due ${event.runAt.toISOString()}`;
     case 'started':
       return `${job} attempt ${event.attempt} after ${toTenths(event.waitedMs)} ms of waiting`;
+    case 'expired':
+      return `${job} attempt ${event.attempt}`;
     case 'rescued':
       return `${job} attempt ${event.attempt} retries ${event.retries}`;
     default: {

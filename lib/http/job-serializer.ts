@@ -127,6 +127,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     unique_key: orNull(job.uniqueKey),
     concurrency_key: orNull(job.concurrencyKey),
     metadata: orNull(job.metadata),
+    expires_at: toTextOrNull(job.expiresAt),
     cancel_requested: job.cancelRequested ?? false,
     started: toTextOrNull(job.started),
     finished: toTextOrNull(job.finished),

@@ -29,6 +29,8 @@ const enqueueOptions = pickFields(
   ENQUEUE_OPTIONS,
   'runAt',
   'delay',
+  'expiresIn',
+  'expiresAt',
   'maxRetries',
   'priority',
   'timeout',

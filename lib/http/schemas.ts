@@ -36,6 +36,11 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   unique_key: orNull(TEXT),
   concurrency_key: orNull(TEXT),
   metadata: orNull({ type: 'object' }),
+  expires_at: {
+    ...orNull(TIME),
+    description:
+      'The job is cancelled if it has not started by then; null for a job without expiry, and once it has started',
+  },
   cancel_requested: FLAG,
   started: orNull(TIME),
   finished: orNull(TIME),

@@ -1,4 +1,5 @@
 import type { Retention } from '../core/options.js';
+import type { Expiry } from '../core/expiry.js';
 import { countFitting, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
 import type { UniqueMode } from '../core/unique-key.js';
@@ -39,6 +40,7 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
     job.uniqueMode === null ? '' : toModeText(job.uniqueKey, job.uniqueMode),
     member('concurrency_key', job.concurrencyKey),
     job.isWatched ? ',"watched":1' : '',
+    job.expiry === null ? '' : toExpiryText(job.expiry, timeText),
     metadata === null ? '' : `,"metadata":${metadata}`,
     idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
   ].join('');
@@ -53,6 +55,10 @@ function toModeText(uniqueKey: string | null, { untilStarted, forMs, debounce }:
     member('unique_for_ms', forMs) +
     member('debounce_max_ms', debounce?.max ?? null)
   );
+}
+
+function toExpiryText({ at, inMs }: Expiry, timeText: (moment: Date) => string): string {
+  return at ? member('expires_at', timeText(at)) : member('expires_in_ms', inMs);
 }
 
 function member(name: string, value: unknown): string {

@@ -41,6 +41,7 @@ export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
       uniqueKey: { ...text('unique_key'), nullable: true },
       concurrencyKey: { ...text('concurrency_key'), nullable: true },
       metadata: json('metadata'),
+      expiresAt: { ...time('expires_at'), nullable: true },
       cancelRequested: { name: 'cancel_requested', type: 'boolean', default: false },
       started: { ...time('started'), nullable: true },
       finished: { ...time('finished'), nullable: true },

@@ -20,6 +20,7 @@ import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
+  ExpiredJob,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -153,6 +154,11 @@ interface JobMaintenance {
    * attempt that never started waits again instead of failing. Skips leases that ended before `lowerBound`, ISO 8601.
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
+  /**
+   * pending → cancelled for jobs that have not started by their expiry, up to `limit` watched ones and as many others. Skips expiries
+   * before `lowerBound`, ISO 8601.
+   */
+  expire(limit: number, lowerBound?: string | null): Promise<ExpiredJob[]>;
   /**
    * Deletes finished jobs that are older than the retention allows, in one page of the table, oldest first. A topic that declares its own
    * retention has that one. `null` deletes nothing, and only returns the next page.

@@ -166,12 +166,12 @@ export class LinkTable implements LinkStore {
     return this.options.runIn(tx, endParentsScript(this.callerStatements, [{ id, status: 'completed' }]));
   }
 
-  /** Ends the links of rescued jobs that wait no more, in the transaction that has rescued them. */
-  async rescue(rescueScript: () => SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> {
+  /** Runs a script that ends jobs, and ends their links in the same transaction. Returns the rows of the script. */
+  async endBy(endScript: () => SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> {
     const { statements } = this.options;
     const { rows, changes } = await this.options.transact(function* () {
-      const rescued = yield* rescueScript();
-      return { rows: rescued, changes: yield* endParentsScript(statements, rescued.flatMap(toEndedParent)) };
+      const ended = yield* endScript();
+      return { rows: ended, changes: yield* endParentsScript(statements, ended.flatMap(toEndedParent)) };
     });
     this.report(changes);
     return rows;

@@ -12,6 +12,7 @@ import type {
   LaneScan,
   ScanTiming,
   ActionResult,
+  ExpiredJob,
   Rescue,
   Rescued,
   Settled,
@@ -52,6 +53,7 @@ export function toJob(row: SqlRow): Job {
     uniqueKey: row.unique_key as string | null,
     concurrencyKey: row.concurrency_key as string | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
+    expiresAt: timeOrNull(row.expires_at),
     cancelRequested: Boolean(Number(row.cancel_requested)),
     started: timeOrNull(row.started),
     finished: timeOrNull(row.finished),
@@ -82,6 +84,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.uniqueKey = row.uniqueKey;
   job.concurrencyKey = row.concurrencyKey;
   job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);
+  job.expiresAt = row.expiry && (row.expiry.at ?? new Date(created.getTime() + row.expiry.inMs));
   job.cancelRequested = false;
   job.started = null;
   job.finished = null;
@@ -111,6 +114,7 @@ class ClaimedRow implements Claim {
   readonly created: Date;
   readonly waitedMs: number;
   readonly isWatched: boolean;
+  readonly expires: boolean;
 
   constructor(row: SqlRow) {
     this.id = row.id as string;
@@ -128,8 +132,9 @@ class ClaimedRow implements Claim {
     this.runAt = time(row.run_at);
     this.created = time(row.created ?? row.run_at);
     this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
-    // NULL and, for the usual values, absent: not watched.
+    // NULL and, for the usual values, absent: not watched, and no expiry.
     this.isWatched = Boolean(row.watched);
+    this.expires = Boolean(Number(row.expires ?? 0));
   }
 }
 
@@ -251,7 +256,15 @@ function toWaitingLane(row: SqlRow): WaitingLane {
 }
 
 export function toRescue(rows: readonly SqlRow[]): Rescue {
-  return { ...toScanTiming(rows), rescued: rows.slice(0, -1).map(toRescued) };
+  return {
+    ...toScanTiming(rows),
+    rescued: rows.slice(0, -1).map(toRescued),
+    hasOverdue: Boolean(rows.at(-1)!.has_overdue),
+  };
+}
+
+export function toExpiredJob({ id, topic, attempt }: SqlRow): ExpiredJob {
+  return { id: id as string, topic: topic as string, attempt: Number(attempt) };
 }
 
 function toRescued(row: SqlRow): Rescued {
@@ -293,6 +306,9 @@ const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker '`;
 
 /** The error that the rescue records for an attempt that had started. */
 export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
+
+/** The error of a job that had not started by its expiry. */
+export const EXPIRED = 'expired';
 
 /** Whether a rescue, and not the attempt itself, has recorded the last error. */
 export const WAS_RESCUED = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;

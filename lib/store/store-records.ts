@@ -1,5 +1,6 @@
 import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/error-text.js';
+import type { Expiry } from '../core/expiry.js';
 import type { ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
 import type { StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
@@ -26,6 +27,7 @@ export interface JobInsert {
   readonly uniqueMode: UniqueMode | null;
   readonly concurrencyKey: string | null;
   readonly metadata: string | null;
+  readonly expiry: Expiry | null;
   readonly idempotency: Idempotency | null;
   /** Other jobs or a group wait for the job. */
   readonly isWatched?: boolean;
@@ -196,6 +198,15 @@ export interface Settled {
 
 export interface Rescue extends ScanTiming {
   readonly rescued: readonly Rescued[];
+  /** Jobs have not started by their expiry: `expire` ends them. */
+  readonly hasOverdue: boolean;
+}
+
+/** A job that was cancelled because it had not started by its expiry. */
+export interface ExpiredJob {
+  readonly id: string;
+  readonly topic: string;
+  readonly attempt: number;
 }
 
 export interface Rescued {

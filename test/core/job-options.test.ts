@@ -37,6 +37,12 @@ const timeout: RangeCase = {
   taken: [[1, 1], ['1s', 1_000], ['36500d', 36_500 * DAY_MS]], // prettier-ignore
   refused: [0, '0ms', '36501d', ...notDurations],
 };
+const expiresIn: RangeCase = {
+  option: 'expiresIn',
+  setting: 'expiresInMs',
+  taken: [[1, 1], ['5m', 300_000], ['36500d', 36_500 * DAY_MS]], // prettier-ignore
+  refused: [0, '0s', '36501d', ...notDurations],
+};
 const fixedMinute = { type: 'fixed', delayMs: 60_000, maxDelayMs: DAY_MS, jitter: 0.1 };
 const backoffs = {
   taken: [
@@ -59,6 +65,13 @@ const backoffs = {
 };
 
 const ENQUEUE_CASES: readonly RangeCase[] = [
+  expiresIn,
+  {
+    option: 'expiresAt',
+    setting: 'expiresAt',
+    taken: same(new Date('1970-01-01T00:00:00.000Z'), new Date('9999-12-31T23:59:59.999Z')),
+    refused: [new Date(NaN), new Date(8.64e15), Date.now(), '2026-01-01T00:00:00Z', null, {}],
+  },
   maxRetries,
   priority,
   timeout,
@@ -161,6 +174,7 @@ const retention: RangeCase = {
 const double = (retry: number): number => retry * 2;
 
 const HANDLER_CASES: readonly RangeCase[] = [
+  expiresIn,
   maxRetries,
   priority,
   timeout,
@@ -191,6 +205,8 @@ describe('enqueue options', () => {
     const nothing = {
       runAt: undefined,
       delayMs: 0,
+      expiresAt: undefined,
+      expiresInMs: undefined,
       maxRetries: undefined,
       priority: undefined,
       timeoutMs: undefined,
@@ -231,7 +247,15 @@ describe('enqueue options', () => {
     expect(() => readEnqueueOptions({ runAt: new Date(), delay: undefined })).not.toThrow();
   });
 
+  it('reject expiresIn together with expiresAt', () => {
+    expect(catchError(() => readEnqueueOptions({ expiresIn: '1h', expiresAt: new Date() }))).toMatchObject({
+      option: 'expiresIn',
+      message: 'expiresIn: contradicts expiresAt; give one of the two',
+    });
+  });
+
   it.each([
+    ['expireIn', 'expiresIn'],
     ['maxRetry', 'maxRetries'],
     ['run_at', 'runAt'],
     ['prio', 'priority'],
@@ -295,6 +319,7 @@ describe('handler options', () => {
       concurrency: undefined,
       timeoutMs: undefined,
       maxRetries: undefined,
+      expiresInMs: undefined,
       backoff: undefined,
       priority: undefined,
       limits: undefined,

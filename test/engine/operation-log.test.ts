@@ -27,6 +27,7 @@ const LINES: { readonly [Type in JobEventType]: readonly [JobEvent & { type: Typ
     'snoozed mail 01890a5d attempt 2 in 12.3 ms next 2026-03-01T10:00:00.000Z',
   ],
   cancelled: [{ type: 'cancelled', ...ended }, 'cancelled mail 01890a5d attempt 2 in 12.3 ms'],
+  expired: [{ type: 'expired', ...attempt }, 'expired mail 01890a5d attempt 2'],
   rescued: [{ type: 'rescued', ...attempt, retries: 1 }, 'rescued mail 01890a5d attempt 2 retries 1'],
   lease_lost: [{ type: 'lease_lost', ...ended }, 'lease_lost mail 01890a5d attempt 2 in 12.3 ms'],
 };

@@ -62,12 +62,14 @@ describe.each(everyPlace)('clients of the API on $adapter with $database', ({ ki
         maxRetries: 2,
         priority: -1,
         timeout: '1m',
+        expiresIn: '2h',
         uniqueKey: name,
         metadata: { a: 1 },
       } as const;
       const job = await jobs.enqueue('later', { to: 'anna' }, options);
       expect(job).toMatchObject({ topic: 'later', payload: { to: 'anna' }, run_at: runAt.toISOString(), priority: -1 });
       expect(job).toMatchObject({ max_retries: 2, timeout_ms: 60_000, unique_key: name, metadata: { a: 1 } });
+      expect(Date.parse(job.expires_at!) - Date.parse(job.created)).toBe(7_200_000);
       expect(await jobs.enqueue('later', 2, { unique_key: name })).toMatchObject({ id: job.id, deduplicated: true });
       const once = { idempotencyKey: `once ${name}`, delay: '1h' } as const;
       const first = await jobs.enqueue('later', 3, once);

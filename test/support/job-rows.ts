@@ -23,6 +23,7 @@ export function newJob(members: Partial<JobInsert> = {}): JobInsert {
     uniqueKey: null,
     uniqueMode: null,
     concurrencyKey: null,
+    expiry: null,
     idempotency: null,
     metadata: null,
     ...members,

@@ -60,6 +60,14 @@ describe('advance', () => {
     expect(ran!.finished!.getTime() - after.created.getTime()).toBeLessThan(60_000);
   });
 
+  it('lets jobs expire', async () => {
+    const { testing, jobs } = await start({ handlers: { code: () => null } });
+    const { id } = await jobs.enqueue('code', null, { expiresIn: '10m' });
+    await testing.advance('11m');
+    expect(await jobs.get(id)).toMatchObject({ status: 'cancelled', lastError: 'expired' });
+    expect(await testing.runPending()).toEqual([]);
+  });
+
   it('fires each tick of a schedule at its time', async () => {
     const reports = new Reports();
     const { testing, jobs } = await start({ providers: [{ provide: Reports, useValue: reports }] });

@@ -1,6 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Backoff } from '../../core/backoff.js';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../core/errors.js';
+import type { Expiry } from '../../core/expiry.js';
+import { assertDueBeforeExpiry } from '../../core/expiry.js';
 import type { Idempotency } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import { readTopicOptions } from '../../core/job-options.js';
@@ -17,12 +19,13 @@ export interface ResolvedTopic {
   readonly schema: AnySchema | undefined;
   readonly maxRetries: number;
   readonly priority: number;
+  readonly expiresInMs: number | undefined;
   readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
 }
 
 /** Of a topic that is a plain name, and has no handler in this process. */
 const NOT_TYPED = { schema: undefined, concurrencyKey: undefined };
-const NO_OPTIONS = { maxRetries: undefined, priority: undefined, limits: undefined };
+const NO_OPTIONS = { maxRetries: undefined, priority: undefined, expiresInMs: undefined, limits: undefined };
 
 /**
  * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module default and
@@ -48,6 +51,7 @@ export function resolveTopic(
     concurrencyKey,
     maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? maxRetries,
     priority: options.priority ?? ofHandler.priority ?? 0,
+    expiresInMs: options.expiresInMs ?? ofHandler.expiresInMs,
   };
 }
 
@@ -71,6 +75,7 @@ export class NewJobRow implements JobInsert {
   /** Returns the concurrency key from the payload; `undefined` when the call gives the key, or the topic has no function. */
   readonly toKey: ConcurrencyKeyFunction<never> | undefined;
   readonly metadata: string | null;
+  readonly expiry: Expiry | null;
 
   /**
    * @param payload JSON text.
@@ -96,7 +101,16 @@ export class NewJobRow implements JobInsert {
     this.concurrencyKey = settings.concurrencyKey ?? null;
     this.toKey = settings.concurrencyKey === undefined ? topic.concurrencyKey : undefined;
     this.metadata = settings.metadata ?? null;
+    this.expiry = toExpiry(settings, topic);
+    if (this.expiry) {
+      assertDueBeforeExpiry(this, this.expiry, Date.now());
+    }
   }
+}
+
+function toExpiry({ expiresAt, expiresInMs }: EnqueueSettings, topic: ResolvedTopic): Expiry | null {
+  const inMs = expiresInMs ?? topic.expiresInMs;
+  return expiresAt ? { at: expiresAt } : inMs === undefined ? null : { inMs };
 }
 
 /**

@@ -3,7 +3,7 @@
  * Read rescuer.ts first, then pruner.ts, metrics-recorder.ts, worker-presence.ts and unhandled-topics.ts.
  */
 import type { JobEvent } from '../../core/job-events.js';
-import type { Rescued } from '../../store/store-records.js';
+import type { ExpiredJob, Rescued } from '../../store/store-records.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
@@ -17,11 +17,14 @@ const BATCH_MAX = 500;
 /** While scans are bounded, a full one runs at least this often. It finds rows that were locked when their lease expired. */
 const FULL_REST_MAX_MS = 10_000;
 
-/** Rescues jobs whose lease has expired: their worker crashed, hung or lost the database. */
+/**
+ * Rescues jobs whose lease has expired: their worker crashed, hung or lost the database. The same statement finds whether jobs have not
+ * started by their expiry; the rescuer then cancels these.
+ */
 export class Rescuer {
   private readonly loop: PollLoop;
   private readonly cost: ScanCost;
-  /** Leases that expired before this time were rescued already. */
+  /** Leases and jobs that expired before this time were handled already. */
   private lowerBound: string | null = null;
 
   constructor(private readonly parts: RescuerParts) {
@@ -48,29 +51,37 @@ export class Rescuer {
 
   /** One pass of the loop. */
   async run(): Promise<number | void> {
-    const rescued = await this.rescue();
+    const { emit, wakeSignal } = this.parts;
+    const { rescued, expired } = await this.findExpired();
     this.warn(rescued);
-    rescued.forEach((job) => this.parts.emit(toEvent(job)));
+    rescued.forEach((job) => emit(toEvent(job)));
+    expired.forEach(({ id, topic, attempt }) => emit({ type: 'expired', id, topic, attempt }));
     const waiting = rescued.filter(({ status }) => status === 'pending').map(({ topic }) => topic);
     if (waiting.length > 0) {
-      this.parts.wakeSignal.announce([...new Set(waiting)]);
+      wakeSignal.announce([...new Set(waiting)]);
     }
-    return rescued.length === BATCH_MAX ? 0 : undefined;
+    return rescued.length === BATCH_MAX || expired.length >= BATCH_MAX ? 0 : undefined;
   }
 
-  private async rescue(): Promise<readonly Rescued[]> {
+  private async findExpired(): Promise<{
+    readonly rescued: readonly Rescued[];
+    readonly expired: readonly ExpiredJob[];
+  }> {
+    const { store } = this.parts;
     const isFull = !this.cost.isHigh || this.cost.fullScanInMs <= 0;
     if (isFull) {
       this.cost.recordStart();
     }
-    const { rescued, at, tookMs } = await this.parts.store.rescue(BATCH_MAX, isFull ? null : this.lowerBound);
+    const lowerBound = isFull ? null : this.lowerBound;
+    const { rescued, hasOverdue, at, tookMs } = await store.rescue(BATCH_MAX, lowerBound);
     if (isFull) {
       this.cost.recordDuration(tookMs);
     }
-    if (rescued.length < BATCH_MAX) {
+    const expired = hasOverdue ? await store.expire(BATCH_MAX, lowerBound) : [];
+    if (rescued.length < BATCH_MAX && expired.length < BATCH_MAX) {
       this.lowerBound = new Date(at.getTime() - COMMIT_MARGIN_MS).toISOString();
     }
-    return rescued;
+    return { rescued, expired };
   }
 
   private warn(rescued: readonly Rescued[]): void {

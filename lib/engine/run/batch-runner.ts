@@ -1,5 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import { isLastAttempt } from '../../core/job.js';
+import { needsStartMark } from '../../core/job.js';
 import type { BatchSettings } from '../../core/job-options.js';
 import type { Prefetch } from '../claim/prefetch.js';
 import type { RegisteredHandler } from '../handler-registry.js';
@@ -21,7 +21,7 @@ interface BatchRunnerParts {
   readonly slots: RunningSet;
   readonly executor: Executor;
   readonly startMarker: StartMarker;
-  /** How long a job waits whose last attempt could not be marked as started. */
+  /** How long a job waits that could not be marked as started. */
   readonly postponeMs: number;
   /** A call may start. */
   readonly onReady: () => void;
@@ -143,7 +143,7 @@ export class BatchRunner {
     }
   }
 
-  /** Marks the last attempts among them as started. Releases those that cannot start. */
+  /** Marks the attempts that need it as started. Releases those that cannot start. */
   private async markThenCall(queue: BatchQueue, attempts: readonly Attempt[]): Promise<void> {
     const { startMarker, clock, postponeMs } = this.parts;
     const mayStart = await Promise.all(attempts.map(async (each) => !needsMark(each) || startMarker.mark(each)));
@@ -174,7 +174,7 @@ export class BatchRunner {
 }
 
 function needsMark({ claim, abortedFor }: Attempt): boolean {
-  return isLastAttempt(claim) && abortedFor === undefined;
+  return needsStartMark(claim) && abortedFor === undefined;
 }
 
 /** The waiting jobs of one batch handler. */

@@ -8,7 +8,7 @@
  * The jobs of batch handlers go another way, through batch-runner.ts (jobs → call) and batch-call.ts (call → outcomes).
  */
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
-import { isLastAttempt } from '../../core/job.js';
+import { needsStartMark } from '../../core/job.js';
 import { EventLoopBudget } from '../../store/event-loop-budget.js';
 import { Prefetch } from '../claim/prefetch.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -63,7 +63,7 @@ export class JobRunner {
   private readonly buffer: ClaimBuffer;
   /** A slot is taken until the handler returns, even when the attempt has ended before. */
   private readonly slots = new RunningSet();
-  /** Last attempts that are marked as started and wait for a turn of the event loop. */
+  /** Attempts that are marked as started and wait for a turn of the event loop. */
   private readonly markedLastAttempts: Attempt[] = [];
   /** Without a limit, handlers that return at once would start the next ones in the same turn of the event loop for ever. */
   private readonly startBudget: EventLoopBudget;
@@ -268,7 +268,7 @@ export class JobRunner {
     }
     attempt.slotSinceMs = nowMs;
     this.slots.add(attempt);
-    if (isLastAttempt(attempt.claim) && attempt.abortedFor === undefined) {
+    if (needsStartMark(attempt.claim) && attempt.abortedFor === undefined) {
       void this.markThenStart(attempt);
     } else {
       this.start(attempt, nowMs);

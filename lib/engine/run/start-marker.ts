@@ -6,8 +6,9 @@ import type { EngineParts } from '../engine-parts.js';
 import type { Attempt } from './attempt.js';
 
 /**
- * Marks in the row that a last attempt starts, many in one statement, before the handler is called. When this process crashes,
- * a job that was not marked returns to `pending` and does not fail: see docs/adr/0019-unstarted-last-attempts.md.
+ * Marks in the row that a last attempt, or a job with an expiry, starts: many in one statement, before the handler is called. When this
+ * process crashes, a job that was not marked returns to `pending` and does not fail: see docs/adr/0019-unstarted-last-attempts.md. The
+ * database refuses the mark of a job that has expired.
  */
 export class StartMarker {
   private readonly batcher: Batcher<Attempt, ClaimState>;
@@ -17,7 +18,7 @@ export class StartMarker {
     this.batcher = new Batcher({ run: (attempts) => parts.store.markStarted(attempts.map(({ claim }) => claim)) });
   }
 
-  /** Returns whether the row is marked. If not, the job must be released: its row is locked or lost, or the database failed. */
+  /** Returns whether the row is marked. If not, the job must be released: its row is locked or lost, the job has expired, or the database failed. */
   async mark(attempt: Attempt): Promise<boolean> {
     try {
       const { state, cancelRequested, rowRef } = await this.batcher.add(attempt);
@@ -32,7 +33,7 @@ export class StartMarker {
       if (!(error instanceof QueueUnavailableError || this.hasLoggedRefusal)) {
         this.hasLoggedRefusal = true;
         this.parts.logger.error(
-          `could not mark last attempts as started; their jobs return to the queue: ${toErrorMessage(error)}`,
+          `could not mark attempts as started; their jobs return to the queue: ${toErrorMessage(error)}`,
         );
       }
       return false;

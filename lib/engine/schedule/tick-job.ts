@@ -30,6 +30,8 @@ export function toScheduledJob(
     uniqueKey: undefined,
     uniqueMode: undefined,
     concurrencyKey: undefined,
+    expiresAt: undefined,
+    expiresInMs: undefined,
     metadata: JSON.stringify({ ...metadata, [SCHEDULE_METADATA]: { name, tick: tick.toISOString() } }),
   });
 }

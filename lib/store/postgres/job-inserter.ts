@@ -31,7 +31,7 @@ interface JobInserterParts {
  * Inserts new jobs and notifies other processes. Returns the results in the order of the jobs.
  *
  * There are three ways:
- * - Plain jobs, without keys, take one fast statement that fails on any conflict.
+ * - Plain jobs, without keys and expiry, take one fast statement that fails on any conflict.
  * - A job with a key, and a plain job after a conflict, take a statement that leaves out jobs whose keys are taken, and a query for
  *   the holders of these keys. A debounced job takes one that replaces the payload of the holder.
  * - Several jobs that need more than one statement take a transaction, so that all are inserted or none.
@@ -205,9 +205,9 @@ export class JobInserter {
   }
 }
 
-/** Whether a job has no key of any kind and no job waits for it. */
-function isPlain({ uniqueKey, concurrencyKey, idempotency, isWatched }: JobInsert): boolean {
-  return uniqueKey === null && concurrencyKey === null && idempotency === null && !isWatched;
+/** Whether a job has no key of any kind and no expiry, and no job waits for it. */
+function isPlain({ uniqueKey, concurrencyKey, idempotency, expiry, isWatched }: JobInsert): boolean {
+  return uniqueKey === null && concurrencyKey === null && idempotency === null && expiry === null && !isWatched;
 }
 
 /** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */

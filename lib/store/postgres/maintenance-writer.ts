@@ -1,13 +1,13 @@
 import type { Retention } from '../../core/options.js';
 import { toRetentionAges } from '../batch-json.js';
 import type { LinkTable } from '../link-table.js';
-import { toRescue } from '../row-mapper.js';
+import { toExpiredJob, toRescue } from '../row-mapper.js';
 import type { SqlQuery } from '../sql-runner.js';
 import { singleStatement } from '../sql-runner.js';
-import type { PrunedPage, PrunePage, Rescue } from '../store-records.js';
-import { PRUNE, RESCUE, RESCUE_WATCHED } from './sql/maintenance.js';
+import type { ExpiredJob, PrunedPage, PrunePage, Rescue } from '../store-records.js';
+import { EXPIRE, EXPIRE_WATCHED, PRUNE, RESCUE, RESCUE_WATCHED } from './sql/maintenance.js';
 
-/** Ends attempts whose lease has expired, and deletes old jobs. */
+/** Ends attempts whose lease has expired and jobs that have not started in time, and deletes old jobs. */
 export class MaintenanceWriter {
   constructor(
     private readonly query: SqlQuery,
@@ -20,8 +20,16 @@ export class MaintenanceWriter {
     if (rows.at(-1)!.watched === null) {
       return toRescue(rows);
     }
-    const others = await this.links.rescue(() => singleStatement(RESCUE_WATCHED, params));
+    const others = await this.links.endBy(() => singleStatement(RESCUE_WATCHED, params));
     return toRescue([...rows.slice(0, -1), ...others]);
+  }
+
+  async expire(limit: number, lowerBound: string | null = null): Promise<ExpiredJob[]> {
+    const params = [limit, lowerBound ?? '-infinity'];
+    const rows = await this.query(EXPIRE, params);
+    const others =
+      rows.at(-1)!.watched === null ? [] : await this.links.endBy(() => singleStatement(EXPIRE_WATCHED, params));
+    return [...rows, ...others].filter(({ id }) => id !== null).map(toExpiredJob);
   }
 
   async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {

@@ -149,6 +149,8 @@ export class PostgresStore implements JobStore {
 
   readonly limits = createLimitTable(this.read, this.lockingWrite);
 
+  readonly expire: JobStore['expire'] = (limit, lowerBound) => this.maintenanceWriter.expire(limit, lowerBound);
+
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;

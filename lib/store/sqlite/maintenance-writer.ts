@@ -2,14 +2,24 @@ import type { Retention } from '../../core/options.js';
 import { toRetentionAges } from '../batch-json.js';
 import type { LinkTable } from '../link-table.js';
 import { nextTurn } from '../real-timers.js';
-import { toRescue } from '../row-mapper.js';
+import { toExpiredJob, toRescue } from '../row-mapper.js';
 import type { SqlQuery } from '../sql-runner.js';
 import { singleStatement } from '../sql-runner.js';
-import type { PrunedPage, PrunePage, Rescue } from '../store-records.js';
+import type { ExpiredJob, PrunedPage, PrunePage, Rescue } from '../store-records.js';
 import { toSqliteTime } from './sql/job-row.js';
-import { HAS_EXPIRED, HAS_EXPIRED_WATCHED, PRUNE, PRUNE_PAGE, RESCUE, RESCUE_WATCHED } from './sql/maintenance.js';
+import {
+  EXPIRE,
+  EXPIRE_WATCHED,
+  HAS_EXPIRED,
+  HAS_EXPIRED_WATCHED,
+  HAS_OVERDUE_WATCHED,
+  PRUNE,
+  PRUNE_PAGE,
+  RESCUE,
+  RESCUE_WATCHED,
+} from './sql/maintenance.js';
 
-/** Ends attempts whose lease has expired, and deletes old jobs. Reads first, since a read takes no lock. */
+/** Ends attempts whose lease has expired and jobs that have not started in time, and deletes old jobs. Reads first, since a read takes no lock. */
 export class MaintenanceWriter {
   constructor(
     private readonly read: SqlQuery,
@@ -18,8 +28,7 @@ export class MaintenanceWriter {
   ) {}
 
   async rescue(limit: number, lowerBound: string | null): Promise<Rescue> {
-    // The empty text comes before all times.
-    const from = lowerBound === null ? '' : toSqliteTime(lowerBound);
+    const from = toLowerBound(lowerBound);
     const [found] = await this.read(HAS_EXPIRED, [from]);
     if (!found!.has_expired) {
       return toRescue([found!]);
@@ -27,9 +36,19 @@ export class MaintenanceWriter {
     const rescued = await this.write(RESCUE, [limit, from]);
     const [watched] = await this.read(HAS_EXPIRED_WATCHED, [from]);
     const others = watched!.has_expired
-      ? await this.links.rescue(() => singleStatement(RESCUE_WATCHED, [limit, from]))
+      ? await this.links.endBy(() => singleStatement(RESCUE_WATCHED, [limit, from]))
       : [];
     return toRescue([...rescued, ...others, found!]);
+  }
+
+  async expire(limit: number, lowerBound: string | null): Promise<ExpiredJob[]> {
+    const from = toLowerBound(lowerBound);
+    const rows = await this.write(EXPIRE, [limit, from]);
+    const [watched] = await this.read(HAS_OVERDUE_WATCHED, [from]);
+    const others = watched!.has_overdue
+      ? await this.links.endBy(() => singleStatement(EXPIRE_WATCHED, [limit, from]))
+      : [];
+    return [...rows, ...others].map(toExpiredJob);
   }
 
   async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
@@ -41,4 +60,9 @@ export class MaintenanceWriter {
     const removed = page!.has_aged ? await this.write(PRUNE, params) : [];
     return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
   }
+}
+
+/** The empty text comes before all times. */
+function toLowerBound(lowerBound: string | null): string {
+  return lowerBound === null ? '' : toSqliteTime(lowerBound);
 }

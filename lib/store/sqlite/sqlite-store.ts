@@ -19,6 +19,7 @@ import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
+  ExpiredJob,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -271,6 +272,10 @@ export class SqliteStore implements JobStore {
 
   rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
     return this.maintenance.rescue(limit, lowerBound);
+  }
+
+  expire(limit: number, lowerBound: string | null = null): Promise<ExpiredJob[]> {
+    return this.maintenance.expire(limit, lowerBound);
   }
 
   prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage> {

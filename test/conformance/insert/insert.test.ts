@@ -38,6 +38,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       uniqueKey: 'order-1',
       concurrencyKey: null,
       metadata: { trace: 't-1' },
+      expiresAt: null,
       cancelRequested: false,
       deduplicated: false,
       started: null,

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { CLAIM, SCAN } from '../../../lib/store/postgres/sql/claim.js';
-import { RESCUE } from '../../../lib/store/postgres/sql/maintenance.js';
+import { EXPIRE, RESCUE } from '../../../lib/store/postgres/sql/maintenance.js';
 import { WAITING_TOPICS } from '../../../lib/store/postgres/sql/stats.js';
 import { postgresVersions } from '../../support/databases.js';
 import { isMatrix } from '../../support/tier.js';
@@ -108,6 +108,18 @@ describe.each(postgresVersions())('plans of PostgreSQL %s', (version) => {
       });
       expect(execution.nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
       expect(execution.nodes).toContainEqual('Index Scan _jobs_processing');
+      expect(execution.nodes).toContainEqual(expect.stringMatching(/^Index (Only )?Scan _jobs_expiring$/));
+      expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
+    });
+
+    it.each(modes)('an expiry reads expired jobs only (%s plan)', async (mode) => {
+      const execution = await explain(client, mode, {
+        sql: EXPIRE,
+        types: 'int, timestamptz',
+        values: [500, '-infinity'],
+      });
+      expect(execution.nodes.filter((node) => /Seq Scan|Sort|Bitmap/.test(node))).toEqual([]);
+      expect(execution.nodes).toContainEqual('Index Scan _jobs_expiring');
       expect(execution.buffers).toBeLessThanOrEqual(BUFFERS_ONCE);
     });
 

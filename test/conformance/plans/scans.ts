@@ -18,6 +18,7 @@ const LEADING: Readonly<Record<string, string>> = {
   _jobs_concurrency_key: 'concurrency_key',
   _jobs_waiting_key: 'topic',
   _jobs_processing: 'locked_until',
+  _jobs_expiring: 'expires_at',
   _jobs_listed: 'topic',
   _jobs_unique_key: 'topic',
   _jobs_idempotency_key: 'idempotency_key',

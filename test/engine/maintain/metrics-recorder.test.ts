@@ -84,6 +84,7 @@ describe('the counter buffer of the metrics recorder', () => {
     ['retrying', false],
     ['snoozed', false],
     ['cancelled', false],
+    ['expired', false],
     ['rescued', false],
     ['lease_lost', false],
   ])('counts events of type %s: %s', (type, expected) => {

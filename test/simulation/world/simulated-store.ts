@@ -19,6 +19,7 @@ import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
+  ExpiredJob,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -167,6 +168,11 @@ export class SimulatedStore implements JobStore {
       ...this.table.rescue(limit, lowerBound),
       tookMs: this.connection.tookMs(),
     }));
+  }
+
+  /** The rescuer does not call it: no simulated job has an expiry. */
+  expire(): Promise<ExpiredJob[]> {
+    return this.connection.ask('expire', () => []);
   }
 
   prune(retention: Retention | null): Promise<PrunedPage> {

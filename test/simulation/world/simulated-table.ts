@@ -188,7 +188,7 @@ export class SimulatedTable {
       const { id, topic, attempt, retries } = row;
       return { id, topic, attempt, status, retries, failure: { message, stack: null } };
     });
-    return { rescued, at: new Date(this.options.now()), tookMs: 0 };
+    return { rescued, hasOverdue: false, at: new Date(this.options.now()), tookMs: 0 };
   }
 
   prune(retention: Retention | null): PrunedPage {

@@ -25,6 +25,7 @@ const JOB: Job = {
   progress: null,
   unique_key: null,
   concurrency_key: null,
+  expires_at: null,
   metadata: null,
   cancel_requested: false,
   started: null,

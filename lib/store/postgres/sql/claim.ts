@@ -1,13 +1,15 @@
 import { PRIORITY_MIN } from '../../../core/limits.js';
 import { USUAL_CLAIM as usual } from '../../row-mapper.js';
-import { ms, msOfMany, scanTiming, skipLocked } from './job-row.js';
+import { isUnexpired, ms, msOfMany, scanTiming, skipLocked } from './job-row.js';
 
 /** The columns in `numbers`, in this order. `numbers` is NULL for most first attempts: each column costs both sides. */
-export const NUMBERS = [...Object.keys(usual), 'timeout_ms', 'watched'] as const;
+export const NUMBERS = [...Object.keys(usual), 'timeout_ms', 'watched', 'expires'] as const;
+
+const numberOf = (column: string): string => (column === 'expires' ? '(j.expires_at IS NOT NULL)::int' : `j.${column}`);
 
 const isUsual = `${Object.entries(usual)
   .map(([column, value]) => `j.${column} = ${value}`)
-  .join(' AND ')} AND j.timeout_ms IS NULL AND j.watched IS NULL`;
+  .join(' AND ')} AND j.timeout_ms IS NULL AND j.watched IS NULL AND j.expires_at IS NULL`;
 
 /** NULL for a topic that is neither paused nor limited. */
 const stateOf = (topic: string): string => `
@@ -38,13 +40,13 @@ export const asClaimed = `status = 'processing', attempt = attempt + 1, locked_b
 /** What a claim returns of each job. */
 export const claimedColumns = (as: AsColumn): string => `
   j.ctid AS row_ref, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
-  ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map((column) => `j.${column}`).join(', ')}] END`, 'numbers')},
+  ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map(numberOf).join(', ')}] END`, 'numbers')},
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
   (SELECT ${ms('statement_timestamp()')}) AS at`;
 
 /**
- * pending → processing, except jobs of paused and limited topics, and jobs with a concurrency key. Reads one index range for each lane, in the order of the lanes, so that the
- * cost does not depend on what else waits. Writes by ctid: a join on id would let the planner start from the wrong side. Values that
+ * pending → processing, except expired jobs, jobs of paused and limited topics, and jobs with a concurrency key. Reads one index range
+ * for each lane, in the order of the lanes, so that the cost does not depend on what else waits. Writes by ctid: a join on id would let the planner start from the wrong side. Values that
  * are the same for all rows are subqueries, which run once: computed for each row, two of them took 3 % of a claim.
  */
 const claimWith = (as: AsColumn): string => `
@@ -55,7 +57,7 @@ WHERE j.ctid = ANY (ARRAY(
   CROSS JOIN LATERAL (
     SELECT ctid AS tid FROM _jobs
     WHERE ${isUnkeyed} AND topic = l.topic AND priority = l.priority
-      AND run_at >= l.lower_bound AND run_at <= statement_timestamp() AND ${isClaimable('l.topic')}
+      AND run_at >= l.lower_bound AND run_at <= statement_timestamp() AND ${isClaimable('l.topic')} AND ${isUnexpired('_jobs')}
     ORDER BY run_at LIMIT l.lane_limit ${skipLocked}) c
   LIMIT $2::int))
 RETURNING ${claimedColumns(as)}`;

@@ -10,7 +10,7 @@ const bothNow = 'statement_timestamp(), statement_timestamp()';
 /** Sends the notification $2 with the commit, unless $2 is NULL. */
 const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END`;
 
-/* Plain jobs, which have no key of any kind. */
+/* Plain jobs, which have no key of any kind and no expiry. */
 
 const plainColumns =
   'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata, created, updated';
@@ -61,10 +61,10 @@ export const insertInput = (
 ): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
   idempotency_key text, body_hash text, concurrency_key text, waiting_key text, unique_for_ms float8,
-  debounce_max_ms float8, watched smallint)`;
+  debounce_max_ms float8, watched smallint, expires_at timestamptz, expires_in_ms float8)`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched`;
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at`;
 
 /**
  * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
@@ -74,7 +74,7 @@ export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
   CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END,
-  waiting_key, ${fromNow('unique_for_ms')}, watched`;
+  waiting_key, ${fromNow('unique_for_ms')}, watched, coalesce(expires_at, ${fromNow('expires_in_ms')})`;
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one

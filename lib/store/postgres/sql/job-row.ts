@@ -23,13 +23,17 @@ export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_
   const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
   const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
   const json = ['payload', 'errors', 'result', 'progress', 'metadata'].map((name) => `${row}.${name}::text AS ${name}`);
-  const names = ['run_at', 'locked_until', 'started', 'finished', 'created', 'updated'];
+  const names = ['run_at', 'locked_until', 'expires_at', 'started', 'finished', 'created', 'updated'];
   const times = names.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
   return [id, flag, ...plain, ...json, ...times].join(', ');
 };
 
 /** The due time of a blocked job. */
 export const blockedUntil = `'${BLOCKED_UNTIL.toISOString()}'::timestamptz`;
+
+/** Whether the job may still start; `row` is SQL for the row. A job without expiry has NULL, and so has one that has started. */
+export const isUnexpired = (row: string): string =>
+  `(${row}.expires_at IS NULL OR ${row}.expires_at > statement_timestamp())`;
 
 /** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
 export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}

@@ -1,4 +1,5 @@
 import { asClaimed, asText, asValue, claimedColumns } from './claim.js';
+import { isUnexpired } from './job-row.js';
 
 /*
  * The claim of one topic that has limits, or jobs with a concurrency key.
@@ -56,6 +57,7 @@ const oldestStart = (row: string, key: string): string =>
 const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1`;
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL AND topic = $1`;
 const isDue = 'run_at <= statement_timestamp()';
+const mayStart = `${isDue} AND ${isUnexpired('_jobs')}`;
 const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
 
 /** What a claim says about its end. */
@@ -116,12 +118,12 @@ c AS MATERIALIZED (
   SELECT c.tid, o.place, o.n, o.free, row_number() OVER (PARTITION BY o.flow_key ORDER BY o.place, c.run_at) AS round
   FROM o CROSS JOIN s CROSS JOIN LATERAL (
     SELECT ctid AS tid, run_at FROM _jobs
-    WHERE ${isKeyed} AND priority = o.priority AND flow_key = o.flow_key AND o.flow_key <> '' AND ${isDue}
+    WHERE ${isKeyed} AND priority = o.priority AND flow_key = o.flow_key AND o.flow_key <> '' AND ${mayStart}
     ORDER BY run_at LIMIT least(o.free, ceil(2.0 * s.room / o.keys)) ${skipLocked}) c
   UNION ALL
   SELECT c.tid, o.place, o.n, o.free, row_number() OVER (PARTITION BY o.place ORDER BY c.run_at)
   FROM o CROSS JOIN s CROSS JOIN LATERAL (
-    SELECT ctid AS tid, run_at FROM _jobs WHERE ${isUnkeyed} AND priority = o.priority AND o.flow_key = '' AND ${isDue}
+    SELECT ctid AS tid, run_at FROM _jobs WHERE ${isUnkeyed} AND priority = o.priority AND o.flow_key = '' AND ${mayStart}
     ORDER BY run_at LIMIT ceil(2.0 * s.room / o.keys) ${skipLocked}) c),
 done AS (
   UPDATE _jobs j SET flow_key = coalesce(concurrency_key, ''), ${asClaimed}

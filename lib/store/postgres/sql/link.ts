@@ -118,7 +118,7 @@ WITH c AS (
     SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
   ORDER BY c.id FOR NO KEY UPDATE OF c)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
-  flow_key = NULL, updated = statement_timestamp()
+  flow_key = NULL, expires_at = NULL, updated = statement_timestamp()
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
 RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
 

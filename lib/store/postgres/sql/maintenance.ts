@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../../row-mapper.js';
+import { EXPIRED, LEASE_LOST } from '../../row-mapper.js';
 import {
   latestFinish,
   matchesId,
@@ -11,8 +11,12 @@ import {
   skipLocked,
 } from './job-row.js';
 
-/** Whether the job was claimed but its handler was never called. */
-const isUnstarted = '(j.unstarted_attempt IS NOT DISTINCT FROM j.attempt)';
+/** A job that has not started although its expiry has passed. `from` is SQL for a lower bound of the expiry. */
+const isOverdue = (from: string): string =>
+  `status = 'pending' AND expires_at >= ${from} AND expires_at <= statement_timestamp()`;
+
+/** Whether the job was claimed but its handler was never called. markStarted clears the expiry. */
+const isUnstarted = '(j.unstarted_attempt IS NOT DISTINCT FROM j.attempt OR j.expires_at IS NOT NULL)';
 const isLost = `(j.retries >= j.max_retries AND NOT ${isUnstarted})`;
 
 /**
@@ -35,14 +39,34 @@ rescued AS (UPDATE _jobs j SET
   updated = statement_timestamp()
 FROM expired WHERE ${matchesId('expired')}${guard}
 RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
-SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms, (SELECT max(watched) FROM expired) AS watched FROM rescued
+SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms, (SELECT max(watched) FROM expired) AS watched, NULL::boolean AS has_overdue FROM rescued
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, (SELECT max(watched) FROM expired)`;
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, (SELECT max(watched) FROM expired),
+  EXISTS (SELECT FROM _jobs WHERE ${isOverdue('$2::timestamptz')})`;
 
-/** Leaves out watched jobs. The last row says whether there are any. */
+/** Leaves out watched jobs. The last row says whether there are any, and whether `EXPIRE` finds jobs. */
 export const RESCUE = rescue(' AND expired.watched IS NULL');
 /** All jobs, in a transaction that releases or ends the children of watched ones. */
 export const RESCUE_WATCHED = rescue('');
+
+/**
+ * pending → cancelled for jobs that have not started by their expiry: $1 limit, $2 lower bound of the expiry. Skips locked rows. The
+ * last row says whether there are watched jobs.
+ */
+const expire = (guard: string): string => `
+WITH overdue AS (
+  SELECT id, watched FROM _jobs WHERE ${isOverdue('$2::timestamptz')} ORDER BY expires_at LIMIT $1::int ${skipLocked}),
+ended AS (
+  UPDATE _jobs j SET status = 'cancelled', last_error = '${EXPIRED}', finished = statement_timestamp(), updated = statement_timestamp()
+  FROM overdue WHERE ${matchesId('overdue')}${guard} RETURNING j.id, j.topic, j.attempt, j.status)
+SELECT *, NULL::smallint AS watched FROM ended
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, (SELECT max(watched) FROM overdue)`;
+
+/** Leaves out watched jobs. */
+export const EXPIRE = expire(' AND overdue.watched IS NULL');
+/** All jobs, in a transaction that ends the children of watched ones. */
+export const EXPIRE_WATCHED = expire('');
 
 /** Jobs that finished after this time are too young for any retention age. */
 const youngest = `statement_timestamp() - make_interval(secs =>

@@ -21,7 +21,7 @@ stored AS (
     AND NOT EXISTS (SELECT FROM _jobs e WHERE e.idempotency_key = n.idempotency_key)
   ORDER BY topic COLLATE "C", unique_key COLLATE "C"
   ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0
-  DO UPDATE SET payload = excluded.payload, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
+  DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
     j.created + (SELECT make_interval(secs => n.debounce_max_ms / 1000.0) FROM n WHERE n.id = excluded.id))
   WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)

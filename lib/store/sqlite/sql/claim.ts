@@ -1,6 +1,6 @@
 import { PRIORITY_MIN } from '../../../core/limits.js';
 import { USUAL_CLAIM } from '../../row-mapper.js';
-import { byId, fromNow, ms, now, scanTiming } from './job-row.js';
+import { byId, fromNow, isUnexpired, ms, now, scanTiming } from './job-row.js';
 
 /** NULL for a topic that is neither paused nor limited. */
 const stateOf = (topic: string): string => `(
@@ -17,14 +17,14 @@ const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
 export const DUE_LANES = `
 SELECT lane.key AS lane_index FROM json_each(?1) AS lane WHERE ${isClaimable(`lane.value ->> 'topic'`)} AND EXISTS (
   SELECT 1 FROM _jobs WHERE ${isUnkeyed} AND topic = lane.value ->> 'topic'
-    AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now})`;
+    AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now} AND ${isUnexpired})`;
 
 /** Whether a job has only the usual values of a first attempt. */
 const isUsual = `${Object.entries(USUAL_CLAIM)
   .map(([column, value]) => `${column} = ${value}`)
-  .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata, watched) IS NULL`;
+  .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata, watched, expires_at) IS NULL`;
 
-const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
+const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'expires', expires_at IS NOT NULL, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
   USUAL_CLAIM,
 )
   .map((column) => `'${column}', ${column}`)
@@ -49,6 +49,7 @@ WHERE id IN (
     SELECT json_group_array(id) FROM (
       SELECT id FROM _jobs WHERE ${isUnkeyed} AND topic = lane.value ->> 'topic'
         AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now}
+        AND ${isUnexpired}
       ORDER BY run_at LIMIT ?3)), '[]')) AS due
   WHERE due.key < lane.value ->> 'limit' LIMIT ?2)
 RETURNING ${claimedColumns}`;

@@ -2,13 +2,14 @@ import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now, timeAfter
 
 const insertInto = (from: string): string => `
 INSERT INTO _jobs AS j (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched)
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
   value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
   iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL),
-  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched'
+  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched',
+  coalesce(value ->> 'expires_at', iif(value ->> 'expires_in_ms' IS NULL, NULL, ${fromNow(`value ->> 'expires_in_ms'`)}))
 FROM ${from}`;
 
 /**
@@ -29,7 +30,7 @@ export const INSERT_DEBOUNCED_JOBS = `${insertInto(`json_each(?1) AS n
 WHERE NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id')
   AND NOT EXISTS (SELECT 1 FROM _jobs AS e WHERE e.idempotency_key = n.value ->> 'idempotency_key')`)}
 ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)
-DO UPDATE SET payload = excluded.payload, flow_key = NULL, updated = ${now}, run_at = min(excluded.run_at, (
+DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at, flow_key = NULL, updated = ${now}, run_at = min(excluded.run_at, (
   SELECT ${timeAfter('j.created', `value ->> 'debounce_max_ms'`)} FROM json_each(?1) WHERE value ->> 'id' = excluded.id))
 WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
 RETURNING id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;

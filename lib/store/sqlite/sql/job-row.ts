@@ -33,6 +33,9 @@ export function toSqliteTime(time: Date | string): string {
 /** The due time of a blocked job. */
 export const blockedUntil = `'${toSqliteTime(BLOCKED_UNTIL)}'`;
 
+/** Whether the job may still start. A job without expiry has NULL, and so has one that has started. */
+export const isUnexpired = `(expires_at IS NULL OR expires_at > ${now})`;
+
 /** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
 export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}
   AND EXISTS (SELECT 1 FROM _jobs_links AS k WHERE k.child_id = ${row}.id AND k.outcome IS NULL))`;
@@ -45,7 +48,7 @@ export const hasUnfinishedChild = (row: string): string => `EXISTS (
 /** The columns that `toJob` reads. */
 export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
   locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
-  concurrency_key, metadata, cancel_requested, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
+  concurrency_key, metadata, cancel_requested, ${ms('expires_at')} AS expires_at, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
 
 /** Whether `uniqueFor` still keeps the row. */

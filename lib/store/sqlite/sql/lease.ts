@@ -1,4 +1,4 @@
-import { byId, fromNow, now, isOwned, isOwnedClaim } from './job-row.js';
+import { byId, fromNow, isUnexpired, now, isOwned, isOwnedClaim } from './job-row.js';
 
 const updateOwned = (changes: string, guard = isOwnedClaim): string => `
 UPDATE _jobs ${byId} SET ${changes} WHERE ${guard}
@@ -7,10 +7,10 @@ RETURNING id, attempt, cancel_requested`;
 /** processing → processing: the lease ends ?2 milliseconds from now. */
 export const RENEW = updateOwned(`locked_until = ${fromNow('?2')}`);
 
-/** processing → processing: the handler starts. Skips expired leases: a rescue would fail a last attempt that has started. */
+/** processing → processing: the handler starts. Skips expired jobs, and expired leases: a rescue would fail a last attempt that has started. */
 export const MARK_STARTED = updateOwned(
-  `unstarted_attempt = NULL, started = ${now}, updated = ${now}`,
-  `${isOwnedClaim} AND locked_until > ${now}`,
+  `unstarted_attempt = NULL, expires_at = NULL, started = ${now}, updated = ${now}`,
+  `${isOwnedClaim} AND locked_until > ${now} AND ${isUnexpired}`,
 );
 
 /** Finds claimed jobs that a user has asked to cancel. */

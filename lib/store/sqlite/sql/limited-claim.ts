@@ -1,5 +1,5 @@
 import { claimedColumns } from './claim.js';
-import { byId, fromNow, ms, now } from './job-row.js';
+import { byId, fromNow, isUnexpired, ms, now } from './job-row.js';
 
 /*
  * The claim of one topic that has limits, or jobs with a concurrency key. `BEGIN IMMEDIATE` is its lock: all statements run in one
@@ -53,10 +53,12 @@ export const HAS_UNKEYED = `SELECT 1 AS due FROM ${unkeyed} AND priority = ?2 AN
 
 /** The first ?4 due jobs of key ?3. */
 export const JOBS_OF_KEY = `
-SELECT id FROM ${keyed} AND priority = ?2 AND flow_key = ?3 AND run_at <= ${now} ORDER BY run_at LIMIT ?4`;
+SELECT id FROM ${keyed} AND priority = ?2 AND flow_key = ?3 AND run_at <= ${now} AND ${isUnexpired}
+ORDER BY run_at LIMIT ?4`;
 
 /** The first ?3 due jobs without a key. */
-export const UNKEYED_JOBS = `SELECT id FROM ${unkeyed} AND priority = ?2 AND run_at <= ${now} ORDER BY run_at LIMIT ?3`;
+export const UNKEYED_JOBS = `
+SELECT id FROM ${unkeyed} AND priority = ?2 AND run_at <= ${now} AND ${isUnexpired} ORDER BY run_at LIMIT ?3`;
 
 /** pending → processing for the ids in ?1: ?2 worker, ?3 lease in milliseconds. */
 export const CLAIM_ROWS = `

@@ -88,7 +88,7 @@ DELETE FROM _jobs_links WHERE child_id IN ${ids} AND NOT EXISTS (SELECT 1 FROM _
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
-  flow_key = NULL, updated = ${now}
+  flow_key = NULL, expires_at = NULL, updated = ${now}
 WHERE status = 'cancelled' AND id IN (
   SELECT c.id FROM json_each(?1) AS e
   CROSS JOIN _jobs_links AS l ON l.parent_id = e.value ->> 'id' AND l.mode = 'cancel' AND l.outcome IS NOT NULL

@@ -1,4 +1,4 @@
-import { LEASE_LOST } from '../../row-mapper.js';
+import { EXPIRED, LEASE_LOST } from '../../row-mapper.js';
 import {
   byId,
   appendError,
@@ -16,14 +16,30 @@ import {
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
 
-/** Whether any lease from ?1 on has expired. Takes no lock. */
-export const HAS_EXPIRED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, ${scanTiming}`;
+/** Jobs that have not started although their expiry has passed. */
+const overdueFrom = (from: string): string =>
+  `_jobs INDEXED BY _jobs_expiring WHERE status = 'pending' AND expires_at >= ${from} AND expires_at <= ${now}`;
+
+/** Whether any lease from ?1 on has expired, and whether `EXPIRE` finds jobs. Takes no lock. */
+export const HAS_EXPIRED = `
+SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, EXISTS (SELECT 1 FROM ${overdueFrom('?1')}) AS has_overdue, ${scanTiming}`;
+
+const expire = (guard: string): string => `
+UPDATE _jobs ${byId} SET status = 'cancelled', last_error = '${EXPIRED}', finished = ${now}, updated = ${now}
+WHERE id IN (SELECT id FROM ${overdueFrom('?2')}${guard} ORDER BY expires_at LIMIT ?1) RETURNING id, topic, attempt, status`;
+
+/** pending → cancelled for up to ?1 jobs that have not started by their expiry. Leaves out watched jobs. */
+export const EXPIRE = expire(' AND watched IS NULL');
+/** Watched jobs, in a transaction that ends their children. */
+export const EXPIRE_WATCHED = expire(' AND watched');
+/** Whether a watched job has expired. Takes no lock. */
+export const HAS_OVERDUE_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${overdueFrom('?1')} AND watched) AS has_overdue`;
 
 /** Whether the lease of a watched job from ?1 on has expired. Takes no lock. */
 export const HAS_EXPIRED_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')} AND watched) AS has_expired`;
 
-/** Whether the job was claimed but its handler was never called. */
-const isUnstarted = '(unstarted_attempt IS attempt)';
+/** Whether the job was claimed but its handler was never called. markStarted clears the expiry. */
+const isUnstarted = '(unstarted_attempt IS attempt OR expires_at IS NOT NULL)';
 const isLost = `(retries >= max_retries AND NOT ${isUnstarted})`;
 
 /**

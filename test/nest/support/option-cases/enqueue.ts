@@ -27,6 +27,18 @@ export const enqueueCases: readonly OptionCase[] = [
     expectEffect: expectDelay,
   },
   {
+    option: 'expiresIn',
+    effect: 'overrides the handler, and cancels a job that has not started by then',
+    kinds: everyKind,
+    expectEffect: expectExpiresIn,
+  },
+  {
+    option: 'expiresAt',
+    effect: 'overrides the handler, and must be later than the earliest start',
+    kinds: everyKind,
+    expectEffect: expectExpiresAt,
+  },
+  {
     option: 'maxRetries',
     effect: 'overrides the handler and the module',
     kinds: everyKind,
@@ -106,6 +118,36 @@ async function expectDelay(apps: Apps): Promise<void> {
   const { started } = await app.jobAfter('completed', job.id);
   expect(started!.getTime() - job.runAt.getTime()).toBeGreaterThanOrEqual(0);
   expect(started!.getTime() - job.runAt.getTime()).toBeLessThan(1_000);
+}
+
+async function expectExpiresIn(apps: Apps): Promise<void> {
+  const app = await apps.start({ handlers: { work: [() => null, { expiresIn: '1h' }] } });
+  await app.jobs.pause('work');
+  const job = await app.jobs.enqueue('work', null, { expiresIn: 1 });
+  expect(job.expiresAt!.getTime() - job.created.getTime()).toBe(1);
+  expect(await app.jobAfter('expired', job.id)).toMatchObject({
+    status: 'cancelled',
+    lastError: 'expired',
+    expiresAt: job.expiresAt,
+    started: null,
+  });
+  await expect(app.jobs.enqueue('work', null, { delay: '1h', expiresIn: '1h' })).rejects.toMatchObject({
+    code: 'INVALID_OPTIONS',
+    option: 'expiresIn',
+  });
+}
+
+async function expectExpiresAt(apps: Apps): Promise<void> {
+  const app = await apps.start({ handlers: { work: [() => null, { expiresIn: '1h' }] } });
+  const runAt = new Date('2035-01-01T00:00:00.000Z');
+  const expiresAt = new Date(runAt.getTime() + 1);
+  expect(await app.jobs.enqueue('work', null, { runAt, expiresAt })).toMatchObject({ runAt, expiresAt });
+  // The second has the expiry of the handler.
+  for (const options of [{ runAt, expiresAt: runAt }, { runAt }]) {
+    await expect(app.jobs.enqueue('work', null, options)).rejects.toThrow(/the job could never start/);
+  }
+  const [past] = await app.jobs.enqueueMany([{ topic: 'work', payload: null, expiresAt: new Date(0) }]);
+  await app.event('expired', past!.id);
 }
 
 async function expectMaxRetries(apps: Apps): Promise<void> {

@@ -1,4 +1,5 @@
-import type { JobBatch } from 'nestjs-jobs';
+import type { Job, JobBatch } from 'nestjs-jobs';
+import { defineJob } from 'nestjs-jobs';
 import { until } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
 import { HandlerGate } from '../handler-gate.js';
@@ -59,6 +60,12 @@ export const handlerCases: readonly OptionCase[] = [
     effect: 'applies to jobs enqueued in a process with the handler',
     kinds: everyKind,
     expectEffect: expectPriority,
+  },
+  {
+    option: 'expiresIn',
+    effect: 'applies to jobs enqueued in a process with the handler, unless their typed topic has its own',
+    kinds: everyKind,
+    expectEffect: expectExpiresIn,
   },
   {
     option: 'limits',
@@ -203,6 +210,15 @@ async function expectPriority(apps: Apps): Promise<void> {
   await app.app.init();
   await app.jobs.whenIdle();
   expect(order).toEqual(['high', 'normal', 'low']);
+}
+
+async function expectExpiresIn(apps: Apps): Promise<void> {
+  const app = await apps.start({ handlers: { work: [() => null, { expiresIn: '1h' }] } });
+  await app.jobs.pause('work');
+  const expiryMs = ({ expiresAt, created }: Job): number => expiresAt!.getTime() - created.getTime();
+  expect(expiryMs(await app.jobs.enqueue('work', null))).toBe(HOUR);
+  expect(expiryMs(await app.jobs.enqueue(defineJob('work', { expiresIn: '2h' }), null))).toBe(2 * HOUR);
+  expect((await app.jobs.enqueue('other', null)).expiresAt).toBeNull();
 }
 
 async function expectTransaction(apps: Apps): Promise<void> {
