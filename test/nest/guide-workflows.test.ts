@@ -16,6 +16,10 @@ const REFUSED = readMarkdownTable(page, ['refused', 'example of the message']);
 /** The id of no job. */
 const UNKNOWN = '019b3f5e-7b5a-7000-8000-5f2d4c1e9a10';
 
+interface Workflow {
+  start(orderId: number): Promise<void>;
+}
+
 describe('the workflows of the guide', () => {
   const apps = useApps(sqliteFile);
   const Order = new EntitySchema<{ id: number; item: string; status: string }>({
@@ -41,6 +45,20 @@ describe('the workflows of the guide', () => {
       ['charge order', 7],
       ['pack', { parcel: 'P-7' }],
       ['invoice', { number: 'I-7' }],
+    ]);
+  });
+
+  it('replace a flow of BullMQ', async () => {
+    const OrderWorkflow = new GuideCode('guide/coming-from-nestjs-bullmq.md').exportOf<Type<Workflow>>('OrderWorkflow');
+    const app = await apps.start({
+      providers: [OrderWorkflow],
+      handlers: { pack_order: () => 'packed', write_invoice: () => 'written' },
+    });
+    await app.module.get<Workflow>(OrderWorkflow).start(7);
+    await app.jobs.whenIdle();
+    expect(lines).toEqual([
+      ['parcel', 'packed'],
+      ['invoice', 'written'],
     ]);
   });
 
