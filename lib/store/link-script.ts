@@ -143,9 +143,16 @@ export function* finishGroupsScript(sql: LinkStatements, ids: readonly string[])
   });
 }
 
-/** The error of a callback that does not run: `onSuccess` after a failure, `onFailure` without one. */
+/** The error of a callback that does not run: `onSuccess` without the completion of all, `onFailure` without a failure. */
 function toGroupError(id: string, status: ParentEnd): string {
-  return status === 'failed' ? `group ${id} failed` : `no member of group ${id} failed`;
+  switch (status) {
+    case 'failed':
+      return `group ${id} failed`;
+    case 'cancelled':
+      return `no member of group ${id} failed, but not all completed`;
+    default:
+      return `no member of group ${id} failed`;
+  }
 }
 
 /** The jobs among the children, with an error if they are cancelled. */

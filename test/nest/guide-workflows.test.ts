@@ -128,7 +128,8 @@ describe('the workflows of the guide', () => {
     expect(count).toBe(2);
     expect(ran.sort()).toEqual(['ann@example.org', 'bob@example.org', 'sent 2']);
     await guide.run('jobs.cancelGroup(', { jobs, id });
-    expect(lines[1]).toEqual(['2 of 2 sent, 0 failed']);
+    await guide.run('groupId: id', { jobs, id });
+    expect(lines.slice(1)).toEqual([['2 of 2 sent, 0 failed'], [[]]]);
     expect((await jobs.list({ topic: 'warn_editor' })).items).toMatchObject([{ status: 'cancelled' }]);
   });
 

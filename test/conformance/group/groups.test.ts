@@ -107,6 +107,8 @@ describe.each(kinds)('groups on $label', (kind) => {
     await fixture.store.settle(tokens.map((token) => settlement(token, outcomes.cancelled())));
     expect(await groups().get(id)).toMatchObject({ cancelled: 3, finished: expect.any(Date) as Date });
     expect(await refs()).toEqual(['finish']);
+    const error = `no member of group ${id} failed, but not all completed`;
+    expect((await payloads(`last_error = '${error}'`)).sort()).toEqual(['failure', 'success']);
     await expect(groups().cancel('01890000-0000-7000-8000-000000000000')).rejects.toThrow('there is no group');
   });
 

@@ -155,8 +155,11 @@ export class LinkModel {
   groupEnd(id: string): { id: string; as: End; errors: ReadonlySet<string> } {
     const outcomes = this.links.filter(({ child }) => child === id).map(({ outcome }) => outcome);
     if (outcomes.includes('failed')) return { id, as: 'failed', errors: new Set([`group ${id} failed`]) };
-    const as = outcomes.every((outcome) => outcome === 'completed') ? 'completed' : 'cancelled';
-    return { id, as, errors: new Set([`no member of group ${id} failed`]) };
+    const isCompleted = outcomes.every((outcome) => outcome === 'completed');
+    const error = `no member of group ${id} failed`;
+    return isCompleted
+      ? { id, as: 'completed', errors: new Set([error]) }
+      : { id, as: 'cancelled', errors: new Set([`${error}, but not all completed`]) };
   }
 
   private endChild(id: string, closed: readonly ClosedLink[]): { id: string; as: End; errors: ReadonlySet<string> }[] {
