@@ -140,6 +140,14 @@ export interface TopicOptions {
   topic?: string | readonly string[] | undefined;
 }
 
+/** Options of `logs`. */
+export interface LogOptions {
+  /** The `id` of the last line of the previous page. Default: from the oldest line on. */
+  after?: string | undefined;
+  /** Page size, 1 to 1,000. Default 200. */
+  limit?: number | undefined;
+}
+
 /** Options of `timeseries`. */
 export interface TimeseriesOptions extends TopicOptions {
   /** Length of the window in minutes, 1 to 1,440. Default 60. */

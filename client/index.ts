@@ -23,6 +23,7 @@ export type {
   JobDependencies,
   JobFilter,
   JobOptions,
+  LogOptions,
   Moment,
   NewJob,
   RequeueOptions,
@@ -31,7 +32,7 @@ export type {
 } from './call-options.js';
 export type { GroupCallback, GroupFilter, GroupOptions, GroupsApi } from './groups-api.js';
 export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';
-export type { StreamOptions } from './job-stream.js';
+export type { StreamOptions, WatchOptions } from './job-stream.js';
 
 // Requests and responses
 export type {
@@ -44,6 +45,7 @@ export type {
   JobGroupWithCallbacks,
   NewJobRequest,
 } from './group-wire.js';
+export type { JobLog, JobLogLevel, JobLogLine, StreamJob } from './log-wire.js';
 export type {
   ApiErrorBody,
   BulkFilter,

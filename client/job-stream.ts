@@ -3,17 +3,16 @@ import { JobsApiError } from './jobs-api-error.js';
 import { backoffMs, isTransient, pause, withDeadline } from './retry.js';
 import type { HttpRequest, HttpTransport } from './transport.js';
 import { invalidResponse, networkError, timeoutError, toLabel } from './transport.js';
-import type { JobStats, StreamChanged, StreamEvent } from './wire.js';
+import type { StreamJob } from './log-wire.js';
+import type { StreamChanged, StreamEvent } from './wire.js';
 
 /** Three missed heartbeats: the server sends one every 15 s. */
 const HEARTBEAT_TIMEOUT_MS = 45_000;
 const FIRST_DELAY_MS = 2_000;
 const DELAY_MS_MAX = 30_000;
 
-/** Options of `stream`. */
-export interface StreamOptions extends CallOptions {
-  /** Reports changes of these topics only. Default: all topics. */
-  topics?: readonly string[] | undefined;
+/** Options of `watch`. */
+export interface WatchOptions extends CallOptions {
   /** After this time without data, in ms, the client opens a new connection. Default 45,000. */
   heartbeatTimeout?: number | undefined;
   /** Called at each connection. Refetch your data here: events before the connection are not repeated. */
@@ -22,20 +21,28 @@ export interface StreamOptions extends CallOptions {
   onLost?: ((error: JobsApiError | undefined) => void) | undefined;
 }
 
+/** Options of `stream`. */
+export interface StreamOptions extends WatchOptions {
+  /** Reports changes of these topics only. Default: all topics. */
+  topics?: readonly string[] | undefined;
+}
+
+type AnyEvent = StreamEvent | { type: 'job'; data: StreamJob };
+
 /**
  * Yields the events of one connection after another until the signal aborts.
  * @throws JobsApiError if a new connection cannot help: the server refuses, or its response is not an event stream
  */
-export async function* streamEvents(
+export async function* streamEvents<Event extends AnyEvent>(
   transport: HttpTransport,
   request: HttpRequest,
   options: StreamOptions,
-): AsyncGenerator<StreamEvent, void, undefined> {
+): AsyncGenerator<Event, void, undefined> {
   const { signal, onLost } = options;
   let firstDelayMs = FIRST_DELAY_MS;
   for (let failures = 0; ; failures += 1) {
     const connection = new Connection(transport, request, options);
-    yield* connection.events();
+    yield* connection.events() as AsyncGenerator<Event, void, undefined>;
     if (signal?.aborted) {
       return;
     }
@@ -73,7 +80,7 @@ class Connection {
   }
 
   /** Yields events until the connection ends. @throws any error that a new connection would meet, too */
-  async *events(): AsyncGenerator<StreamEvent, void, undefined> {
+  async *events(): AsyncGenerator<AnyEvent, void, undefined> {
     try {
       yield* this.#receive();
     } catch (error) {
@@ -87,7 +94,7 @@ class Connection {
     }
   }
 
-  async *#receive(): AsyncGenerator<StreamEvent, void, undefined> {
+  async *#receive(): AsyncGenerator<AnyEvent, void, undefined> {
     const body = await this.transport.eventStream(this.request);
     const reader = body.getReader();
     // Closes the connection. A failed connection is closed already, and `cancel` rejects.
@@ -123,9 +130,9 @@ class Connection {
   }
 
   /** Yields the event if its type is known and one of its topics is wanted. Later servers can send other types. */
-  *#toStreamEvents({ type, data }: ServerEvent): Generator<StreamEvent, void, undefined> {
-    if (type === 'stats') {
-      yield { type, data: this.#parse<JobStats>(data) };
+  *#toStreamEvents({ type, data }: ServerEvent): Generator<AnyEvent, void, undefined> {
+    if (type === 'stats' || type === 'job') {
+      yield { type, data: this.#parse(data) } as AnyEvent;
     } else if (type === 'changed') {
       const { topics: wanted } = this.options;
       const changed = this.#parse<StreamChanged>(data);

@@ -4,6 +4,7 @@ import type {
   CallOptions,
   EnqueueOptions,
   JobFilter,
+  LogOptions,
   NewJob,
   RequeueOptions,
   TimeseriesOptions,
@@ -12,6 +13,7 @@ import type {
 import { toFields } from './call-options.js';
 import { GroupsApi } from './groups-api.js';
 import type { JobGraph } from './group-wire.js';
+import type { JobLog } from './log-wire.js';
 import { SchedulesApi } from './schedules-api.js';
 import type {
   BulkResult,
@@ -62,6 +64,14 @@ export abstract class JobsApi {
   /** Returns one job. @throws JobsApiError with status 404 if there is no such job */
   async get<T = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<T>> {
     return this.request({ method: 'GET', path: toPath(id), signal });
+  }
+
+  /**
+   * Returns the lines that the handler of a job has logged, oldest first, at most 200 or `limit`. Pass the `id` of the last line as
+   * `after` to get the lines that follow.
+   */
+  async logs(id: string, page: LogOptions & CallOptions = {}, options: CallOptions = page): Promise<JobLog> {
+    return this.#read(`${toPath(id)}/logs`, page, options);
   }
 
   /** Returns the jobs on which a job depends and those that depend on it, at any distance, at most 500. */

@@ -1,10 +1,11 @@
 import type { ApiRequest, EnqueueOptions } from './call-options.js';
-import type { StreamOptions } from './job-stream.js';
+import type { StreamOptions, WatchOptions } from './job-stream.js';
 import { streamEvents } from './job-stream.js';
 import { JobsApi, trimSlashes } from './jobs-api.js';
 import { withRetries } from './retry.js';
 import type { HttpRequest, Parse, Token } from './transport.js';
 import { HttpTransport } from './transport.js';
+import type { StreamJob } from './log-wire.js';
 import type { Job, StreamEvent } from './wire.js';
 
 /** Options of a {@link JobsClient}. */
@@ -78,6 +79,24 @@ export class JobsClient extends JobsApi {
   stream(options: StreamOptions = {}): AsyncGenerator<StreamEvent, void, undefined> {
     const request = this.#toHttpRequest({ method: 'GET', path: '/stream', signal: options.signal });
     return streamEvents(this.#transport, request, options);
+  }
+
+  /**
+   * Yields the state of one job: at once, and after each change of its status, its progress or its log. Fetch what you show with `get`
+   * and `logs`. Reconnects and ends as `stream` does.
+   * @throws JobsApiError if the server refuses; 404 if there is no such job
+   * @example
+   * for await (const { last_line } of jobs.watch(id, { signal })) {
+   *   if (last_line !== shown.at(-1)?.id) shown.push(...(await jobs.logs(id, { after: shown.at(-1)?.id })).items);
+   * }
+   */
+  async *watch(id: string, options: WatchOptions = {}): AsyncGenerator<StreamJob, void, undefined> {
+    const { signal } = options;
+    const request = this.#toHttpRequest({ method: 'GET', path: '/stream', query: { job: id }, signal });
+    const events = streamEvents<{ type: 'job'; data: StreamJob }>(this.#transport, request, options);
+    for await (const { data } of events) {
+      yield data;
+    }
   }
 
   protected async request<T>(request: ApiRequest): Promise<T> {

@@ -79,21 +79,24 @@ function readLevel(level: unknown = 'info'): JobLogLevel {
 }
 
 /** The `id` of a line. */
-const lineIdCheck: Check<LogPosition> = {
+const lineIdCheck: Check<string> = {
   expects: "the id of a line, such as '1.17'",
   schema: { type: 'string', pattern: '^\\d{1,9}\\.\\d{1,9}$' },
-  parse: (value) => {
-    const [, attempt, line] = (typeof value === 'string' ? /^(\d{1,9})\.(\d{1,9})$/.exec(value) : null) ?? [];
-    return line === undefined ? undefined : { attempt: Number(attempt), line: Number(line) };
-  },
+  parse: (value) => (typeof value === 'string' && /^\d{1,9}\.\d{1,9}$/.test(value) ? value : undefined),
 };
 
 /** Checks of {@link JobLogOptions}. */
 export const LOG_OPTIONS = {
-  after: option({ attempt: 0, line: 0 }, lineIdCheck, 'the `id` of the last line of the previous page'),
+  after: option('0.0', lineIdCheck, 'the `id` of the last line of the previous page'),
   limit: option(200, integer(1, 1_000), 'page size; default 200'),
 };
 
 export function toLineId({ attempt, line }: LogPosition): string {
   return `${attempt}.${line}`;
+}
+
+/** @param id a valid one. */
+export function parseLineId(id: string): LogPosition {
+  const [attempt, line] = id.split('.').map(Number) as [number, number];
+  return { attempt, line };
 }

@@ -4,6 +4,16 @@ import type { TopicLimits } from './topic-limits.js';
 /** Number of jobs of one topic by status. */
 export type StatusCounts = Readonly<Record<JobStatus, number>>;
 
+/** A job as it is now, as far as a live view must know to read it again. */
+export interface WatchedJob {
+  readonly id: string;
+  readonly status: JobStatus | 'deleted';
+  /** When its row was written last; `null` if it is deleted. */
+  readonly updated: Date | null;
+  /** The `id` of its newest log line; `null` if it has none. */
+  readonly lastLine: string | null;
+}
+
 /** Statistics of one topic. */
 export interface TopicStats extends StatusCounts {
   readonly topic: string;

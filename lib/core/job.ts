@@ -7,6 +7,7 @@ import type { JobDependencies } from './dependencies.js';
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';
+import type { JobLogLine } from './job-log.js';
 import type { JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
 import type { DebounceOptions, UniqueUntil } from './unique-key.js';
@@ -74,6 +75,8 @@ export class Job<T = unknown, R = unknown> {
   declare replaced?: boolean;
   /** `true` if an enqueue with an idempotency key returned the job of an earlier, equal request. */
   declare replayed?: boolean;
+  /** Only in `http.redact`, for `GET /:id/logs`: the lines to send. A returned job without them sends none. */
+  declare logs?: JobLogLine[];
 }
 
 /** Identifies one enqueue request for 24 hours, so that a repeated request creates no second job. */

@@ -1,7 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ExecutionContext } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
+import { JobNotFoundError } from '../core/errors.js';
 import type { AccessRule, HttpSettings } from '../core/http-options.js';
+import type { Job } from '../core/job.js';
+import type { JobsEngine } from '../engine/jobs-engine.js';
 import { ApiError, forbidden, topicNotAllowed, toRefusal, unauthorized } from './api-error.js';
 import type { Caller } from './caller-resolver.js';
 import { ANONYMOUS, CallerResolver, HTTP_SETTINGS } from './caller-resolver.js';
@@ -218,4 +221,14 @@ function isSameOrigin(origin: string | undefined, host: string | undefined): boo
 function normalizeHost(origin: string, host: string | undefined): string | undefined {
   const url = `${new URL(origin).protocol}//${host}`;
   return host !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
+}
+
+/** Returns a job. @throws JobNotFoundError; ApiError 403 for a job of a topic that is not allowed. */
+export async function findAllowed(engine: JobsEngine, access: AccessPolicy, id: string): Promise<Job> {
+  const job = await engine.jobs.get(id);
+  if (!job) {
+    throw new JobNotFoundError(id);
+  }
+  access.ensureTopicOfJob(job.topic);
+  return job;
 }

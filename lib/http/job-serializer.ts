@@ -4,6 +4,7 @@ import { describeValue } from '../core/error-text.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';
+import type { JobLogLine } from '../core/job-log.js';
 import type { ErrorGroup, WaitingReason } from '../core/job-reports.js';
 import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -35,6 +36,12 @@ export class JobSerializer {
   /** Jobs that were stored together. */
   async list(jobs: readonly Job[]): Promise<JobListDto> {
     return { items: await this.jobs(jobs) };
+  }
+
+  /** Lines of a job. `redact` gets the job with its lines in `logs`, and returns it with the lines to send. */
+  async logs(job: Job, lines: readonly JobLogLine[]): Promise<JobLogDto> {
+    const shown = this.settings.redact ? (await this.redact(Object.assign(job, { logs: lines }))).logs : lines;
+    return { items: (shown ?? []).map(toLineDto) };
   }
 
   /** A schedule. `redact` edits its payload and metadata as those of a job of its topic. */
@@ -138,6 +145,14 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
     ...(replaced === true ? { replaced: true as const } : {}),
   };
+}
+
+export interface JobLogDto {
+  items: ReturnType<typeof toLineDto>[];
+}
+
+function toLineDto({ id, attempt, level, message, data, time }: JobLogLine) {
+  return { id, attempt, level, message, data: orNull(data), time: toText(time) };
 }
 
 /** A redacted job may lack members. */

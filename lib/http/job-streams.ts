@@ -6,7 +6,7 @@ import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { API_HEADERS, openResponse } from './http-adapter.js';
-import { toStatsDto } from './report-serializer.js';
+import { toStatsDto, toWatchedJobDto } from './report-serializer.js';
 
 const STREAM_HEADERS = {
   ...API_HEADERS,
@@ -43,9 +43,15 @@ export class JobStreams implements OnModuleDestroy {
   /**
    * Responds with a stream.
    *
+   * @param jobId sends the events of this job only.
    * @param ensureAccess rejects when the reader is no longer allowed to read; the stream ends then.
    */
-  open({ method }: HttpRequest, reply: HttpResponse, ensureAccess: () => Promise<void>): void {
+  open(
+    { method }: HttpRequest,
+    reply: HttpResponse,
+    ensureAccess: () => Promise<void>,
+    jobId: string | undefined,
+  ): void {
     if (this.isClosed) {
       throw new QueueUnavailableError('the application is shutting down');
     }
@@ -78,13 +84,17 @@ export class JobStreams implements OnModuleDestroy {
     });
     this.channels.add(channel);
     channel.sendReconnectTime(RECONNECT_MS);
-    const stopWatching = this.watch(channel);
+    const stopWatching = jobId === undefined ? this.watch(channel) : this.watchJob(channel, jobId);
   }
 
   /** Ends the streams first, because the server waits for its connections. */
   onModuleDestroy(): void {
     this.isClosed = true;
     this.channels.forEach((channel) => channel.end());
+  }
+
+  private watchJob(channel: EventChannel, id: string): () => void {
+    return this.engine.changes.watchJob(id, (job) => channel.send('job', toWatchedJobDto(job)));
   }
 
   private watch(channel: EventChannel): () => void {

@@ -1,8 +1,8 @@
 import { Controller, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
-import { GroupNotFoundError, JobNotFoundError } from '../core/errors.js';
+import { GroupNotFoundError } from '../core/errors.js';
 import type { JobGroup } from '../core/job-group.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { AccessPolicy } from './access-policy.js';
+import { AccessPolicy, findAllowed } from './access-policy.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson } from './http-adapter.js';
@@ -106,12 +106,7 @@ export class JobsGroupsController {
   })
   async graph(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const id = request.params.id!;
-    const job = await this.engine.jobs.get(id);
-    if (!job) {
-      throw new JobNotFoundError(id);
-    }
-    this.access.ensureTopicOfJob(job.topic);
+    const job = await findAllowed(this.engine, this.access, request.params.id!);
     const { topics } = this.access;
     const isShown = (topic: string | null): boolean => topics === null || (topic !== null && topics.includes(topic));
     await sendJson(response, 200, toGraphDto(await this.engine.graphs.get(job.id), isShown));

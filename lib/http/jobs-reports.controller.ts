@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { AccessPolicy } from './access-policy.js';
+import { AccessPolicy, findAllowed } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson } from './http-adapter.js';
 import { JobSerializer } from './job-serializer.js';
@@ -10,7 +10,7 @@ import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { toErrorGroupsDto, toStatsDto, toTimeseriesDto, toWorkerListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NO_FIELDS, TIMESERIES, TOPICS } from './requests.js';
+import { NO_FIELDS, STREAM, TIMESERIES, TOPICS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
 /** Routes with the numbers of the queue, and the stream of its changes. */
@@ -85,11 +85,15 @@ export class JobsReportsController {
   @DescribeRoute({
     access: 'read',
     summary: 'Live events: stats at most once a second, changed with the topics whose jobs have changed',
+    query: STREAM,
     responses: { 200: { meaning: 'Server-sent events', schema: ref('StreamText'), type: 'text/event-stream' } },
+    errors: [404],
   })
   async stream(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NO_FIELDS);
+    const { job } = this.read.query(request, STREAM);
+    const jobId = job === undefined ? undefined : (await findAllowed(this.engine, this.access, job)).id;
     const identity = this.access.getIdentity(request);
-    this.streams.open(request, response, () => this.access.ensureAllowed('read', identity.createUnresolved()));
+    const ensureAccess = (): Promise<void> => this.access.ensureAllowed('read', identity.createUnresolved());
+    this.streams.open(request, response, ensureAccess, jobId);
   }
 }

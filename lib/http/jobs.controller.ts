@@ -6,11 +6,11 @@
  * and Fastify; http-providers.ts mounts the controllers.
  */
 import { Controller, Delete, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
-import { IdempotencyConflictError, JobNotFoundError, QueueUnavailableError } from '../core/errors.js';
+import { IdempotencyConflictError, QueueUnavailableError } from '../core/errors.js';
 import type { Idempotency, Job } from '../core/job.js';
 import { JOB_ACTIONS } from '../core/job-state.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { AccessPolicy } from './access-policy.js';
+import { AccessPolicy, findAllowed } from './access-policy.js';
 import { invalidRequest } from './api-error.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
@@ -23,7 +23,7 @@ import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
-import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, NO_FIELDS, REQUEUE } from './requests.js';
+import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, LOGS, NO_FIELDS, REQUEUE } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
 const JOB = ref('Job');
@@ -142,6 +142,20 @@ export class JobsController {
     await this.sendExplained(response, await this.find(request.params.id!));
   }
 
+  @Get(':id/logs')
+  @DescribeRoute({
+    access: 'read',
+    summary: 'The lines that the handler of a job has logged, oldest first',
+    query: LOGS,
+    responses: { 200: { meaning: 'The lines', schema: objectSchema({ items: listOfSchema(ref('JobLogLine')) }) } },
+    errors: [404],
+  })
+  async logs(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
+    const options = this.read.query(request, LOGS);
+    const job = await this.find(request.params.id!);
+    await sendJson(response, 200, await this.serializer.logs(job, await this.engine.jobs.logs(job.id, options)));
+  }
+
   @Post(':id/requeue')
   @DescribeRoute({
     access: 'manage',
@@ -226,14 +240,8 @@ export class JobsController {
     await sendJson(response, 200, dto!);
   }
 
-  /** @throws JobNotFoundError; ApiError 403 for a job of a topic that is not allowed. */
-  private async find(id: string): Promise<Job> {
-    const job = await this.engine.jobs.get(id);
-    if (!job) {
-      throw new JobNotFoundError(id);
-    }
-    this.access.ensureTopicOfJob(job.topic);
-    return job;
+  private find(id: string): Promise<Job> {
+    return findAllowed(this.engine, this.access, id);
   }
 
   /** Returns the id in the path. Reads the job only if a whitelist of topics is set. @throws ApiError 403 for its topic. */

@@ -1,10 +1,24 @@
 import type { JobGraph } from '../core/dependencies.js';
 import type { GroupCallbackJob, JobGroup } from '../core/job-group.js';
 import type { JobStats } from '../core/job.js';
-import type { ErrorGroup, ErrorGroups, TimeseriesPoint, TopicStats, WorkerProcess } from '../core/job-reports.js';
+import type {
+  ErrorGroup,
+  ErrorGroups,
+  TimeseriesPoint,
+  TopicStats,
+  WatchedJob,
+  WorkerProcess,
+} from '../core/job-reports.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
 const KINDS = { onSuccess: 'on_success', onFinish: 'on_finish', onFailure: 'on_failure' } as const;
+
+export type WatchedJobDto = ReturnType<typeof toWatchedJobDto>;
+
+/** Data of the event `job`. */
+export function toWatchedJobDto({ id, status, updated, lastLine }: WatchedJob) {
+  return { id, status, updated: updated?.toISOString() ?? null, last_line: lastLine };
+}
 
 /** A group in a response. */
 export type JobGroupDto = ReturnType<typeof toGroupDto>;

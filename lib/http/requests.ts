@@ -2,6 +2,7 @@ import { BULK_OPTIONS } from '../core/bulk.js';
 import { DEPENDENCY_OPTIONS } from '../core/dependencies.js';
 import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
+import { LOG_OPTIONS } from '../core/job-log.js';
 import { LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { either, flag, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
@@ -95,6 +96,12 @@ export const GROUP_LIST = {
   limit: toField(integer(1, GROUPS_PAGE_MAX), 'page size; default 20'),
   finished: toField(flag, 'whether all members have ended'),
 };
+
+/** `GET /:id/logs`. */
+export const LOGS = pickFields(LOG_OPTIONS, 'after', 'limit');
+
+/** `GET /stream`. */
+export const STREAM = { job: toField(text(36), 'sends only the events of the job with this id') };
 
 /** `POST /:id/requeue`. */
 export const REQUEUE = {

@@ -1,5 +1,6 @@
 import type { WaitingReason } from '../core/job-reports.js';
 import { GRAPH_NODES_MAX, PARENT_FAILURE_MODES } from '../core/dependencies.js';
+import { LOG_LEVELS } from '../core/job-log.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
@@ -91,6 +92,14 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     message: TEXT,
     stack: orNull(TEXT),
     worker: orNull(TEXT),
+  }),
+  JobLogLine: objectSchema({
+    id: { ...TEXT, description: 'Attempt and number of the line; `after` takes it' },
+    attempt: COUNT,
+    level: { enum: LOG_LEVELS },
+    message: TEXT,
+    data: ANY,
+    time: { ...TIME, description: "When the handler logged it, by the database's clock" },
   }),
   Job: objectSchema(JOB, ['blocked', 'waiting_on', 'deduplicated', 'replaced']),
   JobPage: objectSchema({
@@ -274,7 +283,9 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   }),
   StreamText: {
     type: 'string',
-    description: 'Events `stats` with a JobStats, and `changed` with { "topics": [...] }',
+    description:
+      'Events `stats` with a JobStats, and `changed` with { "topics": [...] }; with `job`, events `job` with ' +
+      '{ "id", "status", "updated", "last_line" }',
   },
 };
 

@@ -1,3 +1,4 @@
+import type { WatchedJob } from '../core/job-reports.js';
 import type { JobLogLine, LogPosition, LogText } from '../core/job-log.js';
 import type { ClaimToken } from '../core/job.js';
 
@@ -24,6 +25,8 @@ export interface LogStore {
   write(sets: readonly LogSet[], maxLines: number): Promise<void>;
   /** Returns the lines of a job that exists, oldest first, from the one after `after` on. */
   read(id: string, after: LogPosition, limit: number): Promise<JobLogLine[]>;
+  /** Returns the state and the newest line of those of the jobs that exist, in any order. */
+  watched(ids: readonly string[]): Promise<WatchedJob[]>;
   /** Deletes the lines of jobs that do not exist any more, in one page of the table. Returns where the next page starts; `null`: none. */
   prune(after: string | null): Promise<string | null>;
 }

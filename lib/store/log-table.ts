@@ -1,5 +1,7 @@
 import type { JobLogLevel, JobLogLine, LogPosition } from '../core/job-log.js';
 import { toLineId } from '../core/job-log.js';
+import type { WatchedJob } from '../core/job-reports.js';
+import type { JobStatus } from '../core/job-state.js';
 import { byId } from './batch-json.js';
 import type { LogEntry, LogSet, LogStore } from './log-store.js';
 import type { SqlQuery, SqlRow } from './sql-runner.js';
@@ -9,6 +11,7 @@ interface LogStatements {
   readonly INSERT_LINES: string;
   readonly TRIM_LINES: string;
   readonly READ_LINES: string;
+  readonly WATCHED_JOBS: string;
   readonly LOGGED_JOBS: string;
   readonly DELETE_LINES: string;
 }
@@ -34,6 +37,16 @@ export class LogTable implements LogStore {
 
   async read(id: string, { attempt, line }: LogPosition, limit: number): Promise<JobLogLine[]> {
     return (await this.readRows(this.statements.READ_LINES, [id, attempt, line, limit])).map(toLine);
+  }
+
+  async watched(ids: readonly string[]): Promise<WatchedJob[]> {
+    const rows = await this.readRows(this.statements.WATCHED_JOBS, [JSON.stringify(ids)]);
+    return rows.map((row) => ({
+      id: row.id as string,
+      status: row.status as JobStatus,
+      updated: new Date(Number(row.updated)),
+      lastLine: row.last_line as string | null,
+    }));
   }
 
   async prune(after: string | null): Promise<string | null> {

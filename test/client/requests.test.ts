@@ -20,6 +20,12 @@ interface Case {
 const runAt = new Date('2030-01-02T03:04:05.678Z');
 const cases: Case[] = [
   {
+    name: 'logs',
+    call: (jobs) => jobs.logs(ID, { after: '1.17', limit: 50 }),
+    method: 'GET',
+    url: `/api/jobs/${ID}/logs?after=1.17&limit=50`,
+  },
+  {
     name: 'enqueue',
     call: (jobs) => jobs.enqueue('mail', { camelCase: 1 }),
     method: 'POST',

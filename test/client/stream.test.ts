@@ -67,6 +67,15 @@ describe('JobsClient.stream', () => {
     ]);
   });
 
+  it('yields events of one job', async () => {
+    const data = { id: 'a', status: 'processing', updated: '2030-01-02T03:04:05.678Z', last_line: '1.2' };
+    server.answers(streaming(`event: job\ndata: ${JSON.stringify(data)}\n\n`));
+    const events = new JobsClient({ baseUrl: server.url }).watch('a', { signal: leave.signal });
+
+    expect(await events.next()).toEqual({ done: false, value: data });
+    expect(server.requests).toMatchObject([{ url: '/api/jobs/stream?job=a' }]);
+  });
+
   it('yields an event once it is complete, however its bytes are split', async () => {
     let response!: ServerResponse;
     server.answers(streaming('', (opened) => (response = opened)));

@@ -21,7 +21,10 @@ describe.each([
   const app = useOneHttpApp(kind, adapterKind, {
     options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests' } },
     handlers: {
-      work: () => 'done',
+      work: (job) => {
+        job.log('begin', { a: 1 });
+        return 'done';
+      },
       fail: () => Promise.reject(new Error('broken pipe')),
       hold: waitForAbort,
     },
@@ -72,6 +75,7 @@ describe.each([
         'GET /groups/{id}',
         'POST /groups/{id}/cancel',
         'GET /{id}/graph',
+        'GET /{id}/logs',
         'GET /workers',
         'GET /errors',
         'GET /capabilities',
@@ -102,6 +106,8 @@ describe.each([
     await responses.check(201, '/enqueue-many', api.post('/enqueue-many', { jobs: [{ topic: 'later', payload: {} }] }));
     await responses.check(200, '', api.get('?limit=1'));
     await responses.check(200, '/{id}', api.get(`/${done.id}`));
+    const logs = await responses.check(200, '/{id}/logs', api.get(`/${done.id}/logs`));
+    expect(logs.body).toMatchObject({ items: [{ message: 'begin', data: { a: 1 } }] });
     await responses.check(200, '/{id}', api.get(`/${failed.id}`));
     await responses.check(200, '/{id}', api.get(`/${running.id}`));
     await responses.check(200, '/stats', api.get('/stats'));

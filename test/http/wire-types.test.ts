@@ -1,8 +1,9 @@
 import type * as Groups from '../../client/group-wire.js';
+import type * as Logs from '../../client/log-wire.js';
 import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
-import type { BulkDto, JobDto, JobListDto, JobPageDto, ScheduleDto } from '../../lib/http/job-serializer.js';
+import type { BulkDto, JobDto, JobListDto, JobLogDto, JobPageDto, ScheduleDto } from '../../lib/http/job-serializer.js';
 import type {
   ErrorGroupsDto,
   DefinedLimitsDto,
@@ -11,6 +12,7 @@ import type {
   JobGroupDto,
   StatsDto,
   TimeseriesDto,
+  WatchedJobDto,
   WorkerListDto,
   TopicListDto,
 } from '../../lib/http/report-serializer.js';
@@ -49,6 +51,8 @@ describe('client and server', () => {
     holds<Same<JobDto, Client.Job>>();
     holds<Same<JobListDto, Client.EnqueuedJobs>>();
     holds<Same<JobPageDto, Client.JobPage>>();
+    holds<Same<JobLogDto, Logs.JobLog>>();
+    holds<Same<WatchedJobDto, Logs.StreamJob>>();
     holds<Same<BulkDto, Client.BulkResult>>();
     holds<Same<StatsDto, Client.JobStats>>();
     holds<Same<TopicListDto, Client.TopicList>>();

@@ -3,9 +3,13 @@ import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
+import type { JobListener } from './job-watch.js';
+import { JobWatch } from './job-watch.js';
 import type { QueueStats } from './queue-stats.js';
 
-type ChangeFeedParts = Pick<EngineParts, 'clock' | 'logger' | 'failureLog' | 'random'> & { readonly stats: QueueStats };
+type ChangeFeedParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random'> & {
+  readonly stats: QueueStats;
+};
 
 /** Receives changes of the queue. A listener that throws is logged. */
 export interface ChangeListener {
@@ -26,6 +30,7 @@ export class ChangeFeed {
   /** Each with the time at which it last received statistics. */
   private readonly listeners = new Map<ChangeListener, number>();
   private readonly loop: PollLoop;
+  private readonly jobs: JobWatch;
   private readonly touched = new Set<string>();
   /** The fingerprint of each topic at the last read; `null` before the first one. */
   private seen: ReadonlyMap<string, string> | null = null;
@@ -38,6 +43,7 @@ export class ChangeFeed {
       intervalMs: INTERVAL_MS,
       work: () => this.read(),
     });
+    this.jobs = new JobWatch(parts);
   }
 
   /**
@@ -66,6 +72,17 @@ export class ChangeFeed {
     };
   }
 
+  /**
+   * Adds a listener for one job: it receives the job at once, and within a second after its status, its progress or its log has
+   * changed in any process.
+   *
+   * @param id the job's own id, in lower case.
+   * @returns a function that removes it, which may be called twice.
+   */
+  watchJob(id: string, listener: JobListener): () => void {
+    return this.isClosed ? () => undefined : this.jobs.watch(id, listener);
+  }
+
   /** Reports a topic as changed with the next read. Some changes do not show in the counts. */
   markChanged(topic: string): void {
     if (this.listeners.size > 0) {
@@ -77,7 +94,7 @@ export class ChangeFeed {
   async close(): Promise<void> {
     this.isClosed = true;
     this.listeners.clear();
-    await this.loop.stop();
+    await Promise.all([this.loop.stop(), this.jobs.close()]);
   }
 
   private async read(): Promise<void> {

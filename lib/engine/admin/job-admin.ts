@@ -9,7 +9,7 @@ import type { WaitingReason } from '../../core/job-reports.js';
 import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
 import type { JobLogLine, JobLogOptions } from '../../core/job-log.js';
-import { LOG_OPTIONS } from '../../core/job-log.js';
+import { LOG_OPTIONS, parseLineId } from '../../core/job-log.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
@@ -69,7 +69,7 @@ export class JobAdmin {
   async logs(id: string, options: JobLogOptions = {}): Promise<JobLogLine[]> {
     const { after, limit } = readOptions(LOG_OPTIONS, options);
     const normal = parseJobId(id);
-    return normal === undefined ? [] : this.parts.store.logs.read(normal, after, limit);
+    return normal === undefined ? [] : this.parts.store.logs.read(normal, parseLineId(after), limit);
   }
 
   /**

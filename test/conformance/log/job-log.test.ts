@@ -24,6 +24,7 @@ describe('job.log', () => {
       write: write ?? ((sets, maxLines) => logs.write(sets, maxLines)),
       read: (id, after, limit) => logs.read(id, after, limit),
       prune: (after) => logs.prune(after),
+      watched: (ids) => logs.watched(ids),
     };
     const store = overrideStore(fixture.store, { logs: overridden });
     engine = new JobsEngine({ maxRetries: 0, logger, ...options, store });

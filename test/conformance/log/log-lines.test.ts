@@ -1,10 +1,9 @@
 import type { JobLogLine, LogPosition } from '../../../lib/core/job-log.js';
-import { LOG_OPTIONS } from '../../../lib/core/job-log.js';
 import type { LogEntry, LogSet } from '../../../lib/store/log-store.js';
 import { claimOne, insertMany, insertOne } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-const START = LOG_OPTIONS.after.default;
+const START = { attempt: 0, line: 0 };
 
 /** Lines `from` to `to` of an attempt. */
 function lines(id: string, attempt: number, from: number, to = from): LogSet {

@@ -46,7 +46,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
     };
     scans = 0;
     isAway = false;
-    feed = new ChangeFeed({ stats, ...logParts(clock), random: () => 0.5 });
+    feed = new ChangeFeed({ store: fixture.store, stats, ...logParts(clock), random: () => 0.5 });
   });
 
   afterEach(() => feed.close());
@@ -229,7 +229,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
   it('continues for other listeners when one throws', async () => {
     const logger = new RecordingLogger();
     const stats = new QueueStats({ store: fixture.store, clock });
-    feed = new ChangeFeed({ stats, ...logParts(clock, logger), random: () => 0.5 });
+    feed = new ChangeFeed({ store: fixture.store, stats, ...logParts(clock, logger), random: () => 0.5 });
     const [broken, fine] = [new RecordingListener(), new RecordingListener()];
     broken.stats = broken.changed = () => {
       throw new Error('connection reset');

@@ -70,6 +70,7 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'GET', route: '/errors', access: 'read', status: 200 },
   { method: 'GET', route: '/capabilities', access: 'any', status: 200 },
   { method: 'GET', route: '/:id', access: 'read', status: 200 },
+  { method: 'GET', route: '/:id/logs', access: 'read', status: 200 },
   { method: 'POST', route: '/:id/requeue', access: 'manage', status: 200, of: 'cancelled' },
   { method: 'POST', route: '/:id/promote', access: 'manage', status: 200 },
   { method: 'POST', route: '/:id/cancel', access: 'manage', status: 200 },

@@ -1,4 +1,4 @@
-import { ms } from './job-row.js';
+import { matchesId, ms } from './job-row.js';
 
 /* Lines of `job.log`: `_jobs_logs`. Sets are JSON arrays in $1. */
 
@@ -26,6 +26,12 @@ export const READ_LINES = `
 SELECT attempt, line, level, message, data::text AS data, ${ms('time')} AS time FROM _jobs_logs
 WHERE job_id = $1::uuid AND (attempt, line) > ($2::int, $3::int) AND EXISTS (SELECT FROM _jobs j WHERE j.id = $1::uuid)
 ORDER BY attempt, line LIMIT $4::int`;
+
+/** Reads the state of jobs, and the position of their newest lines. */
+export const WATCHED_JOBS = `
+SELECT j.id, j.status, ${ms('j.updated')} AS updated,
+  (SELECT l.attempt || '.' || l.line FROM _jobs_logs l WHERE l.job_id = j.id ORDER BY l.attempt DESC, l.line DESC LIMIT 1) AS last_line
+FROM (${jobIds}) AS s JOIN _jobs j ON ${matchesId('s')}`;
 
 /** Lists the next $2 jobs with lines after job $1, by a loose scan, and whether they are gone. */
 export const LOGGED_JOBS = `

@@ -24,6 +24,12 @@ SELECT attempt, line, level, message, data, ${ms('time')} AS time FROM _jobs_log
 WHERE job_id = ?1 AND (attempt, line) > (?2, ?3) AND EXISTS (SELECT 1 FROM _jobs ${byId} WHERE id = ?1)
 ORDER BY attempt, line LIMIT ?4`;
 
+/** Reads the state of jobs, and the position of their newest lines. */
+export const WATCHED_JOBS = `
+SELECT id, status, ${ms('updated')} AS updated,
+  (SELECT l.attempt || '.' || l.line FROM _jobs_logs AS l WHERE l.job_id = _jobs.id ORDER BY l.attempt DESC, l.line DESC LIMIT 1) AS last_line
+FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
+
 /** Lists the next ?2 jobs with lines after job ?1, by a loose scan, and whether they are gone. */
 export const LOGGED_JOBS = `
 WITH RECURSIVE page AS (
