@@ -28,6 +28,7 @@ export type TransitionVerb =
   | 'cancel'
   | 'requeue'
   | 'promote'
+  | 'unblock'
   | 'delete'
   | 'prune';
 
@@ -63,10 +64,11 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'rescue', from: 'processing', to: 'failed', guard: `${leaseExpired}; no retries left, and started` },
   { verb: 'rescue', from: 'processing', to: 'cancelled', guard: `${leaseExpired}; a cancel was requested` },
   { verb: 'expire', from: 'pending', to: 'cancelled', guard: 'never started; expired by the database clock' },
-  { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request' },
+  { verb: 'cancel', from: 'pending', to: 'cancelled', guard: 'by request, or because of a parent' },
   { verb: 'requeue', from: 'failed', to: 'pending', guard: 'by request; unique key free' },
-  { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request; unique key free' },
-  { verb: 'promote', from: 'pending', to: 'pending', guard: 'by request' },
+  { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request, or with its parent; unique key free' },
+  { verb: 'promote', from: 'pending', to: 'pending', guard: 'by request; waits for no parent' },
+  { verb: 'unblock', from: 'pending', to: 'pending', guard: 'its last parent has ended' },
   { verb: 'delete', from: 'pending', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'completed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'failed', to: 'none', guard: 'by request' },

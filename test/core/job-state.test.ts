@@ -52,6 +52,7 @@ describe('the state machine', () => {
     ['cancel', ['pending'], ['cancelled']],
     ['requeue', ['failed', 'cancelled'], ['pending']],
     ['promote', ['pending'], ['pending']],
+    ['unblock', ['pending'], ['pending']],
     ['delete', ['pending', 'completed', 'failed', 'cancelled'], ['none']],
     ['prune', ['completed', 'failed', 'cancelled'], ['none']],
   ])('lets %s move a job only from %p to %p', (verb, from, to) => {
