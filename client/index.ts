@@ -11,6 +11,7 @@ export type { Parse, Token } from './transport.js';
 // Errors
 export { JobsApiError } from './jobs-api-error.js';
 export type { JobsApiErrorParts } from './jobs-api-error.js';
+export { JobFailedError, WaitTimeoutError } from './job-wait.js';
 
 // Options of calls
 export type {
@@ -33,6 +34,7 @@ export type {
 export type { GroupCallback, GroupFilter, GroupOptions, GroupsApi } from './groups-api.js';
 export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';
 export type { StreamOptions, WatchOptions } from './job-stream.js';
+export type { WaitForOptions } from './job-wait.js';
 
 // Requests and responses
 export type {

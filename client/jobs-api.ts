@@ -13,6 +13,8 @@ import type {
 import { toFields } from './call-options.js';
 import { GroupsApi } from './groups-api.js';
 import type { JobGraph } from './group-wire.js';
+import type { WaitForOptions } from './job-wait.js';
+import { waitForJob } from './job-wait.js';
 import type { JobLog } from './log-wire.js';
 import { SchedulesApi } from './schedules-api.js';
 import type {
@@ -72,6 +74,14 @@ export abstract class JobsApi {
    */
   async logs(id: string, page: LogOptions & CallOptions = {}, options: CallOptions = page): Promise<JobLog> {
     return this.#read(`${toPath(id)}/logs`, page, options);
+  }
+
+  /**
+   * Resolves with the job when it has completed. Asks for it with growing pauses of up to 2 s.
+   * @throws JobFailedError if it ends failed or cancelled; WaitTimeoutError; JobsApiError, with status 404 if there is no such job
+   */
+  async waitFor<T = unknown>(id: string, options: WaitForOptions = {}): Promise<Job<T>> {
+    return waitForJob<T>(id, options, (signal) => this.get(id, { signal }));
   }
 
   /** Returns the jobs on which a job depends and those that depend on it, at any distance, at most 500. */

@@ -74,6 +74,7 @@ export {
   InvalidOptionsError,
   InvalidPayloadError,
   JobAbortedError,
+  JobFailedError,
   JobNotFoundError,
   JobsError,
   JobStateError,
@@ -85,6 +86,7 @@ export {
   SnoozeError,
   UnknownDataSourceError,
   UnrecoverableError,
+  WaitTimeoutError,
 } from './core/errors.js';
 export type { AbortReason, JobsErrorCode, PayloadIssue, UnfinishedTopic } from './core/errors.js';
 export type { Failure } from './core/error-text.js';
@@ -103,6 +105,7 @@ export type {
 } from './core/job-reports.js';
 export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
 export type { ErrorStats } from './engine/admin/error-stats.js';
+export type { WaitForOptions } from './engine/admin/job-waiter.js';
 export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
 export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/admin/queue-gauges.js';
 export type { QueueStats } from './engine/admin/queue-stats.js';

@@ -40,9 +40,10 @@ import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
 import type { WhenIdleOptions } from './admin/idle-watch.js';
 import { IdleWatch } from './admin/idle-watch.js';
+import { createEmit } from './create-emit.js';
 import { createHook } from './create-hook.js';
 import { JobActions, JobAdmin } from './admin/job-admin.js';
-import { logOperation } from './operation-log.js';
+import { JobWaiter } from './admin/job-waiter.js';
 import { QueueGauges } from './admin/queue-gauges.js';
 import { QueueHealth } from './admin/queue-health.js';
 import { QueueStats } from './admin/queue-stats.js';
@@ -93,6 +94,7 @@ export interface TestedParts extends EngineParts {
   readonly scheduler: Scheduler;
   readonly rescuer: Rescuer;
   readonly unhandledTopics: UnhandledTopics;
+  readonly waiter: JobWaiter;
 }
 
 /**
@@ -189,14 +191,9 @@ export class JobsEngine {
     this.errors = new ErrorStats(partsWithoutEvents);
     this.changes = new ChangeFeed({ ...partsWithoutEvents, stats: this.stats });
     const metrics = new MetricsRecorder(partsWithoutEvents);
+    const waiter = new JobWaiter(partsWithoutEvents);
     const { stream, stats, changes } = this;
-    const emit = (event: JobEvent): void => {
-      logOperation(partsWithoutEvents, event);
-      metrics.record(event);
-      changes.markChanged(event.topic);
-      hook.onEvent?.(event);
-      stream.emit(event);
-    };
+    const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
     const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
@@ -207,7 +204,7 @@ export class JobsEngine {
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
-    this.jobs = new JobAdmin({ ...parts, actions });
+    this.jobs = new JobAdmin({ ...parts, actions, waiter });
     this.bulk = new BulkActions({ ...parts, actions });
     this.graphs = new JobGraphs(parts);
     this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
@@ -219,7 +216,7 @@ export class JobsEngine {
     this.presence = new WorkerPresence({ ...parts, ...sweepers, scheduler, runner });
     reportLinkChanges({ ...parts, changes });
     const rescuer = new Rescuer(parts);
-    this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics };
+    this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics, waiter };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(sweepers), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
@@ -307,10 +304,10 @@ export class JobsEngine {
   /**
    * Stops claiming at once, waits for running handlers up to `shutdownTimeout`, then aborts them and releases their jobs.
    * Handlers whose attempt has ended already, by a timeout or a lost lease, have up to 2 s, at most `shutdownTimeout`, to return.
-   * A second call does nothing.
+   * Calls of `waitFor` reject. A second call does nothing.
    */
-  stop(): Promise<void> {
-    return this.lifecycle.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.parts.waiter.stop(), this.lifecycle.stop()]);
   }
 
   /** Stops claiming at once, until `start`. Running handlers go on. */
@@ -320,7 +317,7 @@ export class JobsEngine {
 
   /** Stops for good, and completes `events`. Waits up to 2 s for jobs that are being enqueued. */
   async close(): Promise<void> {
-    await this.lifecycle.close();
+    await Promise.all([this.parts.waiter.close(), this.lifecycle.close()]);
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
     this.stream.complete();
     this.onClose?.();

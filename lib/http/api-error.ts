@@ -111,6 +111,8 @@ const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   SNOOZE: null,
   JOB_ABORTED: null,
   IDLE_TIMEOUT: null,
+  JOB_FAILED: null,
+  WAIT_TIMEOUT: null,
   DATABASE_REFUSED: null,
 };
 

@@ -21,6 +21,7 @@ import type { ScheduleAdmin } from '../engine/schedule/schedule-admin.js';
 import type { QueueGauges } from '../engine/admin/queue-gauges.js';
 import type { LimitsAdmin } from '../engine/flow/limits-admin.js';
 import type { ErrorStats } from '../engine/admin/error-stats.js';
+import type { WaitForOptions } from '../engine/admin/job-waiter.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -193,6 +194,17 @@ export class JobsService {
    */
   logs(id: string, options?: JobLogOptions): Promise<JobLogLine[]> {
     return this.engine.jobs.logs(id, options);
+  }
+
+  /**
+   * Resolves with the job when it has completed, in whichever process. The caller declares the types of its payload and result.
+   *
+   * @param options.timeout how long to wait; `'30s'` by default.
+   * @throws JobFailedError when it has ended failed or cancelled; WaitTimeoutError; JobNotFoundError for an unknown or deleted job;
+   * QueueUnavailableError when this process stops; the reason of `options.signal`.
+   */
+  waitFor<T = unknown, R = unknown>(id: string, options?: WaitForOptions): Promise<Job<T, R>> {
+    return this.engine.jobs.waitFor(id, options) as Promise<Job<T, R>>;
   }
 
   /**

@@ -85,8 +85,9 @@ export class TestingEngine extends JobsEngine {
   }
 
   override async stop(): Promise<void> {
-    const { clock, runner, shutdownTimeoutMs } = this.parts;
+    const { clock, runner, shutdownTimeoutMs, waiter } = this.parts;
     this.isStarted = false;
+    await waiter.stop();
     runner.releaseUnstarted();
     if (!(await endsWithin(clock, shutdownTimeoutMs, runner.allSettled()))) {
       runner.terminateAll();

@@ -10,7 +10,9 @@ const {
   IdleTimeoutError,
   InvalidOptionsError,
   InvalidPayloadError,
+  Job,
   JobAbortedError,
+  JobFailedError,
   JobNotFoundError,
   JobsError,
   JobStateError,
@@ -22,6 +24,7 @@ const {
   SnoozeError,
   UnknownDataSourceError,
   UnrecoverableError,
+  WaitTimeoutError,
 } = publicNames;
 
 const cause = new Error('cause');
@@ -40,6 +43,8 @@ const CODES: readonly (readonly [string, JobsErrorCode, InstanceType<typeof Jobs
   ['SnoozeError', 'SNOOZE', new SnoozeError('5m')],
   ['JobAbortedError', 'JOB_ABORTED', new JobAbortedError('timeout', 'too long')],
   ['IdleTimeoutError', 'IDLE_TIMEOUT', new IdleTimeoutError('busy')],
+  ['JobFailedError', 'JOB_FAILED', new JobFailedError(Object.assign(new Job(), { id: '7', lastError: null }))],
+  ['WaitTimeoutError', 'WAIT_TIMEOUT', new WaitTimeoutError('7', 1_000)],
   ['IdempotencyConflictError', 'IDEMPOTENCY_CONFLICT', new IdempotencyConflictError('a')],
   ['DatabaseRefusedError', 'DATABASE_REFUSED', new DatabaseRefusedError('no')],
   ['GroupNotFoundError', 'GROUP_NOT_FOUND', new GroupNotFoundError('7')],

@@ -20,6 +20,14 @@ describe('runPending', () => {
     expect(await testing.runPending()).toEqual([]);
   });
 
+  it('ends the wait of waitFor', async () => {
+    const { testing, jobs } = await start({ handlers: { add: ({ payload }: { payload: Sum }) => payload.a } });
+    const { id } = await jobs.enqueue('add', { a: 1, b: 2 });
+    const waiting = jobs.waitFor(id);
+    await testing.runPending();
+    expect(await waiting).toMatchObject({ id, status: 'completed', result: 1 });
+  });
+
   it('runs one job after another, in the order of priority and due time', async () => {
     const order: string[] = [];
     let running = 0;

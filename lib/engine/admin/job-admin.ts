@@ -24,8 +24,12 @@ import { explainWaiting } from '../flow/waiting-reasons.js';
 import { logAction } from '../operation-log.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ChangeFeed } from './change-feed.js';
+import type { JobWaiter, WaitForOptions } from './job-waiter.js';
 
-type JobAdminParts = Pick<EngineParts, 'store' | 'registry' | 'payloadBytesMax'> & { readonly actions: JobActions };
+type JobAdminParts = Pick<EngineParts, 'store' | 'registry' | 'payloadBytesMax'> & {
+  readonly actions: JobActions;
+  readonly waiter: JobWaiter;
+};
 
 /** Reads single jobs and pages of jobs, and changes single jobs. See {@link BulkActions} for many. */
 export class JobAdmin {
@@ -35,6 +39,17 @@ export class JobAdmin {
   async get(id: string): Promise<Job | null> {
     const normal = parseJobId(id);
     return normal === undefined ? null : ((await this.parts.store.find([normal]))[0] ?? null);
+  }
+
+  /**
+   * Resolves with the job when it has completed, in whichever process. Polls the database at most once a second for all calls of this
+   * process together. A job that is deleted as it ends, by `retention`, counts as unknown.
+   *
+   * @throws JobFailedError when it has ended failed or cancelled; WaitTimeoutError; JobNotFoundError when there is no such job, or not
+   * any more; QueueUnavailableError when this process stops; the reason of an aborted signal.
+   */
+  waitFor(id: string, options?: WaitForOptions): Promise<Job> {
+    return this.parts.waiter.waitFor(id, options);
   }
 
   /**
