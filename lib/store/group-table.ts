@@ -9,13 +9,20 @@ interface GroupStatements {
   readonly LIST_CALLBACKS: string;
   readonly GROUP_TOPICS: string;
   readonly UNFINISHED_MEMBERS: string;
+  readonly GROUPS_PAGE: string;
+  readonly DELETE_GROUPS: string;
 }
 
-/** Reads groups. `LinkStore` writes them, together with the links of their members. */
+const PRUNED_PAGE = 1_000;
+/** Comes before all ids. */
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
+/** Reads and prunes groups. `LinkStore` writes them, together with the links of their members. */
 export class GroupTable implements GroupStore {
   constructor(
     private readonly statements: GroupStatements,
     private readonly read: SqlQuery,
+    private readonly write: SqlQuery,
   ) {}
 
   async get(id: string): Promise<JobGroup | undefined> {
@@ -35,6 +42,15 @@ export class GroupTable implements GroupStore {
   async topics(ids: readonly string[]): Promise<GroupTopic[]> {
     const rows = await this.read(this.statements.GROUP_TOPICS, [JSON.stringify(ids)]);
     return rows.map((row) => ({ groupId: row.group_id as string, topic: row.topic as string }));
+  }
+
+  async prune(after: string | null): Promise<string | null> {
+    const rows = await this.read(this.statements.GROUPS_PAGE, [after ?? FIRST_ID, PRUNED_PAGE]);
+    const ids = rows.filter((row) => row.is_abandoned).map(({ id }) => id);
+    if (ids.length > 0) {
+      await this.write(this.statements.DELETE_GROUPS, [JSON.stringify(ids)]);
+    }
+    return rows.length < PRUNED_PAGE ? null : (rows.at(-1)!.id as string);
   }
 
   async unfinishedMembers(id: string): Promise<string[]> {

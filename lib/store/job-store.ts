@@ -247,6 +247,8 @@ export interface GroupStore {
   topics(ids: readonly string[]): Promise<GroupTopic[]>;
   /** Returns the ids of members that are pending or processing. */
   unfinishedMembers(id: string): Promise<string[]>;
+  /** Deletes finished groups without jobs, among the 1,000 groups after `after`. Returns where the next page starts; `null`: at the end. */
+  prune(after: string | null): Promise<string | null>;
 }
 
 /**

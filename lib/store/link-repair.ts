@@ -8,13 +8,10 @@ import type { SqlRow, SqlScript } from './sql-runner.js';
 export interface RepairStatements extends LinkStatements {
   readonly WATCH_PARENTS: string;
   readonly DELETE_LINKS: string;
-  readonly DELETE_GROUPS: string;
 }
 
 /** What a page of links shows to be wrong. */
 export interface BrokenLinks {
-  /** Groups of which the page shows no member that exists. */
-  readonly groups: readonly string[];
   /** Children that do not exist. */
   readonly orphans: readonly string[];
   /** Parents that have ended or do not exist, with an open link. */
@@ -26,8 +23,6 @@ export interface BrokenLinks {
 /** Finds what is wrong in a page of links, with the states of both ends. */
 export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
   const isOpen = (row: SqlRow): boolean => row.outcome === null;
-  const members = rows.filter((row) => row.mode === 'member' && Boolean(row.has_group));
-  const populated = new Set(members.filter((row) => row.parent_status !== null).map((row) => row.child_id));
   const waiting = new Set(rows.filter(isOpen).map((row) => row.child_id));
   const blocked = rows.filter((row) => Boolean(row.is_blocked) && !waiting.has(row.child_id));
   const children = new Map<string, string | null>();
@@ -39,7 +34,6 @@ export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
   const isEnded = ({ parent_status: status, has_group: hasGroup }: SqlRow): boolean =>
     status === null ? !hasGroup : status !== 'pending' && status !== 'processing';
   return {
-    groups: toIds(members.filter((row) => !populated.has(row.child_id)).map((row) => row.child_id)),
     orphans: toIds(rows.filter((row) => row.child_status === null && !row.has_group).map((row) => row.child_id)),
     parents: toIds(rows.filter((row) => isOpen(row) && isEnded(row)).map((row) => row.parent_id)),
     children: [...children].map(([id, error]) => ({ id, error })),
@@ -57,9 +51,6 @@ export function* repairScript(statements: RepairStatements, found: BrokenLinks):
   const deleted = found.parents.filter((id) => !known.has(id)).map((id): EndedParent => ({ id, status: 'deleted' }));
   const ended = yield* endParentsScript(statements, [...parents.flatMap(toEndedParent), ...deleted]);
   const ids = found.children.map(({ id }) => id);
-  if (found.groups.length > 0) {
-    yield { sql: statements.DELETE_GROUPS, params: [JSON.stringify(found.groups)] };
-  }
   const locked = ids.length === 0 ? [] : yield { sql: statements.LOCK_CHILDREN, params: [JSON.stringify(ids)] };
   const isLocked = new Set(locked.map(({ id }) => id));
   const freed = yield* releaseChildrenScript(

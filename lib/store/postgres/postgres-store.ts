@@ -131,7 +131,7 @@ export class PostgresStore implements JobStore {
     toNames: (names) => names,
     fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
   });
-  readonly groups = new GroupTable(group, this.read);
+  readonly groups = new GroupTable(group, this.read, this.write);
   readonly logs = new LogTable(log, this.read, this.write);
   readonly links: LinkTable = createPostgresLinks({
     read: this.read,

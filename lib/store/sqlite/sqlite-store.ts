@@ -125,7 +125,7 @@ export class SqliteStore implements JobStore {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
   };
-  readonly groups = new GroupTable(groupStatements, this.read);
+  readonly groups = new GroupTable(groupStatements, this.read, this.write);
   readonly logs = new LogTable(logStatements, this.read, this.write);
   readonly links: LinkTable = createSqliteLinks({
     read: this.read,

@@ -149,13 +149,32 @@ describe.each(kinds)('groups on $label', (kind) => {
     await fixture.store.delete([a!.id]);
     expect(await groups().get(id)).toMatchObject({ total: 2, completed: 1, processing: 1 });
     await settleOne(fixture.store, b!, outcomes.failed());
-    await fixture.store.links.repair(null);
+    await fixture.store.groups.prune(null);
     expect(await groups().get(id)).toMatchObject({ completed: 1, failed: 1 });
     await fixture.store.delete([b!.id]);
     await fixture.store.links.repair(null);
+    expect(await groups().get(id)).toMatchObject({ completed: 1, failed: 1 });
+    await fixture.store.groups.prune(null);
     expect(await groups().get(id)).toBeNull();
     await fixture.store.links.repair(null);
     expect(await fixture.sql('SELECT parent_id FROM _jobs_links')).toEqual([]);
+  });
+
+  it('are deleted after the last of their callbacks, also without members', async () => {
+    const { id: withCallback } = await groups().enqueue([], { onFinish: callbacks.onFinish });
+    const { id: empty } = await groups().enqueue([]);
+    const { id: unfinished } = await groups().enqueue([linkedJob('a')]);
+    expect(await fixture.store.groups.prune(null)).toBeNull();
+    expect(await groups().get(empty)).toBeNull();
+    expect(await groups().get(withCallback)).not.toBeNull();
+    const { finish } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, finish!);
+    await fixture.store.delete([finish!.id]);
+    await fixture.store.groups.prune(null);
+    expect(await groups().get(withCallback)).toBeNull();
+    expect(await groups().get(unfinished)).not.toBeNull();
+    await fixture.store.links.repair(null);
+    expect(await fixture.sql(`SELECT child_id FROM _jobs_links WHERE child_id <> '${unfinished}'`)).toEqual([]);
   });
 
   it('release each callback once when members end in two processes', async () => {

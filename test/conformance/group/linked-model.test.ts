@@ -329,6 +329,13 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
       { after: null, rows: 1_000 },
     );
     assert.equal(removed, model.prune());
+    await fixture.store.groups.prune(null);
+    for (const { id, isFinished } of model.groups.values()) {
+      const hasJobs = model.links.some(
+        ({ parent, child }) => (parent === id && model.jobs.has(child)) || (child === id && model.jobs.has(parent)),
+      );
+      assert.equal((await fixture.store.groups.get(id)) === undefined, isFinished && !hasJobs);
+    }
   }
 
   async function repair(): Promise<void> {
@@ -362,7 +369,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
     assert.equal(Number(count), ids.length);
     for (const { id, isFinished } of model.groups.values()) {
       const group = await fixture.store.groups.get(id);
-      // The repair deletes a finished group without members.
+      // A finished group without jobs is deleted.
       if (group) assert.equal(group.finished !== null, isFinished, `the end of group ${id}`);
     }
   }

@@ -22,10 +22,17 @@ RETURNING g.id, CASE
 /** Inserts group $1 with the name $2. A repeated insert, after a lost response, finds it. */
 export const INSERT_GROUP = 'INSERT INTO _jobs_groups (id, name) VALUES ($1::uuid, $2) ON CONFLICT (id) DO NOTHING';
 
-/** Deletes finished groups of which no member is left. The repair then deletes their links. */
-export const DELETE_GROUPS = `
-DELETE FROM _jobs_groups g WHERE g.id = ANY (${ids}) AND g.finished IS NOT NULL
-  AND NOT EXISTS (SELECT FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = g.id)`;
+/** Whether a group has finished, and no member and no callback is left. */
+const isAbandoned = `g.finished IS NOT NULL
+  AND NOT EXISTS (SELECT FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = g.id)
+  AND NOT EXISTS (SELECT FROM _jobs_links l JOIN _jobs j ON j.id = l.child_id WHERE l.parent_id = g.id)`;
+
+/** Reads the next $2 groups after group $1, and which of them have no jobs left. */
+export const GROUPS_PAGE = `
+SELECT g.id, ${isAbandoned} AS is_abandoned FROM (SELECT * FROM _jobs_groups WHERE id > $1::uuid ORDER BY id LIMIT $2::int) g ORDER BY g.id`;
+
+/** Deletes the groups that have no jobs left. The repair then deletes their links. */
+export const DELETE_GROUPS = `DELETE FROM _jobs_groups g WHERE g.id = ANY (${ids}) AND ${isAbandoned}`;
 
 const groupState = `g.id, g.name, ${ms('g.created')} AS created, ${ms('g.finished')} AS finished, s.status, s.jobs`;
 

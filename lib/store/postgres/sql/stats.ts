@@ -66,7 +66,7 @@ export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb, $3::jsonb, statement_timestamp())
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
-  EXISTS (SELECT FROM _jobs_links) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs, ${ms('statement_timestamp()')} AS now`;
+  EXISTS (SELECT FROM _jobs_links) OR EXISTS (SELECT FROM _jobs_groups) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs, ${ms('statement_timestamp()')} AS now`;
 
 /** Removes a worker that shuts down. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';

@@ -20,10 +20,16 @@ RETURNING id, CASE
 /** Inserts group ?1 with the name ?2. A repeated insert finds it. */
 export const INSERT_GROUP = 'INSERT INTO _jobs_groups (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING';
 
-/** Deletes finished groups of which no member is left. The repair then deletes their links. */
-export const DELETE_GROUPS = `
-DELETE FROM _jobs_groups WHERE id IN ${ids} AND finished IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM _jobs_links AS l JOIN _jobs AS j ON j.id = l.parent_id WHERE l.child_id = _jobs_groups.id)`;
+/** Whether a group has finished, and no member and no callback is left. */
+const isAbandoned = `g.finished IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM _jobs_links AS l JOIN _jobs AS j ON j.id = l.parent_id WHERE l.child_id = g.id)
+  AND NOT EXISTS (SELECT 1 FROM _jobs_links AS l JOIN _jobs AS j ON j.id = l.child_id WHERE l.parent_id = g.id)`;
+
+/** Reads the next ?2 groups after group ?1, and which of them have no jobs left. */
+export const GROUPS_PAGE = `SELECT g.id, ${isAbandoned} AS is_abandoned FROM _jobs_groups AS g WHERE g.id > ?1 ORDER BY g.id LIMIT ?2`;
+
+/** Deletes the groups that have no jobs left. The repair then deletes their links. */
+export const DELETE_GROUPS = `DELETE FROM _jobs_groups AS g WHERE g.id IN ${ids} AND ${isAbandoned}`;
 
 /** The members of the groups by status. A member that was deleted or pruned has the status in which it ended. */
 const groupStates = (groups: string): string => `

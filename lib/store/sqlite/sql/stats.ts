@@ -69,7 +69,7 @@ export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES (?1, ?2, ?3, ${now})
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
-  EXISTS (SELECT 1 FROM _jobs_links) AS has_links, EXISTS (SELECT 1 FROM _jobs_logs) AS has_logs, ${ms(now)} AS now`;
+  EXISTS (SELECT 1 FROM _jobs_links) OR EXISTS (SELECT 1 FROM _jobs_groups) AS has_links, EXISTS (SELECT 1 FROM _jobs_logs) AS has_logs, ${ms(now)} AS now`;
 
 /** Removes worker ?1 when its process ends. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';
