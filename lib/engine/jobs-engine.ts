@@ -310,6 +310,11 @@ export class JobsEngine {
     await Promise.all([this.parts.waiter.stop(), this.lifecycle.stop()]);
   }
 
+  /** The same as `stop`, for `await using engine = new JobsEngine(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
     this.lifecycle.stopClaiming();

@@ -43,6 +43,7 @@ const IN_MEMORY = [
 /** `npm test` runs these files on a SQLite file only. What they test is the same on every database. */
 const SQLITE_ONLY = [
   'test/conformance/admin/wait-for.test.ts',
+  'test/conformance/connections/disposed-engine.test.ts',
   'test/nest/async-local-storage.test.ts',
   'test/nest/batch-handlers.test.ts',
   'test/nest/batch-pipeline.test.ts',
