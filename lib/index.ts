@@ -5,9 +5,12 @@ export { JobsModule } from './jobs.module.js';
 export type { JobsModuleOptions } from './jobs.module.js';
 export type { JobsModuleAsyncOptions, JobsOptionsFactory } from './nest/async-options.js';
 export type { BackoffOptions } from './core/backoff.js';
+export type { PayloadCodec, PayloadOwner } from './core/codec-option.js';
 export type { ContextOptions } from './core/context-option.js';
 export type { Duration } from './core/duration.js';
 export type { DebounceOptions, UniqueUntil } from './core/unique-key.js';
+export { encryptPayloads } from './engine/codec/encrypt-payloads.js';
+export type { EncryptionOptions } from './engine/codec/encrypt-payloads.js';
 export type { JobsOptions, JobsSettings } from './core/options.js';
 export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';
@@ -79,6 +82,7 @@ export {
   JobsError,
   JobStateError,
   LeaseLostError,
+  MissingKeyError,
   PayloadTooLargeError,
   QueueUnavailableError,
   ScheduleNotFoundError,

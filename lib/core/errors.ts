@@ -10,6 +10,7 @@ export type JobsErrorCode =
   | 'JOB_NOT_FOUND'
   | 'JOB_STATE'
   | 'LEASE_LOST'
+  | 'MISSING_KEY'
   | 'UNKNOWN_DATA_SOURCE'
   | 'QUEUE_UNAVAILABLE'
   | 'UNRECOVERABLE'
@@ -45,8 +46,10 @@ export class PayloadTooLargeError extends JobsError {
     readonly bytes: number,
     /** The limit, in bytes. */
     readonly bytesMax: number,
+    /** What the limit applies to. With a codec it is the text that would be stored. */
+    readonly form: 'JSON text' | 'encoded JSON text' = 'JSON text',
   ) {
-    super(`${subject} must be at most ${bytesMax} bytes of JSON text, got ${bytes}`);
+    super(`${subject} must be at most ${bytesMax} bytes of ${form}, got ${bytes}`);
   }
 }
 
@@ -161,6 +164,23 @@ export class LeaseLostError extends JobsError {
   ) {
     super(`attempt ${attempt} of job ${id} ${reason}`);
   }
+}
+
+/**
+ * Thrown by a codec that lacks the key of a payload. The job returns to the queue without using a retry, so that a process with the key
+ * can run it.
+ */
+export class MissingKeyError extends JobsError {
+  readonly code = 'MISSING_KEY';
+
+  constructor(readonly keyId: string) {
+    super(`this process has no key '${keyId}' to decode the payload`);
+  }
+}
+
+/** Compares names, because the codec may throw the class of the other module format. */
+export function isMissingKey(error: unknown): error is MissingKeyError {
+  return error instanceof MissingKeyError || (error instanceof Error && error.name === 'MissingKeyError');
 }
 
 /** The given `EntityManager` does not belong to the queue's DataSource. Nothing was stored. */

@@ -1,4 +1,6 @@
 import type { Backoff, BackoffOptions } from './backoff.js';
+import type { PayloadCodec } from './codec-option.js';
+import { codecCheck } from './codec-option.js';
 import type { ContextOptions, NamedContext } from './context-option.js';
 import { contextCheck } from './context-option.js';
 import type { Duration } from './duration.js';
@@ -83,6 +85,8 @@ export interface JobsOptions {
   logs?: LogsOptions | undefined;
   /** Carries values of the caller to the handler: one context, or several by name. At most 4 KiB of JSON. Default: none. */
   context?: ContextOptions | Readonly<Record<string, ContextOptions>> | undefined;
+  /** Converts payloads before they are stored, and back for the handler: see `encryptPayloads`. Default: none. */
+  codec?: PayloadCodec | undefined;
   /** Spans and metrics of OpenTelemetry. `false` makes none, the default. */
   telemetry?: TelemetryOptions | false | undefined;
   /** Options for events. */
@@ -152,6 +156,7 @@ export interface JobsSettings {
   readonly logs: { readonly maxLines: number };
   /** At least one. */
   readonly context: readonly NamedContext[] | undefined;
+  readonly codec: PayloadCodec | undefined;
   readonly telemetry: TelemetrySettings | false;
   readonly events: { readonly bridge: string | undefined };
   readonly http: HttpSettings | false;
@@ -340,6 +345,7 @@ export const OPTIONS = {
   log: option('text', oneOf('text', 'json')),
   logs: option(Object.freeze(readOptions(logsTable, {})), group(logsTable)),
   context: optional(contextCheck),
+  codec: optional(codecCheck),
   telemetry: option(false, either(false, telemetryCheck)),
   events: option(Object.freeze(readOptions(eventTable, {})), group(eventTable)),
   http: option(readHttpOptions(), either(false, httpCheck)),

@@ -12,15 +12,21 @@ const PAYLOAD_DEPTH_MAX = 64;
  * change or reject.
  *
  * @param subject name of the value in errors, such as `payload`.
+ * @param form what the limit applies to, for its error.
  * @throws InvalidPayloadError with the path of the rejected value, or if its numbers have more than `bytesMax` digits.
  * @throws PayloadTooLargeError if the text exceeds `bytesMax` bytes of UTF-8.
  */
-export function encodePayload(payload: unknown, bytesMax: number, subject = 'payload'): string {
+export function encodePayload(
+  payload: unknown,
+  bytesMax: number,
+  subject = 'payload',
+  form?: PayloadTooLargeError['form'],
+): string {
   checkValue(payload, { step: subject });
   const text = stringify(payload, subject);
   const bytes = byteLength(text);
   if (bytes > bytesMax) {
-    throw new PayloadTooLargeError(subject, bytes, bytesMax);
+    throw new PayloadTooLargeError(subject, bytes, bytesMax, form);
   }
   if (countExponentDigits(text) > bytesMax) {
     throw new InvalidPayloadError(

@@ -3,6 +3,7 @@ import type { JobEvent } from '../core/job-events.js';
 import type { GuardedLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
+import type { PayloadDecoder } from './codec/payload-decoder.js';
 import type { FailureLog } from './failure-log.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { JobHook } from './job-hook.js';
@@ -21,6 +22,8 @@ export interface EngineParts extends JobsSettings {
   readonly registry: HandlerRegistry;
   /** Runs around enqueues and handlers. Its members are `undefined` when no option needs them. */
   readonly hook: JobHook;
+  /** Decodes payloads; `undefined` without a codec. */
+  readonly decoder?: PayloadDecoder | undefined;
   /** Wakes the dispatcher of this process, and the other processes. */
   readonly wakeSignal: WakeSignal;
   /** Logs, counts and publishes an event. Called after its write has committed. */

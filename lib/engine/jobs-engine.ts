@@ -35,6 +35,7 @@ import type { Enqueuer } from './enqueue/enqueuer.js';
 import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
+import { createDecoder } from './codec/payload-decoder.js';
 import { FailureLog } from './failure-log.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
@@ -194,17 +195,18 @@ export class JobsEngine {
     const waiter = new JobWaiter(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
-    const parts: EngineParts = { ...partsWithoutEvents, emit, wakeSignal: new WakeSignal(store) };
+    const decoder = createDecoder(partsWithoutEvents);
+    const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
-    const { runner, progressWriter, logWriter } = running;
+    const { runner, progressWriter, logWriter, rescuer } = running;
     const declarations = (this.declarations = new TopicDeclarations(parts));
     this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
-    this.jobs = new JobAdmin({ ...parts, actions, waiter });
+    this.jobs = new JobAdmin({ ...parts, actions, waiter, encoder: enqueuer.encoder });
     this.bulk = new BulkActions({ ...parts, actions });
     this.graphs = new JobGraphs(parts);
     this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
@@ -215,8 +217,7 @@ export class JobsEngine {
     const sweepers = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
     this.presence = new WorkerPresence({ ...parts, ...sweepers, scheduler, runner });
     reportLinkChanges({ ...parts, changes });
-    const rescuer = new Rescuer(parts);
-    this.parts = { ...parts, ...running, enqueuer, scheduler, rescuer, unhandledTopics, waiter };
+    this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(sweepers), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
@@ -363,12 +364,13 @@ function createRegistry({ role, topics }: JobsSettings, { capabilities }: JobSto
   });
 }
 
-/** Creates the parts that run jobs. */
+/** Creates the parts that run jobs and rescue them. */
 function createRunner(parts: EngineParts): {
   completer: Completer;
   heartbeat: Heartbeat;
   progressWriter: ProgressWriter;
   logWriter: LogWriter;
+  rescuer: Rescuer;
   runner: JobRunner;
 } {
   const completer = new Completer(parts);
@@ -376,5 +378,5 @@ function createRunner(parts: EngineParts): {
   const progressWriter = new ProgressWriter(parts);
   const logWriter = new LogWriter(parts);
   const writers = { completer, heartbeat, progressWriter, logWriter };
-  return { ...writers, runner: new JobRunner({ ...parts, ...writers }) };
+  return { ...writers, rescuer: new Rescuer(parts), runner: new JobRunner({ ...parts, ...writers }) };
 }

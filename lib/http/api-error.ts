@@ -106,6 +106,7 @@ const STATUS_BY_CODE: Readonly<Record<JobsErrorCode, number | null>> = {
   IDEMPOTENCY_CONFLICT: 422,
   QUEUE_UNAVAILABLE: 503,
   LEASE_LOST: null,
+  MISSING_KEY: null,
   UNKNOWN_DATA_SOURCE: null,
   UNRECOVERABLE: null,
   SNOOZE: null,
@@ -144,7 +145,7 @@ export function toApiError(thrown: unknown): ApiError | undefined {
 
 function fieldErrors(error: JobsError): FieldErrors {
   if (error instanceof PayloadTooLargeError) {
-    return { [error.subject]: `expected at most ${error.bytesMax} bytes of JSON text, got ${error.bytes}` };
+    return { [error.subject]: `expected at most ${error.bytesMax} bytes of ${error.form}, got ${error.bytes}` };
   }
   if (error instanceof InvalidPayloadError) {
     // The field has the whole message, which names the paths inside it.

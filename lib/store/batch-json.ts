@@ -20,8 +20,8 @@ export function splitIntoPieces(jobs: readonly JobInsert[]): JobInsert[][] {
 }
 
 /** Returns the length of a job's payload and metadata in a statement. */
-export function measureInsert({ payload, metadata }: JobInsert): number {
-  return payload.length + (metadata?.length ?? 0);
+export function measureInsert({ payload, metadata, replacement }: JobInsert): number {
+  return payload.length + (metadata?.length ?? 0) + (replacement?.payload.length ?? 0);
 }
 
 /** @param timeText writes a time in the format of the database. */
@@ -41,6 +41,7 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
     member('concurrency_key', job.concurrencyKey),
     job.isWatched ? ',"watched":1' : '',
     job.expiry === null ? '' : toExpiryText(job.expiry, timeText),
+    job.replacement ? `,"holder_id":"${job.replacement.id}","holder_payload":${job.replacement.payload}` : '',
     metadata === null ? '' : `,"metadata":${metadata}`,
     idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
   ].join('');

@@ -31,6 +31,15 @@ export interface JobInsert {
   readonly idempotency: Idempotency | null;
   /** Other jobs or a group wait for the job. */
   readonly isWatched?: boolean;
+  /** Of a debounced job whose payload is encoded for its id: the only job whose payload the call may replace. */
+  readonly replacement?: PayloadReplacement;
+}
+
+/** A payload that is encoded for another job. */
+export interface PayloadReplacement {
+  readonly id: string;
+  /** JSON text. */
+  readonly payload: string;
 }
 
 /** How long a repeated request is recognized by its idempotency key. Its job is kept as long, whatever `retention` says. */

@@ -57,7 +57,12 @@ function callBatch(engine: TestedParts, attempt: Attempt, handler: RegisteredHan
         reject(new Error(outcome && 'failure' in outcome ? outcome.failure.message : `the job was not completed`));
       }
     };
-    const executor = new Executor({ ...engine, onAttemptEnded, onHandlerReturned: () => undefined });
+    const executor = new Executor({
+      ...engine,
+      decoder: undefined,
+      onAttemptEnded,
+      onHandlerReturned: () => undefined,
+    });
     new BatchCall([attempt], handler, executor, () => undefined).start();
   });
 }

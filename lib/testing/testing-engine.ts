@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource } from 'typeorm';
 import { endsWithin } from '../core/clock.js';
+import type { PayloadCodec } from '../core/codec-option.js';
 import type { SchedulePattern } from '../core/cron.js';
 import { toErrorMessage } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
@@ -171,9 +172,13 @@ export class TestingEngine extends JobsEngine {
     await advanced;
   }
 
-  /** Returns all jobs in the table, oldest first. */
-  allJobs(): Promise<Job[]> {
-    return listAll(this.jobs);
+  /** Returns all jobs in the table with decoded payloads, oldest first. */
+  async allJobs(): Promise<Job[]> {
+    const jobs = await listAll(this.jobs);
+    const { codec } = this.parts;
+    return codec
+      ? Promise.all(jobs.map(async (job) => Object.assign(job, { payload: await decodeForTest(codec, job) })))
+      : jobs;
   }
 
   /** Goes from tick to tick, so that no tick is late. */
@@ -311,5 +316,14 @@ export class TestingEngine extends JobsEngine {
         'the application is not running; call init() first, and nothing after close()',
       );
     }
+  }
+}
+
+/** Returns the stored value when the codec rejects it. */
+async function decodeForTest(codec: PayloadCodec, { id, topic, payload }: Job): Promise<unknown> {
+  try {
+    return await codec.decode(payload, { id, topic });
+  } catch {
+    return payload;
   }
 }

@@ -43,6 +43,7 @@ const NAMES = [
   'log',
   'logs',
   'context',
+  'codec',
   'telemetry',
   'events',
   'http',
@@ -50,6 +51,7 @@ const NAMES = [
 ];
 
 const CONTEXT = { capture: (): number => 1, run: (_values: unknown, next: () => unknown) => next() };
+const CODEC = { encode: (payload: unknown) => payload, decode: (stored: unknown) => stored };
 
 const TELEMETRY = {
   traces: 'link',
@@ -283,6 +285,14 @@ const CASES: readonly OptionCase[] = [
     ],
     refused: [null, true, 'tenant', [], {}],
     expected: 'an object with the functions capture and run, or such objects by name',
+  },
+  {
+    option: 'codec',
+    setting: 'codec',
+    absent: undefined,
+    taken: [[CODEC, CODEC]],
+    refused: [null, true, 'base64'],
+    expected: 'encryptPayloads(…), or an object with the functions encode and decode',
   },
   {
     option: 'telemetry',

@@ -1,4 +1,4 @@
-import { defineJob } from 'nestjs-jobs';
+import { defineJob, encryptPayloads } from 'nestjs-jobs';
 import { useTestedApps } from './support/tested-app.js';
 
 const start = useTestedApps();
@@ -26,6 +26,18 @@ describe('expectEnqueued', () => {
     await testing.expectEnqueued(SendMail, { payload: { to: 'b' }, count: 1 });
     await testing.expectNotEnqueued(SendMail, { payload: { to: 'c' } });
     await testing.expectNotEnqueued('report');
+  });
+
+  it('compares plain payloads when a codec encodes them', async () => {
+    const codec = encryptPayloads({ current: 'a', keys: { a: Buffer.alloc(32, 1) } });
+    const { testing, jobs } = await start({
+      options: { codec },
+      handlers: { mail: ({ payload }) => payload as unknown },
+    });
+    await jobs.enqueue(SendMail, { to: 'a' });
+    await testing.runPending();
+    await testing.expectEnqueued(SendMail, { payload: { to: 'a' }, count: 1 });
+    expect(await testing.run(SendMail, { to: 'b' })).toEqual({ to: 'b' });
   });
 
   it('compares members, lists, dates, matchers, unique keys and due times', async () => {

@@ -3,6 +3,7 @@
  * Read job-admin.ts (one job) first, then bulk-actions.ts, topic-admin.ts, queue-stats.ts and error-stats.ts (with query-cache.ts),
  * change-feed.ts (live changes) and idle-watch.ts (`whenIdle`).
  */
+import { isDeepStrictEqual } from 'node:util';
 import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';
 import type { Job, JobFilter, JobPage } from '../../core/job.js';
 import type { WaitingReason } from '../../core/job-reports.js';
@@ -15,10 +16,10 @@ import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
 import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { applyCheck, readOptions } from '../../core/option-checks.js';
-import { encodePayload } from '../../core/payload.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
 import type { ActionResult, RequeueChanges, Statuses } from '../../store/store-records.js';
+import type { PayloadEncoder } from '../codec/payload-encoder.js';
 import type { EngineParts } from '../engine-parts.js';
 import { explainWaiting } from '../flow/waiting-reasons.js';
 import { logAction } from '../operation-log.js';
@@ -26,8 +27,9 @@ import type { JobRunner } from '../run/job-runner.js';
 import type { ChangeFeed } from './change-feed.js';
 import type { JobWaiter, WaitForOptions } from './job-waiter.js';
 
-type JobAdminParts = Pick<EngineParts, 'store' | 'registry' | 'payloadBytesMax'> & {
+type JobAdminParts = Pick<EngineParts, 'store' | 'registry'> & {
   readonly actions: JobActions;
+  readonly encoder: PayloadEncoder;
   readonly waiter: JobWaiter;
 };
 
@@ -106,11 +108,9 @@ export class JobAdmin {
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
    */
   async requeue(id: string, changes?: RequeueOptions): Promise<Job> {
-    const read = this.readChanges(changes);
-    if (read.payload !== undefined) {
-      await this.validate(id, read.payload);
-    }
-    return (await this.run('requeue', id, read, changes?.dependants)).job!;
+    const { payload, dependants, ...others } = readRequeueOptions(changes);
+    const read = payload === undefined ? others : { ...others, ...(await this.readPayload(id, payload)) };
+    return (await this.run('requeue', id, read, dependants)).job!;
   }
 
   /**
@@ -156,17 +156,21 @@ export class JobAdmin {
     throw result?.reason || result?.status ? toActionError(action, result) : new JobNotFoundError(id);
   }
 
-  private async validate(id: string, payload: string): Promise<void> {
+  /** Checks and encodes a new payload. */
+  private async readPayload(id: string, given: unknown): Promise<Pick<RequeueChanges, 'payload'>> {
+    const { encoder, registry } = this.parts;
+    const text = encoder.toText(given);
+    const payload: unknown = JSON.parse(text);
     const job = await this.get(id);
-    const schema = job && this.parts.registry.get(job.topic)?.schema;
-    if (schema) {
-      await validatePayload(schema, JSON.parse(payload), job.topic);
+    if (encoder.isActive && isDeepStrictEqual(payload, job?.payload)) {
+      // Who edits a job sees its encoded payload, and has left it as it was.
+      return {};
     }
-  }
-
-  private readChanges(changes?: RequeueOptions): RequeueChanges {
-    const { payload, dependants: _dependants, ...others } = readRequeueOptions(changes);
-    return payload === undefined ? others : { ...others, payload: encodePayload(payload, this.parts.payloadBytesMax) };
+    const schema = job && registry.get(job.topic)?.schema;
+    if (schema) {
+      await validatePayload(schema, payload, job.topic);
+    }
+    return { payload: job ? await encoder.encode(text, job) : text };
   }
 }
 

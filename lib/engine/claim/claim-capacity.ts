@@ -27,7 +27,7 @@ export interface SharedCapacity {
   readonly available: number;
 }
 
-type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency'> & {
+type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency' | 'decoder'> & {
   readonly runner: JobRunner;
   readonly declarations: TopicDeclarations;
   /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
@@ -86,7 +86,7 @@ export class ClaimCapacity {
   /** How many jobs of a limited topic may be claimed now, and how many slots they may need. They are never claimed ahead of slots. */
   limitedCapacity(topic: string): { readonly limit: number; readonly slots: number } {
     const handler = this.options.registry.get(topic);
-    if (!handler || this.isRecordingLate) {
+    if (!handler || this.isRecordingLate || this.isPaused(topic)) {
       return { limit: 0, slots: 0 };
     }
     const slots = this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots;
@@ -114,12 +114,20 @@ export class ClaimCapacity {
   hasRoomFor(topic: string): boolean {
     const { registry } = this.options;
     const handler = registry.get(topic);
+    if (this.isPaused(topic)) {
+      return false;
+    }
     if (handler?.settings.batch) {
       return this.batchCapacity(handler, this.options.concurrency, 0) > 0;
     }
     const { concurrency, transactional } = handler?.settings ?? {};
     const hasConnection = !transactional || this.transactionCapacity(registry.claimable()) > 0;
     return hasConnection && (concurrency === undefined || this.taken(topic) < concurrency);
+  }
+
+  /** Whether this process lacks a key for payloads of the topic. */
+  isPaused(topic: string): boolean {
+    return this.options.decoder?.isPaused(topic) ?? false;
   }
 
   private get freeSlots(): number {
@@ -185,7 +193,7 @@ export class ClaimCapacity {
       );
       return {
         topic,
-        available: batch ? this.ordinaryBatchCapacity(handler) : available,
+        available: this.isPaused(topic) ? 0 : batch ? this.ordinaryBatchCapacity(handler) : available,
         defaultPriority: priority ?? 0,
         shared: transactional ? transactions : undefined,
         batchSize: batch?.size,

@@ -30,6 +30,7 @@ type DispatcherParts = Pick<
   | 'pollIntervalMs'
   | 'leaseMs'
   | 'shutdownTimeoutMs'
+  | 'decoder'
 > & { readonly runner: JobRunner; readonly declarations: TopicDeclarations };
 
 /** Pauses between claims that return nothing because other transactions lock the due rows. */

@@ -4,19 +4,13 @@
  * Read `enqueue` first, then new-job-row.ts (options → row), then ../batcher.ts (calls that arrive together share a statement).
  * `enqueueMany` and `enqueueTx` build the same rows and call `store.insert` without the batcher.
  */
-import {
-  IdempotencyConflictError,
-  InvalidOptionsError,
-  QueueUnavailableError,
-  toUncertain,
-} from '../../core/errors.js';
+import { IdempotencyConflictError, InvalidOptionsError } from '../../core/errors.js';
 import { isLinked, readDependencies } from '../../core/dependencies.js';
 import { describeValue } from '../../core/error-text.js';
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import { readEnqueueOptions, readNewJobOptions } from '../../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
-import { encodePayload } from '../../core/payload.js';
 import type { InsertedJob, JobInsert } from '../../store/store-records.js';
 import type { LinkedInsert, LinkedInsertResult } from '../../store/link-store.js';
 import { BLOCKED_UNTIL } from '../../store/link-store.js';
@@ -24,25 +18,27 @@ import type { StoreTransaction } from '../../store/job-store.js';
 import { toFreshJob } from '../../store/row-mapper.js';
 import { measureInsert } from '../../store/batch-json.js';
 import { Batcher } from '../batcher.js';
+import { PayloadEncoder } from '../codec/payload-encoder.js';
 import { linkRows, toLinks } from '../group/linked-insert.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { UnhandledTopics } from '../maintain/unhandled-topics.js';
 import type { StoredJob } from '../wake-signal.js';
 import type { MetadataMembers } from './new-job-row.js';
+import { repeatInsert } from './repeat-insert.js';
 import { addMembers, fillConcurrencyKey, NewJobRow, resolveTopic, validatePayloads, withPath } from './new-job-row.js';
 
 export type EnqueuerParts = Pick<
   EngineParts,
-  'store' | 'registry' | 'wakeSignal' | 'emit' | 'payloadBytesMax' | 'maxRetries' | 'retention' | 'strictTopics'
+  | 'store'
+  | 'registry'
+  | 'wakeSignal'
+  | 'emit'
+  | 'payloadBytesMax'
+  | 'maxRetries'
+  | 'retention'
+  | 'strictTopics'
+  | 'codec'
 > & { readonly unhandledTopics: UnhandledTopics };
-
-/** An insert is sent once more when its response is lost. The ids of the jobs make that safe. */
-const INSERT_TRIES_MAX = 2;
-/**
- * An insert whose response is lost is sent again only if finished jobs are kept at least this long. Otherwise a job could run and
- * be deleted before the statement times out (30 s), and the second insert would run it again.
- */
-const REPEAT_RETENTION_MIN_MS = 60_000;
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
 export class Enqueuer {
@@ -55,8 +51,12 @@ export class Enqueuer {
   /** List inserts and payload checks, which no batcher counts: `idle()` waits for them too. */
   private readonly otherWork = new Set<Promise<void>>();
 
-  constructor(private readonly options: EnqueuerParts) {
-    const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> => this.insert(rows);
+  constructor(
+    private readonly options: EnqueuerParts,
+    readonly encoder = new PayloadEncoder(options),
+  ) {
+    const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> =>
+      repeatInsert(options, rows, () => options.store.insert(rows));
     const uniqueLockKey = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
     this.plain = new Batcher({
       run,
@@ -80,11 +80,12 @@ export class Enqueuer {
     members?: MetadataMembers,
   ): Promise<Job> {
     const row = this.toRow(topic, payload, addMembers(readEnqueueOptions(options), members), idempotency);
-    if (this.needsCheck(row)) {
-      await this.trackOtherWork(this.checkRows([row]));
+    if (this.mustPrepare(row)) {
+      await this.trackOtherWork(this.prepare([row]));
     }
     const batcher = row.uniqueKey !== null ? this.keyed : idempotency ? this.idempotent : this.plain;
-    const inserted = await batcher.add(row);
+    const first = await batcher.add(row);
+    const inserted = row.replacement ? await this.encoder.replace(row, first, () => batcher.add(row)) : first;
     if (idempotency && inserted.replayedBodyHash !== null && inserted.replayedBodyHash !== idempotency.bodyHash) {
       throw new IdempotencyConflictError(idempotency.key);
     }
@@ -120,7 +121,7 @@ export class Enqueuer {
   enqueueLinked(
     jobs: readonly AnyNewJob[],
     paths: readonly string[],
-    toRequest: (rows: readonly JobInsert[]) => LinkedInsert,
+    toRequest: (rows: readonly NewJobRow[]) => LinkedInsert,
     tx?: StoreTransaction,
     members?: MetadataMembers,
   ): Promise<Job[]> {
@@ -132,19 +133,22 @@ export class Enqueuer {
   }
 
   /** Returns a row for a payload and settings that were checked before. */
-  toRowOfSettings(topic: TopicLike, payload: unknown, settings: EnqueueSettings): JobInsert {
+  toRowOfSettings(topic: TopicLike, payload: unknown, settings: EnqueueSettings): NewJobRow {
     const row = this.toRow(topic, payload, settings);
     fillConcurrencyKey(row);
     return row;
   }
 
-  /** @throws InvalidPayloadError, PayloadTooLargeError; InvalidOptionsError for the topic. */
+  /** @throws InvalidPayloadError, PayloadTooLargeError; InvalidOptionsError for the topic; the errors of the codec. */
   async checkPayload(topic: TopicLike, payload: unknown): Promise<void> {
-    await validatePayloads([this.toRow(topic, payload, readEnqueueOptions())]);
+    const row = this.toRow(topic, payload, readEnqueueOptions());
+    await validatePayloads([row]);
+    await this.encoder.encodeRow(row);
   }
 
   /** Stores a row whose payload was checked before. */
-  async insertRow(row: JobInsert): Promise<Job> {
+  async insertRow(row: NewJobRow): Promise<Job> {
+    await this.encoder.encodeRow(row);
     const inserted = await this.plain.add(row);
     this.onInserted([row], [inserted]);
     return toFreshJob(row, inserted);
@@ -179,7 +183,7 @@ export class Enqueuer {
   ): NewJobRow {
     const hint = path === undefined ? '; enqueue(topic, payload, options)' : '';
     const resolved = resolveTopic(topic, hint, this.options);
-    return new NewJobRow(resolved, encodePayload(payload, this.options.payloadBytesMax), settings, idempotency, path);
+    return new NewJobRow(resolved, this.encoder.toText(payload), settings, idempotency, path);
   }
 
   private toRowOfList(job: AnyNewJob, path: string, members: MetadataMembers | undefined): NewJobRow {
@@ -214,10 +218,7 @@ export class Enqueuer {
     if (tx) {
       return this.insertInTransaction(tx, rows);
     }
-    await this.checkRows(rows);
-    const inserted = await this.insert(rows);
-    this.onInserted(rows, inserted);
-    return this.loadJobs(rows, inserted);
+    return this.insertOwn(rows, () => this.options.store.insert(rows));
   }
 
   /** Stores jobs with their links. Children of parents that have ended are released or cancelled at once. */
@@ -226,83 +227,74 @@ export class Enqueuer {
     let result: LinkedInsertResult | undefined;
     const insert = async (): Promise<InsertedJob[]> => (result = await store.links.insert(request, tx)).inserted;
     const jobs = tx
-      ? await this.insertInTransaction(tx, rows, request.jobs, insert, () => store.links.report(result!.changes))
-      : await this.insertOwn(rows, request.jobs, insert);
+      ? await this.insertInTransaction(tx, rows, insert, () => store.links.report(result!.changes))
+      : await this.insertOwn(rows, insert);
+    if (!tx) {
+      store.announce(new Set(rows.filter((row) => !isBlocked(row)).map(({ topic }) => topic)));
+    }
     const { released, cancelled } = result!.changes;
     const changedIds = [...released, ...cancelled].map(({ id }) => id);
     const changed = changedIds.length === 0 ? [] : await store.find(changedIds, tx);
     return jobs.map((job) => changed.find(({ id }) => id === job.id) ?? job);
   }
 
-  private async insertOwn(
-    rows: readonly NewJobRow[],
-    inserts: readonly JobInsert[],
-    insert: () => Promise<InsertedJob[]>,
-  ): Promise<Job[]> {
-    await this.checkRows(rows);
-    const inserted = await this.insert(inserts, insert);
-    this.onInserted(inserts, inserted);
-    this.options.store.announce(new Set(inserts.filter((row) => !isBlocked(row)).map(({ topic }) => topic)));
-    return this.loadJobs(inserts, inserted);
+  private async insertOwn(rows: readonly NewJobRow[], insert: () => Promise<InsertedJob[]>): Promise<Job[]> {
+    await this.prepare(rows);
+    const inserted = await this.replaceEncoded(rows, await repeatInsert(this.options, rows, insert));
+    this.onInserted(rows, inserted);
+    return this.loadJobs(rows, inserted);
   }
 
-  /** Whether `checkRows` has anything to do for the row. */
-  private needsCheck({ schema, toKey, topic }: NewJobRow): boolean {
+  /** Sends debounced jobs again whose encoded payloads must replace those of other jobs. */
+  private async replaceEncoded(
+    rows: readonly NewJobRow[],
+    inserted: readonly InsertedJob[],
+    tx?: StoreTransaction,
+  ): Promise<readonly InsertedJob[]> {
+    const insert = async (row: NewJobRow): Promise<InsertedJob> => (await this.options.store.insert([row], tx))[0]!;
+    if (!this.encoder.isActive) {
+      return inserted;
+    }
+    const results: InsertedJob[] = [];
+    for (const [index, row] of rows.entries()) {
+      results.push(await this.encoder.replace(row, inserted[index]!, insert));
+    }
+    return results;
+  }
+
+  /** Whether `prepare` has anything to do for the row. */
+  private mustPrepare({ schema, toKey, topic }: NewJobRow): boolean {
     return (
       schema !== undefined ||
       toKey !== undefined ||
+      this.encoder.isActive ||
       (this.options.strictTopics && !this.options.unhandledTopics.isHandled(topic))
     );
   }
 
-  private async checkRows(rows: readonly NewJobRow[]): Promise<void> {
+  /** Checks rows, and encodes their payloads. */
+  private async prepare(rows: readonly NewJobRow[]): Promise<void> {
     if (this.options.strictTopics) {
       await this.options.unhandledTopics.ensureHandled(rows);
     }
     await validatePayloads(rows);
-  }
-
-  private async insert(
-    rows: readonly JobInsert[],
-    insert = (): Promise<InsertedJob[]> => this.options.store.insert(rows),
-  ): Promise<InsertedJob[]> {
-    const triesMax = this.isRepeatable(rows) ? INSERT_TRIES_MAX : 1;
-    let isUncertain = false;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await insert();
-      } catch (error) {
-        if (!(error instanceof QueueUnavailableError)) {
-          throw error;
-        }
-        isUncertain ||= error.isUncertain;
-        if (isUncertain) {
-          this.options.wakeSignal.onMaybeStored(rows);
-        }
-        if (!error.isUncertain || tries === triesMax) {
-          // The last try stored nothing, but an earlier one may have.
-          throw isUncertain && !error.isUncertain ? toUncertain(error) : error;
-        }
-      }
+    if (this.encoder.isActive) {
+      await Promise.all(rows.map((row) => this.encodeRow(row)));
     }
   }
 
-  /**
-   * Whether a second insert would find the ids of the rows: they stay in the table long enough, or carry an idempotency key, which
-   * keeps the row for a day.
-   */
-  private isRepeatable(rows: readonly JobInsert[]): boolean {
-    const { retention, registry } = this.options;
-    const ages = [retention, ...registry.retentions()].flatMap((each) => Object.values(each));
-    const isEachKept = ages.every((age) => age === false || age >= REPEAT_RETENTION_MIN_MS);
-    return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
+  private async encodeRow(row: NewJobRow): Promise<void> {
+    try {
+      await this.encoder.encodeRow(row);
+    } catch (error) {
+      throw row.path === undefined ? error : withPath(row.path, error);
+    }
   }
 
   private async insertInTransaction(
     tx: StoreTransaction,
     rows: readonly NewJobRow[],
-    inserts: readonly JobInsert[] = rows,
-    insert = (): Promise<InsertedJob[]> => this.options.store.insert(inserts, tx),
+    insert = (): Promise<readonly InsertedJob[]> => this.options.store.insert(rows, tx),
     onCommitted?: () => void,
   ): Promise<Job[]> {
     const { store } = this.options;
@@ -310,17 +302,17 @@ export class Enqueuer {
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
-        this.onInserted(inserts, inserted);
-        store.announce(new Set(inserts.map(({ topic }) => topic)));
+        this.onInserted(rows, inserted);
+        store.announce(new Set(rows.map(({ topic }) => topic)));
         onCommitted?.();
       }
     });
     try {
-      if (rows.some((row) => this.needsCheck(row))) {
-        await this.checkRows(rows);
+      if (rows.some((row) => this.mustPrepare(row))) {
+        await this.prepare(rows);
       }
-      inserted = await insert();
-      return await this.loadJobs(inserts, inserted, tx);
+      inserted = await this.replaceEncoded(rows, await insert(), tx);
+      return await this.loadJobs(rows, inserted, tx);
     } finally {
       call.finish();
     }

@@ -2,12 +2,11 @@ import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { LinkedInsert } from '../../store/link-store.js';
-import type { JobInsert } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { EnqueueCall, JobHook } from '../job-hook.js';
 import type { EnqueuerParts } from './enqueuer.js';
 import { Enqueuer } from './enqueuer.js';
-import type { MetadataMembers } from './new-job-row.js';
+import type { MetadataMembers, NewJobRow } from './new-job-row.js';
 
 /** Returns an enqueuer that runs the hook around each call, or a plain one if the hook does not need that. */
 export function createEnqueuer(parts: EnqueuerParts & Pick<EngineParts, 'hook'>): Enqueuer {
@@ -50,7 +49,7 @@ class HookedEnqueuer extends Enqueuer {
   override async enqueueLinked(
     jobs: readonly AnyNewJob[],
     paths: readonly string[],
-    toRequest: (rows: readonly JobInsert[]) => LinkedInsert,
+    toRequest: (rows: readonly NewJobRow[]) => LinkedInsert,
     tx?: StoreTransaction,
     members?: MetadataMembers,
   ): Promise<Job[]> {

@@ -10,7 +10,7 @@ import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../../core/jo
 import { readConcurrencyKey, toTopicName, toTypedTopic, validatePayload } from '../../core/job-topic.js';
 import { assertSameLimits } from '../../core/topic-limits.js';
 import type { UniqueMode } from '../../core/unique-key.js';
-import type { JobInsert } from '../../store/store-records.js';
+import type { JobInsert, PayloadReplacement } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 
 /** A topic with the defaults for its jobs. */
@@ -63,7 +63,7 @@ export class NewJobRow implements JobInsert {
   readonly id = uuidv7();
   readonly topic: string;
   readonly schema: AnySchema | undefined;
-  readonly runAt: Date | null;
+  runAt: Date | null;
   readonly delayMs: number;
   readonly maxRetries: number;
   readonly priority: number;
@@ -76,14 +76,17 @@ export class NewJobRow implements JobInsert {
   readonly toKey: ConcurrencyKeyFunction<never> | undefined;
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
+  // Without values of their own: most rows have none.
+  declare isWatched?: boolean;
+  declare replacement?: PayloadReplacement;
 
   /**
-   * @param payload JSON text.
+   * @param payload JSON text. A codec replaces it before the insert.
    * @param path `jobs[3]` for a job of a list; names it in errors.
    */
   constructor(
     topic: ResolvedTopic,
-    readonly payload: string,
+    public payload: string,
     settings: EnqueueSettings,
     readonly idempotency: Idempotency | null,
     readonly path: string | undefined,
@@ -150,7 +153,7 @@ export function withPath(path: string, error: unknown): unknown {
     });
   }
   if (error instanceof PayloadTooLargeError) {
-    return new PayloadTooLargeError(`${path}.${error.subject}`, error.bytes, error.bytesMax);
+    return new PayloadTooLargeError(`${path}.${error.subject}`, error.bytes, error.bytesMax, error.form);
   }
   if (error instanceof InvalidOptionsError) {
     return new InvalidOptionsError(`${path}.${error.option}`, error.reason, { cause: error.cause });

@@ -104,7 +104,7 @@ export class LimitedDispatcher {
 
   /** One pass of the loop. Returns how long to sleep. */
   private async claimUntilBlocked(): Promise<number> {
-    const { clock, onPassEnded } = this.parts;
+    const { clock, capacity, onPassEnded } = this.parts;
     let claims = 0;
     for (let due = this.nextDue(); due; due = this.nextDue()) {
       await this.claim(due);
@@ -113,7 +113,7 @@ export class LimitedDispatcher {
     if (claims > 0) {
       onPassEnded();
     }
-    return this.topics.sleepMs(clock.now());
+    return this.topics.sleepMs(clock.now(), (topic) => capacity.isPaused(topic));
   }
 
   /** The first topic for which this process has capacity. */

@@ -165,10 +165,14 @@ export class LimitedTopics {
     return [...this.topics.values()].some((known) => isDue(known, nowMs));
   }
 
-  /** How long nothing can be claimed, unless there is news. */
-  sleepMs(nowMs: number): number {
+  /**
+   * How long nothing can be claimed, unless there is news.
+   *
+   * @param isSkipped topics that this process does not claim now.
+   */
+  sleepMs(nowMs: number, isSkipped: (topic: string) => boolean = () => false): number {
     const times = [...this.topics.values()]
-      .filter(({ isPaused }) => !isPaused)
+      .filter(({ topic, isPaused }) => !isPaused && !isSkipped(topic))
       .map(({ lanes, blockedUntilMs }) =>
         Math.max(blockedUntilMs, Math.min(Infinity, ...[...lanes.values()].map(({ dueAtMs }) => dueAtMs))),
       );

@@ -16,10 +16,10 @@ import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { LinkedInsert, LinkInsert, LinkMode } from '../../store/link-store.js';
-import type { JobInsert } from '../../store/store-records.js';
 import type { JobActions } from '../admin/job-admin.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
+import type { NewJobRow } from '../enqueue/new-job-row.js';
 import { linkRows, toLinks } from './linked-insert.js';
 
 type GroupAdminParts = Pick<EngineParts, 'store'> & { readonly enqueuer: Enqueuer; readonly actions: JobActions };
@@ -133,7 +133,7 @@ function checkCallback(kind: GroupCallback, job: AnyNewJob): void {
 
 /** The rows are those of the members, then those of the callbacks. */
 function toGroupInsert(
-  rows: readonly JobInsert[],
+  rows: readonly NewJobRow[],
   links: readonly LinkInsert[],
   id: string,
   { id: knownId, name, callbacks }: GroupSettings,

@@ -1,6 +1,7 @@
 import type { Dependency } from '../../core/dependencies.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { LinkedInsert, LinkInsert } from '../../store/link-store.js';
+import type { NewJobRow } from '../enqueue/new-job-row.js';
 import { BLOCKED_UNTIL } from '../../store/link-store.js';
 import type { JobInsert } from '../../store/store-records.js';
 
@@ -17,11 +18,11 @@ export function toLinks(rows: readonly JobInsert[], dependencies: readonly Depen
  *
  * @throws InvalidOptionsError for a child whose payload or start a later call could change.
  */
-export function linkRows(rows: readonly JobInsert[], links: readonly LinkInsert[]): LinkedInsert {
+export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[]): LinkedInsert {
   const watched = new Set(links.map(({ parentId }) => parentId));
   const blocked = new Map(links.filter(({ mode }) => mode !== 'member').map(({ childId, path }) => [childId, path]));
   const startTimes = new Map<string, Date>();
-  const jobs = rows.map((row): JobInsert => {
+  for (const row of rows) {
     const isBlocked = blocked.has(row.id);
     if (isBlocked && row.uniqueMode && (row.uniqueMode.untilStarted || row.uniqueMode.debounce)) {
       throw new InvalidOptionsError(blocked.get(row.id)!, "cannot be combined with debounce or uniqueUntil: 'started'");
@@ -29,7 +30,8 @@ export function linkRows(rows: readonly JobInsert[], links: readonly LinkInsert[
     if (isBlocked && row.runAt) {
       startTimes.set(row.id, row.runAt);
     }
-    return { ...row, isWatched: watched.has(row.id), runAt: isBlocked ? BLOCKED_UNTIL : row.runAt };
-  });
-  return { jobs, links, startTimes };
+    row.isWatched = watched.has(row.id);
+    row.runAt = isBlocked ? BLOCKED_UNTIL : row.runAt;
+  }
+  return { jobs: rows, links, startTimes };
 }

@@ -39,6 +39,8 @@ export class Attempt {
   /** Lines of `log`; `undefined` before the first one. */
   lines: AttemptLog | undefined;
   private hasLoggedLate = false;
+  /** Set when this process lacks the key of the payload: how long the released job waits. */
+  releaseMs: number | undefined;
   /** Whether the outcome is being written. */
   isSettling = false;
 

@@ -138,9 +138,9 @@ export class BatchCall {
     }
   }
 
-  /** Validates payloads. A member that its schema rejects ends alone. Returns the members for the handler. */
-  async validate(): Promise<readonly BatchMember[]> {
-    await Promise.all(this.open.map((member) => this.validateMember(member)));
+  /** Decodes and validates payloads. A member whose payload is rejected ends alone. Returns the members for the handler. */
+  async prepare(): Promise<readonly BatchMember[]> {
+    await Promise.all(this.open.map((member) => this.prepareMember(member)));
     this.endAborted();
     return this.open;
   }
@@ -150,9 +150,16 @@ export class BatchCall {
     return this.members.filter(({ hasEnded }) => !hasEnded);
   }
 
-  private async validateMember(member: BatchMember): Promise<void> {
+  /** Whether `prepare` has anything to do. */
+  get mustPrepare(): boolean {
+    return this.handler.schema !== undefined || this.executor.parts.decoder !== undefined;
+  }
+
+  private async prepareMember(member: BatchMember): Promise<void> {
     const { schema } = this.handler;
+    const { decoder } = this.executor.parts;
     try {
+      member.payload = decoder ? await decoder.decode(member.attempt) : member.payload;
       member.payload = schema ? await validate(schema, member.payload) : member.payload;
     } catch (error) {
       this.end(member, { error });
@@ -298,5 +305,5 @@ function callHandler(call: BatchCall, handler: RegisteredHandler): Promise<unkno
             members.map((member) => member.toContext()),
           ),
         );
-  return handler.schema ? call.validate().then(callWith) : Promise.resolve(callWith(call.open));
+  return call.mustPrepare ? call.prepare().then(callWith) : Promise.resolve(callWith(call.open));
 }

@@ -38,7 +38,10 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
 
-export type ExecutorParts = Pick<EngineParts, 'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff' | 'hook'> & {
+export type ExecutorParts = Pick<
+  EngineParts,
+  'clock' | 'logger' | 'random' | 'timeoutMs' | 'backoff' | 'hook' | 'decoder'
+> & {
   /** Called when the handler returns: possibly long after `onAttemptEnded`. */
   readonly onHandlerReturned: (attempt: Attempt) => void;
   /** The attempt has ended. `null`: the lease is lost, and nothing is recorded. */
@@ -50,10 +53,18 @@ export class Executor {
   readonly callHandler: typeof callHandler;
 
   constructor(readonly parts: ExecutorParts) {
-    const { aroundHandler } = parts.hook;
-    this.callHandler = aroundHandler
-      ? (attempt, handler) => aroundHandler([attempt.claim], async () => callHandler(attempt, handler))
+    const { decoder, hook } = parts;
+    const { aroundHandler } = hook;
+    const call: typeof callHandler = decoder
+      ? async (attempt, handler) => {
+          const payload = await decoder.decode(attempt);
+          attempt.throwIfAborted();
+          return callHandler(attempt, handler, payload);
+        }
       : callHandler;
+    this.callHandler = aroundHandler
+      ? (attempt, handler) => aroundHandler([attempt.claim], async () => call(attempt, handler))
+      : call;
   }
 
   /** Calls the handler within its time limit, then `onHandlerReturned` and `onAttemptEnded` once each, in either order. */
@@ -119,6 +130,9 @@ export class Executor {
     const aborted = toAbortedOutcome(attempt);
     if (aborted !== undefined) {
       return aborted;
+    }
+    if (attempt.releaseMs !== undefined) {
+      return { kind: 'release', delayMs: attempt.releaseMs };
     }
     if (error instanceof SnoozeError) {
       const delayMs = parseDuration(error.delay);
@@ -274,16 +288,28 @@ class HandlerCall {
   }
 }
 
-/** Calls the handler, which may throw before it returns a promise. */
-export function callHandler(attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+/**
+ * Calls the handler, which may throw before it returns a promise.
+ *
+ * @param payload the decoded payload.
+ */
+export function callHandler(
+  attempt: Attempt,
+  handler: RegisteredHandler,
+  payload = attempt.claim.payload,
+): Promise<unknown> {
   return handler.schema || handler.settings.transactional
-    ? prepareThenCall(attempt, handler)
-    : Promise.resolve(handler.run(new HandlerContext(attempt, attempt.claim.payload)));
+    ? prepareThenCall(attempt, handler, payload)
+    : Promise.resolve(handler.run(new HandlerContext(attempt, payload)));
 }
 
 /** Validates the payload first, and opens the transaction of a transactional handler. */
-async function prepareThenCall(attempt: Attempt, { schema, settings, run }: RegisteredHandler): Promise<unknown> {
-  const payload = schema ? await validate(schema, attempt.claim.payload) : attempt.claim.payload;
+async function prepareThenCall(
+  attempt: Attempt,
+  { schema, settings, run }: RegisteredHandler,
+  decoded: unknown,
+): Promise<unknown> {
+  const payload = schema ? await validate(schema, decoded) : decoded;
   attempt.throwIfAborted();
   const context = new HandlerContext(attempt, payload);
   return settings.transactional ? attempt.runInTransaction(async () => run(context)) : run(context);

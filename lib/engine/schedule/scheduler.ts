@@ -171,19 +171,19 @@ export class Scheduler {
   }
 
   /** Fires as many schedules as fit into one statement. Those that were refused before fire after the others, one by one. */
-  private fireDue(due: readonly StoredSchedule[], now: Date): Promise<void> {
+  private async fireDue(due: readonly StoredSchedule[], now: Date): Promise<void> {
     const others = due.filter((schedule) => !this.failedTicks.isRefused(schedule));
-    return this.fire(this.toFirings(others.length > 0 ? others : due.slice(0, 1), now));
+    await this.fire(await this.toFirings(others.length > 0 ? others : due.slice(0, 1), now));
   }
 
   /** Plans the first of the schedules, up to the limits of a statement. */
-  private toFirings(due: readonly StoredSchedule[], now: Date): ScheduleFiring[] {
+  private async toFirings(due: readonly StoredSchedule[], now: Date): Promise<ScheduleFiring[]> {
     const firings: ScheduleFiring[] = [];
     let jobs = 0;
     let length = 0;
     for (const schedule of due) {
       try {
-        const firing = this.toFiring(schedule, now);
+        const firing = await this.toFiring(schedule, now);
         jobs += firing.jobs.length;
         length += firing.jobs.reduce((sum, job) => sum + job.payload.length, 0);
         if (firings.length > 0 && (jobs > SET_JOBS_MAX || length > SET_LENGTH_MAX)) {
@@ -200,17 +200,22 @@ export class Scheduler {
     return firings;
   }
 
-  private toFiring(schedule: StoredSchedule, now: Date): ScheduleFiring {
+  private async toFiring(schedule: StoredSchedule, now: Date): Promise<ScheduleFiring> {
     const { name, revision, nextTick, overlap } = schedule;
     const { fire, next } = planTicks(schedule, nextTick!, now);
     const ticks = overlap === 'skip' ? fire.slice(-1) : fire;
+    const { enqueuer } = this.parts;
+    const jobs = ticks.map((each) => toTickJob(enqueuer, schedule, each));
+    if (enqueuer.encoder.isActive) {
+      await Promise.all(jobs.map((job) => enqueuer.encoder.encodeRow(job)));
+    }
     return {
       name,
       revision,
       cursor: nextTick!,
       next,
       tick: ticks.at(-1) ?? null,
-      jobs: ticks.map((tick) => toTickJob(this.parts.enqueuer, schedule, tick)),
+      jobs,
     };
   }
 

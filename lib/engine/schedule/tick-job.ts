@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
 import type { StoredSchedule } from '../../store/schedule-records.js';
-import type { JobInsert } from '../../store/store-records.js';
+import type { NewJobRow } from '../enqueue/new-job-row.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 
 /** Returns the job of a tick. It is due at the tick, plus the schedule's part of its jitter. */
-export function toTickJob(enqueuer: Enqueuer, schedule: StoredSchedule, tick: Date): JobInsert {
+export function toTickJob(enqueuer: Enqueuer, schedule: StoredSchedule, tick: Date): NewJobRow {
   const runAt = new Date(tick.getTime() + jitterDelayMs(schedule.name, schedule.jitterMs));
   return { ...toScheduledJob(enqueuer, schedule.name, schedule, tick, runAt), id: toTickJobId(schedule.name, tick) };
 }
@@ -18,7 +18,7 @@ export function toScheduledJob(
   definition: ScheduleDefinition,
   tick: Date,
   runAt: Date,
-): JobInsert {
+): NewJobRow {
   const { topic, payload, maxRetries, priority, timeoutMs, backoff, metadata } = definition;
   return enqueuer.toRowOfSettings(topic, payload, {
     runAt,

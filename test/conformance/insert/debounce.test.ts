@@ -39,6 +39,22 @@ describe.each(storeKinds())('a debounced job on $label', (kind) => {
     expect(await readIds()).toEqual([first.id]);
   });
 
+  it('replaces an encoded payload only of the job for which it is encoded', async () => {
+    const first = await insert(debouncedJob('first'));
+    const encoded = (id: string): JobInsert =>
+      debouncedJob('for another', 60_000, 90_000, { replacement: { id, payload: '"for this one"' } });
+    const unknown = encoded(newJob().id);
+    expect(await insert(unknown)).toMatchObject({ id: first.id, deduplicated: true, replaced: false });
+    expect((await fixture.job(first.id)).payload).toBe('first');
+    expect(await insert(encoded(first.id))).toMatchObject({ id: first.id, deduplicated: true, replaced: true });
+    expect((await fixture.job(first.id)).payload).toBe('for this one');
+    await fixture.store.promote([first.id]);
+    await claim(fixture.store);
+    const next = encoded(first.id);
+    expect(await insert(next)).toMatchObject({ id: next.id, replaced: false });
+    expect((await fixture.job(next.id)).payload).toBe('for another');
+  });
+
   it('starts at most `max` after the first call', async () => {
     const { id } = await insert(debouncedJob('first', 60_000, 90_000));
     await fixture.set(id, { created: { msFromNow: -80_000 } });

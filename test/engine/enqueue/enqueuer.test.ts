@@ -32,7 +32,7 @@ async function countInserts(
   const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: true });
   registry.register('mail', () => null);
   const enqueuer = new Enqueuer({
-    ...{ store, registry, retention, payloadBytesMax: 1_000, maxRetries: 3, strictTopics: false },
+    ...{ store, registry, retention, payloadBytesMax: 1_000, maxRetries: 3, strictTopics: false, codec: undefined },
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
     unhandledTopics: new UnhandledTopics({

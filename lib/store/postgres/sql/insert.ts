@@ -55,13 +55,14 @@ RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${notify} AS no
 
 /* Any jobs, as JSON. */
 
-/** @param parameter the JSON array of jobs. */
+/** @param parameter the JSON array of jobs. @param more further columns. */
 export const insertInput = (
   parameter: string,
+  more = '',
 ): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
   delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
   idempotency_key text, body_hash text, concurrency_key text, waiting_key text, unique_for_ms float8,
-  debounce_max_ms float8, watched smallint, expires_at timestamptz, expires_in_ms float8)`;
+  debounce_max_ms float8, watched smallint, expires_at timestamptz, expires_in_ms float8${more})`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
   idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at`;

@@ -9,11 +9,13 @@ import { JOBS_CHANNEL } from './session.js';
  * NULL. A replaced job starts after `delay_ms`, but not later than `debounce_max_ms` after its first call. Returns a row for each
  * inserted or replaced job.
  *
+ * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
+ *
  * Leaves out a job that exists: its insert is repeated after a lost reply, and a later call may have replaced its payload. Also leaves
  * out a repeated request, and a job whose key `unique_until` keeps.
  */
 export const INSERT_DEBOUNCED_JOBS = `
-WITH n AS MATERIALIZED (SELECT * FROM ${insertInput('$1')}),
+WITH n AS MATERIALIZED (SELECT * FROM ${insertInput('$1', ', holder_id uuid, holder_payload jsonb')}),
 stored AS (
   INSERT INTO _jobs AS j (${insertColumns})
   SELECT ${insertValues} FROM n
@@ -21,9 +23,11 @@ stored AS (
     AND NOT EXISTS (SELECT FROM _jobs e WHERE e.idempotency_key = n.idempotency_key)
   ORDER BY topic COLLATE "C", unique_key COLLATE "C"
   ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0
-  DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
+  DO UPDATE SET payload = (SELECT CASE WHEN n.holder_id IS NULL THEN excluded.payload ELSE coalesce(n.holder_payload, 'null') END
+    FROM n WHERE n.id = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
     j.created + (SELECT make_interval(secs => n.debounce_max_ms / 1000.0) FROM n WHERE n.id = excluded.id))
   WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
+    AND (SELECT coalesce(n.holder_id = j.id, true) FROM n WHERE n.id = excluded.id)
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)
 SELECT id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
   CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END AS notified FROM stored`;

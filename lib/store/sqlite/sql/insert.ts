@@ -23,6 +23,8 @@ ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, 
  * Inserts debounced jobs, one for each key, or replaces the payload of the job that waits with the key. A replaced job starts after
  * `delay_ms`, but not later than `debounce_max_ms` after its first call. Returns a row for each inserted or replaced job.
  *
+ * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
+ *
  * Leaves out a job that exists: its insert is repeated after a lost reply, and a later call may have replaced its payload. Also leaves
  * out a repeated request, and a job whose key `unique_until` keeps.
  */
@@ -30,9 +32,12 @@ export const INSERT_DEBOUNCED_JOBS = `${insertInto(`json_each(?1) AS n
 WHERE NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id')
   AND NOT EXISTS (SELECT 1 FROM _jobs AS e WHERE e.idempotency_key = n.value ->> 'idempotency_key')`)}
 ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)
-DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at, flow_key = NULL, updated = ${now}, run_at = min(excluded.run_at, (
+DO UPDATE SET payload = (
+  SELECT iif(value ->> 'holder_id' IS NULL, excluded.payload, value -> 'holder_payload') FROM json_each(?1)
+  WHERE value ->> 'id' = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = ${now}, run_at = min(excluded.run_at, (
   SELECT ${timeAfter('j.created', `value ->> 'debounce_max_ms'`)} FROM json_each(?1) WHERE value ->> 'id' = excluded.id))
 WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
+  AND (SELECT coalesce(value ->> 'holder_id' = j.id, true) FROM json_each(?1) WHERE value ->> 'id' = excluded.id)
 RETURNING id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;
 
 /** Frees the idempotency keys in ?1 whose retention has ended. */

@@ -114,6 +114,12 @@ export const runningCases: readonly OptionCase[] = [
     expectEffect: expectContext,
   },
   {
+    option: 'codec',
+    effect: 'encodes payloads in the table',
+    kinds: [sqliteFile],
+    expectEffect: expectCodec,
+  },
+  {
     option: 'telemetry',
     effect: 'makes a span for each enqueue and each attempt',
     kinds: [sqliteFile],
@@ -305,6 +311,13 @@ async function expectContext(apps: Apps): Promise<void> {
   expect(await app.jobAfter('completed', id)).toMatchObject({ result: 'seven', metadata: { $context: 'seven' } });
   const other = await app.jobs.enqueue('work', null);
   expect(await app.jobAfter('completed', other.id)).toMatchObject({ result: 'none', metadata: null });
+}
+
+async function expectCodec(apps: Apps): Promise<void> {
+  const codec = { encode: (payload: unknown) => [payload], decode: ([payload]: unknown[]) => payload };
+  const app = await apps.start({ options: { codec }, handlers: { work: (job) => job.payload as unknown } });
+  const { id } = await app.jobs.enqueue('work', 'plain');
+  expect(await app.jobAfter('completed', id)).toMatchObject({ payload: ['plain'], result: 'plain' });
 }
 
 async function expectTelemetry(apps: Apps): Promise<void> {

@@ -1,0 +1,103 @@
+import { backoffMs } from '../../core/backoff.js';
+import type { Clock } from '../../core/clock.js';
+import type { PayloadCodec } from '../../core/codec-option.js';
+import { isMissingKey } from '../../core/errors.js';
+import type { Claim } from '../../core/job.js';
+import type { JobsLogger } from '../../core/logger.js';
+
+interface PayloadDecoderParts {
+  readonly codec: PayloadCodec;
+  readonly clock: Clock;
+  readonly logger: JobsLogger;
+  /** Returns a number in [0, 1), for jitter. */
+  readonly random: () => number;
+  readonly pollIntervalMs: number;
+  readonly leaseMs: number;
+}
+
+/** What the decoder uses of an attempt. */
+interface DecodedAttempt {
+  readonly claim: Pick<Claim, 'id' | 'topic' | 'payload'>;
+  releaseMs: number | undefined;
+}
+
+/** Claims nothing of a topic for a while. */
+interface TopicPause {
+  /** Pauses in a row, without a payload that this process could decode. */
+  readonly count: number;
+  readonly untilMs: number;
+}
+
+/** How long a process claims no job of a topic for whose payload it lacks the key. */
+const PAUSES = { minMs: 1_000, maxMs: 60_000 };
+
+/** Returns `undefined` without a codec. */
+export function createDecoder(
+  parts: Omit<PayloadDecoderParts, 'codec'> & { readonly codec: PayloadCodec | undefined },
+): PayloadDecoder | undefined {
+  const { codec } = parts;
+  return codec && new PayloadDecoder({ ...parts, codec });
+}
+
+/**
+ * Decodes payloads for handlers. When this process lacks a key, the attempt is released, and the topic pauses here: another process, of a
+ * newer version, may have the key.
+ */
+export class PayloadDecoder {
+  private readonly pauses = new Map<string, TopicPause>();
+  /** Topics and keys that were logged. */
+  private readonly logged = new Set<string>();
+  /** How long a released job waits, so that it does not keep later jobs of its topic from being claimed. */
+  private readonly releaseMs: number;
+
+  constructor(private readonly parts: PayloadDecoderParts) {
+    this.releaseMs = Math.min(parts.pollIntervalMs, parts.leaseMs);
+  }
+
+  /** Returns the payload of an attempt. @throws the errors of the codec. */
+  async decode(attempt: DecodedAttempt): Promise<unknown> {
+    const { id, topic, payload } = attempt.claim;
+    try {
+      const decoded: unknown = await this.parts.codec.decode(payload, { id, topic });
+      this.recordSuccess(topic);
+      return decoded;
+    } catch (error) {
+      if (isMissingKey(error)) {
+        this.recordMissingKey(topic, error.message);
+        attempt.releaseMs = this.releaseMs;
+      }
+      throw error;
+    }
+  }
+
+  /** Whether this process claims no jobs of the topic now. */
+  isPaused(topic: string): boolean {
+    return (this.pauses.get(topic)?.untilMs ?? -Infinity) > this.parts.clock.now();
+  }
+
+  private recordSuccess(topic: string): void {
+    const pause = this.pauses.get(topic);
+    if (pause) {
+      // The pause goes on: jobs with the missing key may be next.
+      this.pauses.set(topic, { ...pause, count: 0 });
+    }
+  }
+
+  private recordMissingKey(topic: string, message: string): void {
+    if (this.isPaused(topic)) {
+      // Another job of the same claim.
+      return;
+    }
+    const { clock, random, logger } = this.parts;
+    const count = this.pauses.get(topic)?.count ?? 0;
+    this.pauses.set(topic, { count: count + 1, untilMs: clock.now() + backoffMs(count, PAUSES, random()) });
+    const text = `jobs of '${topic}': ${message}`;
+    if (!this.logged.has(text)) {
+      this.logged.add(text);
+      logger.warn(
+        `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +
+          `at most ${PAUSES.maxMs / 1_000} s; give this process the key`,
+      );
+    }
+  }
+}
