@@ -36,7 +36,9 @@ export type JobEvent =
       readonly retries: number;
       readonly runAt: Date;
     })
-  | (EndedAttemptBase & { readonly type: 'snoozed'; readonly runAt: Date; readonly reason: 'snooze' | 'release' })
+  | (EndedAttemptBase & { readonly type: 'snoozed'; readonly runAt: Date })
+  /** This process returned a claimed job to the queue without an outcome: at shutdown, or because it cannot start the job now. */
+  | (EndedAttemptBase & { readonly type: 'released'; readonly runAt: Date })
   | (EndedAttemptBase & { readonly type: 'cancelled' })
   /** The job had not started by its expiry, and is cancelled. `attempt` is 0 if it was never claimed. */
   | (AttemptEventBase & { readonly type: 'expired' })

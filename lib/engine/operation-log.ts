@@ -53,16 +53,11 @@ function toFields(event: JobEvent): LogFields {
       fields[key] = value as string | number | boolean;
     }
   }
-  return { ...fields, event: toVerb(event) };
-}
-
-function toVerb(event: JobEvent): string {
-  return event.type === 'snoozed' && event.reason === 'release' ? 'released' : event.type;
+  return fields;
 }
 
 function describe(event: JobEvent): string {
-  const verb = toVerb(event);
-  const job = `${verb} ${event.topic} ${event.id}`;
+  const job = `${event.type} ${event.topic} ${event.id}`;
   switch (event.type) {
     case 'enqueued':
       return `${job}${event.deduplicated ? ' (already enqueued)' : ''} due ${event.runAt.toISOString()}`;
@@ -76,7 +71,7 @@ function describe(event: JobEvent): string {
       return `${job} attempt ${event.attempt} retries ${event.retries}`;
     default: {
       const time = event.durationMs === null ? '' : ` in ${toTenths(event.durationMs)} ms`;
-      const next = event.type === 'retrying' || event.type === 'snoozed' ? ` next ${event.runAt.toISOString()}` : '';
+      const next = 'runAt' in event ? ` next ${event.runAt.toISOString()}` : '';
       const error = event.type === 'retrying' ? ` (${event.error.message})` : '';
       return `${job} attempt ${event.attempt}${time}${next}${error}`;
     }

@@ -8,7 +8,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { QueueGauges, TopicGauges } from '../engine/admin/queue-gauges.js';
-import { isEndEvent, isLostLease, toOutcome } from '../engine/telemetry/attributes.js';
+import { isEndEvent, isLostLease } from '../engine/telemetry/attributes.js';
 import { loadPromClient } from '../engine/telemetry/optional-packages.cjs';
 
 /** `JobsService`, or a `JobsEngine`. */
@@ -121,7 +121,7 @@ class PromMetrics {
     } else if (isLostLease(event)) {
       this.lostLeases.inc({ topic });
     } else if (isEndEvent(event)) {
-      this.attempts.inc({ topic, outcome: toOutcome(event) });
+      this.attempts.inc({ topic, outcome: event.type });
       this.runTime.observe({ topic }, event.durationMs / 1_000);
     }
   }

@@ -2,6 +2,7 @@ import { JobAbortedError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sharedKinds } from './support/database-kinds.js';
+import { some } from './support/matchers.js';
 import { waitForAbort } from './support/wait-for-abort.js';
 
 describe.each(sharedKinds)('an application that closes on $label', (kind) => {
@@ -30,7 +31,7 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     for (const { id } of waiting) {
       expect(await other.job(id)).toMatchObject({ status: 'pending', attempt: 0 });
     }
-    expect(app.eventsOf('snoozed')).toEqual([]);
+    expect(app.eventsOf('released')).toEqual([]);
   });
 
   it('ends with a line in the log, except in a producer', async () => {
@@ -72,7 +73,8 @@ describe.each(sharedKinds)('an application that closes on $label', (kind) => {
     await app.close();
     expect(reason).toBeInstanceOf(JobAbortedError);
     expect((reason as JobAbortedError).reason).toBe('shutdown');
-    expect(app.eventsOf('snoozed', id)).toEqual([expect.objectContaining({ reason: 'release', attempt: 1 })]);
+    const released = { type: 'released', id, topic: 'work', attempt: 1, durationMs: some(Number), runAt: some(Date) };
+    expect(app.eventsOf('released', id)).toEqual([released]);
     expect(apps.log.of('log', 'waiting up to 50 ms')).toHaveLength(1);
     expect(apps.log.of('warn', 'shutdownTimeout (50 ms)')).toHaveLength(1);
 

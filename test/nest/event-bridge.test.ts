@@ -6,6 +6,7 @@ import { GuideCode } from '../support/guide-code.js';
 import { useApps } from './support/apps.js';
 import { sqliteFile } from './support/database-kinds.js';
 import { textWith } from './support/matchers.js';
+import { waitForAbort } from './support/wait-for-abort.js';
 
 const JobAlerts = new GuideCode('guide/watching-it.md').exportOf<Type<{ failed: string[] }>>('JobAlerts');
 
@@ -42,6 +43,20 @@ describe('events.bridge', () => {
     expect(app.module.get(JobAlerts).failed).toEqual([`fail ${id}: no connection`]);
     const other = await app.jobs.enqueue('work', null);
     await app.event('completed', other.id);
+  });
+
+  it('forwards the release of a job at shutdown', async () => {
+    const app = await apps.start({
+      imports: [EventEmitterModule.forRoot({ wildcard: true })],
+      options: { events: { bridge: 'jobs.' }, shutdownTimeout: 1 },
+      providers: [Listener],
+      handlers: { hold: waitForAbort },
+    });
+    const { id } = await app.jobs.enqueue('hold', null);
+    await app.event('started', id);
+    const { seen } = app.module.get(Listener);
+    await app.close();
+    expect(seen.toSorted()).toEqual(['enqueued', 'released', 'started']);
   });
 
   it('warns without an emitter', async () => {

@@ -55,7 +55,7 @@ describe('a handler whose interceptor stopped waiting', () => {
     timeout.resolve(tooSlow);
     expect(await app.event('retrying', id)).toMatchObject({ attempt: 1, error: { message: 'too slow' } });
     // The next attempt was claimed and released.
-    expect(await app.event('snoozed', id)).toMatchObject({ attempt: 2, reason: 'release' });
+    expect(await app.event('released', id)).toMatchObject({ attempt: 2 });
     expect(calls).toHaveLength(1);
     expect(calls[0]!.signal.reason).toMatchObject({ name: 'JobAbortedError', reason: 'timeout' });
 

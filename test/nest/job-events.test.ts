@@ -66,7 +66,7 @@ describe.each(everyKind)('job events on $label', (kind) => {
     const [{ id }, events] = await runUntil('snooze', 'snoozed');
     const { runAt } = await app.job(id);
     expect(events.slice(2)).toEqual([
-      { type: 'snoozed', id, topic: 'snooze', attempt: 1, durationMs: some(Number), runAt, reason: 'snooze' },
+      { type: 'snoozed', id, topic: 'snooze', attempt: 1, durationMs: some(Number), runAt },
     ]);
   });
 

@@ -146,7 +146,7 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     const unclaimed = { status: 'pending', attempt: 0, lockedBy: null, lockedUntil: null, started: null } as const;
     await app.rows.update({ id }, unclaimed);
     // The job is claimed as a first attempt and released.
-    await app.event('snoozed', id, 2);
+    await app.event('released', id, 2);
     stuck.resolve();
     await until(async () => (await app.job(id)).status === 'completed');
     expect(most()).toBe(1);
@@ -163,7 +163,7 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
     await app.event('started', id);
     await app.rows.update({ id }, { lockedUntil: new Date(Date.now() - 60_000) });
     // Each claim is released without a charged retry, because an older attempt still runs here.
-    await app.event('snoozed', id, 3);
+    await app.event('released', id, 3);
     expect(await app.job(id)).toMatchObject({ retries: 1, attempt: expect.any(Number) as number });
     expect(app.eventsOf('started', id)).toHaveLength(1);
     stuck.resolve();

@@ -77,7 +77,7 @@ describe.each(newestDatabases)('a Nest worker on $name that receives SIGTERM', (
     expect(endedRegularly(await worker.exited)).toBe(true);
     expect(performance.now() - drainingMs).toBeLessThan(3_000);
     expect(worker.all('aborted')).toMatchObject([{ id: gatedId, reason: 'shutdown' }]);
-    expect(worker.events('snoozed')).toMatchObject([{ id: gatedId, attempt: 1, reason: 'release' }]);
+    expect(worker.events('released')).toMatchObject([{ id: gatedId, attempt: 1 }]);
 
     expect(await database.completed(gatedId)).toMatchObject({
       attempt: 2,

@@ -53,7 +53,7 @@ async function work(
   const engine = new JobsEngine({ store: overrideStore(store, { capabilities }), clock, concurrency: SLOTS });
   const isMeasured = (): boolean => clock.now() >= WARM_UP_MS;
   let [usedMs, waitedMs, released] = [0, 0, 0];
-  engine.events.subscribe(({ type }) => (released += Number(type === 'snoozed')));
+  engine.events.subscribe(({ type }) => (released += Number(type === 'released')));
   engine.register('work', async ({ id }: JobContext) => {
     if (isMeasured()) {
       waitedMs = Math.max(waitedMs, clock.now() - claimedAtMs.get(id)!);

@@ -320,5 +320,5 @@ export function toEndEvent(
   const runAt = result.runAt ?? claim.runAt;
   return outcome.kind === 'retry'
     ? { type: 'retrying', ...base, error: outcome.failure, retries: result.retries ?? claim.retries, runAt }
-    : { type: 'snoozed', ...base, runAt, reason: outcome.kind === 'release' ? 'release' : 'snooze' };
+    : { type: outcome.kind === 'release' ? 'released' : 'snoozed', ...base, runAt };
 }

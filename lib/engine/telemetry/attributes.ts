@@ -39,11 +39,6 @@ export function isLostLease(event: JobEvent): boolean {
   return event.type === 'rescued' || (event.type === 'failed' && event.durationMs === null);
 }
 
-/** The type of the event, except that a release at shutdown has a name of its own. */
-export function toOutcome(event: EndEvent): string {
-  return event.type === 'snoozed' && event.reason === 'release' ? 'released' : event.type;
-}
-
 /**
  * Returns the class of the error with which the attempt ended, or `undefined` if it did not fail.
  *

@@ -81,7 +81,7 @@ export class TelemetryMetrics {
   recordEnd(event: EndEvent, errorType: string | undefined): void {
     const attributes = withErrorType(this.processAttributes.get(event.topic), errorType);
     this.processDuration.record(event.durationMs / 1_000, attributes);
-    this.attempts.add(1, { ...attributes, [names.OUTCOME]: names.toOutcome(event) });
+    this.attempts.add(1, { ...attributes, [names.OUTCOME]: event.type });
   }
 
   /** The gauges read the database until this call. */

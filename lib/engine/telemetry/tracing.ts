@@ -94,7 +94,7 @@ export class Tracing {
 
   /** Ends the span when the outcome is in the row. It covers the time of the handler only. */
   endAttempt({ span, startMs }: AttemptSpan, event: EndEvent, errorType: string | undefined): void {
-    span.setAttribute(names.OUTCOME, names.toOutcome(event));
+    span.setAttribute(names.OUTCOME, event.type);
     if (errorType !== undefined) {
       const error = 'error' in event ? event.error : { message: 'the lease was lost' };
       this.recordError(span, error, errorType);

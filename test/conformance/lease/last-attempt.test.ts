@@ -95,7 +95,7 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
     const busy: JobStore['markStarted'] = async (tokens) =>
       tokens.map(() => ({ state: 'locked', cancelRequested: false }));
     const id = await start({ markStarted: busy }, { concurrency: 1 });
-    await until(() => listTypes().includes('snoozed'));
+    await until(() => listTypes().includes('released'));
     await insertOne(fixture.store);
     await until(() => listTypes().includes('completed'));
     await engine.close();

@@ -83,6 +83,7 @@ describe('the counter buffer of the metrics recorder', () => {
     ['enqueued', false],
     ['retrying', false],
     ['snoozed', false],
+    ['released', false],
     ['cancelled', false],
     ['expired', false],
     ['rescued', false],

@@ -316,6 +316,7 @@ function statusAfter({ type }: JobEvent): string | null {
     case 'enqueued':
     case 'retrying':
     case 'snoozed':
+    case 'released':
     case 'rescued':
       return 'pending';
     case 'started':
