@@ -38,6 +38,10 @@ export type { BatchHandlerFunction, JobHandlerFunction } from './core/job-handle
 export type { BatchOptions, JobHandlerOptions, TopicJobOptions } from './core/job-options.js';
 export type { DecoratedHandlerOptions } from './nest/decorators/job-handler.decorator.js';
 
+// Dead letters
+export { OnJobFailed } from './nest/decorators/on-job-failed.decorator.js';
+export type { DeadLetter } from './core/dead-letter.js';
+
 // Typed topics
 export { defineJob } from './core/job-topic.js';
 export type {

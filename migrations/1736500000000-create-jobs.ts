@@ -120,7 +120,8 @@ const postgresTables = [
     is_limited boolean NOT NULL DEFAULT false,
     code_limits jsonb,
     operator_limits jsonb,
-    retention jsonb
+    retention jsonb,
+    dead_letters jsonb
   ) WITH (fillfactor = 50)`,
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
@@ -251,7 +252,8 @@ const sqliteTables = [
     is_limited boolean NOT NULL DEFAULT 0,
     code_limits text,
     operator_limits text,
-    retention text
+    retention text,
+    dead_letters text
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,

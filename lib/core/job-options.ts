@@ -26,6 +26,8 @@ import {
   topicRetentionCheck,
 } from './options.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
+import type { TopicName } from './topic.js';
+import { topicNameCheck } from './topic.js';
 import type { Limits, TopicLimits } from './topic-limits.js';
 import { isUnlimited, limitsCheck } from './topic-limits.js';
 import type { Debounce, UniqueMode } from './unique-key.js';
@@ -67,6 +69,11 @@ export interface TopicJobOptions {
    * module.
    */
   retention?: RetentionOption | undefined;
+  /**
+   * The topic that receives a dead letter for each job that fails for good: a job with the payload `DeadLetter`, inserted in the
+   * transaction that fails the job. Not for jobs that are cancelled or expire. Default: none.
+   */
+  deadLetter?: TopicName | undefined;
   /** Runs the handler in a transaction that commits together with its completion. PostgreSQL only. Default `false`. */
   transactional?: boolean | undefined;
 }
@@ -94,6 +101,13 @@ export interface BatchSettings {
   readonly waitMs: number;
 }
 
+/** The topic in `deadLetter`, and what its typed topic sets. */
+interface DeadLetterSetting {
+  readonly topic: string;
+  readonly maxRetries: number | undefined;
+  readonly priority: number | undefined;
+}
+
 /** {@link JobHandlerOptions}, checked. `undefined` means the module's default. */
 export interface HandlerSettings {
   readonly concurrency: number | undefined;
@@ -107,6 +121,7 @@ export interface HandlerSettings {
   readonly limits: TopicLimits | undefined;
   /** `undefined`: that of the module. */
   readonly retention: TopicRetention | undefined;
+  readonly deadLetter: DeadLetterSetting | undefined;
   readonly transactional: boolean;
   readonly batch: BatchSettings | undefined;
 }
@@ -275,6 +290,16 @@ const batchCheck: Check<BatchSettings> = {
 
 const expiresInCheck = duration(1);
 
+const deadLetterCheck: Check<DeadLetterSetting> = {
+  expects: topicNameCheck.expects,
+  parse: (value, path) => {
+    const topic = topicNameCheck.parse(value, path);
+    // `defineJob` has checked them.
+    const { maxRetries, priority } = (value as { options?: TopicJobOptions } | null)?.options ?? {};
+    return topic === undefined ? undefined : Object.freeze({ topic, maxRetries, priority });
+  },
+};
+
 const handlerTable = {
   concurrency: optional(concurrencyCheck),
   timeout: optional(timeoutCheck),
@@ -284,6 +309,7 @@ const handlerTable = {
   priority: optional(priorityCheck),
   limits: optional(limitsCheck),
   retention: optional(topicRetentionCheck),
+  deadLetter: optional(deadLetterCheck),
   transactional: option(false, flag),
   batch: optional(batchCheck),
 };

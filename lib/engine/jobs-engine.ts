@@ -51,6 +51,7 @@ import { QueueStats } from './admin/queue-stats.js';
 import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
 import { ChangeFeed } from './admin/change-feed.js';
+import { DeadLetterRoutes } from './dead-letter/dead-letter-routes.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
@@ -167,6 +168,7 @@ export class JobsEngine {
   private readonly scheduler: Scheduler;
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
+  private readonly deadLetters: DeadLetterRoutes;
   private readonly declarations: TopicDeclarations;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
@@ -201,7 +203,8 @@ export class JobsEngine {
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
     const { runner, progressWriter, logWriter, rescuer } = running;
-    const declarations = (this.declarations = new TopicDeclarations(parts));
+    const deadLetters = (this.deadLetters = new DeadLetterRoutes(parts));
+    const declarations = (this.declarations = new TopicDeclarations({ ...parts, deadLetters }));
     this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
     this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
     const { enqueuer, dispatcher, scheduler } = this;
@@ -215,13 +218,12 @@ export class JobsEngine {
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     const sweepers = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
-    this.presence = new WorkerPresence({ ...parts, ...sweepers, scheduler, runner });
+    const presence = (this.presence = new WorkerPresence({ ...parts, ...sweepers, scheduler, runner }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(sweepers), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
-    const { presence } = this;
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
     const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
     this.health = new QueueHealth({ ...parts, gauges: this.gauges, lifecycle: this.lifecycle, loops });
@@ -273,8 +275,25 @@ export class JobsEngine {
   register(topic: TopicLike, run: AnyHandler, options: JobHandlerOptions | undefined, source: string | undefined): void;
   register(topic: TopicLike, run: AnyHandler, options?: JobHandlerOptions, source?: string): void {
     this.registry.register(topic, run as JobHandlerFunction, options, source);
+    this.deadLetters.assertNoCycle(toTopicName(topic));
     this.presence.update();
     this.dispatcher.addTopic(toTopicName(topic));
+  }
+
+  /**
+   * Makes the handler of a topic also that of failed jobs: of one topic, or of all topics with a handler in this process, except those
+   * that receive dead letters. Each failed job has a dead letter in that topic.
+   *
+   * @param source class and method of the handler, for messages.
+   * @throws InvalidOptionsError when a topic would receive its own dead letters. `start` throws for a topic without a handler.
+   */
+  declareFailureHandler(target: TopicLike, of: TopicLike | undefined, source: string): void {
+    const option = `topic of ${source}`;
+    this.deadLetters.listen({
+      source: of === undefined ? undefined : toTopicName(of, option),
+      target: toTopicName(target, option),
+      method: source,
+    });
   }
 
   /**
@@ -296,9 +315,10 @@ export class JobsEngine {
    * Starts to claim and run jobs, unless the role is `'producer'`. A second call only undoes `stopClaiming`. After `stop` it starts
    * again.
    *
-   * @throws QueueUnavailableError after `close`.
+   * @throws QueueUnavailableError after `close`; InvalidOptionsError when `@OnJobFailed` names a topic without a handler here.
    */
-  start(): Promise<void> {
+  async start(): Promise<void> {
+    this.deadLetters.assertHandled();
     return this.lifecycle.start();
   }
 

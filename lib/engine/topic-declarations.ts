@@ -1,7 +1,10 @@
 import type { TopicDeclaration } from '../store/limit-records.js';
+import type { DeadLetterRoutes } from './dead-letter/dead-letter-routes.js';
 import type { EngineParts } from './engine-parts.js';
 
-type TopicDeclarationsParts = Pick<EngineParts, 'store' | 'registry' | 'wakeSignal'>;
+type TopicDeclarationsParts = Pick<EngineParts, 'store' | 'registry' | 'wakeSignal'> & {
+  readonly deadLetters: DeadLetterRoutes;
+};
 
 /**
  * What the code of this process declares for its topics, and its way to the table. The dispatcher writes it before it claims, and the
@@ -13,14 +16,15 @@ export class TopicDeclarations {
 
   constructor(private readonly parts: TopicDeclarationsParts) {}
 
-  /** A topic has a handler now. */
+  /** A topic has a handler now. It may also receive the dead letters of others, which changes theirs. */
   add(topic: string): void {
-    this.unwritten.add(topic);
+    const { registry, deadLetters } = this.parts;
+    (deadLetters.isUsed ? registry.topics() : [topic]).forEach((each) => this.unwritten.add(each));
   }
 
   /** The process starts to claim: writes the declarations of all handlers again. */
   start(): void {
-    this.parts.registry.topics().forEach((topic) => this.add(topic));
+    this.parts.registry.topics().forEach((topic) => this.unwritten.add(topic));
   }
 
   /** Whether `write` has anything to do. */
@@ -45,7 +49,9 @@ export class TopicDeclarations {
   }
 
   private toDeclaration(topic: string): TopicDeclaration {
-    const { limits = null, retention } = this.parts.registry.get(topic)?.settings ?? {};
-    return { topic, limits, retention };
+    const { registry, deadLetters } = this.parts;
+    const { limits = null, retention } = registry.get(topic)?.settings ?? {};
+    const targets = deadLetters.targets(topic);
+    return { topic, limits, retention, deadLetters: targets.length > 0 ? targets : undefined };
   }
 }

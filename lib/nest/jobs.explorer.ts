@@ -10,15 +10,17 @@ import { findJobHandlers } from './decorators/job-handler.decorator.js';
 import type { JobScheduleMetadata } from './decorators/job-schedule.decorator.js';
 import { findJobSchedules } from './decorators/job-schedule.decorator.js';
 import { assertParameters } from './handler-parameters.js';
-import { decoratedTwice, severalTopics } from './jobs.messages.js';
+import type { OnJobFailedMetadata } from './decorators/on-job-failed.decorator.js';
+import { findFailureHandlers } from './decorators/on-job-failed.decorator.js';
+import { decoratedTwice, optionsTwice, severalDeadLetterTopics, severalTopics } from './jobs.messages.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
-/** Finds every `@JobHandler` and `@JobSchedule` of the application and registers it with the engine. */
+/** Finds every `@JobHandler`, `@JobSchedule` and `@OnJobFailed` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
-  /** Registered handlers and schedules, by instance and not by method: two subclasses may inherit the same decorated method. */
+  /** Registered entries, by instance and not by method: two subclasses may inherit the same decorated method. */
   private readonly registered = new WeakMap<object, Set<object>>();
 
   constructor(
@@ -52,6 +54,35 @@ export class JobsExplorer {
         this.declareSchedule(wrapper, name, schedule, handlers.get(name) ?? []);
       }
     }
+    for (const [name, entries] of findFailureHandlers(instance)) {
+      const missing = entries.filter((each) => this.isNew(instance, each));
+      if (missing.length > 0) {
+        this.declareFailureHandler(wrapper, name, missing, handlers.get(name) ?? []);
+      }
+    }
+  }
+
+  /** Makes a method the handler of failed jobs. Without `@JobHandler`, it also becomes the handler of the topic of its name. */
+  private declareFailureHandler(
+    wrapper: Wrapper,
+    method: string,
+    entries: readonly OnJobFailedMetadata[],
+    handlers: readonly JobHandlerMetadata[],
+  ): void {
+    const instance = wrapper.instance as object;
+    const source = `${instance.constructor.name}.${method}`;
+    const given = entries.map(({ options }) => options).filter((options) => options !== undefined);
+    if (handlers.length > 1) {
+      throw new InvalidOptionsError('@OnJobFailed', severalDeadLetterTopics(source));
+    }
+    if (given.length > 1 || (given.length > 0 && handlers.length > 0)) {
+      throw new InvalidOptionsError('@OnJobFailed', optionsTwice(source));
+    }
+    const { topic = source } = handlers[0] ?? {};
+    if (handlers.length === 0) {
+      this.registerMethod(wrapper, instance, method, [{ topic, options: given[0], method: entries[0]!.method }]);
+    }
+    entries.forEach((entry) => this.engine.declareFailureHandler(topic, entry.topic, source));
   }
 
   /** Declares a schedule. Without a topic of its own and without `@JobHandler`, its method handles its jobs. */

@@ -60,6 +60,12 @@ export const decoratedTwice = (location: string, topic: string): string =>
 export const severalTopics = (location: string): string =>
   `on ${location}: the method handles several topics; name the one of the schedule with the option topic`;
 
+export const severalDeadLetterTopics = (location: string): string =>
+  `on ${location}: the method handles several topics, so that of its dead letters is not known; use a method of its own`;
+
+export const optionsTwice = (location: string): string =>
+  `on ${location}: the method has options already; give them to one decorator, and to @JobHandler if it has one`;
+
 export const NO_DECORATED_PARAMETER =
   "expected a parameter with a decorator such as @Payload(), got none; remove the option parameters: 'decorated'";
 

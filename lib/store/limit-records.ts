@@ -1,3 +1,4 @@
+import type { DeadLetterTarget } from '../core/dead-letter.js';
 import type { TopicRetention } from '../core/options.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
 
@@ -10,6 +11,8 @@ export interface TopicDeclaration {
   readonly limits: TopicLimits | null;
   /** Absent: that of the module. */
   readonly retention?: TopicRetention | undefined;
+  /** Topics that receive the dead letters of this one. Absent: none. */
+  readonly deadLetters?: readonly DeadLetterTarget[] | undefined;
 }
 
 /** The definitions of a topic's limits. */

@@ -28,7 +28,12 @@ export class LimitTable implements LimitStore {
   constructor(private readonly options: LimitTableOptions) {}
 
   async declare(declarations: readonly TopicDeclaration[]): Promise<string[]> {
-    const json = declarations.map(({ limits, ...others }) => (limits ? { limits, ...others } : others));
+    const json = declarations.map(({ topic, limits, retention, deadLetters }) => ({
+      topic,
+      limits: limits ?? undefined,
+      retention,
+      dead_letters: deadLetters,
+    }));
     return (await this.options.declare(JSON.stringify(json))).map(({ topic }) => topic as string);
   }
 

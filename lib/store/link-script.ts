@@ -2,12 +2,14 @@ import type { ClaimToken } from '../core/job.js';
 import { isFinal } from '../core/job-state.js';
 import { selectWithoutRow, toSettledInOrder } from './batch-results.js';
 import { toSettlementJson, toTokenJson } from './batch-json.js';
+import type { DeadLetterStatements } from './dead-letter-script.js';
+import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob } from './link-store.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 import type { Settled, Settlement } from './store-records.js';
 
 /** The statements of a database that end parents. Sets are JSON arrays. */
-export interface LinkStatements {
+export interface LinkStatements extends DeadLetterStatements {
   readonly SETTLE_WATCHED: string;
   readonly SETTLED_STATE: string;
   readonly CLOSE_LINKS: string;
@@ -38,7 +40,7 @@ interface ClosedLink {
 export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 
 /**
- * Records the outcomes of watched jobs and ends their links. One transaction.
+ * Records the outcomes of watched jobs and ends their links, and inserts the dead letters of failed ones. One transaction.
  *
  * The rows of the children are locked after their links are closed, and the open links are counted in a later statement. So of two
  * parents that end at the same moment, the second one waits for the first, then sees its closed links, and releases the child.
@@ -53,7 +55,13 @@ export function* settleWatchedScript(
   const states =
     unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
   const settled = toSettledInOrder(tokens, rows, states);
-  return { settled, changes: yield* endParentsScript(sql, rows.flatMap(toEndedParent)) };
+  return { settled, changes: yield* endJobsScript(sql, rows) };
+}
+
+/** Inserts the dead letters of jobs that have ended, and closes their links. @param rows ids and new statuses. */
+export function* endJobsScript(sql: LinkStatements, rows: readonly SqlRow[]): SqlScript<LinkChanges> {
+  const deadLetters = yield* insertDeadLettersScript(sql, rows);
+  return { ...(yield* endParentsScript(sql, rows.flatMap(toEndedParent))), deadLetters };
 }
 
 /** A row with an id and a final status is an ended parent. */

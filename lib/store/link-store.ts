@@ -1,5 +1,6 @@
 import type { GraphLink, OnParentFailure, ParentJob } from '../core/dependencies.js';
 import type { JobStatus } from '../core/job-state.js';
+import type { StoredDeadLetter } from './dead-letter-script.js';
 import type { ActionResult, InsertedJob, JobInsert, RequeueChanges } from './store-records.js';
 
 /**
@@ -58,10 +59,12 @@ export interface LinkedInsertResult {
   readonly changes: LinkChanges;
 }
 
-/** What the end of parents has done to their children. */
+/** What the end of jobs has done to other jobs: to the children of parents, and to topics of dead letters. */
 export interface LinkChanges {
   readonly released: readonly ReleasedJob[];
   readonly cancelled: readonly CancelledJob[];
+  /** Jobs that were inserted because others have failed for good. */
+  readonly deadLetters?: readonly StoredDeadLetter[];
 }
 
 export interface ReleasedJob {

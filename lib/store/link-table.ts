@@ -22,6 +22,7 @@ import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
 import type { EndedParent, LinkStatements } from './link-script.js';
 import {
+  endJobsScript,
   endParentsScript,
   finishGroupsScript,
   NO_CHANGES,
@@ -102,7 +103,8 @@ export class LinkTable implements LinkStore {
   }
 
   report(changes: LinkChanges): void {
-    if (changes.released.length > 0 || changes.cancelled.length > 0) {
+    const { released, cancelled, deadLetters = [] } = changes;
+    if (released.length + cancelled.length + deadLetters.length > 0) {
       this.listener(changes);
     }
   }
@@ -166,12 +168,12 @@ export class LinkTable implements LinkStore {
     return this.options.runIn(tx, endParentsScript(this.callerStatements, [{ id, status: 'completed' }]));
   }
 
-  /** Runs a script that ends jobs, and ends their links in the same transaction. Returns the rows of the script. */
+  /** Runs a script that ends jobs, and ends their links and inserts their dead letters in the same transaction. Returns the rows of the script. */
   async endBy(endScript: () => SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> {
     const { statements } = this.options;
     const { rows, changes } = await this.options.transact(function* () {
       const ended = yield* endScript();
-      return { rows: ended, changes: yield* endParentsScript(statements, ended.flatMap(toEndedParent)) };
+      return { rows: ended, changes: yield* endJobsScript(statements, ended) };
     });
     this.report(changes);
     return rows;

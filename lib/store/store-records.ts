@@ -201,7 +201,7 @@ export interface Settled {
    * this is not known.
    */
   readonly wasRescued?: true;
-  /** The job is watched: `LinkStore.settle` records its outcome. */
+  /** The job is watched, or may have a dead letter: a transaction of `LinkTable` records its outcome. */
   readonly isWatched?: true;
 }
 

@@ -1,3 +1,4 @@
+import { defineJob } from '../../lib/core/job-topic.js';
 import { runInNewContext } from 'node:vm';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../lib/core/errors.js';
 import type { EnqueueOptions } from '../../lib/core/job.js';
@@ -171,6 +172,18 @@ const retention: RangeCase = {
   refused: [true, -1, '1y', null, { pending: '1d' }, { failed: true }, { failed: -1 }],
 };
 
+const to = (topic: string, maxRetries?: number, priority?: number) => ({ topic, maxRetries, priority });
+const deadLetter: RangeCase = {
+  option: 'deadLetter',
+  setting: 'deadLetter',
+  taken: [
+    ['mail.dead', to('mail.dead')],
+    ['é'.repeat(255), to('é'.repeat(255))],
+    [defineJob('mail.dead', { maxRetries: 9, priority: 5 }), to('mail.dead', 9, 5)],
+  ],
+  refused: ['', 'a'.repeat(256), 7, null, true, {}],
+};
+
 const double = (retry: number): number => retry * 2;
 
 const HANDLER_CASES: readonly RangeCase[] = [
@@ -182,6 +195,7 @@ const HANDLER_CASES: readonly RangeCase[] = [
   { option: 'concurrency', setting: 'concurrency', taken: same(1, 10_000), refused: [0, 10_001, ...notWholeNumbers] },
   limits,
   retention,
+  deadLetter,
   { option: 'transactional', setting: 'transactional', taken: same(true, false), refused: ['true', 1, null, {}] },
 ];
 
@@ -324,6 +338,7 @@ describe('handler options', () => {
       priority: undefined,
       limits: undefined,
       retention: undefined,
+      deadLetter: undefined,
       transactional: false,
     };
 

@@ -3,11 +3,12 @@ import type { ChangeFeed } from '../admin/change-feed.js';
 
 type LinkEventParts = Pick<EngineParts, 'store' | 'emit' | 'wakeSignal'> & { readonly changes: ChangeFeed };
 
-/** Emits the events of jobs that ended because of a parent, and wakes the workers for the released ones. */
+/** Emits the events of dead letters and of jobs that ended because of a parent. Wakes the workers for dead letters and released jobs. */
 export function reportLinkChanges({ store, emit, wakeSignal, changes }: LinkEventParts): void {
-  store.links.observe(({ released, cancelled }) => {
+  store.links.observe(({ released, cancelled, deadLetters = [] }) => {
+    deadLetters.forEach((letter) => emit({ type: 'enqueued', ...letter, deduplicated: false }));
     cancelled.forEach(({ id, topic, attempt }) => emit({ type: 'cancelled', id, topic, attempt, durationMs: null }));
-    const topics = [...new Set(released.map(({ topic }) => topic))];
+    const topics = [...new Set([...released, ...deadLetters].map(({ topic }) => topic))];
     topics.forEach((topic) => changes.markChanged(topic));
     if (topics.length > 0) {
       wakeSignal.announce(topics);

@@ -6,6 +6,7 @@ import {
   RECORD_PROGRESS,
   RENEW,
 } from '../../../lib/store/postgres/sql/lease.js';
+import { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from '../../../lib/store/postgres/sql/dead-letter.js';
 import { PRUNE } from '../../../lib/store/postgres/sql/maintenance.js';
 import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../../lib/store/postgres/sql/admin.js';
 import { COMPLETE, COMPLETE_AND_DELETE, DISCARD, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
@@ -21,6 +22,7 @@ const OWNED = 1_000;
 const toId = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 const tokens = Array.from({ length: OWNED }, (_, n) => ({ id: toId(n), attempt: 1 }));
 const outcomes = tokens.map((token) => ({ ...token, kind: 'completed', delay_ms: 0, ran_ms: 1, result: null }));
+const failures = outcomes.map((outcome) => ({ ...outcome, kind: 'failed', message: 'no luck' }));
 const values = tokens.map((token) => ({ ...token, progress: 1 }));
 
 const ones = tokens.map(() => 1).join(',');
@@ -43,6 +45,19 @@ const statements: { name: string; sql: string; types: string; values: (string | 
   { name: 'MAY_START', sql: MAY_START, types: 'jsonb', values: [JSON.stringify(tokens)] },
   { name: 'RENEW', sql: RENEW, types: 'jsonb, float8', values: [JSON.stringify(tokens), 30_000] },
   { name: 'RECORD_PROGRESS', sql: RECORD_PROGRESS, types: 'jsonb', values: [JSON.stringify(values)] },
+  {
+    name: 'INSERT_DEAD_LETTERS',
+    sql: INSERT_DEAD_LETTERS,
+    types: 'jsonb',
+    values: [JSON.stringify(tokens.map(({ id }) => id))],
+  },
+  {
+    name: 'LINK_DEAD_LETTERS',
+    sql: LINK_DEAD_LETTERS,
+    types: 'jsonb',
+    values: [JSON.stringify(tokens.map(({ id }) => ({ id, letters: [] })))],
+  },
+  { name: 'SETTLE of failures', sql: SETTLE, types: 'jsonb', values: [JSON.stringify(failures)] },
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
 ];
 /** Statements of admin actions, a full batch at once. */

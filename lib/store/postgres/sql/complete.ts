@@ -6,12 +6,12 @@ import {
   isKeptUnique,
   ms,
   isOwned,
-  isOwnedAndUnwatched,
   isOwnedByRowRef,
   tokens,
   skipLocked,
   waitBriefly,
 } from './job-row.js';
+import { hasDeadLetters } from './dead-letter.js';
 
 const isSpent = 'j.retries >= j.max_retries';
 
@@ -47,8 +47,14 @@ UPDATE _jobs j SET
 FROM free o WHERE ${guard}
 RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
 
-/** Leaves out watched jobs: `SETTLE_WATCHED` belongs to a transaction that releases their children. */
-export const SETTLE = settle(isOwnedAndUnwatched);
+const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${isSpent})`;
+
+/**
+ * Leaves out watched jobs, and those that fail and have dead letters: `SETTLE_WATCHED` belongs to a transaction that releases children
+ * and inserts dead letters. `isOwned` explains `coalesce`.
+ */
+export const SETTLE = settle(`${matchesId('o')} AND j.attempt = o.attempt
+  AND coalesce(j.status = 'processing' AND j.watched IS NULL AND CASE WHEN ${isFailing} THEN ${hasDeadLetters('j')} IS NULL ELSE true END, false)`);
 export const SETTLE_WATCHED = settle(isOwned);
 
 /**
@@ -104,7 +110,8 @@ DELETE FROM _jobs j USING ${completion} WHERE ${canDelete} RETURNING 1 AS count`
 
 /** Reads the current rows of jobs whose outcomes were not written. */
 export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued, j.watched
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued,
+  coalesce(j.watched, ${hasDeadLetters('j')}) AS watched
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**

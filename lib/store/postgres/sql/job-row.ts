@@ -15,7 +15,7 @@ export const ms = (time: string): string => `(extract(epoch FROM ${time}) * 1000
 export const msOfMany = (time: string): string => `(date_part('epoch', ${time}) * 1000)`;
 
 /** A time as ISO 8601 text in UTC, for the entries of `errors`. */
-const iso = (time: string): string => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+export const iso = (time: string): string => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /** The columns of a whole job; `id` and `flag` are SQL for the columns `id` and `cancel_requested`. */
 export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string => {
@@ -100,9 +100,6 @@ export const tokens = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int)`
  * rows it then compares each row of the table with each of the input (180 ms; test/conformance/plans/batch-plans.test.ts).
  */
 export const isOwned = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing', false)`;
-
-/** The same, except watched jobs. */
-export const isOwnedAndUnwatched = `${matchesId('o')} AND j.attempt = o.attempt AND coalesce(j.status = 'processing' AND j.watched IS NULL, false)`;
 
 /**
  * The same by the row's ctid, as the claim returned it: 3 µs faster than by id. The comparison of ids is hidden as well, or the

@@ -40,10 +40,10 @@ cleared AS (
 SELECT topic FROM stored`;
 
 /** Columns that only the code declares. */
-const declared = ['retention'];
+const declared = ['retention', 'dead_letters'];
 
 /**
- * Stores what the code declares: $1 topics with their limits and retention, if they have any. Writes only topics whose declaration
+ * Stores what the code declares: $1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose declaration
  * differs from the stored one. Returns them.
  */
 export const DECLARE_LIMITS = `

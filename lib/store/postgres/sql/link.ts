@@ -1,5 +1,6 @@
 import { blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
+export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
 
 /* Links between jobs: `_jobs_links`. A link without an outcome is open, and its child waits. Sets are JSON arrays in $1. */

@@ -10,6 +10,7 @@ import {
   scanTiming,
   skipLocked,
 } from './job-row.js';
+import { hasDeadLetters } from './dead-letter.js';
 
 /** A job that has not started although its expiry has passed. `from` is SQL for a lower bound of the expiry. */
 const isOverdue = (from: string): string =>
@@ -25,7 +26,7 @@ const isLost = `(j.retries >= j.max_retries AND NOT ${isUnstarted})`;
  */
 const rescue = (guard: string): string => `
 WITH expired AS (
-  SELECT id, watched FROM _jobs
+  SELECT j.id, coalesce(j.watched, CASE WHEN ${isLost} AND NOT j.cancel_requested THEN ${hasDeadLetters('j')} END) AS watched FROM _jobs j
   WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
   ORDER BY locked_until LIMIT $1::int ${skipLocked}),
 rescued AS (UPDATE _jobs j SET
@@ -44,9 +45,12 @@ UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, (SELECT max(watched) FROM expired),
   EXISTS (SELECT FROM _jobs WHERE ${isOverdue('$2::timestamptz')})`;
 
-/** Leaves out watched jobs. The last row says whether there are any, and whether `EXPIRE` finds jobs. */
+/**
+ * Leaves out watched jobs, and those that fail and have dead letters. The last row says whether there are any, and whether `EXPIRE` finds
+ * jobs.
+ */
 export const RESCUE = rescue(' AND expired.watched IS NULL');
-/** All jobs, in a transaction that releases or ends the children of watched ones. */
+/** All jobs, in a transaction that releases or ends the children of watched ones, and inserts dead letters. */
 export const RESCUE_WATCHED = rescue('');
 
 /**

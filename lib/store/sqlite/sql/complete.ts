@@ -1,5 +1,6 @@
 import { WAS_RESCUED } from '../../row-mapper.js';
 import { byId, appendError, fromNow, isKeptUnique, ms, now, isOwned, isOwnedClaim, tokens } from './job-row.js';
+import { hasDeadLetters } from './dead-letter.js';
 
 /** A handler that ran for less started when it ended, at the precision of the table. */
 export const BRIEF_MS = 0.5;
@@ -74,14 +75,22 @@ UPDATE _jobs AS j SET
 FROM o WHERE ${isOwned}${guard}
 RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
 
-/** processing → the status of each outcome, fenced by attempt, except watched jobs. Returns the changed rows. */
-export const SETTLE = settle(' AND j.watched IS NULL');
-/** The same for watched jobs, in a transaction that releases or ends their children. */
+const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${hasNoRetries})`;
+
+/**
+ * processing → the status of each outcome, fenced by attempt. Leaves out watched jobs, and those that fail and have dead letters.
+ * Returns the changed rows.
+ */
+export const SETTLE = settle(
+  ` AND j.watched IS NULL AND CASE WHEN ${isFailing} THEN ${hasDeadLetters('j')} IS NULL ELSE 1 END`,
+);
+/** The same for those, in a transaction that releases or ends their children and inserts dead letters. */
 export const SETTLE_WATCHED = settle('');
 
 /** Reads the state of jobs that `SETTLE` did not change. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued, watched
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued,
+  coalesce(watched, ${hasDeadLetters('j')}) AS watched
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 

@@ -23,7 +23,7 @@ export const timeAfter = (time: string, msSql: string): string =>
 export const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
 
 /** Converts a time to ISO 8601. */
-const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
+export const iso = (column: string): string => `replace(${column}, ' ', 'T') || 'Z'`;
 
 /** Converts a time of the engine, a Date or ISO 8601 text, to the text of the tables. */
 export function toSqliteTime(time: Date | string): string {

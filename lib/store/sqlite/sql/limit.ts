@@ -34,7 +34,7 @@ ON CONFLICT (topic) DO UPDATE SET
 RETURNING topic, rate_ms`;
 
 /** Columns that only the code declares. */
-const columns = ['retention'];
+const columns = ['retention', 'dead_letters'];
 
 const declared = `
   SELECT g.value ->> 'topic' AS topic, g.value -> 'limits' AS limits, ${columns.map((name) => `g.value -> '${name}' AS ${name}`).join(', ')}
@@ -45,7 +45,7 @@ const declared = `
 export const HAS_NEW_LIMITS = `SELECT EXISTS (${declared}) AS has_new`;
 
 /**
- * Stores what the code declares: ?1 topics with their limits and retention, if they have any. Writes only topics whose declaration
+ * Stores what the code declares: ?1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose declaration
  * differs from the stored one. Returns them.
  */
 export const DECLARE_LIMITS = store(

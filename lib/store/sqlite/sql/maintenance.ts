@@ -12,6 +12,7 @@ import {
   ownAges,
   scanTiming,
 } from './job-row.js';
+import { hasDeadLetters } from './dead-letter.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
@@ -35,12 +36,15 @@ export const EXPIRE_WATCHED = expire(' AND watched');
 /** Whether a watched job has expired. Takes no lock. */
 export const HAS_OVERDUE_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${overdueFrom('?1')} AND watched) AS has_overdue`;
 
-/** Whether the lease of a watched job from ?1 on has expired. Takes no lock. */
-export const HAS_EXPIRED_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')} AND watched) AS has_expired`;
-
 /** Whether the job was claimed but its handler was never called. markStarted clears the expiry. */
 const isUnstarted = '(unstarted_attempt IS attempt OR expires_at IS NOT NULL)';
 const isLost = `(retries >= max_retries AND NOT ${isUnstarted})`;
+
+/** Whether the job is watched, or fails and has dead letters. */
+const needsTransaction = `coalesce(watched, CASE WHEN ${isLost} AND NOT cancel_requested THEN ${hasDeadLetters('_jobs')} END)`;
+
+/** Whether the lease of such a job from ?1 on has expired. Takes no lock. */
+export const HAS_EXPIRED_WATCHED = `SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')} AND ${needsTransaction}) AS has_expired`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled. Handles leases that ended at ?2 or later. An attempt that
@@ -58,10 +62,10 @@ WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')}${guard} ORDER BY locked_until LIMIT ?1)
 RETURNING id, topic, attempt, status, retries, last_error AS message`;
 
-/** Leaves out watched jobs. */
-export const RESCUE = rescue(' AND watched IS NULL');
-/** Watched jobs, in a transaction that releases or ends their children. */
-export const RESCUE_WATCHED = rescue(' AND watched');
+/** Leaves out jobs that need a transaction. */
+export const RESCUE = rescue(` AND ${needsTransaction} IS NULL`);
+/** Those jobs, in a transaction that releases or ends their children, and inserts dead letters. */
+export const RESCUE_WATCHED = rescue(` AND ${needsTransaction}`);
 
 const page = `(SELECT id, topic, status, finished, created, idempotency_key, unique_until, watched FROM _jobs ${byId} WHERE id > ?1 ORDER BY id LIMIT ?2)`;
 

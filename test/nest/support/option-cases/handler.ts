@@ -75,6 +75,12 @@ export const handlerCases: readonly OptionCase[] = [
   },
   ...topicRetentionCases,
   {
+    option: 'deadLetter',
+    effect: 'stores a job for each job that fails for good',
+    kinds: everyKind,
+    expectEffect: expectDeadLetter,
+  },
+  {
     option: 'batch',
     effect: 'limits the jobs of a call',
     kinds: everyKind,
@@ -133,6 +139,21 @@ async function expectLimits(apps: Apps): Promise<void> {
   expect(await app.jobAfter('completed', id)).toMatchObject({
     result: { concurrency: 50, rate: { limit: 100, per: 60_000, perKey: false } },
   });
+}
+
+async function expectDeadLetter(apps: Apps): Promise<void> {
+  const app = await apps.start({ handlers: { work: [fail, { maxRetries: 0, deadLetter: 'morgue' }] } });
+  const { id } = await app.jobs.enqueue('work', { a: 1 });
+  await app.event('failed', id);
+  const { items } = await app.jobs.list({ topic: 'morgue' });
+  expect(items).toMatchObject([
+    {
+      status: 'pending',
+      maxRetries: 3,
+      payload: { id, topic: 'work', payload: { a: 1 }, lastError: 'always', attempt: 1 },
+    },
+  ]);
+  expect(app.eventsOf('enqueued', items[0]!.id)).toMatchObject([{ topic: 'morgue', runAt: items[0]!.runAt }]);
 }
 
 async function expectBatch(apps: Apps): Promise<void> {
