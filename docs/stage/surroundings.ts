@@ -77,6 +77,8 @@ declare global {
   const JobsClient: typeof Client.JobsClient;
   const UnrecoverableError: typeof Jobs.UnrecoverableError;
   const SnoozeError: typeof Jobs.SnoozeError;
+  const JobFailedError: typeof Jobs.JobFailedError;
+  const WaitTimeoutError: typeof Jobs.WaitTimeoutError;
 
   /** What an application has in hand. */
   const app: Common.INestApplication;

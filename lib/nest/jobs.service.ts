@@ -25,7 +25,7 @@ import type { WaitForOptions } from '../engine/admin/job-waiter.js';
 import type { WhenIdleOptions } from '../engine/admin/idle-watch.js';
 import type { TopicAdmin } from '../engine/admin/topic-admin.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import type { AnyNewJob, InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
+import type { InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
 import type { JobDependencies } from '../core/dependencies.js';
 import type { GroupOptions, JobGroup } from '../core/job-group.js';
@@ -140,7 +140,7 @@ export class JobsService {
 
   /**
    * Stores all jobs or none, with `options.manager` in that transaction. Returns the jobs in the same order. If a job holds a
-   * unique key already, returns that job.
+   * unique key already, returns that job. A job with `dependsOn` waits for the jobs that it names.
    *
    * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError that names the invalid job;
    * UnknownDataSourceError for a manager of another DataSource.
@@ -158,8 +158,8 @@ export class JobsService {
    *
    * @throws InvalidOptionsError for an invalid option, or a group that has finished; the errors of `enqueueMany`.
    */
-  async enqueueGroup(
-    jobs: readonly AnyNewJob[],
+  async enqueueGroup<const Topics extends readonly TopicLike[]>(
+    jobs: { readonly [Index in keyof Topics]: NewJobOf<Topics[Index]> },
     options: GroupOptions & { manager?: EntityManager } = {},
   ): Promise<{ id: string; jobs: Job[] }> {
     const { manager, ...group } = options;
@@ -230,8 +230,8 @@ export class JobsService {
   }
 
   /**
-   * Explains why pending jobs do not start: not due, paused, a limit, a rate, no handler, no free slot. Takes jobs that `get` or `list`
-   * returned; leaves out those that are not pending. Costs two statements for all jobs together.
+   * Explains why pending jobs do not start: other jobs, not due, paused, a limit, a rate, no handler, no free slot. Takes jobs that
+   * `get` or `list` returned; leaves out those that are not pending. Costs two statements for all jobs together.
    *
    * @returns the reasons by job id.
    */
@@ -241,7 +241,8 @@ export class JobsService {
 
   /**
    * Makes a failed or cancelled job pending again, with its retry count reset. It is due now, or at `changes.runAt`. `changes`
-   * may also replace the payload and `maxRetries`.
+   * may also replace the payload and `maxRetries`. With `changes.dependants`, the jobs that were cancelled because of this one wait for
+   * it again.
    *
    * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. After an error the job is unchanged.
@@ -253,7 +254,7 @@ export class JobsService {
   /**
    * Makes a pending job due now. Its retries stay unchanged. Does not change a job that is already due.
    *
-   * @throws JobNotFoundError; JobStateError when it is not pending.
+   * @throws JobNotFoundError; JobStateError when it is not pending, or waits for other jobs.
    */
   promote(id: string): Promise<Job> {
     return this.engine.jobs.promote(id);

@@ -47,6 +47,10 @@ export function enqueues(jobs: JobsService, manager: EntityManager): void {
   // @ts-expect-error -- a list that was made elsewhere is checked, too
   void jobs.enqueueMany([1, 2].map((to) => ({ topic: Plain, payload: { to } })));
   void jobs.enqueueMany(['a', 'b'].map((to) => ({ topic: Plain, payload: { to } })));
+  // @ts-expect-error -- the same in a group
+  void jobs.enqueueGroup([1, 2].map((to) => ({ topic: Plain, payload: { to } })));
+  void jobs.enqueueGroup(['a', 'b'].map((to) => ({ topic: Plain, payload: { to } })));
+  void jobs.enqueueGroup([{ topic: 'plain_text', payload: 1 }], { onFinish: { topic: Plain, payload: { to: 'a' } } });
   // @ts-expect-error -- the handler is given a Date
   jobs.register(SendMail, (job: JobContext<{ at: string }>) => job.payload.at);
   jobs.register(SendMail, (job) => job.payload.at.getTime());
