@@ -23,6 +23,7 @@ import type { Observable } from 'rxjs';
 import { map } from 'rxjs';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
+import { textLike } from './support/matchers.js';
 
 /** Allows jobs of the tenant in the method's metadata. */
 @Injectable()
@@ -94,6 +95,7 @@ describe.each(everyKind)('guards, interceptors and filters of handlers on $label
       status: 'failed',
       lastError: 'refused by TenantGuard',
     });
+    expect(apps.log.of('warn')).toEqual([textLike(`^failed count ${red.id} attempt 1 .*: refused by TenantGuard`)]);
   });
 
   it('a guard of the class receives a context of type job with class, method and job', async () => {
