@@ -1,11 +1,11 @@
 import type { Clock } from '../../lib/core/clock.js';
+import { QueueUnavailableError } from '../../lib/core/errors.js';
 import { Rescuer } from '../../lib/engine/maintain/rescuer.js';
 import { Attempt } from '../../lib/engine/run/attempt.js';
 import { JobRunner } from '../../lib/engine/run/job-runner.js';
 import { StartMarker } from '../../lib/engine/run/start-marker.js';
 import type { ClaimBuffer } from '../../lib/engine/run/claim-buffer.js';
 import { ClaimCapacity } from '../../lib/engine/claim/claim-capacity.js';
-import { Enqueuer } from '../../lib/engine/enqueue/enqueuer.js';
 import { Heartbeat } from '../../lib/engine/run/heartbeat.js';
 import type { CompletionResult } from '../../lib/engine/run/attempt.js';
 import { Completer } from '../../lib/engine/run/completer.js';
@@ -13,6 +13,7 @@ import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
 import type { JobInsert } from '../../lib/store/store-records.js';
 import type { Promised } from './world/promise-checker.js';
+import { SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';
 
 /** An engine or a table with one defect. */
@@ -170,17 +171,28 @@ export const mutants: readonly Mutant[] = [
     title: 'enqueue resolves before the job is committed',
     breaks: ['lost'],
     break: () =>
-      replace(Enqueuer.prototype, 'insert', (insert) => (enqueuer, rows: readonly JobInsert[]) => {
-        (insert(enqueuer, rows) as Promise<unknown>).catch(() => undefined);
+      replace(SimulatedStore.prototype, 'insert', (insert) => (store, rows: readonly JobInsert[]) => {
+        (insert(store, rows) as Promise<unknown>).catch(() => undefined);
         const now = new Date();
-        return rows.map(({ id }) => ({ id, deduplicated: false, replayedBodyHash: null, runAt: now, created: now }));
+        const stored = { deduplicated: false, replaced: false, replayedBodyHash: null, runAt: now, created: now };
+        return Promise.resolve(rows.map(({ id }) => ({ id, ...stored })));
       }),
   },
   {
     title: 'an insert is repeated although its job may have run and been deleted',
     breaks: ['double'],
-    from: 701,
-    break: () => replace(Enqueuer.prototype, 'isRepeatable', () => () => true),
+    from: 821,
+    break: () =>
+      replace(SimulatedStore.prototype, 'insert', (insert) => async (store, rows: readonly JobInsert[]) => {
+        try {
+          return await insert(store, rows);
+        } catch (error) {
+          if (error instanceof QueueUnavailableError && error.isUncertain) {
+            return insert(store, rows);
+          }
+          throw error;
+        }
+      }),
   },
   {
     title: 'a rescue takes jobs whose lease has not expired',
