@@ -81,7 +81,6 @@ export {
   InvalidOptionsError,
   InvalidPayloadError,
   JobAbortedError,
-  JobFailedError,
   JobNotFoundError,
   JobsError,
   JobStateError,
@@ -94,8 +93,8 @@ export {
   SnoozeError,
   UnknownDataSourceError,
   UnrecoverableError,
-  WaitTimeoutError,
 } from './core/errors.js';
+export { JobFailedError, WaitTimeoutError } from './core/wait-errors.js';
 export type { AbortReason, JobsErrorCode, PayloadIssue, UnfinishedTopic } from './core/errors.js';
 export type { Failure } from './core/error-text.js';
 

@@ -1,6 +1,5 @@
 import type { Duration } from './duration.js';
 import { describeValue } from './error-text.js';
-import type { Job } from './job.js';
 
 /** Stable, machine-readable name of an error. Messages may change between releases; codes may not. */
 export type JobsErrorCode =
@@ -280,32 +279,6 @@ export class IdleTimeoutError extends JobsError {
     readonly topics: readonly UnfinishedTopic[] = [],
   ) {
     super(message);
-  }
-}
-
-/** The job for which `waitFor` waited has ended `failed` or `cancelled`. */
-export class JobFailedError extends JobsError {
-  readonly code = 'JOB_FAILED';
-
-  constructor(
-    /** The job as it ended: see its `status`, `lastError` and `errors`. */
-    readonly job: Job,
-  ) {
-    const ending = job.status === 'cancelled' ? 'was cancelled' : 'failed';
-    super(`job ${job.id} of topic '${job.topic}' ${ending}${job.lastError === null ? '' : `: ${job.lastError}`}`);
-  }
-}
-
-/** `waitFor` reached its timeout. The job is not affected. */
-export class WaitTimeoutError extends JobsError {
-  readonly code = 'WAIT_TIMEOUT';
-
-  constructor(
-    /** The id of the job. */
-    readonly id: string,
-    readonly timeoutMs: number,
-  ) {
-    super(`job ${id} has not ended within ${timeoutMs} ms`);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { ScheduledWake } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import type { Duration } from '../../core/duration.js';
-import { JobFailedError, JobNotFoundError, QueueUnavailableError, WaitTimeoutError } from '../../core/errors.js';
+import { JobNotFoundError, QueueUnavailableError } from '../../core/errors.js';
+import { JobFailedError, WaitTimeoutError } from '../../core/wait-errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import { isFinal, parseJobId } from '../../core/job-state.js';
 import type { Job } from '../../core/job.js';
