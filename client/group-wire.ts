@@ -65,6 +65,8 @@ export interface JobGroupWithCallbacks extends JobGroup {
 /** Response of `GET /groups`, newest first. */
 export interface JobGroupList {
   items: JobGroup[];
+  /** Pass it as `before` to get the next page; `null` on the last page. */
+  next_before: string | null;
 }
 
 /** Response of `GET /:id/graph`: the jobs that are linked with a job at any distance, at most 500. */

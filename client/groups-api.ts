@@ -21,7 +21,7 @@ export type GroupOptions = EitherCase<{
 
 /** Filter of {@link GroupsApi.list}. */
 export interface GroupFilter {
-  /** The id of the last group of the previous page. */
+  /** The `next_before` of the previous page. */
   before?: string | undefined;
   /** Page size, 1 to 100. Default 20. */
   limit?: number | undefined;

@@ -51,6 +51,8 @@ export interface GroupOptions {
   onFailure?: AnyNewJob | undefined;
 }
 
+/** Default and maximum page size. */
+export const GROUPS_PAGE = 20;
 export const GROUPS_PAGE_MAX = 100;
 
 /** The member of a job's metadata that holds the id of its group. */

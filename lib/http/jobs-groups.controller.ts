@@ -1,6 +1,7 @@
 import { Controller, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { GroupNotFoundError } from '../core/errors.js';
 import type { JobGroup } from '../core/job-group.js';
+import { GROUPS_PAGE } from '../core/job-group.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy, findAllowed } from './access-policy.js';
 import { AuditLog } from './audit-log.js';
@@ -13,7 +14,7 @@ import { toFullGroupDto, toGraphDto, toGroupDto } from './report-serializer.js';
 import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
 import { GROUP, GROUP_LIST, NO_FIELDS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
-import { listOfSchema, objectSchema, ref, UUID } from './schemas.js';
+import { listOfSchema, objectSchema, orNull, ref, UUID } from './schemas.js';
 
 const A_GROUP = ref('JobGroup');
 
@@ -61,11 +62,25 @@ export class JobsGroupsController {
     access: 'read',
     summary: 'One page of groups, newest first',
     query: GROUP_LIST,
-    responses: { 200: { meaning: 'The groups', schema: objectSchema({ items: listOfSchema(A_GROUP) }) } },
+    responses: {
+      200: {
+        meaning: 'The groups',
+        schema: objectSchema({
+          items: listOfSchema(A_GROUP),
+          next_before: { ...orNull(UUID), description: 'The `before` of the next page; null on the last page' },
+        }),
+      },
+    },
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const groups = await this.engine.groups.list(this.read.query(request, GROUP_LIST));
-    await sendJson(response, 200, { items: (await this.selectAllowed(groups)).map(toGroupDto) });
+    const { limit = GROUPS_PAGE, ...filter } = this.read.query(request, GROUP_LIST);
+    // One more than the page shows whether there is a next page.
+    const read = await this.engine.groups.list({ ...filter, limit: limit + 1 });
+    const groups = read.slice(0, limit);
+    await sendJson(response, 200, {
+      items: (await this.selectAllowed(groups)).map(toGroupDto),
+      next_before: read.length > limit ? groups.at(-1)!.id : null,
+    });
   }
 
   @Get('groups/:id')

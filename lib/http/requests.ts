@@ -92,7 +92,7 @@ export const GROUP = {
 
 /** `GET /groups`. */
 export const GROUP_LIST = {
-  before: toField(text(36), 'the `id` of the last group of the previous page'),
+  before: toField(text(36), 'the `next_before` of the previous page'),
   limit: toField(integer(1, GROUPS_PAGE_MAX), 'page size; default 20'),
   finished: toField(flag, 'whether all members have ended'),
 };

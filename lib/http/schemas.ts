@@ -290,7 +290,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
 };
 
 /** The same schema, or `null`. */
-function orNull(schema: JsonSchema): JsonSchema {
+export function orNull(schema: JsonSchema): JsonSchema {
   return typeof schema.type === 'string'
     ? { ...schema, type: [schema.type, 'null'] }
     : { anyOf: [schema, { type: 'null' }] };

@@ -182,6 +182,12 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     const allShown = await newGroup('shown', 'shown.too');
     const listed = (await api().get('/groups')).body as { items: { id: string }[] };
     expect(listed.items.map(({ id }) => id)).toEqual([allShown]);
+    const { body: first } = await api().get('/groups?limit=1');
+    const { body: second } = await api().get(`/groups?limit=1&before=${allShown}`);
+    expect([first, second]).toMatchObject([
+      { items: [{ id: allShown }], next_before: allShown },
+      { items: [], next_before: null },
+    ]);
     expect(await api().get(`/groups/${allShown}`)).toMatchObject({ status: 200 });
     expect(await api().get(`/groups/${mixed}`)).toMatchObject({ status: 404 });
     expect(await api().post(`/groups/${mixed}/cancel`)).toMatchObject({ status: 404 });

@@ -187,6 +187,27 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       expect(await findViolations(ui)).toEqual([]);
     });
 
+    it('on the groups, on the page of one, and on the page of a job with its graph', async () => {
+      const { id, jobs } = await app().jobs.enqueueGroup(
+        [
+          { ref: 'a', topic: 'waiting', payload: 1 },
+          { topic: LONG_TOPIC.slice(1), payload: 1, dependsOn: ['a', ids.fine!] },
+        ],
+        { name: 'n'.repeat(255), onFinish: { topic: LONG_TOPIC.slice(1), payload: 1 } },
+      );
+      const ui = await open('groups');
+      await ui.page.getByText('0 of 2 ended').first().waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.goto(`${app().url}/admin/jobs/groups/${id}?status=pending`);
+      await ui.row(jobs[0]!.id).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.goto(`${app().url}/admin/jobs/jobs/${jobs[1]!.id}`);
+      await ui.page.getByRole('group', { name: /^Graph/ }).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.button('List').click();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
     it('in forms, in the list of keys, in menus and in messages', async () => {
       const ui = await open(`jobs/${ids.broken}`);
       await ui.button('Edit …').click();

@@ -10,7 +10,7 @@ import type {
   GroupTopic,
   JobGroup,
 } from '../../core/job-group.js';
-import { GROUP_CALLBACKS, GROUP_METADATA, readGroupOptions } from '../../core/job-group.js';
+import { GROUP_CALLBACKS, GROUP_METADATA, GROUPS_PAGE, readGroupOptions } from '../../core/job-group.js';
 import type { Job } from '../../core/job.js';
 import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
@@ -26,7 +26,6 @@ type GroupAdminParts = Pick<EngineParts, 'store'> & { readonly enqueuer: Enqueue
 
 /** Members that one statement cancels. */
 const CANCEL_JOBS = 200;
-const GROUPS_PAGE = 20;
 
 const CALLBACK_MODES: Readonly<Record<GroupCallback, LinkMode>> = {
   onSuccess: 'cancel',

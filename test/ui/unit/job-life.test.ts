@@ -44,6 +44,15 @@ const failure = (attempt: number, second: number) => ({
 });
 const titles = (job: Job): string[] => timelineOf(job).map((entry) => ('note' in entry ? entry.note : entry.title));
 
+describe('a job that waits for others', () => {
+  const blocked: Job = { ...JOB, blocked: true, waiting_on: 2, run_at: '9999-12-31T00:00:00.000Z' };
+
+  it('cannot be run now, and is not due at a known time', () => {
+    expect(actionsFor(blocked)).toEqual(['cancel', 'delete']);
+    expect(titles(blocked)).toEqual(['Created']);
+  });
+});
+
 describe('the timeline of a job', () => {
   it('starts with its creation and shows its due time', () => {
     expect(titles(JOB)).toEqual(['Created']);

@@ -1,5 +1,5 @@
 import type { Route } from '../../../ui/src/route/route.js';
-import { jobsRoute, readRoute, writeRoute } from '../../../ui/src/route/route.js';
+import { groupRoute, jobsRoute, readRoute, writeRoute } from '../../../ui/src/route/route.js';
 
 const KEY = '0123456789abcdef'.repeat(2);
 
@@ -24,13 +24,17 @@ describe('an address of the admin UI', () => {
     { screen: 'errors', topic: 'mail' },
     { screen: 'schedules' },
     { screen: 'schedule', name: 'ReportJobs.nightly' },
+    { screen: 'groups', isUnfinished: false, before: null },
+    { screen: 'groups', isUnfinished: true, before: 'abc' },
+    groupRoute('0192-x'),
+    { screen: 'group', id: '0192-x', status: 'failed', size: 200, cursor: 'abc' },
     { screen: 'workers', worker: '' },
     { screen: 'workers', worker: 'web-1:4711:5f1c09ab' },
   ])('round-trips %j', (route) => {
     expect(reread(route)).toEqual(route);
   });
 
-  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y', 'schedules/a/b', 'workers/x'])(
+  it.each(['nowhere', 'jobs/a/b', 'errors/x', 'errors/x/y', 'schedules/a/b', 'workers/x', 'groups/a/b', 'constructor'])(
     'is unknown for %s',
     (path) => {
       expect(readRoute(path, '')).toEqual({ screen: 'unknown' });

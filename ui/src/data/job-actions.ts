@@ -27,8 +27,12 @@ const REASONS: Readonly<Record<ActionName, string>> = {
   delete: 'a job that runs cannot be deleted; cancel it first',
 };
 
-/** What a single job has buttons for. The first is how it runs: before its time while it waits, else once more. */
-export function actionsFor({ status }: Pick<Job, 'status'>): readonly ActionName[] {
+/**
+ * What a single job has buttons for. The first is how it runs: before its time while it waits, else once more. A blocked job starts
+ * when other jobs end.
+ */
+export function actionsFor({ status, blocked }: Pick<Job, 'status' | 'blocked'>): readonly ActionName[] {
+  if (blocked) return ['cancel', 'delete'];
   return [status === 'pending' ? 'promote' : 'requeue', 'cancel', 'delete'];
 }
 

@@ -1,10 +1,15 @@
 import type { Job, JobFilter, JobPage } from '../../../client/index.js';
-import type { Filters, Route } from '../route/route.js';
+import type { Filters } from '../route/route.js';
 import { isoOfLocal } from '../text/moment.js';
 import { Fetched } from './fetched.svelte.js';
 import { api } from './session.svelte.js';
 
-type JobsRoute = Extract<Route, { screen: 'jobs' }>;
+/** Which page of which jobs. */
+export interface ListPage {
+  readonly filters: Filters;
+  readonly size: number;
+  readonly cursor: string | null;
+}
 
 /** One row that is shown. */
 export interface Row {
@@ -14,13 +19,14 @@ export interface Row {
 }
 
 /** The jobs that filters mean, as the API takes it. */
-export function conditionsOf({ statuses, due, topics, q, errorKey, from, to }: Filters): JobFilter {
+export function conditionsOf({ statuses, due, topics, q, errorKey, groupId, from, to }: Filters): JobFilter {
   return {
     status: statuses.length > 0 ? statuses : undefined,
     due: due === '' ? undefined : due === 'true',
     topic: topics.length > 0 ? topics : undefined,
     q: q.trim() || undefined,
     errorKey: errorKey || undefined,
+    groupId: groupId || undefined,
     createdFrom: isoOfLocal(from),
     createdTo: isoOfLocal(to),
   };
@@ -32,7 +38,7 @@ export class JobList {
   rows: Row[] = $state.raw([]);
   /** Jobs that came since and would stand above the first row. */
   newCount = $state(0);
-  #route: JobsRoute | undefined;
+  #route: ListPage | undefined;
   #isRefreshing = false;
   /** Something has changed since the answer was asked for that is on its way. */
   #isOutdated = false;
@@ -50,7 +56,7 @@ export class JobList {
   }
 
   /** Shows the page that the address names. */
-  async show(route: JobsRoute): Promise<void> {
+  async show(route: ListPage): Promise<void> {
     this.#route = route;
     await this.#page.load((signal) => api.list(this.#query(route), { signal }));
     if (this.#route !== route || this.#page.error !== undefined) return;
@@ -84,7 +90,7 @@ export class JobList {
     if (this.#isOutdated) void this.refresh();
   }
 
-  async #refresh(route: JobsRoute): Promise<void> {
+  async #refresh(route: ListPage): Promise<void> {
     const first = this.rows[0]?.job;
     const top = await api.list(this.#query(route));
     if (this.#route !== route) return;
@@ -115,12 +121,12 @@ export class JobList {
     this.rows = [...this.rows, ...below.slice(0, room).map((job) => ({ job, isGone: false }))];
   }
 
-  #query({ filters, size, cursor }: JobsRoute): JobFilter {
+  #query({ filters, size, cursor }: ListPage): JobFilter {
     return { ...conditionsOf(filters), limit: size, cursor: cursor ?? undefined };
   }
 
   /** Jobs are listed by their ids, which begin with the time of their creation. */
-  #from({ filters }: JobsRoute, first: Job): JobFilter {
+  #from({ filters }: ListPage, first: Job): JobFilter {
     const createdTo = new Date(Date.parse(first.created) + 1).toISOString();
     const wanted = isoOfLocal(filters.to);
     return { createdTo: wanted !== undefined && wanted < createdTo ? wanted : createdTo };

@@ -57,9 +57,10 @@ class JobMoves {
     const cancelled = await this.#tried(job, api.cancel(job.id));
     if (!cancelled) return;
     if (cancelled.status === 'cancelled') {
-      // Due when it was, as far as that is still to come.
+      // Due when it was, as far as that is still to come. The jobs that waited for it wait again.
       const isLater = Date.parse(cancelled.run_at) > serverClock.now;
-      const undo = (): void => void this.#requeue(cancelled, isLater ? { run_at: cancelled.run_at } : undefined);
+      const changes = { dependants: true, ...(isLater && { run_at: cancelled.run_at }) };
+      const undo = (): void => void this.#requeue(cancelled, changes);
       notices.show({ text: `Cancelled ${nameOf(job)}`, tone: 'neutral', undo });
     } else {
       notices.say(`Asked ${nameOf(job)} to stop`);

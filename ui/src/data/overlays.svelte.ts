@@ -1,10 +1,17 @@
 import type { Job, Schedule, TopicStats } from '../../../client/index.js';
 
+interface RequeueRequest {
+  readonly job: Job;
+  readonly isEdited: boolean;
+  /** Jobs were cancelled because this one failed: they may run again, too. */
+  readonly hasDependants: boolean;
+}
+
 /** Which dialog is open, wherever it was asked for. */
 class Overlays {
   enqueue: { topic: string; payload: string } | null = $state.raw(null);
-  /** The job whose payload is edited before it runs again. */
-  requeue: Job | null = $state.raw(null);
+  /** The job that runs again, with another payload if it is edited. */
+  requeue: RequeueRequest | null = $state.raw(null);
   /** The schedule that is edited; `start: null` creates one. */
   schedule: { start: Schedule | null } | null = $state.raw(null);
   /** The topic whose limits are edited. */

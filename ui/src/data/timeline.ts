@@ -84,6 +84,8 @@ function latest(job: Job): TimelineEvent[] {
   const { status, attempt, started, finished, run_at, created } = job;
   switch (status) {
     case 'pending': {
+      // It becomes due when the jobs have ended for which it waits.
+      if (job.blocked) return [];
       const isDelayed = between(created, run_at) > DELAY_MS || attempt > 0;
       return isDelayed ? [{ title: attempt > 0 ? 'Next attempt due' : 'Due', at: run_at, tone: 'waiting' }] : [];
     }

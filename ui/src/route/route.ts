@@ -15,6 +15,8 @@ export interface Filters {
   q: string;
   /** The key of a group of errors. Not together with `q`, which is left out then. */
   errorKey: string;
+  /** The id of a group. Only on the page of the group, which lists its members. */
+  groupId: string;
   /** `YYYY-MM-DDTHH:MM`, local time, as the input of a date gives it. */
   from: string;
   to: string;
@@ -29,64 +31,107 @@ export type Route =
   | { screen: 'schedules' }
   | { screen: 'schedule'; name: string }
   | { screen: 'workers'; worker: string }
+  | { screen: 'groups'; isUnfinished: boolean; before: string | null }
+  | { screen: 'group'; id: string; status: JobStatus | ''; size: number; cursor: string | null }
   | { screen: 'unknown' };
 
-export const NO_FILTERS: Filters = { statuses: [], due: '', topics: [], q: '', errorKey: '', from: '', to: '' };
+export const NO_FILTERS: Filters = {
+  statuses: [],
+  due: '',
+  topics: [],
+  q: '',
+  errorKey: '',
+  groupId: '',
+  from: '',
+  to: '',
+};
 
 /** The list of jobs from its first page, with these filters. */
 export function jobsRoute(filters: Partial<Filters> = {}, size: number = DEFAULT_SIZE): Route {
   return { screen: 'jobs', filters: { ...NO_FILTERS, ...filters }, size, cursor: null };
 }
 
+/** The newest groups. */
+export const GROUPS_ROUTE: Route = { screen: 'groups', isUnfinished: false, before: null };
+
+/** The page of a group, with its newest members. */
+export function groupRoute(id: string, status: JobStatus | '' = ''): Route {
+  return { screen: 'group', id, status, size: DEFAULT_SIZE, cursor: null };
+}
+
 /** Reads what follows the root of the UI: a path without a slash in front, and a query. What is not understood is left out. */
 export function readRoute(path: string, query: string): Route {
   const [first = '', id, ...rest] = path.replace(/\/$/, '').split('/');
-  const params = new URLSearchParams(query);
-  if (rest.length > 0) return { screen: 'unknown' };
-  if (first === 'jobs' && id) return { screen: 'job', id: decoded(id) };
-  if (first === 'schedules') return id ? { screen: 'schedule', name: decoded(id) } : { screen: 'schedules' };
-  if (id !== undefined) return { screen: 'unknown' };
-  if (first === '') return { screen: 'overview', minutes: member(WINDOWS, Number(params.get('minutes')), 60) };
-  if (first === 'errors') return { screen: 'errors', topic: params.get('topic') ?? '' };
-  if (first === 'workers') return { screen: 'workers', worker: params.get('worker') ?? '' };
-  if (first === 'jobs') {
-    return {
-      screen: 'jobs',
-      filters: readFilters(params),
-      size: member(PAGE_SIZES, Number(params.get('size')), DEFAULT_SIZE),
-      cursor: params.get('cursor'),
-    };
-  }
-  return { screen: 'unknown' };
+  const read = (id === undefined ? READERS : READERS_BY_ID).get(first);
+  return read && id !== '' && rest.length === 0
+    ? read(new URLSearchParams(query), decoded(id ?? ''))
+    : { screen: 'unknown' };
 }
+
+type Reader = (params: URLSearchParams, id: string) => Route;
+
+const READERS = new Map<string, Reader>([
+  ['', (params) => ({ screen: 'overview', minutes: member(WINDOWS, Number(params.get('minutes')), 60) })],
+  ['jobs', (params) => ({ screen: 'jobs', filters: readFilters(params), ...readPage(params) })],
+  ['errors', (params) => ({ screen: 'errors', topic: params.get('topic') ?? '' })],
+  ['schedules', () => ({ screen: 'schedules' })],
+  ['workers', (params) => ({ screen: 'workers', worker: params.get('worker') ?? '' })],
+  [
+    'groups',
+    (params) => ({ screen: 'groups', isUnfinished: params.get('finished') === 'false', before: params.get('before') }),
+  ],
+]);
+
+const READERS_BY_ID = new Map<string, Reader>([
+  ['jobs', (_, id) => ({ screen: 'job', id })],
+  ['schedules', (_, name) => ({ screen: 'schedule', name })],
+  [
+    'groups',
+    (params, id) => {
+      const status = member(JOB_STATUSES, params.get('status') as JobStatus, '');
+      return { screen: 'group', id, status, ...readPage(params) };
+    },
+  ],
+]);
 
 /** Path and query behind the root: what {@link readRoute} reads. */
 export function writeRoute(route: Route): string {
+  const [path, query = {}] = (WRITERS[route.screen] as (route: Route) => Written)(route);
   const params = new URLSearchParams();
-  switch (route.screen) {
-    case 'overview':
-      if (route.minutes !== 60) params.set('minutes', String(route.minutes));
-      return withQuery('', params);
-    case 'jobs':
-      writeFilters(route.filters, params);
-      if (route.size !== DEFAULT_SIZE) params.set('size', String(route.size));
-      if (route.cursor !== null) params.set('cursor', route.cursor);
-      return withQuery('jobs', params);
-    case 'job':
-      return `jobs/${encodeURIComponent(route.id)}`;
-    case 'errors':
-      if (route.topic) params.set('topic', route.topic);
-      return withQuery('errors', params);
-    case 'schedules':
-      return 'schedules';
-    case 'schedule':
-      return `schedules/${encodeURIComponent(route.name)}`;
-    case 'workers':
-      if (route.worker) params.set('worker', route.worker);
-      return withQuery('workers', params);
-    case 'unknown':
-      return '';
+  for (const [name, value] of Object.entries(query)) {
+    [value].flat().forEach((each) => each !== null && each !== '' && params.append(name, String(each)));
   }
+  const text = params.toString();
+  return text ? `${path}?${text}` : path || './';
+}
+
+/** A path, and parameters. Those that are empty or `null` are left out. */
+type Written = [path: string, query?: Record<string, string | number | null | readonly string[]>];
+
+const WRITERS: { readonly [S in Route['screen']]: (route: Extract<Route, { screen: S }>) => Written } = {
+  overview: ({ minutes }) => ['', { minutes: minutes === 60 ? null : minutes }],
+  jobs: ({ filters, ...page }) => ['jobs', { ...writeFilters(filters), ...writePage(page) }],
+  job: ({ id }) => [`jobs/${encodeURIComponent(id)}`],
+  errors: ({ topic }) => ['errors', { topic }],
+  schedules: () => ['schedules'],
+  schedule: ({ name }) => [`schedules/${encodeURIComponent(name)}`],
+  workers: ({ worker }) => ['workers', { worker }],
+  groups: ({ isUnfinished, before }) => ['groups', { finished: isUnfinished ? 'false' : null, before }],
+  group: ({ id, status, ...page }) => [`groups/${encodeURIComponent(id)}`, { status, ...writePage(page) }],
+  unknown: () => [''],
+};
+
+interface Page {
+  readonly size: number;
+  readonly cursor: string | null;
+}
+
+function readPage(params: URLSearchParams): Page {
+  return { size: member(PAGE_SIZES, Number(params.get('size')), DEFAULT_SIZE), cursor: params.get('cursor') };
+}
+
+function writePage({ size, cursor }: Page): { size: number | null; cursor: string | null } {
+  return { size: size === DEFAULT_SIZE ? null : size, cursor };
 }
 
 /** Whether nothing is narrowed. */
@@ -103,24 +148,21 @@ function readFilters(params: URLSearchParams): Filters {
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
     q: errorKey ? '' : (params.get('q') ?? ''),
     errorKey,
+    groupId: '',
     from: moment(params.get('from')),
     to: moment(params.get('to')),
   };
 }
 
-function writeFilters({ statuses, due, topics, q, errorKey, from, to }: Filters, params: URLSearchParams): void {
-  if (!due) statuses.forEach((status) => params.append('status', status));
-  topics.forEach((topic) => params.append('topic', topic));
-  for (const [name, value] of Object.entries({ due, q, error: errorKey, from, to })) {
-    if (value) params.set(name, value);
-  }
+function writeFilters({ statuses, due, topics, q, errorKey, from, to }: Filters): NonNullable<Written[1]> {
+  return { status: due ? [] : statuses, topic: topics, due, q, error: errorKey, from, to };
 }
 
 function moment(text: string | null): string {
   return text !== null && !Number.isNaN(Date.parse(text)) ? text : '';
 }
 
-function member<T>(values: readonly T[], value: T, otherwise: T): T {
+function member<T, U>(values: readonly T[], value: T, otherwise: U): T | U {
   return values.includes(value) ? value : otherwise;
 }
 
@@ -130,9 +172,4 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-function withQuery(path: string, params: URLSearchParams): string {
-  const text = params.toString();
-  return text ? `${path}?${text}` : path || './';
 }
