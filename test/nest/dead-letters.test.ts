@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { DeadLetter, JobBatch, JobContext } from 'nestjs-jobs';
-import { defineJob, JobHandler, OnJobFailed, UnrecoverableError } from 'nestjs-jobs';
+import { defineJob, encryptPayloads, JobHandler, OnJobFailed, UnrecoverableError } from 'nestjs-jobs';
 import { z } from 'zod';
 import { until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
@@ -108,6 +108,36 @@ describe('dead letters', () => {
     expect(received.sort()).toEqual(['7 declined 1', '7 declined 2', 'any mail', 'any payment']);
     const { items } = await app.jobs.list({ topic: 'Payments.release' });
     expect(items).toMatchObject([{ status: 'completed', maxRetries: 1, payload: { payload: { orderId: 7 } } }]);
+  });
+
+  it('hold the payload as the codec has stored it, and give the handler the plain one', async () => {
+    const received: unknown[] = [];
+
+    @Injectable()
+    class Jobs {
+      @JobHandler('secret', { maxRetries: 0 })
+      work(): void {
+        throw new Error('no');
+      }
+
+      @OnJobFailed('secret', { maxRetries: 0 })
+      first(job: JobContext<DeadLetter<{ pin: number }>>): void {
+        received.push(job.payload.payload);
+        throw new Error('this one fails, too');
+      }
+
+      @OnJobFailed('Jobs.first')
+      second(job: JobContext<DeadLetter<DeadLetter<{ pin: number }>>>): void {
+        received.push(job.payload.payload.payload);
+      }
+    }
+    const codec = encryptPayloads({ current: 'a', keys: { a: '07'.repeat(32) }, rejectPlain: true });
+    const app = await apps.start({ options: { codec }, providers: [Jobs] });
+    const { id } = await app.jobs.enqueue('secret', { pin: 1234 });
+    await until(() => received.length === 2, { message: 'both dead letters' });
+    expect(received).toEqual([{ pin: 1234 }, { pin: 1234 }]);
+    const { items } = await app.jobs.list({ topic: 'Jobs.first' });
+    expect(items).toMatchObject([{ payload: { id, payload: { $encrypted: 'A256GCM' } } }]);
   });
 
   it('have the topic of @JobHandler on the same method, which may handle several topics', async () => {

@@ -1,6 +1,7 @@
 import { backoffMs } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
-import type { PayloadCodec } from '../../core/codec-option.js';
+import type { PayloadCodec, PayloadOwner } from '../../core/codec-option.js';
+import { countFailures, isDeadLetter } from '../../core/dead-letter.js';
 import { isMissingKey } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
@@ -17,7 +18,7 @@ interface PayloadDecoderParts {
 
 /** What the decoder uses of an attempt. */
 interface DecodedAttempt {
-  readonly claim: Pick<Claim, 'id' | 'topic' | 'payload'>;
+  readonly claim: Pick<Claim, 'id' | 'topic' | 'payload' | 'metadata'>;
   releaseMs: number | undefined;
 }
 
@@ -56,9 +57,9 @@ export class PayloadDecoder {
 
   /** Returns the payload of an attempt. @throws the errors of the codec. */
   async decode(attempt: DecodedAttempt): Promise<unknown> {
-    const { id, topic, payload } = attempt.claim;
+    const { id, topic, payload, metadata } = attempt.claim;
     try {
-      const decoded: unknown = await this.parts.codec.decode(payload, { id, topic });
+      const decoded = await this.decodePart(payload, { id, topic }, countFailures(metadata));
       this.recordSuccess(topic);
       return decoded;
     } catch (error) {
@@ -73,6 +74,15 @@ export class PayloadDecoder {
   /** Whether this process claims no jobs of the topic now. */
   isPaused(topic: string): boolean {
     return (this.pauses.get(topic)?.untilMs ?? -Infinity) > this.parts.clock.now();
+  }
+
+  /** The payload inside a dead letter was encoded for the job that has failed. @param depth how many dead letters may be around it. */
+  private async decodePart(stored: unknown, owner: PayloadOwner, depth: number): Promise<unknown> {
+    if (depth === 0 || !isDeadLetter(stored)) {
+      return this.parts.codec.decode(stored, owner);
+    }
+    const { id, topic, payload } = stored;
+    return { ...stored, payload: await this.decodePart(payload, { id, topic }, depth - 1) };
   }
 
   private recordSuccess(topic: string): void {
