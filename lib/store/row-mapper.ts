@@ -328,10 +328,14 @@ export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
 /** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */
 export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
   const named = (kind: string): readonly SqlRow[] => rows.filter((row) => row.kind === kind);
+  const oldestWaitingMs = new Map<string, number>();
+  for (const { topic, value } of named('oldest')) {
+    oldestWaitingMs.set(topic as string, Math.max(Number(value), oldestWaitingMs.get(topic as string) ?? 0));
+  }
   const counted = rows.filter(({ kind }) => JOB_STATUSES.includes(kind as JobStatus));
   return {
     counts: toTopicCounts(counted.map(({ topic, kind, value }) => ({ topic, status: kind, jobs: value }))),
-    oldestWaitingMs: new Map(named('oldest').map(({ topic, value }) => [topic as string, Number(value)])),
+    oldestWaitingMs,
     workers: Number(named('workers')[0]!.value),
   };
 }

@@ -304,10 +304,28 @@ export interface TopicCounts extends StatusCounts {
   readonly topic: string;
 }
 
+/** What `gauges` reads at most, so that its cost does not grow with the table. */
+export const GAUGE_LIMITS = {
+  /** Up to this many jobs of a topic and status are counted exactly. */
+  exactCount: 1_000,
+  /** All larger counts together read this many jobs. A million jobs that VACUUM has not seen yet take more than half a second. */
+  countedJobs: 100_000,
+  /** Lanes, and pairs of topic and status. */
+  lanes: 10_000,
+  /** Keys of a lane whose oldest job is read. */
+  keys: 20,
+  /** Jobs of a topic with concurrency keys that are read in the order of their ids. */
+  keyedJobs: 100,
+} as const;
+
 /** The state of the queue, for monitoring. */
 export interface QueueGaugeRecord {
+  /** A large count may be too low: see `GAUGE_LIMITS`. */
   readonly counts: readonly TopicCounts[];
-  /** How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. */
+  /**
+   * How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. In a topic with
+   * concurrency keys an older job may wait.
+   */
   readonly oldestWaitingMs: ReadonlyMap<string, number>;
   /** Live processes that run jobs. */
   readonly workers: number;

@@ -13,6 +13,7 @@ const MATRIX_FILES = [
   'test/compat/bundled-app.test.ts',
   'test/compat/installed-package.test.ts',
   'test/conformance/claim/heap-growth.test.ts',
+  'test/conformance/plans/gauge-plans.test.ts',
   'test/ui/accessibility.test.ts',
 ];
 
@@ -174,7 +175,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/app-triggers.test.ts',
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/list/list-model.test.ts',
-  ...['batch', 'claim', 'generic', 'limited', 'schedule', 'stale'].map(
+  ...['batch', 'claim', 'gauge', 'generic', 'limited', 'schedule', 'stale'].map(
     (name) => `test/conformance/plans/${name}-plans.test.ts`,
   ),
   'test/conformance/plans/prepared-statements.test.ts',

@@ -96,7 +96,10 @@ function withErrorType(attributes: Attributes, errorType: string | undefined): A
 
 /** Adds gauges that read the database when an exporter collects them. Returns a function that removes them. */
 function observe(meter: Meter, gauges: QueueGauges): () => void {
-  const jobs = meter.createObservableGauge(`${names.OWN}jobs`, { unit: '{job}', description: 'Jobs in the table' });
+  const jobs = meter.createObservableGauge(`${names.OWN}jobs`, {
+    unit: '{job}',
+    description: 'Jobs in the table; of very many, at least this many',
+  });
   const oldest = meter.createObservableGauge(`${names.OWN}oldest_waiting.duration`, {
     unit: 's',
     description: 'How long the oldest due job has waited',

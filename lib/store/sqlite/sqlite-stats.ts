@@ -30,7 +30,7 @@ import type {
   TopicRunTimes,
 } from '../store-records.js';
 import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
-import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
+import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import { toSqliteTime } from './sql/job-row.js';
@@ -106,12 +106,13 @@ export class SqliteStats implements JobReports, ReportRecords {
     return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
   }
 
-  private async countTopic(topic: string, status: JobStatus): Promise<number> {
+  private async countTopic(topic: string, status: JobStatus, max = Infinity): Promise<number> {
     let jobs = 0;
     for (let last: unknown = ''; ;) {
-      const [piece] = await this.read(stats.COUNT_PIECE, [topic, status, last, COUNT_PIECE_ROWS]);
+      const limit = Math.min(COUNT_PIECE_ROWS, max - jobs);
+      const [piece] = await this.read(stats.COUNT_PIECE, [topic, status, last, limit]);
       jobs += Number(piece!.jobs);
-      if (Number(piece!.jobs) < COUNT_PIECE_ROWS) {
+      if (Number(piece!.jobs) < limit || jobs === max) {
         return jobs;
       }
       last = piece!.last;
@@ -120,8 +121,33 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async gauges(): Promise<QueueGaugeRecord> {
-    const counts = await this.counts(null);
-    return { ...toGaugeRecord(await this.read(stats.GAUGES, [WORKER_SEEN_MS])), counts };
+    const counts = toTopicCounts(await this.countForGauges());
+    const rows = [...(await this.read(stats.GAUGES, [WORKER_SEEN_MS]))];
+    for (const { topic, priority } of await this.read(stats.KEYED_LANES, [])) {
+      rows.push(...(await this.read(stats.OLDEST_KEYED, [topic, priority])));
+      await nextTurn();
+    }
+    return { ...toGaugeRecord(rows), counts };
+  }
+
+  /** Counts within `GAUGE_LIMITS`. */
+  private async countForGauges(): Promise<SqlRow[]> {
+    const { exactCount, countedJobs } = GAUGE_LIMITS;
+    const rows: { topic: string; status: JobStatus; jobs: number }[] = [];
+    for (const topic of await this.source.topics()) {
+      for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
+        const jobs = await this.countTopic(topic, status, exactCount + 1);
+        if (jobs > 0) rows.push({ topic, status, jobs });
+      }
+      await nextTurn();
+    }
+    const large = rows.filter(({ jobs }) => jobs > exactCount);
+    const share = Math.max(exactCount + 1, Math.floor(countedJobs / large.length));
+    for (const row of large) {
+      row.jobs = await this.countTopic(row.topic, row.status, share);
+      await nextTurn();
+    }
+    return [...rows, ...(await this.read(stats.COUNT_RUNNING, []))];
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {

@@ -14,6 +14,11 @@ const byPriority = (index: string, lastStep: string): RegExp[] => [
   new RegExp(`INDEX ${index} \\(topic=\\? AND priority>\\?\\)`),
   new RegExp(`INDEX ${index} \\(topic=\\? AND priority=\\? AND ${lastStep}\\)`),
 ];
+const laneByLane = (index: string): RegExp[] => [
+  new RegExp(`SCAN _jobs USING INDEX ${index}`),
+  new RegExp(`INDEX ${index} \\(topic=\\? AND priority>\\?\\)`),
+  new RegExp(`INDEX ${index} \\(topic>\\?\\)`),
+];
 const DUE = [
   ...byPriority('_jobs_pending', 'run_at<\\?'),
   ...byPriority('_jobs_keyed', 'flow_key=\\? AND run_at<\\?'),
@@ -60,8 +65,16 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
-  // The first waiting job, and up to 20,000 jobs with a key. The steps from lane to lane have other names.
-  GAUGES: [/SCAN _jobs USING INDEX _jobs_pending/, /SCAN _jobs USING INDEX _jobs_keyed/],
+  GAUGES: laneByLane('_jobs_pending'),
+  KEYED_LANES: laneByLane('_jobs_keyed'),
+  OLDEST_KEYED: [
+    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key>\?\)/,
+    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key>\?\)/,
+    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
+    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
+    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
+    /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  ],
 };
 
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {

@@ -45,6 +45,48 @@ describe.each(storeKinds())('the gauges of the store on $label', (kind) => {
     expect(workers).toBe(1);
   });
 
+  it('count more than a thousand jobs of a topic', async () => {
+    await insertMany(fixture.store, 1_200, { topic: 'large' });
+    const { counts } = await fixture.store.reports.gauges();
+    expect(counts.find(({ topic }) => topic === 'large')).toMatchObject({ pending: 1_200, completed: 0 });
+  });
+
+  describe('find the oldest due job with a concurrency key', () => {
+    const minutesAgo = (minutes: number): Date => new Date(Date.now() - minutes * 60_000);
+
+    const insertKeyed = (minutes: number, topic: string, concurrencyKey: string, priority = 0) =>
+      insertOne(fixture.store, { topic, concurrencyKey, priority, runAt: minutesAgo(minutes) });
+
+    const readMinutes = async (topic: string): Promise<number | undefined> => {
+      const waitedMs = (await fixture.store.reports.gauges()).oldestWaitingMs.get(topic);
+      return waitedMs && Math.round(waitedMs / 60_000);
+    };
+
+    it('behind other priorities, keys and jobs that are not due', async () => {
+      await insertKeyed(-60, 'behind', 'a', -1);
+      await insertKeyed(2, 'behind', 'a');
+      await insertKeyed(1, 'behind', 'b');
+      await insertKeyed(7, 'behind', 'b');
+      await insertKeyed(3, 'behind', 'c', 5);
+      await insertKeyed(1, 'other', 'a');
+      expect(await readMinutes('behind')).toBe(7);
+      expect(await readMinutes('other')).toBe(1);
+    });
+
+    it('of many keys, if it was enqueued first', async () => {
+      await insertKeyed(9, 'many', 'z');
+      for (let n = 0; n < 25; n += 1) await insertKeyed(1, 'many', `key_${n}`);
+      expect(await readMinutes('many')).toBe(9);
+    });
+
+    it('of few keys, if many jobs that are not due were enqueued before', async () => {
+      await insertMany(fixture.store, 150, { topic: 'delayed', concurrencyKey: 'a', runAt: minutesAgo(-60) });
+      expect(await readMinutes('delayed')).toBeUndefined();
+      await insertKeyed(4, 'delayed', 'b');
+      expect(await readMinutes('delayed')).toBe(4);
+    });
+  });
+
   it('are empty without jobs and workers', async () => {
     await fixture.sql('DELETE FROM _jobs');
     expect(await fixture.store.reports.gauges()).toEqual({ counts: [], oldestWaitingMs: new Map(), workers: 0 });

@@ -1,3 +1,4 @@
+import { GAUGE_LIMITS } from '../../store-records.js';
 import { ms } from './job-row.js';
 import { isListed, newestJobs } from './list.js';
 
@@ -90,26 +91,63 @@ DELETE FROM _jobs_rollup WHERE minute < statement_timestamp() - make_interval(se
 export const PRUNE_WORKERS = `
 DELETE FROM _jobs_workers WHERE seen < statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
 
-const unkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+const { exactCount, countedJobs, lanes, keys, keyedJobs } = GAUGE_LIMITS;
+
+const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL`;
+const isInLane = `${isKeyed} AND topic = l.topic AND priority = l.priority`;
+
+/** A loose scan over pairs: `columns` are the first two of an index, `head` what is read of the first row of each. */
+const looseScan = (columns: string, previous: string, head: string, condition: string, order: string): string => `
+  (SELECT ${head} FROM _jobs WHERE ${condition} ORDER BY ${order} LIMIT 1)
+  UNION ALL
+  SELECT n.* FROM ${previous} p CROSS JOIN LATERAL (
+    SELECT ${head} FROM _jobs WHERE ${condition} AND (${columns}) > (${columns.replace(/\w+/g, 'p.$&')})
+    ORDER BY ${order} LIMIT 1) n`;
+
+const countPair = (limit: string): string => `(SELECT count(*) FROM (
+    SELECT FROM _jobs j WHERE ${isListed} AND j.topic = p.topic AND j.status = p.status ORDER BY j.id LIMIT ${limit}) c)`;
 
 /**
- * Reads the state of the queue for monitoring: rows of (topic, kind, value). A kind is a status with its number of jobs, \`oldest\` with
- * the milliseconds that the oldest due job has waited, or \`workers\`. $1 is the age in milliseconds at which a worker counts as dead.
- * The oldest job of each lane comes from a loose scan; jobs with a concurrency key are all read.
+ * Reads the state of the queue for monitoring: rows of (topic, kind, value). A kind is a status with its number of jobs, `oldest` with
+ * the milliseconds that the oldest due job has waited, or `workers`. $1 is the age in milliseconds at which a worker counts as dead.
+ * `GAUGE_LIMITS` bounds what it reads:
+ *
+ * - `pair`: the pairs of topic and status. `few`: each counted up to a thousand. The larger ones share a number of jobs to read.
+ * - `lane`: the oldest job of each lane. `keyed_lane`: the lanes of jobs with a concurrency key. There, the oldest of the first keys,
+ *   of the jobs without a flow key, and of the first ids of the topic.
  */
 export const GAUGES = `
-WITH RECURSIVE lane AS (
-  (SELECT topic, priority, run_at FROM _jobs WHERE ${unkeyed} ORDER BY topic, priority, run_at LIMIT 1)
-  UNION ALL
-  SELECT n.topic, n.priority, n.run_at FROM lane l CROSS JOIN LATERAL (
-    SELECT topic, priority, run_at FROM _jobs WHERE ${unkeyed} AND (topic, priority) > (l.topic, l.priority)
-    ORDER BY topic, priority, run_at LIMIT 1) n)
-SELECT topic, status AS kind, jobs::float8 AS value FROM (${COUNTS}) c
+WITH RECURSIVE pair AS (${looseScan('topic, status', 'pair', 'topic, status', isListed, 'topic, status')}),
+few AS MATERIALIZED (
+  SELECT topic, status, ${countPair(`${exactCount + 1}`)} AS jobs FROM (SELECT * FROM pair LIMIT ${lanes}) p),
+lane AS (${looseScan('topic, priority', 'lane', 'topic, priority, run_at', isUnkeyed, 'topic, priority, run_at')}),
+keyed AS (${looseScan('topic, priority', 'keyed', 'topic, priority', isKeyed, 'topic, priority')}),
+keyed_lane AS MATERIALIZED (SELECT * FROM keyed LIMIT ${lanes})
+SELECT topic, status AS kind, CASE WHEN jobs <= ${exactCount} THEN jobs ELSE ${countPair(
+  `(SELECT greatest(${exactCount + 1}, ${countedJobs} / count(*)) FROM few WHERE jobs > ${exactCount})`,
+)} END::float8 AS value FROM few p
+UNION ALL
+SELECT topic, status, count(*)::float8 FROM _jobs WHERE status = 'processing' GROUP BY topic, status
 UNION ALL
 SELECT topic, 'oldest', ${ms('(statement_timestamp() - min(run_at))')} FROM (
-  SELECT topic, run_at FROM lane
+  SELECT topic, run_at FROM (SELECT * FROM lane LIMIT ${lanes}) l
   UNION ALL
-  SELECT topic, run_at FROM _jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL) w
+  SELECT l.topic, n.run_at FROM keyed_lane l CROSS JOIN LATERAL (
+    (SELECT run_at FROM _jobs WHERE ${isInLane} AND flow_key IS NULL
+      ORDER BY flow_key, run_at LIMIT 1)
+    UNION ALL (
+      WITH RECURSIVE k AS (
+        (SELECT flow_key, run_at FROM _jobs WHERE ${isInLane} AND flow_key IS NOT NULL
+          ORDER BY flow_key, run_at LIMIT 1)
+        UNION ALL
+        SELECT n.* FROM k CROSS JOIN LATERAL (
+          SELECT flow_key, run_at FROM _jobs WHERE ${isInLane} AND flow_key > k.flow_key
+          ORDER BY flow_key, run_at LIMIT 1) n)
+      SELECT run_at FROM k LIMIT ${keys})) n
+  UNION ALL
+  SELECT t.topic, n.run_at FROM (SELECT DISTINCT topic FROM keyed_lane) t CROSS JOIN LATERAL (
+    SELECT run_at FROM _jobs WHERE ${isListed} AND status = 'pending' AND topic = t.topic ORDER BY id LIMIT ${keyedJobs}) n) w
 WHERE run_at <= statement_timestamp() GROUP BY topic
 UNION ALL
 SELECT '', 'workers', count(*)::float8 FROM _jobs_workers

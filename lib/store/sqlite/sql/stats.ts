@@ -1,3 +1,4 @@
+import { GAUGE_LIMITS } from '../../store-records.js';
 import { fromNow, ms, now } from './job-row.js';
 import { isListed } from './list.js';
 
@@ -95,27 +96,61 @@ DELETE FROM _jobs_rollup WHERE (topic, minute, worker) IN (
 /** Deletes workers that were not seen for ?1 milliseconds. */
 export const PRUNE_WORKERS = `DELETE FROM _jobs_workers WHERE seen < ${fromNow('-?1')}`;
 
-const unkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
+const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL`;
 
-/** Jobs with a concurrency key that \`GAUGES\` reads. More would block the event loop for longer. */
-const KEYED_JOBS_MAX = 20_000;
+const { lanes, keys, keyedJobs } = GAUGE_LIMITS;
 
 /**
- * Reads how long the oldest due job of each topic has waited, and the number of live workers, as rows of (topic, kind, value). ?1 is the
- * age in milliseconds at which a worker counts as dead. The oldest job of each lane comes from a loose scan.
+ * Steps from the first job `j` of a lane to that of the next one. SQLite would read the rest of the topic for a condition on both columns
+ * together.
+ */
+const nextLane = (condition: string, order: string): string => `
+  SELECT coalesce(
+    (SELECT id FROM _jobs WHERE ${condition} AND topic = j.topic AND priority > j.priority ORDER BY priority, ${order} LIMIT 1),
+    (SELECT id FROM _jobs WHERE ${condition} AND topic > j.topic ORDER BY topic, priority, ${order} LIMIT 1))
+  FROM lane JOIN _jobs j ON j.id = lane.id LIMIT ${lanes})`;
+
+/**
+ * Reads how long the oldest due job without a concurrency key has waited in each topic, and the number of live workers, as rows of
+ * (topic, kind, value). ?1 is the age in milliseconds at which a worker counts as dead. The oldest job of each lane comes from a loose
+ * scan.
  */
 export const GAUGES = `
 WITH RECURSIVE lane(id) AS (
-  SELECT (SELECT id FROM _jobs WHERE ${unkeyed} ORDER BY topic, priority, run_at LIMIT 1)
+  SELECT (SELECT id FROM _jobs WHERE ${isUnkeyed} ORDER BY topic, priority, run_at LIMIT 1)
   UNION ALL
-  SELECT (SELECT n.id FROM _jobs n WHERE n.status = 'pending' AND n.concurrency_key IS NULL
-    AND (n.topic, n.priority) > (j.topic, j.priority) ORDER BY n.topic, n.priority, n.run_at LIMIT 1)
-  FROM lane JOIN _jobs j ON j.id = lane.id)
+  ${nextLane(isUnkeyed, 'run_at')}
 SELECT topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value FROM (
-  SELECT j.topic, j.run_at FROM lane JOIN _jobs j ON j.id = lane.id
-  UNION ALL
-  SELECT topic, run_at FROM (
-    SELECT topic, run_at FROM _jobs INDEXED BY _jobs_keyed WHERE status = 'pending' AND concurrency_key IS NOT NULL LIMIT ${KEYED_JOBS_MAX}))
+  SELECT j.topic, j.run_at FROM lane JOIN _jobs j ON j.id = lane.id)
 WHERE run_at <= ${now} GROUP BY topic
 UNION ALL
 SELECT '', 'workers', count(*) FROM _jobs_workers WHERE seen > ${fromNow('-?1')}`;
+
+/** Lists the lanes of jobs with a concurrency key, by a loose scan. */
+export const KEYED_LANES = `
+WITH RECURSIVE lane(id) AS (
+  SELECT (SELECT id FROM _jobs WHERE ${isKeyed} ORDER BY topic, priority LIMIT 1)
+  UNION ALL
+  ${nextLane(isKeyed, 'flow_key')}
+SELECT j.topic, j.priority FROM lane JOIN _jobs j ON j.id = lane.id`;
+
+const inLane = `_jobs WHERE ${isKeyed} AND topic = ?1 AND priority = ?2`;
+
+/**
+ * Reads how long the oldest due job with a concurrency key has waited in topic ?1 and priority ?2: the oldest of the first keys, of
+ * the jobs without a flow key, and of the first ids of the topic.
+ */
+export const OLDEST_KEYED = `
+WITH RECURSIVE key(flow_key, n) AS (
+  SELECT (SELECT flow_key FROM ${inLane} AND flow_key IS NOT NULL ORDER BY flow_key LIMIT 1), 1
+  UNION ALL
+  SELECT (SELECT flow_key FROM ${inLane} AND flow_key > key.flow_key ORDER BY flow_key LIMIT 1), n + 1
+  FROM key WHERE n < ${keys} AND key.flow_key IS NOT NULL)
+SELECT ?1 AS topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value FROM (
+  SELECT (SELECT run_at FROM ${inLane} AND flow_key = key.flow_key ORDER BY run_at LIMIT 1) AS run_at FROM key
+  UNION ALL
+  SELECT * FROM (SELECT run_at FROM ${inLane} AND flow_key IS NULL ORDER BY run_at LIMIT 1)
+  UNION ALL
+  SELECT * FROM (SELECT run_at FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'pending' ORDER BY id LIMIT ${keyedJobs}))
+WHERE run_at <= ${now} HAVING count(*) > 0`;
