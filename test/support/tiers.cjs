@@ -175,7 +175,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/app-triggers.test.ts',
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/list/list-model.test.ts',
-  ...['batch', 'claim', 'gauge', 'generic', 'limited', 'schedule', 'stale'].map(
+  ...['batch', 'claim', 'gauge', 'generic', 'limited', 'link', 'schedule', 'stale'].map(
     (name) => `test/conformance/plans/${name}-plans.test.ts`,
   ),
   'test/conformance/plans/prepared-statements.test.ts',

@@ -10,7 +10,7 @@ export const linksUnderKills: Fault = {
   name: 'links under kills',
   hitMeans: 'released jobs',
   quick: { postgres: { strikes: 2, hits: 20 }, sqlite: { strikes: 2, hits: 20 } },
-  full: { postgres: { strikes: 200, hits: 4_000 }, sqlite: { strikes: 100, hits: 2_000 } },
+  full: { postgres: { strikes: 200, hits: 3_000 }, sqlite: { strikes: 100, hits: 1_200 } },
   isLinked: true,
   strike: (cluster, strikes) => killBetweenClaims(cluster, strikes, CLAIMS, CLAIMS_BETWEEN),
   hits: countReleases,

@@ -1,0 +1,55 @@
+import type { Client } from 'pg';
+import { FINISH_GROUPS } from '../../../lib/store/postgres/sql/group.js';
+import { CLOSE_LINKS, LOCK_CHILDREN, RELEASE_CHILDREN, WATCH_PARENTS } from '../../../lib/store/postgres/sql/link.js';
+import { postgresVersions } from '../../support/databases.js';
+import { explain } from './plan.js';
+import { openPlanTable } from './plan-table.js';
+
+const ROWS = 10_000;
+/** The maximum size of a batch. */
+const ENDED = 1_000;
+const GROUP = '02900000-0000-7000-8000-000000000000';
+
+const toId = (n: number, version = 1): string => `0${version}900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+const ids = Array.from({ length: ENDED }, (_, n) => toId(n));
+
+/** The end of a full batch of members of one large group. */
+const statements = [
+  { name: 'WATCH_PARENTS', sql: WATCH_PARENTS, value: ids },
+  { name: 'CLOSE_LINKS', sql: CLOSE_LINKS, value: ids.map((id) => ({ id, status: 'completed' })) },
+  { name: 'LOCK_CHILDREN', sql: LOCK_CHILDREN, value: ids },
+  { name: 'RELEASE_CHILDREN', sql: RELEASE_CHILDREN, value: ids.map((id) => ({ id, error: null })) },
+  { name: 'FINISH_GROUPS', sql: FINISH_GROUPS, value: [GROUP] },
+];
+
+describe.each(postgresVersions())('plans for links on PostgreSQL %s', (version) => {
+  let drop: () => Promise<void>;
+  let client: Client;
+
+  beforeAll(async () => {
+    ({ client, drop } = await openPlanTable(version));
+    const id = `('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid`;
+    const numbers = `generate_series(0, ${ROWS - 1}) n`;
+    await client.query(`INSERT INTO _jobs_groups (id) VALUES ('${GROUP}')`);
+    await client.query(`
+      INSERT INTO _jobs (id, topic, payload, run_at, watched) SELECT ${id}, 'work', '1', '9999-12-31 00:00:00Z', 1 FROM ${numbers}`);
+    await client.query(`
+      INSERT INTO _jobs_links (parent_id, child_id, mode, position) SELECT ${id}, '${GROUP}', 'member', n FROM ${numbers}`);
+  });
+
+  afterAll(() => drop());
+
+  const inVain = async ({ sql, value }: (typeof statements)[number]): Promise<number> =>
+    (await explain(client, 'custom', { sql, types: 'jsonb', values: [JSON.stringify(value)] })).inVain;
+
+  it.each(statements)('$name reads no other row in a table without statistics', async (statement) => {
+    expect(await inVain(statement)).toBeLessThanOrEqual(2 * ENDED);
+  });
+
+  it.each(statements)('$name reads no other row when no link was open at the last ANALYZE', async (statement) => {
+    await client.query(`UPDATE _jobs_links SET outcome = 'completed'`);
+    await client.query('ANALYZE _jobs_links');
+    await client.query(`UPDATE _jobs_links SET outcome = NULL`);
+    expect(await inVain(statement)).toBeLessThanOrEqual(2 * ENDED);
+  });
+});
