@@ -10,9 +10,12 @@ const YEAR_MS = 365 * 86_400_000;
  * @property {number} count of them, over all topics in turns
  * @property {number} [padBytes] extra bytes in each payload
  * @property {number} [keys] of how many tenants the jobs are, in turns
+ * @property {Flow} [flow] how the jobs wait for each other
  * @property {number} [future] jobs of the first topic that are due in a year
  * @property {number} [foreign] jobs of a topic that nobody handles
  */
+
+/** @typedef {import('../contenders/index.mjs').Flow} Flow */
 
 /** Fills a queue by its own bulk call. Finished rows are the stage's affair: no contender can enqueue them. */
 export class Fill {
@@ -22,9 +25,16 @@ export class Fill {
   }
 
   /** @param {FillInput} input */
-  async run({ topics, count, padBytes = 0, keys, future = 0, foreign = 0 }) {
+  async run({ topics, count, padBytes = 0, keys, flow, future = 0, foreign = 0 }) {
     await this.#many(future, { topic: topics[0], delayMs: YEAR_MS });
     await this.#many(foreign, { topic: 'foreign' });
+    if (flow) {
+      await this.queue.enqueueFlow?.(
+        Array.from({ length: count }, (_, n) => ({ n })),
+        flow,
+      );
+      return;
+    }
     const pad = padBytes > 0 ? 'x'.repeat(padBytes) : undefined;
     for (const [index, topic] of topics.entries()) {
       const numbers = Array.from(

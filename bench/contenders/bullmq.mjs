@@ -5,7 +5,7 @@ export async function prepare() {}
 
 /** @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>} */
 export async function open(address, { queue: queueOptions, worker: workerOptions, globalConcurrency }) {
-  const { Queue, Worker } = await import('bullmq');
+  const { FlowProducer, Queue, Worker } = await import('bullmq');
   const { hostname: host, port } = new URL(address);
   const connection = { host, port: Number(port) };
   const redis = new Redis({ ...connection, maxRetriesPerRequest: null });
@@ -30,6 +30,22 @@ export async function open(address, { queue: queueOptions, worker: workerOptions
     enqueue: (payload) => queueOf('work').add('job', payload),
     enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
       queueOf(topic).addBulk(payloads.map((data) => ({ name: 'job', data, opts: { delay: delayMs } }))),
+    enqueueFlow: async (payloads, flow) => {
+      const jobs = payloads.map((data) => ({
+        name: 'job',
+        queueName: 'work',
+        data,
+        opts: queueOptions?.defaultJobOptions,
+      }));
+      const producer = new FlowProducer({ connection });
+      // BullMQ calls a job that waits the parent of the others.
+      await producer.add(
+        flow === 'fan-in'
+          ? { .../** @type {any} */ (jobs.at(-1)), children: jobs.slice(0, -1) }
+          : jobs.slice(1).reduce((before, job) => ({ ...job, children: [before] }), /** @type {any} */ (jobs[0])),
+      );
+      await producer.close();
+    },
     work: async (topics, run) => {
       for (const topic of topics) {
         if (globalConcurrency) await queueOf(topic).setGlobalConcurrency(globalConcurrency);

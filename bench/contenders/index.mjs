@@ -153,6 +153,7 @@ export function contenderNamed(name) {
  * @typedef {object} Queue
  * @property {(payload: Payload) => Promise<unknown>} enqueue one job of the topic `work`, without options
  * @property {(payloads: Payload[], where?: Where) => Promise<unknown>} enqueueMany many, in the quickest way there is
+ * @property {(payloads: Payload[], flow: Flow) => Promise<unknown>} [enqueueFlow] jobs of the topic `work` that wait for each other
  * @property {(topics: string[], run: (payload: Payload) => Promise<void>) => Promise<void>} work begins to run jobs
  * @property {(topics: string[]) => Promise<boolean>} isDrained whether no due job of these topics is unfinished
  * @property {(topics: string[]) => Promise<Tally>} tally what the table says
@@ -163,6 +164,7 @@ export function contenderNamed(name) {
  *
  * @typedef {{ n: number, sentMs?: number, pad?: string }} Payload
  * @typedef {{ topic?: string, delayMs?: number, keys?: number }} Where
+ * @typedef {'fan-in' | 'chain'} Flow the last job waits for all others, or each job waits for the one before
  * @typedef {object} Tally
  * @property {number} finished rows of finished jobs
  * @property {number} unfinished

@@ -26,6 +26,20 @@ export async function open(address, { driver, limits, ...options }) {
           ...(keys ? { concurrencyKey: `tenant ${payload.n % keys}` } : {}),
         })),
       ),
+    enqueueFlow: (payloads, flow) => {
+      if (flow === 'fan-in') {
+        const jobs = payloads.map((payload) => ({ topic: 'work', payload }));
+        return engine.groups.enqueue(jobs.slice(0, -1), { onFinish: jobs.at(-1) });
+      }
+      return engine.enqueueMany(
+        payloads.map((payload) => ({
+          ref: `${payload.n}`,
+          topic: 'work',
+          payload,
+          ...(payload.n > 0 ? { dependsOn: [`${payload.n - 1}`] } : {}),
+        })),
+      );
+    },
     work: async (topics, run) => {
       topics.forEach((topic) => engine.register(topic, (/** @type {any} */ { payload }) => run(payload), { limits }));
       await engine.start();

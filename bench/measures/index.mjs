@@ -188,6 +188,37 @@ const limiting = [
   },
 ];
 
+/** @type {Measure[]} */
+const flows = [
+  {
+    name: 'fan-in',
+    title: 'drain of jobs for which one job waits, one process',
+    ...jobsPerSecond,
+    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
+    jobs: 10_000,
+    run: (stand, count) => drain(stand, { count, filling: { flow: 'fan-in' } }),
+  },
+  {
+    name: 'fan-in-plain',
+    title: 'drain of as many jobs for which no job waits',
+    ...jobsPerSecond,
+    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
+    jobs: 10_000,
+    run: (stand, count) => drain(stand, { count }),
+  },
+  {
+    name: 'chain',
+    title: 'chain of jobs, each waits for the one before, one process',
+    ...milliseconds,
+    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
+    jobs: 100,
+    run: async (stand, count) => {
+      const figure = await drain(stand, { count, filling: { flow: 'chain' } });
+      return { ...figure, value: (count / figure.value) * 1_000 };
+    },
+  },
+];
+
 /** What else stands in the table; the figures are to be held against those of the empty one. */
 const surroundings = [
   { name: 'kept', title: 'a million finished rows kept', filling: (/** @type {number} */ rows) => ({ kept: rows }) },
@@ -292,7 +323,16 @@ const others = [
 ];
 
 /** @type {Measure[]} */
-export const measures = [...enqueueing, ...draining, ...limiting, ...waiting, ...beside, ...others, ...growth];
+export const measures = [
+  ...enqueueing,
+  ...draining,
+  ...limiting,
+  ...flows,
+  ...waiting,
+  ...beside,
+  ...others,
+  ...growth,
+];
 
 /** The measure of that name, or those of that group. @param {string} name @returns {Measure[]} */
 export function measuresNamed(name) {
