@@ -178,6 +178,10 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   limits_source: 'code' | 'operator' | null;
   /** The limits in the code, which apply when an operator's setting is removed. */
   code_limits: Limits | null;
+  /** Ages at which its finished jobs are deleted, in milliseconds; `false` keeps them. `null`, or absent: that of the module. */
+  retention: { completed?: number | false; cancelled?: number | false; failed?: number | false } | null;
+  /** The topics that receive its dead letters. */
+  dead_letters: string[];
   /** Running jobs, as the limits count them. */
   running: number;
   /** Concurrency keys with due jobs, at most 1,000 in all topics together. */

@@ -1,4 +1,5 @@
 import type { JobStatus } from './job-state.js';
+import type { TopicRetention } from './options.js';
 import type { TopicLimits } from './topic-limits.js';
 
 /** Number of jobs of one topic by status. */
@@ -32,6 +33,10 @@ export interface TopicStats extends StatusCounts {
   readonly limitsSource: 'code' | 'operator' | null;
   /** The limits in the code, which apply when an operator's setting is removed. */
   readonly codeLimits: TopicLimits | null;
+  /** The ages that its handler declares, in milliseconds; an absent status has that of the module. `null`: all have. */
+  readonly retention: TopicRetention | null;
+  /** The topics that receive its dead letters. */
+  readonly deadLetters: readonly string[];
   /** Running jobs. If the topic has limits: those that count. */
   readonly running: number;
   /** Concurrency keys with due jobs, counted up to 1,000 in all topics together; 0 in a topic without keyed jobs. */

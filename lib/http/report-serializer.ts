@@ -101,6 +101,8 @@ function toTopicDto(stats: TopicStats) {
     limits: toLimitsDto(stats.limits),
     limits_source: stats.limitsSource,
     code_limits: toLimitsDto(stats.codeLimits),
+    retention: stats.retention,
+    dead_letters: [...stats.deadLetters],
     running: stats.running,
     waiting_keys: stats.waitingKeys,
     limited_by: stats.limitedBy,

@@ -1,7 +1,7 @@
 import type { WaitingReason } from '../core/job-reports.js';
 import { GRAPH_NODES_MAX, PARENT_FAILURE_MODES } from '../core/dependencies.js';
 import { LOG_LEVELS } from '../core/job-log.js';
-import { JOB_STATUSES } from '../core/job-state.js';
+import { FINAL_STATUSES, JOB_STATUSES } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
 
@@ -16,6 +16,7 @@ const FLAG: JsonSchema = { type: 'boolean' };
 const COUNTS = Object.fromEntries([...JOB_STATUSES, 'total'].map((name) => [name, COUNT]));
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
+const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
 
 const JOB: Readonly<Record<string, JsonSchema>> = {
   id: { ...UUID, description: 'UUID v7: ordered by creation, as far as the clocks of machines agree' },
@@ -127,6 +128,11 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
     paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
     ...DEFINED_LIMITS,
+    retention: {
+      ...orNull(objectSchema({ completed: AGE, cancelled: AGE, failed: AGE }, FINAL_STATUSES)),
+      description: 'Ages at which its finished jobs are deleted, where they differ from those of the module',
+    },
+    dead_letters: { ...listOfSchema(TEXT), description: 'The topics that receive its dead letters' },
     running: { ...COUNT, description: 'Running jobs, as the limits count them' },
     waiting_keys: { ...COUNT, description: 'Concurrency keys with due jobs, at most 1,000 in all topics together' },
     limited_by: {

@@ -12,7 +12,7 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredLimits, TopicDeclaration } from './limit-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
@@ -206,8 +206,8 @@ export interface LimitStore {
   declare(declarations: readonly TopicDeclaration[]): Promise<string[]>;
   /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */
   set(topic: string, limits: TopicLimits | null): Promise<void>;
-  /** Returns the topics that have limits, by name. @param topic only this topic. Default: all. */
-  list(topic?: string | null): Promise<StoredLimits[]>;
+  /** Returns the topics that have limits or a declaration, by name. @param topic only this topic. Default: all. */
+  list(topic?: string | null): Promise<StoredTopic[]>;
   /** Returns what the limits of these topics and keys allow now. */
   states(selection: readonly FlowSelection[]): Promise<FlowStates>;
   /** Returns what runs and waits in those of these topics that are limited. @param keysMax counts up to this many keys of each priority. */

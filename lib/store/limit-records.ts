@@ -15,18 +15,22 @@ export interface TopicDeclaration {
   readonly deadLetters?: readonly DeadLetterTarget[] | undefined;
 }
 
-/** The definitions of a topic's limits. */
-export interface StoredLimits {
+/** What is stored of a topic: the definitions of its limits, and what the code declares. */
+export interface StoredTopic {
   readonly topic: string;
   /** What the process that started last declares; `null`: none. */
   readonly code: TopicLimits | null;
   /** An operator's setting, which applies instead; `null`: none. */
   readonly operator: TopicLimits | null;
+  /** `null`: that of the module. */
+  readonly retention: TopicRetention | null;
+  readonly deadLetters: readonly DeadLetterTarget[];
 }
 
-/** Returns the definition that applies. */
-export function toDefinedLimits({ topic, code, operator }: StoredLimits): DefinedLimits {
-  return { topic, limits: operator ?? code!, source: operator ? 'operator' : 'code', codeLimits: code };
+/** Returns the definition that applies; `undefined`: the topic has no limits. */
+export function toDefinedLimits({ topic, code, operator }: StoredTopic): DefinedLimits | undefined {
+  const limits = operator ?? code;
+  return limits === null ? undefined : { topic, limits, source: operator ? 'operator' : 'code', codeLimits: code };
 }
 
 /** A topic, or one concurrency key of it. */

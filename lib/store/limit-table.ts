@@ -1,3 +1,5 @@
+import type { DeadLetterTarget } from '../core/dead-letter.js';
+import type { TopicRetention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { LimitStore } from './job-store.js';
 import type { SqlQuery, SqlRow } from './sql-runner.js';
@@ -6,7 +8,7 @@ import type {
   FlowState,
   FlowStates,
   LimitedTopic,
-  StoredLimits,
+  StoredTopic,
   TopicDeclaration,
 } from './limit-records.js';
 
@@ -41,12 +43,14 @@ export class LimitTable implements LimitStore {
     await this.options.set(topic, limits && JSON.stringify(limits));
   }
 
-  async list(topic: string | null = null): Promise<StoredLimits[]> {
+  async list(topic: string | null = null): Promise<StoredTopic[]> {
     const rows = await this.options.read(this.options.statements.LIST_LIMITS, [topic]);
     return rows.map((row) => ({
       topic: row.topic as string,
-      code: parseLimits(row.code_limits),
-      operator: parseLimits(row.operator_limits),
+      code: parse<TopicLimits>(row.code_limits),
+      operator: parse<TopicLimits>(row.operator_limits),
+      retention: parse<TopicRetention>(row.retention),
+      deadLetters: parse<DeadLetterTarget[]>(row.dead_letters) ?? [],
     }));
   }
 
@@ -75,8 +79,8 @@ export class LimitTable implements LimitStore {
   }
 }
 
-function parseLimits(text: unknown): TopicLimits | null {
-  return text === null ? null : (JSON.parse(text as string) as TopicLimits);
+function parse<T>(text: unknown): T | null {
+  return text === null ? null : (JSON.parse(text as string) as T);
 }
 
 function toFlowState(row: SqlRow): FlowState {

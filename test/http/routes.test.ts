@@ -227,6 +227,8 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       paused_since: null,
       limits: null,
       limits_source: null,
+      retention: null,
+      dead_letters: [],
       code_limits: null,
       running: 0,
       waiting_keys: 0,

@@ -106,6 +106,13 @@ describe('dead letters', () => {
     await until(() => received.length >= 4, { message: 'all failures' });
     await app.jobs.whenIdle();
     expect(received.sort()).toEqual(['7 declined 1', '7 declined 2', 'any mail', 'any payment']);
+    const targets = (await app.jobs.topics.list()).map(({ topic, deadLetters }) => [topic, deadLetters]);
+    expect(Object.fromEntries(targets)).toEqual({
+      'Alerts.any': [],
+      'Payments.release': [],
+      mail: ['Alerts.any'],
+      payment: ['Alerts.any', 'Payments.release'],
+    });
     const { items } = await app.jobs.list({ topic: 'Payments.release' });
     expect(items).toMatchObject([{ status: 'completed', maxRetries: 1, payload: { payload: { orderId: 7 } } }]);
   });

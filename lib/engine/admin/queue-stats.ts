@@ -94,10 +94,11 @@ export class QueueStats {
     const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])].filter((topic) =>
       isSelected(topics, topic),
     );
-    const limits = new Map((await store.limits.list()).map((each) => [each.topic, toDefinedLimits(each)]));
+    const declared = new Map((await store.limits.list()).map((each) => [each.topic, each]));
     const limited = await readLimited(store, names);
     return names.sort().map((topic) => {
-      const defined = limits.get(topic);
+      const stored = declared.get(topic);
+      const defined = stored && toDefinedLimits(stored);
       const isDue = oldestPendingMs.has(topic);
       const sum = sumCounts(known.has(topic) ? [known.get(topic)!] : []);
       return {
@@ -111,6 +112,8 @@ export class QueueStats {
         limits: defined?.limits ?? null,
         limitsSource: defined?.source ?? null,
         codeLimits: defined?.codeLimits ?? null,
+        retention: stored?.retention ?? null,
+        deadLetters: stored?.deadLetters.map((target) => target.topic) ?? [],
         ...toLimitState(limited.get(topic), sum.processing, isDue),
       };
     });

@@ -44,11 +44,11 @@ export class LimitsAdmin {
    */
   async get(topic: TopicName): Promise<TopicLimits | null> {
     const [stored] = await this.parts.store.limits.list(toTopicName(topic));
-    return stored ? toDefinedLimits(stored).limits : null;
+    return (stored && toDefinedLimits(stored)?.limits) ?? null;
   }
 
   /** Returns each topic with limits, in the code or set by an operator; sorted by name. */
   async list(): Promise<DefinedLimits[]> {
-    return (await this.parts.store.limits.list()).map(toDefinedLimits);
+    return (await this.parts.store.limits.list()).flatMap((stored) => toDefinedLimits(stored) ?? []);
   }
 }

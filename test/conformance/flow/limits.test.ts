@@ -65,7 +65,7 @@ describe.each(storeKinds())('limits on $label', (kind) => {
 
     await limits.set(TOPIC, { concurrency: 7 });
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
-    expect(await limits.list()).toEqual([{ topic: TOPIC, code, operator: { concurrency: 7 } }]);
+    expect(await limits.list()).toMatchObject([{ topic: TOPIC, code, operator: { concurrency: 7 } }]);
     expect(await limits.declare([{ topic: TOPIC, limits: { perKey: 1 } }])).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
 

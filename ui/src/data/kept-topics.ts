@@ -15,6 +15,8 @@ const NOTHING: Omit<TopicStats, 'topic'> = {
   limits: null,
   limits_source: null,
   code_limits: null,
+  retention: null,
+  dead_letters: [],
   running: 0,
   waiting_keys: 0,
   limited_by: null,

@@ -63,10 +63,10 @@ WITH given AS MATERIALIZED (
   WHERE g.limits IS NOT NULL OR t.topic IS NOT NULL),
 ${store('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}`;
 
-/** Lists the topics that have limits, or only $1. */
+/** Lists the topics that have limits or a declaration, or only $1. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits::text, operator_limits::text FROM _jobs_topics
-WHERE (code_limits IS NOT NULL OR operator_limits IS NOT NULL) AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
+SELECT topic, code_limits::text, operator_limits::text, retention::text, dead_letters::text FROM _jobs_topics
+WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
 
 /** When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the window. */
 const nextStart = (topic: string, key: string): string => `

@@ -68,10 +68,10 @@ export const RATE_WINDOWS = `SELECT topic, rate_ms FROM _jobs_topics WHERE topic
 /** Forgets the starts of the topics in ?1: a new length of a rate's window changes its slices. */
 export const CLEAR_STARTS = `DELETE FROM _jobs_starts WHERE topic IN (SELECT value FROM json_each(?1))`;
 
-/** Lists the topics that have limits, or only ?1. */
+/** Lists the topics that have limits or a declaration, or only ?1. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits, operator_limits FROM _jobs_topics
-WHERE (code_limits IS NOT NULL OR operator_limits IS NOT NULL) AND (?1 IS NULL OR topic = ?1) ORDER BY topic`;
+SELECT topic, code_limits, operator_limits, retention, dead_letters FROM _jobs_topics
+WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND (?1 IS NULL OR topic = ?1) ORDER BY topic`;
 
 /** When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the window. */
 const nextStart = (topic: string, key: string): string => `
