@@ -11,6 +11,8 @@ import {
   settlement,
   TOPIC,
 } from '../../support/job-rows.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import { overrideStore } from '../../support/override-store.js';
 import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
@@ -24,9 +26,13 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
   let engine: JobsEngine | undefined;
   let events: JobEvent[];
 
-  const start = async (handler: () => unknown, options: JobsOptions = {}): Promise<JobsEngine> => {
+  const start = async (
+    handler: () => unknown,
+    options: JobsOptions = {},
+    store = fixture.store,
+  ): Promise<JobsEngine> => {
     engine = new JobsEngine({
-      store: fixture.store,
+      store,
       pollInterval: 50,
       backoff: { type: 'fixed', delay: 0 },
       ...options,
@@ -200,6 +206,26 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
     expect(job.finished!.getTime() - expiresAt!.getTime()).toBeLessThan(2_500);
     expect(runs).toBe(1);
     expect(typesOf(id).filter((type) => type === 'expired' || type === 'cancelled')).toEqual(['expired']);
+  });
+
+  it('does not start when it expires while it waits for a slot of this process', async () => {
+    const [isAsked, hasExpired] = [signal(), signal()];
+    const markStarted: JobStore['markStarted'] = async (tokens) => {
+      isAsked.resolve();
+      await hasExpired.promise;
+      return fixture.store.markStarted(tokens);
+    };
+    let runs = 0;
+    const { id } = await (
+      await start(() => (runs += 1), {}, overrideStore(fixture.store, { markStarted }))
+    ).enqueue(TOPIC, null, { expiresIn: '1h' });
+    await isAsked.promise;
+    await fixture.set(id, { expires_at: { msFromNow: -1 } });
+    hasExpired.resolve();
+    await until(() => typesOf(id).includes('expired'));
+    expect(runs).toBe(0);
+    expect(typesOf(id)).toEqual(['enqueued', 'released', 'expired']);
+    expect(await fixture.job(id)).toMatchObject({ status: 'cancelled', attempt: 1, retries: 0, errors: [] });
   });
 
   it('is retried after it when it started in time', async () => {

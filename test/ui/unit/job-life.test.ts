@@ -86,6 +86,8 @@ describe('the timeline of a job', () => {
     expect(titles({ ...JOB, status: 'completed', attempt: 1, finished: at(3) })).toEqual(['Created', 'Completed']);
     expect(titles({ ...JOB, status: 'processing', attempt: 1, started: at(1) }).at(-1)).toBe('Attempt 1 runs');
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
+    const expired = { ...JOB, status: 'cancelled', finished: at(1), last_error: 'expired', expires_at: at(1) } as const;
+    expect(titles(expired).at(-1)).toBe('Expired before it started');
   });
 
   it('shows which errors are not stored', () => {

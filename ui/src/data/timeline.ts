@@ -79,6 +79,11 @@ function failedAttempt(failure: JobFailure): TimelineEvent {
   };
 }
 
+/** A job that has started has no expiry any more. */
+function hasExpired({ last_error, expires_at }: Job): boolean {
+  return last_error === 'expired' && expires_at !== null;
+}
+
 /** How it stands now, where the failures do not tell. */
 function latest(job: Job): TimelineEvent[] {
   const { status, attempt, started, finished, run_at, created } = job;
@@ -109,7 +114,7 @@ function latest(job: Job): TimelineEvent[] {
     case 'failed':
       return [{ title: 'Failed for good', at: finished!, tone: 'bad' }];
     case 'cancelled':
-      return [{ title: 'Cancelled', at: finished!, tone: 'neutral' }];
+      return [{ title: hasExpired(job) ? 'Expired before it started' : 'Cancelled', at: finished!, tone: 'neutral' }];
   }
 }
 
