@@ -105,8 +105,9 @@ describe('groups and linked jobs in the admin UI', () => {
     const ui = await open(`jobs/${scan!.id}`, { colorScheme: 'dark' });
     const graph = ui.page.getByRole('group', { name: /^Graph of linked jobs/ });
     const node = (job: { id: string } | undefined, status: string): Locator =>
-      graph.getByRole('link', { name: new RegExp(`…${job!.id.slice(-8)}, ${status}`) });
-    await node(scan, 'failed, this job').waitFor();
+      graph.getByRole('link', { name: new RegExp(`${status} ${job!.id.slice(-8)}`) });
+    await node(scan, 'failed').waitFor();
+    expect(await node(scan, 'failed').getAttribute('aria-label')).toMatch(/^scan failed \w+, this job$/);
     await node(publish, 'cancelled').waitFor();
 
     await node(scan, 'failed').focus();
