@@ -27,15 +27,18 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(await refsOf()).toEqual(['c']);
   });
 
-  it('release a child whose parents complete in one batch, once', async () => {
-    await enqueue(['a'], ['b'], ['c', ['a', 'b']], ['other']);
-    const claims = await claim(fixture.store);
-    const settled = await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed('1'))));
-    expect(settled.map(({ applied, status }) => ({ applied, status }))).toEqual(
-      claims.map(() => ({ applied: true, status: 'completed' })),
-    );
-    expect(await refsOf()).toEqual(['c']);
-  });
+  it.each(['oldest', 'newest'])(
+    'release a child whose parents complete in one batch, once, the %s first',
+    async (first) => {
+      await enqueue(['a'], ['b'], ['c', ['a', 'b']], ['other']);
+      const claims = (await claim(fixture.store)).sort((a, b) => (a.id < b.id === (first === 'oldest') ? -1 : 1));
+      const settled = await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed('1'))));
+      expect(settled.map(({ applied, status }) => ({ applied, status }))).toEqual(
+        claims.map(() => ({ applied: true, status: 'completed' })),
+      );
+      expect(await refsOf()).toEqual(['c']);
+    },
+  );
 
   it('report released and cancelled jobs once, after the commit', async () => {
     const changes: unknown[] = [];

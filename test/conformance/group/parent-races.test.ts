@@ -33,6 +33,30 @@ describe.each(kinds)('parents that end at the same moment on $label', (kind) => 
   });
 });
 
+describe.each(kinds)('parents that end in a transaction and in another process on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it.each([
+    ['a', 'b'],
+    ['b', 'a'],
+  ] as const)('release the child once: %s ends in the transaction, %s meanwhile', async (early, late) => {
+    const { store: other } = await fixture.openAnother();
+    await enqueueLinked(fixture.store, [linkedJob('a'), linkedJob('b'), linkedJob('c', ['a', 'b'])]);
+    const claims = await claimByRef(fixture.store);
+    const first = await fixture.begin();
+    const { released } = await fixture.store.completeTx(first.manager, claims[early]!, null);
+    expect(released).toEqual([]);
+    const settling = settleOne(other, claims[late]!);
+    await fixture.untilLockWait();
+    await first.commit();
+    const [settled] = await settling;
+    // The other process waits for a short time only, and tries again later.
+    const [last] = settled!.applied ? [settled] : await settleOne(other, claims[late]!);
+    expect(last).toMatchObject({ applied: true, status: 'completed' });
+    expect(Object.keys(await claimByRef(fixture.store))).toEqual(['c']);
+  });
+});
+
 const lockingKinds = kinds.filter(({ locksRows }) => locksRows);
 
 describe.each(lockingKinds)('parents that end in open transactions on $label', (kind) => {
