@@ -36,6 +36,16 @@ const PICTURES: readonly Picture[] = [
       await page.locator('.timeline').waitFor();
     },
   },
+  {
+    name: 'graph',
+    path: 'jobs?topic=mail_invoice&status=cancelled',
+    ready: 'tr[data-id]',
+    shown: ['1280-light'],
+    act: async (page) => {
+      await page.locator('tr[data-id] a').first().click();
+      await page.getByRole('group', { name: /^Graph/ }).waitFor();
+    },
+  },
   { name: 'errors', path: 'errors', ready: '.message', shown: ['1280-light'] },
   { name: 'schedules', path: 'schedules', ready: 'text=Every 15 minutes', shown: ['1280-light'] },
   {

@@ -153,6 +153,16 @@ describe('groups and linked jobs in the admin UI', () => {
     await parents.getByText('pending').waitFor();
     expect(await ui.page.getByRole('button', { name: 'Run now' }).count()).toBe(0);
     expect(await ui.page.getByText('Due', { exact: true }).locator('..').innerText()).toMatch(/–$/);
+    await parents.getByRole('link').click();
+    await ui.heading('upload').waitFor();
+    await ui.page.getByRole('button', { name: 'Cancel', exact: true }).click();
+    await ui.button('Undo').click();
+    await ui.sees('Re-queued upload');
+    await ui.page
+      .getByRole('group', { name: /^Graph/ })
+      .getByRole('link', { name: /^convert blocked/ })
+      .click();
+    await parents.waitFor();
     await app().jobs.cancel(parent!.id);
     await parents.waitFor({ state: 'detached' });
     await ui.sees('cancelled');
