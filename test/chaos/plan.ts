@@ -60,6 +60,7 @@ const lights: readonly Light[] = [
   { mutant: 'links counted without the lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
+  { mutant: 'dead letters after the commit', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
 ];
 
 /** Limits that are exceeded show under load alone. All are tried in the quick campaign. */

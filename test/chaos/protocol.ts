@@ -69,6 +69,12 @@ export const DOOMED = 'doomed';
 /** Jobs that nobody wants to be done: how they end is theirs to choose. */
 export const poisonTopics = ['poison', 'poison_endless'];
 
+/** The topic of dead letters. */
+export const DEAD_LETTERS = 'dead_letters';
+
+/** Each of their jobs that fails for good has a dead letter. */
+export const mournedTopics = ['fragile', DOOMED, ...poisonTopics];
+
 /** The topics with limits. Jobs wait for each limit all the time. */
 export const limitedTopics: Readonly<Record<string, Limits>> = {
   limited: { concurrency: 4, perKey: 2 },

@@ -1,4 +1,5 @@
 import type { Evidence } from '../cluster/evidence.js';
+import { checkDeadLetters } from './dead-letters.js';
 import { checkEffects, checkEnqueueing } from './jobs.js';
 import { checkLedger } from './ledger.js';
 import { checkLimits } from './limits.js';
@@ -21,6 +22,7 @@ export function checkEvidence(evidence: Evidence): Violation[] {
     checkSchedules,
     checkLimits,
     checkLinks,
+    checkDeadLetters,
   ].flatMap((one) => one(evidence));
 }
 

@@ -32,6 +32,8 @@ export interface JobRow {
   readonly n: string | null;
   /** A {@link LoadLink} as JSON; `null`: of no graph. */
   readonly link: string | null;
+  /** Of a dead letter: the id of the failed job and its attempt. */
+  readonly failed: string | null;
   readonly schedule: string | null;
   /** ISO 8601. */
   readonly tick: string | null;

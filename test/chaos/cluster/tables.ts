@@ -83,8 +83,10 @@ export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
 export const selectJobs = (kind: 'postgres' | 'sqlite'): string =>
   kind === 'postgres'
     ? `SELECT id, topic, status, attempt, retries, payload ->> 'n' AS n, payload ->> 'link' AS link,
+        concat_ws(' ', payload ->> 'id', payload ->> 'attempt') AS failed,
         metadata -> '$schedule' ->> 'name' AS schedule, metadata -> '$schedule' ->> 'tick' AS tick FROM _jobs`
     : `SELECT id, topic, status, attempt, retries, payload ->> '$.n' AS n, payload ->> '$.link' AS link,
+        payload ->> '$.id' || ' ' || (payload ->> '$.attempt') AS failed,
         metadata ->> '$."$schedule".name' AS schedule, metadata ->> '$."$schedule".tick' AS tick FROM _jobs`;
 
 export const CURSOR_MOVES = 'SELECT name, was, now FROM cursor_moves ORDER BY seq';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { MemberSettings } from '../protocol.js';
+import { deadLetterMutants } from './dead-letter-mutants.js';
 import { limitMutants } from './limit-mutants.js';
 import { linkMutants } from './link-mutants.js';
 import type { Exports, Mutant } from './mutant.js';
@@ -117,6 +118,7 @@ export const mutants: readonly Mutant[] = [
   },
   ...limitMutants,
   ...linkMutants,
+  ...deadLetterMutants,
 ];
 
 /** As the network may be slow between the two transactions. */

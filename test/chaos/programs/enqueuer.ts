@@ -4,7 +4,7 @@ import { JobsError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import { Dice } from '../dice.js';
 import type { Load, Poison } from '../protocol.js';
-import { limitedTopics, poisons } from '../protocol.js';
+import { DOOMED, limitedTopics, poisons } from '../protocol.js';
 import type { Graph } from './graphs.js';
 import { lateChild, randomGraph } from './graphs.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
@@ -174,10 +174,10 @@ class Enqueuer {
     if (settings.isLimited && limited.length > 0 && dice.chance(LIMITED_SHARE)) {
       return this.limitedOrder(n, dice.pick(limited));
     }
-    const topic = dice.pick([...steadyTopics(), 'fragile']);
+    const topic = dice.pick([...steadyTopics(), 'fragile', DOOMED]);
     const options: EnqueueOptions = {
       priority: dice.whole(-1, 1),
-      ...(topic === 'fragile' ? { maxRetries: 0 } : {}),
+      ...(topic === 'fragile' || topic === DOOMED ? { maxRetries: 0 } : {}),
       ...(dice.chance(0.2) ? { delay: dice.whole(50, 600) } : {}),
     };
     return { topic, payload: { n, ms: dice.whole(...settings.handlerMs), obeys: dice.chance(0.5) }, options };

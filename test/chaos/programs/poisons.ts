@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryWriter } from '../history.js';
 import type { LoadContext } from '../protocol.js';
-import { EXIT_OF_HANDLER } from '../protocol.js';
+import { DEAD_LETTERS, EXIT_OF_HANDLER } from '../protocol.js';
 
 type On = (topic: string, work: (job: LoadContext) => Promise<unknown>, options?: object) => void;
 
@@ -13,8 +13,12 @@ const ENDLESS_AT_ONCE = 2;
 
 /** Handlers that misbehave. */
 export function register(on: On, history: HistoryWriter): void {
-  on('poison', (job) => misbehave(job, history), { timeout: TIMEOUT_MS, concurrency: 3 });
-  on('poison_endless', () => new Promise(() => undefined), { timeout: TIMEOUT_MS, concurrency: ENDLESS_AT_ONCE });
+  on('poison', (job) => misbehave(job, history), { timeout: TIMEOUT_MS, concurrency: 3, deadLetter: DEAD_LETTERS });
+  on('poison_endless', () => new Promise(() => undefined), {
+    timeout: TIMEOUT_MS,
+    concurrency: ENDLESS_AT_ONCE,
+    deadLetter: DEAD_LETTERS,
+  });
 }
 
 async function misbehave({ id, attempt, payload }: LoadContext, history: HistoryWriter): Promise<unknown> {

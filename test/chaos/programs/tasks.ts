@@ -4,7 +4,7 @@ import { JobsError, SnoozeError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { LoadBatch, LoadContext, MemberSettings } from '../protocol.js';
-import { DOOMED, limitedTopics } from '../protocol.js';
+import { DEAD_LETTERS, DOOMED, limitedTopics } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
@@ -24,8 +24,9 @@ export class Tasks {
       engine.register(topic, (job) => this.witnessed(job as LoadContext, work), options);
     on('plain', (job) => this.plain(job));
     on('complete_tx', (job) => this.completeTx(job));
-    on('fragile', (job) => this.completeTx(job));
-    on(DOOMED, (job) => this.fail(job));
+    on('fragile', (job) => this.completeTx(job), { deadLetter: DEAD_LETTERS });
+    on(DOOMED, (job) => this.fail(job), { deadLetter: DEAD_LETTERS });
+    on(DEAD_LETTERS, (job) => this.app.transaction((manager) => this.effect(job, manager)));
     engine.register('batch_tx', (jobs) => this.witnessedBatch(jobs as LoadBatch), {
       batch: { size: 10, wait: '20ms' },
     });
