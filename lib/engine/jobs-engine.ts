@@ -156,6 +156,8 @@ export class JobsEngine {
 
   /** For the engine of `nestjs-jobs/testing`. */
   protected readonly parts: TestedParts;
+  protected readonly declarations: TopicDeclarations;
+  protected readonly deadLetters: DeadLetterRoutes;
 
   private readonly stream: EventStream;
   private readonly onClose: (() => void) | undefined;
@@ -168,8 +170,6 @@ export class JobsEngine {
   private readonly scheduler: Scheduler;
   private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
-  private readonly deadLetters: DeadLetterRoutes;
-  private readonly declarations: TopicDeclarations;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {

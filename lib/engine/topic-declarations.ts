@@ -48,6 +48,16 @@ export class TopicDeclarations {
     }
   }
 
+  /** Writes retention and dead letters, if any topic has them. For tests, in which no limit holds a job back. */
+  async writeWithoutLimits(): Promise<void> {
+    const { store, registry, deadLetters } = this.parts;
+    if (deadLetters.isUsed || registry.hasRetentions) {
+      const declarations = registry.topics().map((topic) => ({ ...this.toDeclaration(topic), limits: null }));
+      await store.limits.declare(declarations);
+    }
+    this.unwritten.clear();
+  }
+
   private toDeclaration(topic: string): TopicDeclaration {
     const { registry, deadLetters } = this.parts;
     const { limits = null, retention } = registry.get(topic)?.settings ?? {};

@@ -69,9 +69,11 @@ export class TestingEngine extends JobsEngine {
 
   override async start(): Promise<void> {
     const { scheduler, unhandledTopics, role, strictTopics } = this.parts;
+    this.deadLetters.assertHandled();
     this.isStarted = true;
     if (role !== 'producer') {
       await scheduler.checkPayloads();
+      await this.declarations.writeWithoutLimits();
       await this.fireTicks();
       if (strictTopics) {
         unhandledTopics.markHandlersKnown();

@@ -1,5 +1,6 @@
-import type { JobBatch } from 'nestjs-jobs';
-import { JobsModule, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
+import { Injectable } from '@nestjs/common';
+import type { DeadLetter, JobBatch, JobContext } from 'nestjs-jobs';
+import { JobHandler, JobsModule, OnJobFailed, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { useTestedApps } from './support/tested-app.js';
 
 const start = useTestedApps();
@@ -26,6 +27,28 @@ describe('runPending', () => {
     const waiting = jobs.waitFor(id);
     await testing.runPending();
     expect(await waiting).toMatchObject({ id, status: 'completed', result: 1 });
+  });
+
+  it.each(['manual', 'inline'] as const)('runs the dead letters of failed jobs, in mode %s', async (mode) => {
+    const letters: string[] = [];
+
+    @Injectable()
+    class Jobs {
+      @JobHandler('a', { maxRetries: 0 })
+      fail(): void {
+        throw new Error('no');
+      }
+
+      @OnJobFailed()
+      failed({ payload }: JobContext<DeadLetter>): void {
+        letters.push(payload.id);
+      }
+    }
+    const { testing, jobs } = await start({ mode, providers: [Jobs] });
+    const { id } = await jobs.enqueue('a', 1);
+    const ran = await testing.runPending({ recursive: true });
+    expect(letters).toEqual([id]);
+    expect(ran.map(({ topic }) => topic)).toEqual(mode === 'manual' ? ['a', 'Jobs.failed'] : []);
   });
 
   it('runs one job after another, in the order of priority and due time', async () => {
