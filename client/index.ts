@@ -60,6 +60,7 @@ export type {
   ErrorGroups,
   Job,
   JobFailure,
+  JobStep,
   JobPage,
   JobStats,
   JobStatus,

@@ -20,6 +20,12 @@ export interface JobFailure {
   worker: string | null;
 }
 
+/** A finished step of a handler. */
+export interface JobStep {
+  name: string;
+  finished: string;
+}
+
 /** A job. `T` is the caller's type of its payload; the client does not check it. */
 export interface Job<T = unknown> {
   /** UUID v7, created by the enqueuing process. Ids sort by creation time if the clocks of the machines agree. */
@@ -55,6 +61,8 @@ export interface Job<T = unknown> {
   result: unknown;
   /** Last value that the handler passed to `job.progress`. */
   progress: unknown;
+  /** The finished steps of its handler, in their order. Their results are not sent. */
+  steps: JobStep[];
   /** A topic has at most one unfinished job per key, or one that has not started: see `unique_until`. */
   unique_key: string | null;
   /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. */

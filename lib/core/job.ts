@@ -51,6 +51,8 @@ export class Job<T = unknown, R = unknown> {
   result!: R | null;
   /** Last value that the handler passed to `job.progress`. At most 64 KiB of JSON. */
   progress!: unknown;
+  /** The steps of the handler that have finished, in their order: see `job.step`. At most 64 KiB of JSON. */
+  steps!: readonly JobStep[];
   /** A topic has at most one unfinished job per key, or one that has not started: see `uniqueUntil`. */
   uniqueKey!: string | null;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. Set at enqueue. */
@@ -96,6 +98,15 @@ export interface JobFailure extends Failure {
   readonly finished: string;
   /** Process that ran the attempt. */
   readonly worker: string | null;
+}
+
+/** A finished step of a handler. */
+export interface JobStep {
+  readonly name: string;
+  /** What the step returned; absent: `undefined`. */
+  readonly result?: unknown;
+  /** When it was recorded: ISO 8601 text in UTC, by the database's clock. */
+  readonly finished: string;
 }
 
 /** Options of `enqueue`. */

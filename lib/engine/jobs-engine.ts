@@ -65,6 +65,7 @@ import { LinkRepairer } from './group/link-repairer.js';
 import { Completer } from './run/completer.js';
 import { LogPruner } from './log/log-pruner.js';
 import { LogWriter } from './log/log-writer.js';
+import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
 import { TopicDeclarations } from './topic-declarations.js';
@@ -397,6 +398,6 @@ function createRunner(parts: EngineParts): {
   const heartbeat = new Heartbeat(parts);
   const progressWriter = new ProgressWriter(parts);
   const logWriter = new LogWriter(parts);
-  const writers = { completer, heartbeat, progressWriter, logWriter };
+  const writers = { completer, heartbeat, progressWriter, logWriter, stepWriter: new StepWriter(parts) };
   return { ...writers, rescuer: new Rescuer(parts), runner: new JobRunner({ ...parts, ...writers }) };
 }

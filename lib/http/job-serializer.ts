@@ -131,6 +131,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     errors: (job.errors ?? []).map(toFailureDto),
     result: orNull(job.result),
     progress: orNull(job.progress),
+    steps: (job.steps ?? []).map(({ name, finished }) => ({ name, finished })),
     unique_key: orNull(job.uniqueKey),
     concurrency_key: orNull(job.concurrencyKey),
     metadata: orNull(job.metadata),

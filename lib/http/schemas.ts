@@ -35,6 +35,7 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   errors: listOfSchema(ref('JobFailure'), { description: 'The last 20 failures, oldest first' }),
   result: ANY,
   progress: ANY,
+  steps: listOfSchema(ref('JobStep'), { description: 'The finished steps of its handler, in their order' }),
   unique_key: orNull(TEXT),
   concurrency_key: orNull(TEXT),
   metadata: orNull({ type: 'object' }),
@@ -94,6 +95,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     stack: orNull(TEXT),
     worker: orNull(TEXT),
   }),
+  JobStep: objectSchema({ name: TEXT, finished: TIME }),
   JobLogLine: objectSchema({
     id: { ...TEXT, description: 'Attempt and number of the line; `after` takes it' },
     attempt: COUNT,

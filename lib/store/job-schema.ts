@@ -38,6 +38,7 @@ export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
       errors: { ...json('errors'), transformer: emptyListFromNull },
       result: json('result'),
       progress: json('progress'),
+      steps: { ...json('steps'), transformer: emptyListFromNull },
       uniqueKey: { ...text('unique_key'), nullable: true },
       concurrencyKey: { ...text('concurrency_key'), nullable: true },
       metadata: json('metadata'),

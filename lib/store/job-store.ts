@@ -15,6 +15,7 @@ import type { TopicLimits } from '../core/topic-limits.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
+import type { StepStore } from './step-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
   ActionResult,
@@ -65,6 +66,7 @@ export interface JobStore
   readonly links: LinkStore;
   readonly groups: GroupStore;
   readonly logs: LogStore;
+  readonly steps: StepStore;
 
   /** Opens the queue's own connections. Creates and upgrades the tables, or checks them. */
   open(): Promise<void>;

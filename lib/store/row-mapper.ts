@@ -20,7 +20,7 @@ import type {
 } from './store-records.js';
 import type { PresenceReply } from './job-store.js';
 import type { Backoff } from '../core/backoff.js';
-import type { Claim, JobFailure } from '../core/job.js';
+import type { Claim, JobFailure, JobStep } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
@@ -50,6 +50,7 @@ export function toJob(row: SqlRow): Job {
     errors: (json(row.errors) ?? []) as JobFailure[],
     result: json(row.result),
     progress: json(row.progress),
+    steps: (json(row.steps) ?? []) as JobStep[],
     uniqueKey: row.unique_key as string | null,
     concurrencyKey: row.concurrency_key as string | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
@@ -61,6 +62,8 @@ export function toJob(row: SqlRow): Job {
     updated: time(row.updated),
   });
 }
+
+const NO_STEPS: readonly JobStep[] = Object.freeze([]);
 
 /** Returns a new job without reading its row. Sets each member on its own: every enqueued job passes here. */
 export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
@@ -81,6 +84,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.errors = [];
   job.result = null;
   job.progress = null;
+  job.steps = NO_STEPS;
   job.uniqueKey = row.uniqueKey;
   job.concurrencyKey = row.concurrencyKey;
   job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);

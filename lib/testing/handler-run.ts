@@ -42,7 +42,8 @@ export async function runHandler(
   // There is no row to complete. The rest of the store is real, such as the transaction of a transactional handler.
   const rowless = Object.create(store, { completeTx: { value: () => Promise.resolve() } }) as typeof store;
   const ignored = { add: () => undefined };
-  const parts = { store: rowless, clock, logger, progressWriter: ignored, logWriter: ignored };
+  const stepWriter = { read: () => Promise.resolve([]), write: () => Promise.resolve() };
+  const parts = { store: rowless, clock, logger, progressWriter: ignored, logWriter: ignored, stepWriter };
   const rowlessAttempt = new Attempt(claim, parts, clock.now(), Infinity);
   return handler.settings.batch ? callBatch(engine, rowlessAttempt, handler) : callHandler(rowlessAttempt, handler);
 }

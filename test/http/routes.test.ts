@@ -52,6 +52,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       errors: [],
       result: null,
       progress: null,
+      steps: [],
       unique_key: 'k',
       concurrency_key: null,
       metadata: { by: 'test' },

@@ -191,7 +191,7 @@ describe('a process without the key of a payload', () => {
     const rotated = encryptPayloads({ current: 'b', keys: { ...KEYS } });
     const producer = await apps.start({ options: { ...encrypted, codec: rotated, role: 'producer' } });
     const jobs = await producer.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'pay', payload })));
-    await old.app.event('snoozed', jobs[0]!.id);
+    await old.app.event('released', jobs[0]!.id);
     await old.app.event('completed', (await old.app.jobs.enqueue('other', null)).id);
     expect(apps.log.of('warn', "has no key 'b'")).toHaveLength(1);
 

@@ -62,6 +62,24 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     }
   });
 
+  it('leaves the steps that its jobs have finished; a step that was not recorded runs again', async () => {
+    const settings = { database: database.address, options };
+    const killed = await Program.start('worker', settings);
+    const [between, within] = await database.engine.enqueueMany(
+      [{ after: 'second' }, { in: 'second' }].map((gate) => ({ topic: 'steps', payload: { gated: 1, gate } })),
+    );
+    await Promise.all([between!, within!].map(({ id }) => killed.report('began', (report) => report.id === id)));
+    await killed.kill();
+    await Program.start('worker', settings);
+
+    const attemptsOf = async ({ id }: { id: string }): Promise<number[]> => {
+      expect((await database.completed(id)).steps.map(({ name }) => name)).toEqual(['first', 'second', 'third']);
+      return (await database.effects(id)).map(({ attempt }) => attempt);
+    };
+    expect(await attemptsOf(between!)).toEqual([1, 1, 2]);
+    expect(await attemptsOf(within!)).toEqual([1, 1, 2, 2]);
+  });
+
   it('leaves the jobs it had claimed ahead: each is charged a retry and runs once', async () => {
     const settings = { database: database.address, options: { ...options, concurrency: 1 } };
     const killed = await Program.start('worker', settings);

@@ -11,12 +11,15 @@ import type { StoreTransaction } from '../../store/job-store.js';
 import type { Settled } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { AttemptLog } from '../log/log-writer.js';
+import type { StepWriter } from './job-steps.js';
+import { JobSteps } from './job-steps.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
 export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
   readonly progressWriter: { add(attempt: Attempt): void };
   readonly logWriter: { add(attempt: Attempt, text: LogText): void };
+  readonly stepWriter: Pick<StepWriter, 'read' | 'write'>;
 };
 
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
@@ -51,6 +54,7 @@ export class Attempt {
   private listener: AttemptListener | undefined;
   private tx: StoreTransaction | undefined;
   private completion: TransactionalCompletion | undefined;
+  private steps: JobSteps | undefined;
 
   constructor(
     private claimed: Claim,
@@ -123,6 +127,11 @@ export class Attempt {
     } else {
       this.parts.logWriter.add(this, text);
     }
+  }
+
+  step(name: unknown, work: () => unknown): Promise<unknown> {
+    this.steps ??= new JobSteps(this, this.parts.stepWriter);
+    return this.logRejection('step', this.steps.run(name, work));
   }
 
   /** @param turn the statement is sent after it has resolved; the transaction waits from now on. */
@@ -258,7 +267,7 @@ export class Attempt {
   }
 
   /** Whether nothing of this attempt counts any more. */
-  private get isOver(): boolean {
+  get isOver(): boolean {
     return this.isSettling || this.abortedFor === 'lease_lost';
   }
 
@@ -272,7 +281,7 @@ export class Attempt {
   }
 
   /** Handles the rejection, since a handler that does not await the call must not end the process. */
-  private logRejection(call: string, promise: Promise<void>): Promise<void> {
+  private logRejection<T>(call: string, promise: Promise<T>): Promise<T> {
     promise.catch((error: unknown) =>
       this.parts.logger.debug(`${call} of job ${this.id} failed: ${toErrorMessage(error)}`),
     );

@@ -103,6 +103,12 @@ export class HandlerContext implements JobContext {
     return (message, data, level) => attempt.log(message, data, level);
   }
 
+  /** A new function for each read, as `log`. */
+  get step(): JobContext['step'] {
+    const attempt = this[ATTEMPT];
+    return ((name, work) => attempt.step(name, work)) as JobContext['step'];
+  }
+
   parents(): Promise<ParentJob[]> {
     return this[ATTEMPT].parents();
   }

@@ -21,6 +21,7 @@ import type { ExecutorParts } from './executor.js';
 import { Executor } from './executor.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { LogWriter } from '../log/log-writer.js';
+import type { StepWriter } from './job-steps.js';
 import type { ProgressWriter } from './progress-writer.js';
 import { RunningSet } from './running-set.js';
 import { StartMarker } from './start-marker.js';
@@ -33,6 +34,7 @@ type JobRunnerParts = Pick<
     readonly completer: Completer;
     readonly heartbeat: Heartbeat;
     readonly progressWriter: ProgressWriter;
+    readonly stepWriter: StepWriter;
     readonly logWriter: LogWriter;
   };
 

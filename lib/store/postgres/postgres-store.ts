@@ -47,7 +47,7 @@ import type { LinkChanges } from '../link-store.js';
 import { GroupTable } from '../group-table.js';
 import type { LinkTable } from '../link-table.js';
 import { LogTable } from '../log-table.js';
-import { ScheduleTable, toFiringsText } from '../schedule-table.js';
+import { StepTable } from '../step-table.js';
 import { toJob } from '../row-mapper.js';
 import type { RunTransactions, SqlQuery, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
@@ -74,13 +74,14 @@ import { createLimitTable } from './postgres-limits.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
 import { createPostgresLinks } from './postgres-links.js';
+import { createPostgresSchedules } from './postgres-schedules.js';
 import { PostgresStats } from './postgres-stats.js';
 import * as admin from './sql/admin.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
 import * as group from './sql/group.js';
 import * as log from './sql/log.js';
-import * as schedule from './sql/schedule.js';
 import * as schema from './sql/schema.js';
+import * as step from './sql/step.js';
 import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
 
 export interface PostgresStoreOptions {
@@ -123,16 +124,10 @@ export class PostgresStore implements JobStore {
 
   readonly reports = new PostgresStats(this.read);
   readonly pauses = new PausedTopics(admin, this.read);
-  readonly schedules = new ScheduleTable({
-    statements: schedule,
-    read: this.read,
-    write: this.lockingWrite,
-    timeText: (moment) => moment.toISOString(),
-    toNames: (names) => names,
-    fire: (firings) => this.query(schedule.FIRE_TICKS, [toFiringsText(firings)]),
-  });
+  readonly schedules = createPostgresSchedules({ read: this.read, write: this.lockingWrite, fire: this.write });
   readonly groups = new GroupTable(group, this.read, this.write);
   readonly logs = new LogTable(log, this.read, this.write);
+  readonly steps = new StepTable(step, this.write);
   readonly links: LinkTable = createPostgresLinks({
     read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),

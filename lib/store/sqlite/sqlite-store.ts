@@ -41,6 +41,7 @@ import type { LinkChanges } from '../link-store.js';
 import { NO_CHANGES } from '../link-script.js';
 import { GroupTable } from '../group-table.js';
 import type { LinkTable } from '../link-table.js';
+import { StepTable } from '../step-table.js';
 import { LogTable } from '../log-table.js';
 import { selectUnwatched } from '../link-table.js';
 import { setUpTables } from '../migrator.js';
@@ -70,6 +71,7 @@ import * as groupStatements from './sql/group.js';
 import * as logStatements from './sql/log.js';
 import { moveTime } from './sql/moved-time.js';
 import * as scheduleStatements from './sql/schedule.js';
+import * as stepStatements from './sql/step.js';
 import { limitedClaimScript } from './limited-claim-script.js';
 import * as limitedClaim from './sql/limited-claim.js';
 import * as schema from './sql/schema.js';
@@ -127,6 +129,7 @@ export class SqliteStore implements JobStore {
   };
   readonly groups = new GroupTable(groupStatements, this.read, this.write);
   readonly logs = new LogTable(logStatements, this.read, this.write);
+  readonly steps = new StepTable(stepStatements, this.write);
   readonly links: LinkTable = createSqliteLinks({
     read: this.read,
     transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),

@@ -33,7 +33,15 @@ describe('the progress of running jobs', () => {
   });
 
   const begin = (id: string): Attempt => {
-    const parts = { store: {} as JobStore, clock, logger, progressWriter: writer, logWriter: { add: () => undefined } };
+    const stepWriter = { read: () => Promise.resolve([]), write: () => Promise.resolve() };
+    const parts = {
+      store: {} as JobStore,
+      clock,
+      logger,
+      progressWriter: writer,
+      logWriter: { add: () => undefined },
+      stepWriter,
+    };
     return new Attempt({ id, attempt: 1 } as Claim, parts, 0, Infinity);
   };
 

@@ -24,6 +24,7 @@ export class TaskHandlers {
   register(engine: JobsEngine): void {
     engine.register('plain', (job) => this.plain(job as TaskContext));
     engine.register('complete_tx', (job) => this.completeTx(job as TaskContext));
+    engine.register('steps', (job) => this.steps(job as TaskContext));
     const batch = { size: 20 };
     engine.register('batch', (jobs) => this.batch(jobs as JobBatch<Task>), { batch, concurrency: 1 });
     engine.register('batch_tx', (jobs) => this.batchTx(jobs as JobBatch<Task>), { batch });
@@ -52,6 +53,19 @@ export class TaskHandlers {
         throw error;
       });
     });
+    return this.end(job);
+  }
+
+  /** Has one effect in each of three steps. */
+  async steps(job: TaskContext): Promise<unknown> {
+    const { gate = { after: '' } } = job.payload;
+    for (const name of ['first', 'second', 'third']) {
+      await job.step(name, async () => {
+        await this.effect(job, this.app.manager);
+        if ('in' in gate && gate.in === name) await this.begin(job);
+      });
+      if ('after' in gate && gate.after === name) await this.begin(job);
+    }
     return this.end(job);
   }
 

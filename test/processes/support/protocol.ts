@@ -28,6 +28,8 @@ export interface Task {
   readonly dies?: 'before commit' | 'after commit';
   /** Reports the start of every attempt. */
   readonly reports?: boolean;
+  /** Where a gated handler of three steps waits: in a step after its effect, or after a step. */
+  readonly gate?: { readonly in: string } | { readonly after: string };
   /** Each attempt logs a line before it waits. */
   readonly logs?: boolean;
 }

@@ -15,6 +15,7 @@ import type {
 } from '../../../lib/store/job-store.js';
 import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
 import type { LogStore } from '../../../lib/store/log-store.js';
+import type { StepStore } from '../../../lib/store/step-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -75,6 +76,7 @@ export class SimulatedStore implements JobStore {
   readonly groups = {} as GroupStore;
   /** Simulated handlers write no log. */
   readonly logs = {} as LogStore;
+  readonly steps = {} as StepStore;
   readonly links = { observe: () => undefined, report: () => undefined } as unknown as LinkStore;
 
   constructor(

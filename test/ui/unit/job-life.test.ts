@@ -23,6 +23,7 @@ const JOB: Job = {
   errors: [],
   result: null,
   progress: null,
+  steps: [],
   unique_key: null,
   concurrency_key: null,
   expires_at: null,

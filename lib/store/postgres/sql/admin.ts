@@ -41,11 +41,11 @@ const keyHolder = `
 /** The status may have changed since the user selected the job. */
 const hasStatus = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
 
-/** failed, cancelled → pending, without expiry. A job whose unique key is taken stays; the result names the holder. */
+/** failed, cancelled → pending, without expiry. A new payload deletes the steps. A job whose unique key is taken stays; the result names the holder. */
 export const REQUEUE = actionStatement(
   `
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
-    progress = NULL, locked_until = NULL, locked_by = NULL, flow_key = NULL, expires_at = NULL, payload = coalesce($3::jsonb, l.payload),
+    progress = NULL, steps = CASE WHEN $3::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL, expires_at = NULL, payload = coalesce($3::jsonb, l.payload),
     run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
     updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,

@@ -22,7 +22,9 @@ export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_
   const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key', 'concurrency_key'];
   const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
   const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
-  const json = ['payload', 'errors', 'result', 'progress', 'metadata'].map((name) => `${row}.${name}::text AS ${name}`);
+  const json = ['payload', 'errors', 'result', 'progress', 'steps', 'metadata'].map(
+    (name) => `${row}.${name}::text AS ${name}`,
+  );
   const names = ['run_at', 'locked_until', 'expires_at', 'started', 'finished', 'created', 'updated'];
   const times = names.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
   return [id, flag, ...plain, ...json, ...times].join(', ');

@@ -30,7 +30,8 @@ const takenKey = `iif(j.waiting_key IS NULL OR j.attempt = 0, j.unique_key, NULL
 
 const requeue = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
-  flow_key = NULL, expires_at = NULL, payload = coalesce(?3, payload), run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
+  steps = iif(?3 IS NULL, steps, NULL), flow_key = NULL, expires_at = NULL, payload = coalesce(?3, payload),
+  run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
 WHERE id IN (
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
@@ -40,7 +41,10 @@ WHERE id IN (
   WHERE key_order = 1)
 RETURNING ${columns}`;
 
-/** failed, cancelled → pending without expiry, unless another job holds the unique key. Requeues the first of several jobs with one key. */
+/**
+ * failed, cancelled → pending without expiry, unless another job holds the unique key. A new payload deletes the steps. Requeues the first
+ * of several jobs with one key.
+ */
 export const REQUEUE: ActionStatements = {
   one: requeue(jobColumns),
   several: requeue(resultColumns),

@@ -47,7 +47,7 @@ export const hasUnfinishedChild = (row: string): string => `EXISTS (
 
 /** The columns that `toJob` reads. */
 export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
-  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, unique_key,
+  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, steps, unique_key,
   concurrency_key, metadata, cancel_requested, ${ms('expires_at')} AS expires_at, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
 
