@@ -26,6 +26,11 @@ const Checked = defineJob('checked', { schema: z.object({ day: z.iso.date().tran
 
 @Injectable()
 class Handlers {
+  @JobHandler('stepped')
+  async stepped({ step }: JobContext): Promise<unknown> {
+    return [await step('first', () => new Date(0)), await step('second', () => undefined)];
+  }
+
   @UseGuards(Guard)
   @UseInterceptors(Doubling)
   @JobHandler('piped', { parameters: 'decorated' })
@@ -55,6 +60,12 @@ class Handlers {
 }
 
 describe('run', () => {
+  it('runs the steps of the handler', async () => {
+    const { testing } = await start({ providers: [Handlers] });
+    expect(await testing.run('stepped', null)).toEqual(['1970-01-01T00:00:00.000Z', undefined]);
+    expect(await testing.run('stepped', null, { attempt: 2 })).toHaveLength(2);
+  });
+
   it('calls a handler through its guards, pipes and interceptors, without a row', async () => {
     const { testing, jobs } = await start({ providers: [Handlers] });
     expect(await testing.run('piped', { count: '21' })).toBe(42);
