@@ -53,8 +53,9 @@ export class GroupsApi {
   }
 
   /** Returns one page of groups, newest first. */
-  async list({ signal, ...query }: GroupFilter & CallOptions = {}): Promise<JobGroupList> {
-    return this.#request({ method: 'GET', path: '/groups', query: toFields(query), signal });
+  async list(filter: GroupFilter & CallOptions = {}, options: CallOptions = filter): Promise<JobGroupList> {
+    const { signal: _, ...query } = filter;
+    return this.#request({ method: 'GET', path: '/groups', query: toFields(query), signal: options.signal });
   }
 
   /** Returns one group and its callbacks. @throws JobsApiError with status 404 if there is none */

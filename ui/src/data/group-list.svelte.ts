@@ -6,6 +6,8 @@ import { api } from './session.svelte.js';
 type GroupsRoute = Extract<Route, { screen: 'groups' }>;
 
 const PAGE = 20;
+/** The pause between refetches, as a multiple of the time of the last one: the server counts all members of the page. */
+const PAUSE_FACTOR = 10;
 
 /** One page of groups. Its rows change in place; new groups are counted, and shown when the user asks for them. */
 export class GroupList {
@@ -14,6 +16,8 @@ export class GroupList {
   newCount = $state(0);
   #route: GroupsRoute = { screen: 'groups', isUnfinished: false, before: null };
   #isFresh = true;
+  #pausesUntil = -Infinity;
+  #later: ReturnType<typeof setTimeout> | undefined;
 
   get isLoaded(): boolean {
     return this.#response.data !== undefined;
@@ -43,17 +47,23 @@ export class GroupList {
   }
 
   async refresh(): Promise<void> {
-    await this.#response.refresh((signal) => this.#fetch(signal));
+    const pauseMs = this.#pausesUntil - performance.now();
+    clearTimeout(this.#later);
+    if (pauseMs > 0) this.#later = setTimeout(() => void this.refresh(), pauseMs);
+    else await this.#response.refresh((signal) => this.#fetch(signal));
   }
 
   stop(): void {
+    clearTimeout(this.#later);
     this.#response.stop();
   }
 
   async #fetch(signal: AbortSignal): Promise<JobGroupList> {
     const { isUnfinished, before } = this.#route;
     const filter = { finished: isUnfinished ? false : undefined, before: before ?? undefined, limit: PAGE };
+    const askedAt = performance.now();
     const response = await api.groups.list({ ...filter, signal });
+    this.#pausesUntil = performance.now() + PAUSE_FACTOR * (performance.now() - askedAt);
     if (this.#isFresh || this.rows.length === 0) {
       this.rows = response.items;
       this.newCount = 0;
