@@ -152,7 +152,7 @@ export interface JobLogDto {
   items: ReturnType<typeof toLineDto>[];
 }
 
-function toLineDto({ id, attempt, level, message, data, time }: JobLogLine) {
+export function toLineDto({ id, attempt, level, message, data, time }: JobLogLine) {
   return { id, attempt, level, message, data: orNull(data), time: toText(time) };
 }
 

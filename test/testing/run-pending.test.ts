@@ -51,6 +51,13 @@ describe('runPending', () => {
     expect(ran.map(({ topic }) => topic)).toEqual(mode === 'manual' ? ['a', 'Jobs.failed'] : []);
   });
 
+  it('stores the log lines of the jobs', async () => {
+    const { testing, jobs } = await start({ handlers: { add: (job) => job.log('added', job.payload) } });
+    const { id } = await jobs.enqueue('add', { a: 1 });
+    await testing.runPending();
+    expect(await jobs.logs(id)).toMatchObject([{ id: '1.1', message: 'added', data: { a: 1 } }]);
+  });
+
   it('runs one job after another, in the order of priority and due time', async () => {
     const order: string[] = [];
     let running = 0;

@@ -1,6 +1,8 @@
 import { JobNotFoundError } from '../../core/errors.js';
 import type { Job } from '../../core/job.js';
-import { toJobDto, toPageDto } from '../../http/job-serializer.js';
+import type { JobLogLevel, JobLogLine } from '../../core/job-log.js';
+import type { JobsEngine } from '../../engine/jobs-engine.js';
+import { toJobDto, toLineDto, toPageDto } from '../../http/job-serializer.js';
 import { LIST } from '../../http/requests.js';
 import { cut, formatAge, formatCount, formatTime, toStatusCell } from '../format.js';
 import type { Cell, Terminal } from '../terminal.js';
@@ -61,7 +63,7 @@ function toRow(job: Job): Cell[] {
 /** Shows one job. */
 export const show = defineVerb({
   name: 'show',
-  summary: 'Shows one job with its payload, result and errors',
+  summary: 'Shows one job with its payload, result, log lines and errors',
   args: 'ID',
   argsCount: [1, 1],
   examples: ['nestjs-jobs show 01994f5e-0000-7000-8000-000000000000'],
@@ -72,10 +74,12 @@ export const show = defineVerb({
     if (!job) {
       throw new JobNotFoundError(id!);
     }
+    const lines = await readLines(engine, job.id);
     if (isJson) {
-      terminal.printJson(toJobDto(job));
+      terminal.printJson({ ...toJobDto(job), logs: lines.map(toLineDto) });
     } else {
       printJob(terminal, job);
+      printLines(terminal, lines);
     }
     return EXIT.DONE;
   },
@@ -111,6 +115,33 @@ function printJob(terminal: Terminal, job: Job): void {
     terminal.print(escapeText(stack ?? message));
   }
 }
+
+async function readLines(engine: JobsEngine, id: string): Promise<JobLogLine[]> {
+  const lines: JobLogLine[] = [];
+  for (let page = await engine.jobs.logs(id); page.length > 0;) {
+    lines.push(...page);
+    page = await engine.jobs.logs(id, { after: lines.at(-1)!.id });
+  }
+  return lines;
+}
+
+function printLines(terminal: Terminal, lines: readonly JobLogLine[]): void {
+  if (lines.length > 0) {
+    terminal.print();
+    terminal.print(terminal.paint('dim', 'log'));
+  }
+  for (const { time, attempt, level, message, data } of lines) {
+    const head = `${formatTime(time)} attempt ${attempt} ${LEVEL_STYLES[level](terminal)}`;
+    terminal.print(`${head} ${escapeText(message)}${data === null ? '' : ` ${escapeText(JSON.stringify(data))}`}`);
+  }
+}
+
+const LEVEL_STYLES: Readonly<Record<JobLogLevel, (terminal: Terminal) => string>> = {
+  debug: (terminal) => terminal.paint('dim', 'debug'),
+  info: () => 'info ',
+  warn: (terminal) => terminal.paint('yellow', 'warn '),
+  error: (terminal) => terminal.paint('red', 'error'),
+};
 
 function printJsonPart(terminal: Terminal, name: string, value: unknown): void {
   if (value !== null && value !== undefined) {
