@@ -29,6 +29,10 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
         },
         running: async (job) => {
           await job.progress({ done: 3, of: 8 });
+          job.log('begin', { file: 'a.csv', rows: 8 }, 'debug');
+          job.log('w'.repeat(400));
+          job.log('row 3 has no price', { row: 3 }, 'warn');
+          job.log('row 4 is broken', undefined, 'error');
           await new Promise((resolve) => job.signal.addEventListener('abort', resolve));
         },
         fine: () => ({ pages: 3, nothing: null }),
@@ -149,6 +153,9 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       const ui = await open(`jobs/${ids[topic]}`);
       await ui.heading(topic).waitFor();
       await ui.page.locator('.timeline').waitFor();
+      if (topic === 'running') {
+        await ui.page.getByRole('region', { name: 'Log lines' }).getByText('row 4 is broken').waitFor();
+      }
       expect(await findViolations(ui)).toEqual([]);
     });
 

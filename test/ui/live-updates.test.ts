@@ -63,6 +63,45 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     expect(await readShifts(ui)).toEqual([]);
   });
 
+  it('show the log lines and the progress of a job while it runs', async () => {
+    const more = signal();
+    app.jobs.register('logs', async (job) => {
+      Array.from({ length: 40 }, (_, index) => job.log(`line ${index + 1}`, { index }, 'debug'));
+      await job.progress({ percent: 40, message: 'reading a.csv' });
+      await more.promise;
+      job.log('last but one', undefined, 'warn');
+      await job.progress({ percent: 80, message: 'reading b.csv' });
+      await end.promise;
+      job.log('the end');
+    });
+    const { id } = await app.jobs.enqueue('logs', 1);
+    const ui = await open(`jobs/${id}`);
+    const lines = ui.page.getByRole('region', { name: 'Log lines' });
+    const inList = (code: string): Promise<unknown> =>
+      ui.page.evaluate(`((list) => ${code})(document.querySelector('[aria-label="Log lines"]'))`);
+    const isAtEnd = (): Promise<unknown> => inList('list.scrollHeight - list.scrollTop - list.clientHeight < 2');
+    await lines.getByText('line 40', { exact: true }).waitFor();
+    await ui.sees('reading a.csv');
+    expect(await ui.page.getByRole('progressbar').getAttribute('value')).toBe('0.4');
+    expect(await isAtEnd()).toBe(true);
+
+    await inList('(list.scrollTop = 0)');
+    await ui.button('To the end').waitFor();
+    more.resolve();
+    await lines.getByText('last but one').waitFor();
+    await ui.sees('reading b.csv');
+    expect(await isAtEnd()).toBe(false);
+    await ui.button('To the end').click();
+    expect(await isAtEnd()).toBe(true);
+
+    await ui.page.getByLabel('Levels of the log').selectOption('warn');
+    expect(await lines.getByRole('listitem').count()).toBe(1);
+    await ui.page.getByLabel('Levels of the log').selectOption('debug');
+    end.resolve();
+    await lines.getByText('the end', { exact: true }).waitFor();
+    await ui.page.getByText('completed').first().waitFor();
+  });
+
   it('keep a row that no longer matches in its place', async () => {
     const jobs = await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'later', payload })));
     const ids = jobs.map((job) => job.id).reverse();

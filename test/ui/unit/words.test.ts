@@ -66,19 +66,27 @@ describe('texts of the admin UI', () => {
     [0.5, { fraction: 0.5, text: '50 %' }],
     [
       { done: 3, of: 8 },
-      { fraction: 0.375, text: '3 of 8' },
+      { fraction: 0.375, text: '3 of 8', message: null, hasMore: false },
     ],
     [
       { current: 9, total: 8 },
       { fraction: 1, text: '9 of 8' },
     ],
-    [{ percent: 12.34 }, { fraction: 0.1234, text: '12.3 %' }],
+    [
+      { percent: 12.34, message: 'reading' },
+      { fraction: 0.1234, text: '12.3 %', message: 'reading', hasMore: false },
+    ],
+    [
+      { percent: 40, file: 'a.csv' },
+      { fraction: 0.4, text: '40 %', message: null, hasMore: true },
+    ],
     [{ done: 3, of: 0 }, null],
     ['half', null],
     [250, null],
     [null, null],
   ])('show the progress %j', (value, progress) => {
-    expect(progressOf(value)).toEqual(progress);
+    const read = progressOf(value);
+    expect(progress === null ? read : { ...read, ...progress }).toEqual(read);
   });
 
   it('list the application frames of a stack first', () => {

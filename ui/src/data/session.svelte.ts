@@ -110,7 +110,7 @@ class Session {
   async #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
     const response = await fetch(input, this.#isLeaving ? { ...init, keepalive: true } : init);
     serverClock.learn(response.headers.get('Date'));
-    const isQuestion = (init?.method ?? 'GET') === 'GET' && !response.url.endsWith('/stream');
+    const isQuestion = (init?.method ?? 'GET') === 'GET' && !/\/stream(\?|$)/.test(response.url);
     if (response.status === 503 && isQuestion) this.hasMissed = true;
     if (response.status === 401 && this.phase === 'open') {
       this.hasLapsed = true;

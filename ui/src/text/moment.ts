@@ -12,6 +12,13 @@ const exact = new Intl.DateTimeFormat(undefined, {
 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
+const preciseClock = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+});
+
 /** `12 s ago`, `in 3 h`, `now`. */
 export function relativeText(iso: string, now: number): string {
   const ms = now - Date.parse(iso);
@@ -27,6 +34,11 @@ export function exactText(iso: string): string {
 /** `14:05`. */
 export function clockText(iso: string): string {
   return clock.format(new Date(iso));
+}
+
+/** `14:05:09.123`. */
+export function preciseClockText(iso: string): string {
+  return preciseClock.format(new Date(iso));
 }
 
 /** What the API takes, of what an input of a date gives: its text is local time. */

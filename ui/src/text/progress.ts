@@ -2,33 +2,46 @@
 export interface Progress {
   readonly fraction: number;
   readonly text: string;
+  /** What the handler says of it; `null`: nothing. */
+  readonly message: string | null;
+  /** Whether the value says more than this. */
+  readonly hasMore: boolean;
 }
 
 const DONE = ['done', 'current', 'completed', 'processed'];
 const ALL = ['of', 'total', 'max'];
 
 /**
- * Reads what handlers commonly say of their progress: a number up to 100, or `{ done, of }` and its relatives. `null` when
- * it is something else.
+ * Reads what handlers commonly say of their progress: a number up to 100 or a part of 1, `{ percent, message }`, or `{ done, of }` and
+ * its relatives. `null` when it is something else.
  */
 export function progressOf(value: unknown): Progress | null {
-  if (typeof value === 'number') return ofPercent(Number.isInteger(value) || value > 1 ? value : value * 100);
-  if (typeof value !== 'object' || value === null) return null;
-  const members = value as Record<string, unknown>;
-  const done = numberOf(members, DONE);
-  const all = numberOf(members, ALL);
-  if (done !== undefined && all !== undefined && all > 0 && done >= 0) {
-    return { fraction: Math.min(1, done / all), text: `${done} of ${all}` };
+  if (typeof value === 'number') {
+    return ofPercent(Number.isInteger(value) || value > 1 ? value : value * 100);
   }
-  return typeof members.percent === 'number' ? ofPercent(members.percent) : null;
+  return typeof value === 'object' && value !== null ? ofMembers(value as Record<string, unknown>) : null;
+}
+
+function ofMembers(members: Record<string, unknown>): Progress | null {
+  const done = nameOf(members, DONE);
+  const all = nameOf(members, ALL);
+  const counted = done && all ? ofCount(Number(members[done]), Number(members[all])) : null;
+  const progress = counted ?? (typeof members.percent === 'number' ? ofPercent(members.percent) : null);
+  const message = typeof members.message === 'string' ? members.message : null;
+  const shownCount = (counted ? 2 : 1) + (message === null ? 0 : 1);
+  return progress && { ...progress, message, hasMore: Object.keys(members).length > shownCount };
+}
+
+function ofCount(done: number, all: number): Progress | null {
+  if (!(all > 0 && done >= 0)) return null;
+  return { fraction: Math.min(1, done / all), text: `${done} of ${all}`, message: null, hasMore: false };
 }
 
 function ofPercent(percent: number): Progress | null {
   if (!(percent >= 0 && percent <= 100)) return null;
-  return { fraction: percent / 100, text: `${Number(percent.toFixed(1))} %` };
+  return { fraction: percent / 100, text: `${Number(percent.toFixed(1))} %`, message: null, hasMore: false };
 }
 
-function numberOf(members: Record<string, unknown>, names: readonly string[]): number | undefined {
-  const name = names.find((each) => typeof members[each] === 'number');
-  return name === undefined ? undefined : (members[name] as number);
+function nameOf(members: Record<string, unknown>, names: readonly string[]): string | undefined {
+  return names.find((each) => typeof members[each] === 'number');
 }
