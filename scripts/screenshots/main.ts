@@ -22,11 +22,15 @@ const TOKEN = 'a-token-for-pictures';
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'screenshots-'));
   const port = await findFreePort();
-  const app = spawn(process.execPath, [join(ROOT, 'dist-sample/main.js')], {
-    cwd: folder,
-    env: { ...process.env, PORT: String(port), JOBS_ADMIN_TOKEN: TOKEN },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const app = spawn(
+    process.execPath,
+    ['--require', join(__dirname, 'host-name.cjs'), join(ROOT, 'dist-sample/main.js')],
+    {
+      cwd: folder,
+      env: { ...process.env, PORT: String(port), JOBS_ADMIN_TOKEN: TOKEN },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
   try {
     const url = `http://127.0.0.1:${port}`;
     await until(

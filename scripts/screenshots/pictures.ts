@@ -47,6 +47,7 @@ const PICTURES: readonly Picture[] = [
     },
   },
   { name: 'errors', path: 'errors', ready: '.message', shown: ['1280-light'] },
+  { name: 'workers', path: 'workers', ready: 'text=draining', shown: ['1280-light'] },
   { name: 'schedules', path: 'schedules', ready: 'text=Every 15 minutes', shown: ['1280-light'] },
   {
     name: 'schedule-form',

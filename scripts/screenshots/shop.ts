@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { JobsClient } from '../../client/index.js';
+import { VERSION } from '../../lib/core/version.js';
+import { SCHEMA_VERSION } from '../../lib/store/migrator.js';
 import { until } from '../../test/support/wait.js';
 
 const ITEMS = ['green tea', 'coffee beans', 'two cups', 'honey', 'oat biscuits'];
@@ -70,6 +72,20 @@ function spread(databasePath: string): void {
     SELECT ${stamp}, topic, 'pictures', c, f, c + f, c * (90 + abs(m * 37 % 60)), (c + f) * (14 + abs(m * 17 % 23)),
       '{"' || (44 + m / 7 % 3) || '":' || c || '}'
     FROM (SELECT m, '' AS topic, 50 + 2 * abs((m * 7 % 40) - 20) + m % 5 AS c, (m % 17 = 3) * 3 AS f FROM ms)`);
+  const worker = database.prepare(`
+    INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES (?, ?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now'))`);
+  const details = { version: VERSION, schemaVersion: SCHEMA_VERSION, isNotified: true };
+  const topics = JSON.stringify(['resize_image', 'ship_order']);
+  worker.run(
+    'worker-1:31:0b9d24c7',
+    topics,
+    JSON.stringify({ ...details, host: 'worker-1', pid: 31, running: 18, concurrency: 20, isDraining: false }),
+  );
+  worker.run(
+    'worker-2:30:e1f07a55',
+    topics,
+    JSON.stringify({ ...details, host: 'worker-2', pid: 30, running: 2, concurrency: 20, isDraining: true }),
+  );
   // Nor is the folder of whoever makes them of interest.
   database.prepare("UPDATE _jobs SET errors = replace(errors, ?, '/srv/shop')").run(ROOT);
   database.close();
