@@ -131,7 +131,7 @@ const errorKeyCheck: Check<string> = {
   parse: (value) => (typeof value === 'string' && /^[0-9a-f]{32}$/.test(value) ? value : undefined),
 };
 
-const groupIdCheck: Check<string> = {
+export const groupIdCheck: Check<string> = {
   expects: 'the id of a group',
   schema: { type: 'string', format: 'uuid' },
   parse: parseJobId,

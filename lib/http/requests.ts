@@ -3,7 +3,7 @@ import { DEPENDENCY_OPTIONS } from '../core/dependencies.js';
 import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LOG_OPTIONS } from '../core/job-log.js';
-import { LIST_OPTIONS } from '../core/list-filter.js';
+import { groupIdCheck, LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
 import { either, flag, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
 import { patternCheck } from '../core/cron.js';
@@ -92,7 +92,7 @@ export const GROUP = {
 
 /** `GET /groups`. */
 export const GROUP_LIST = {
-  before: toField(text(36), 'the `next_before` of the previous page'),
+  before: toField(groupIdCheck, 'the `next_before` of the previous page'),
   limit: toField(integer(1, GROUPS_PAGE_MAX), 'page size; default 20'),
   finished: toField(flag, 'whether all members have ended'),
 };

@@ -248,6 +248,12 @@ const unknownParameters: readonly BadQuery[] = [
   { field: 'token', why: 'for a secret', query: 'token=a-token-for-tests' },
 ];
 
+const badIds: readonly [string, string][] = [
+  ['empty', ''],
+  ['no id', 'abc'],
+  ['SQL', "'%20OR%201=1%20--"],
+];
+
 /** Invalid query parameters of each route. */
 export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = {
   '': [
@@ -275,6 +281,8 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
       ['SQL', "'%20OR%201=1%20--"],
     ),
     { field: 'error_key', why: 'together with a search', query: `q=a&error_key=${'0'.repeat(32)}` },
+    ...badQueries('group_id', ...badIds),
+    { field: 'group_id', why: 'together with a search', query: 'q=a&group_id=018f3f5e-7b5a-7000-8000-000000000000' },
     ...badMomentQueries('created_from'),
     ...badMomentQueries('created_to'),
     ...badNumbers('limit'),
@@ -303,6 +311,13 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     ...unknownParameters,
   ],
   '/topics': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
+  '/groups': [
+    ...badQueries('before', ...badIds),
+    ...badNumbers('limit'),
+    ...badQueries('limit', ['zero', '0'], ['too large', '101']),
+    ...badQueries('finished', ['empty', ''], ['another word', 'maybe']),
+    ...unknownParameters,
+  ],
   '/workers': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
   '/capabilities': unknownParameters,
   '/openapi.json': unknownParameters,
