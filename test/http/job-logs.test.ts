@@ -81,13 +81,12 @@ describe('the log of a job over HTTP', () => {
   });
 
   it('and the progress and status of the job send an event to the stream of the job', async () => {
-    const [log, progress, end] = [signal(), signal(), signal()];
+    const [more, end] = [signal(), signal()];
     const app = await apps.listen({
       handlers: {
         work: async (job) => {
-          await log.promise;
+          await more.promise;
           job.log('one');
-          await progress.promise;
           await job.progress(50);
           await end.promise;
         },
@@ -101,12 +100,12 @@ describe('the log of a job over HTTP', () => {
     const next = async (): Promise<StreamJob> => (await events.next()).value!;
     const first = await next();
     expect(first).toEqual({ id, status: 'processing', updated: time, last_line: null });
-    log.resolve();
-    expect(await next()).toEqual({ ...first, last_line: '1.1' });
-    progress.resolve();
-    const moved = await next();
-    expect(moved).toMatchObject({ status: 'processing', last_line: '1.1' });
-    expect(moved.updated).not.toBe(first.updated);
+    more.resolve();
+    // The line and the progress may come with one event or with two.
+    for (let job = first; job.last_line !== '1.1' || job.updated === first.updated;) {
+      job = await next();
+      expect(job.status).toBe('processing');
+    }
     expect(await client.get(id)).toMatchObject({ progress: 50 });
     end.resolve();
     expect(await next()).toMatchObject({ status: 'completed' });
