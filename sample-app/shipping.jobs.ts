@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import type { JobContext } from 'nestjs-jobs';
-import { JobHandler, UnrecoverableError } from 'nestjs-jobs';
+import type { DeadLetter, JobContext } from 'nestjs-jobs';
+import { JobHandler, OnJobFailed, UnrecoverableError } from 'nestjs-jobs';
 import { DataSource, Repository } from 'typeorm';
 import type { Shipment } from './carrier.controller.js';
 import type { OrderReference } from './order.entity.js';
 import { Order } from './order.entity.js';
+import { Outbox } from './outbox.js';
 import { settings } from './settings.js';
 
 @Injectable()
@@ -15,6 +16,7 @@ export class ShippingJobs {
   constructor(
     @InjectRepository(Order) private readonly orders: Repository<Order>,
     private readonly dataSource: DataSource,
+    private readonly outbox: Outbox,
   ) {}
 
   /** Throwing fails the attempt. The queue retries it after about 2, 4, 8 … seconds. */
@@ -27,6 +29,19 @@ export class ShippingJobs {
       // The order's status and the job's completion commit together, or not at all.
       await job.completeTx(manager, { trackingNumber });
     });
+  }
+
+  /** Runs once for each shipment that has failed for good, even if the process dies in between. */
+  @OnJobFailed('ship_order')
+  async apologize({ payload: letter }: JobContext<DeadLetter<OrderReference>>): Promise<{ mail: string }> {
+    const order = await this.orders.findOneByOrFail({ id: letter.payload.orderId });
+    const mail = await this.outbox.put({
+      name: `apology-${order.id}`,
+      to: order.email,
+      subject: `Your order ${order.id} cannot be shipped`,
+      text: `We cannot ship ${order.item}: ${letter.lastError}.\n`,
+    });
+    return { mail };
   }
 
   private async requestShipment({ id, amount }: Order, signal: AbortSignal): Promise<Shipment> {

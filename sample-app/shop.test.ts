@@ -92,7 +92,7 @@ it('requests a shipment again when the carrier has failed', async () => {
   expect(await testing.runPending({ topic: 'ship_order' })).toMatchObject([{ status: 'completed', attempt: 2 }]);
 });
 
-it('mails no invoice when the carrier refuses', async () => {
+it('mails an apology and no invoice when the carrier refuses', async () => {
   letCarrierRespond(422);
   await orders.pay((await orders.place(tea)).id);
   await testing.runPending({ recursive: true });
@@ -101,6 +101,9 @@ it('mails no invoice when the carrier refuses', async () => {
   expect(await testing.expectEnqueued('mail_invoice')).toMatchObject([
     { status: 'cancelled', lastError: `parent ${shipment!.id} failed` },
   ]);
+  const [apology] = await testing.expectEnqueued('ShippingJobs.apologize', { payload: { id: shipment!.id } });
+  expect(apology).toMatchObject({ status: 'completed' });
+  expect(mails.at(-1)).toMatchObject({ text: 'We cannot ship green tea: the carrier refuses: not now.\n' });
 });
 
 it('mails a digest every minute', async () => {

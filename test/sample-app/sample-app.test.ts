@@ -66,6 +66,10 @@ describe.each(places)('the sample app on $database', ({ create }) => {
       timeoutMs: STARTS_IN_MS,
       message: 'the order that fails',
     });
+    await until(() => times('completed', 'ShippingJobs.apologize') === 1, {
+      timeoutMs: STARTS_IN_MS,
+      message: 'the apology for the order that fails',
+    });
     expect(times('retrying', 'ship_order')).toBe(3);
     expect(printed).toMatch(/cancelled +mail_invoice .*before it started/);
     expect(printed).toMatch(/failed +ship_order .*attempt 2: the carrier refuses: parcels are insured up to 1000/);
