@@ -24,6 +24,7 @@ export class ShippingJobs {
   async ship(job: JobContext<OrderReference>): Promise<void> {
     const order = await this.orders.findOneByOrFail({ id: job.payload.orderId });
     const { trackingNumber } = await this.requestShipment(order, job.signal);
+    job.log('the carrier accepts the parcel', { trackingNumber });
     await this.dataSource.transaction(async (manager) => {
       await manager.update(Order, { id: order.id }, { status: 'shipped', trackingNumber });
       // The order's status and the job's completion commit together, or not at all.
