@@ -46,10 +46,8 @@ describe('waitFor', () => {
     server.answers(json(200, pending));
     const controller = new AbortController();
     const waiting = connect().waitFor(ID, { signal: controller.signal });
-    const rejected = expect(waiting).rejects.toThrow('enough');
-    await until(() => server.requests.length > 0);
-    controller.abort(new Error('enough'));
-    await rejected;
+    void until(() => server.requests.length > 0).then(() => controller.abort(new Error('enough')));
+    await expect(waiting).rejects.toThrow('enough');
     server.answers(json(404, { status: 404, code: 'JOB_NOT_FOUND', message: 'there is no job', data: {} }));
     await expect(connect().waitFor(ID)).rejects.toMatchObject({ status: 404, code: 'JOB_NOT_FOUND' });
   });

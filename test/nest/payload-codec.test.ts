@@ -269,7 +269,7 @@ describe('a codec of the application', () => {
   });
 
   it('rejects an enqueue with its own error when it throws, and fails the attempt when it cannot decode', async () => {
-    const { app, received } = await startRecorder(apps, { ...encrypted, codec: base64, maxRetries: 1 });
+    const { app } = await startRecorder(apps, { ...encrypted, codec: base64, maxRetries: 1 });
     await expect(app.jobs.enqueue('pay', 'refused')).rejects.toThrow(new TypeError('no pay'));
     expect(await app.rows.count()).toBe(0);
     await app.jobs.pause('pay');

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { JobsEngine } from 'nestjs-jobs';
 import { hostname } from 'node:os';
 import type { Locator } from 'playwright-core';
@@ -26,7 +27,7 @@ describe('the workers in the admin UI', () => {
       shutdownTimeout: 0,
       concurrency: 7,
       http: {
-        authenticate: ({ headers }) => ({ id: 'ben', admin: headers.cookie === undefined }),
+        authenticate: ({ headers }: IncomingMessage) => ({ id: 'ben', admin: headers.cookie === undefined }),
         readRule: 'authenticated',
       },
     },

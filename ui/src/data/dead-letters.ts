@@ -15,7 +15,7 @@ export function deadLettersOf({ metadata }: Pick<Job, 'metadata'>): LinkedLetter
 /** The failed job that a dead letter is about, from its metadata. */
 export function failedJobOf({ metadata }: Pick<Job, 'metadata'>): LinkedLetter | null {
   const { id, topics } = (metadata?.$failedJob ?? {}) as { id?: unknown; topics?: unknown };
-  return toLink({ id, topic: Array.isArray(topics) ? topics.at(-1) : undefined });
+  return toLink({ id, topic: Array.isArray(topics) ? (topics as unknown[]).at(-1) : undefined });
 }
 
 function toLink(value: unknown): LinkedLetter | null {

@@ -97,25 +97,19 @@ function latest(job: Job): TimelineEvent[] {
     case 'processing':
       return [{ title: `Attempt ${attempt} runs`, at: started ?? job.updated, tone: 'running', attempt }];
     case 'completed':
-      return [
-        ...(started === null
-          ? []
-          : [
-              {
-                title: `Attempt ${attempt}`,
-                at: started,
-                tone: 'neutral' as const,
-                attempt,
-                tookMs: between(started, finished!),
-              },
-            ]),
-        { title: 'Completed', at: finished!, tone: 'good', attempt },
-      ];
+      return [...lastRun(job), { title: 'Completed', at: finished!, tone: 'good', attempt }];
     case 'failed':
       return [{ title: 'Failed for good', at: finished!, tone: 'bad' }];
     case 'cancelled':
       return [{ title: hasExpired(job) ? 'Expired before it started' : 'Cancelled', at: finished!, tone: 'neutral' }];
   }
+}
+
+/** Nothing for a job that ended without a run. */
+function lastRun({ attempt, started, finished }: Job): TimelineEvent[] {
+  return started === null
+    ? []
+    : [{ title: `Attempt ${attempt}`, at: started, tone: 'neutral', attempt, tookMs: between(started, finished!) }];
 }
 
 /** An attempt pauses until the next one from its end on. */
