@@ -386,18 +386,13 @@ function createRegistry({ role, topics }: JobsSettings, { capabilities }: JobSto
 }
 
 /** Creates the parts that run jobs and rescue them. */
-function createRunner(parts: EngineParts): {
-  completer: Completer;
-  heartbeat: Heartbeat;
-  progressWriter: ProgressWriter;
-  logWriter: LogWriter;
-  rescuer: Rescuer;
-  runner: JobRunner;
-} {
-  const completer = new Completer(parts);
-  const heartbeat = new Heartbeat(parts);
-  const progressWriter = new ProgressWriter(parts);
-  const logWriter = new LogWriter(parts);
-  const writers = { completer, heartbeat, progressWriter, logWriter, stepWriter: new StepWriter(parts) };
+function createRunner(parts: EngineParts) {
+  const writers = {
+    completer: new Completer(parts),
+    heartbeat: new Heartbeat(parts),
+    progressWriter: new ProgressWriter(parts),
+    logWriter: new LogWriter(parts),
+    stepWriter: new StepWriter(parts),
+  };
   return { ...writers, rescuer: new Rescuer(parts), runner: new JobRunner({ ...parts, ...writers }) };
 }

@@ -224,3 +224,19 @@ describe('an engine', () => {
     expect((error as Error).message).toBe('store: expected a store from createJobStore(), got undefined');
   });
 });
+
+describe('module options', () => {
+  it('describe a wrong value, of an object only its kind', () => {
+    const came = [7.5, 'many', NaN, null, [1], { secret: 's3cret' }, () => 1].map((concurrency) => {
+      return catchError({ concurrency }).message.replace(/^.*, got /, '');
+    });
+
+    expect(came).toEqual(['7.5', "'many'", 'NaN', 'null', 'an array', 'an object', 'a function']);
+  });
+
+  it('must be an object', () => {
+    for (const given of [null, 7, 'all', [], true]) {
+      expect(catchError(given).message).toMatch(/^options: expected an object, got /);
+    }
+  });
+});
