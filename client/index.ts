@@ -47,12 +47,10 @@ export type {
   JobGroupWithCallbacks,
   NewJobRequest,
 } from './group-wire.js';
+export type { BulkFilter, BulkRequest, BulkResult, SkippedReason } from './bulk-wire.js';
 export type { JobLog, JobLogLevel, JobLogLine, StreamJob } from './log-wire.js';
 export type {
   ApiErrorBody,
-  BulkFilter,
-  BulkRequest,
-  BulkResult,
   Capabilities,
   EnqueuedJobs,
   EnqueueRequest,
@@ -71,7 +69,6 @@ export type {
   ScheduleList,
   ScheduleRequest,
   ScheduleTicks,
-  SkippedReason,
   StreamChanged,
   StreamEvent,
   Timeseries,

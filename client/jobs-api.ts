@@ -12,13 +12,13 @@ import type {
 } from './call-options.js';
 import { toFields } from './call-options.js';
 import { GroupsApi } from './groups-api.js';
+import type { BulkResult } from './bulk-wire.js';
 import type { JobGraph } from './group-wire.js';
 import type { WaitForOptions } from './job-wait.js';
 import { waitForJob } from './job-wait.js';
 import type { JobLog } from './log-wire.js';
 import { SchedulesApi } from './schedules-api.js';
 import type {
-  BulkResult,
   Capabilities,
   EnqueuedJobs,
   ErrorGroups,

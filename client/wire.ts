@@ -349,47 +349,6 @@ export interface Capabilities {
   limits: { page: 200; bulk: 10000; payload_bytes: number };
 }
 
-/** Filter of a bulk request. */
-export interface BulkFilter {
-  topic?: string | string[];
-  status?: JobStatus | JobStatus[];
-  /** `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. */
-  due?: boolean;
-  q?: string;
-  error_key?: string;
-  concurrency_key?: string;
-  group_id?: string;
-  created_from?: string;
-  created_to?: string;
-}
-
-/** Body of `POST /bulk`. Selects at most 10,000 jobs by `ids` or by `filter`. */
-export interface BulkRequest {
-  action: 'requeue' | 'promote' | 'cancel' | 'delete';
-  ids?: string[];
-  filter?: BulkFilter;
-  /** Counts without changing any job. */
-  dry_run?: boolean;
-}
-
-/** Jobs that were skipped for the same reason. */
-export interface SkippedReason {
-  reason: string;
-  count: number;
-  /** The first 10 ids. */
-  ids: string[];
-}
-
-/** Response of `POST /bulk`. In a dry run `changed` is 0; a real run changes at most `matched - skipped` jobs. */
-export interface BulkResult {
-  matched: number;
-  changed: number;
-  skipped: number;
-  /** Whether more jobs may match: call again until `changed` is 0. */
-  more: boolean;
-  skipped_reasons: SkippedReason[];
-}
-
 /** Body of every error response. */
 export interface ApiErrorBody {
   /** The HTTP status. */

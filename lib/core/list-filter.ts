@@ -32,6 +32,8 @@ export interface ListFilter {
   readonly offset: number;
   /** Only jobs older than this id, which comes from the cursor. */
   readonly beforeId: string | null;
+  /** Only jobs that have not changed since this time of the database, ISO 8601 in microseconds. Absent, like `null`: no condition. */
+  readonly asOf?: string | null;
 }
 
 /**
@@ -72,12 +74,16 @@ function parseCursor(cursor: string, expectedHash: string): string {
   return beforeId;
 }
 
-type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId'>;
+type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId' | 'asOf'>;
 
-/** Hashes the conditions (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
 function hashConditions(conditions: Conditions): string {
+  return hashText(toConditionsText(conditions));
+}
+
+/** Returns the same text for filters that mean the same. */
+export function toConditionsText(conditions: Conditions): string {
   const { topics, statuses, due, q, errorKey, concurrencyKey, groupId, createdFrom, createdTo } = conditions;
-  const text = JSON.stringify([
+  return JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
     due,
@@ -88,6 +94,10 @@ function hashConditions(conditions: Conditions): string {
     ...(concurrencyKey === null ? [] : [concurrencyKey]),
     ...(groupId === null ? [] : ['group', groupId]),
   ]);
+}
+
+/** Hashes a text (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
+export function hashText(text: string): string {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);

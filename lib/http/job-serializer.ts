@@ -213,12 +213,14 @@ export function toPageDto({ total, totalCapped, limit, offset, nextCursor }: Job
 export type BulkDto = ReturnType<typeof toBulkDto>;
 
 /** The result of a bulk request. */
-export function toBulkDto({ matched, changed, skipped, more, skippedReasons }: BulkResult) {
+export function toBulkDto({ matched, changed, skipped, more, asOf, nextCursor, skippedReasons }: BulkResult) {
   return {
     matched,
     changed,
     skipped,
     more,
+    as_of: asOf,
+    next_cursor: nextCursor,
     skipped_reasons: skippedReasons.map(({ reason, count, ids }) => ({ reason, count, ids: [...ids] })),
   };
 }

@@ -111,11 +111,11 @@ export class JobsController {
   })
   async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
-    const { action, ids, dryRun } = body;
+    const { action, ids, dryRun, asOf, max, pace, cursor } = body;
     const filter = body.filter && this.limitToAllowedTopics(body.filter);
     const selection = ids ? { ids } : { filter };
     const result = await this.engine.bulk
-      .run({ action, ids, filter, dryRun }, this.access.topics)
+      .run({ action, ids, filter, dryRun, asOf, max, pace, cursor }, this.access.topics)
       .catch((error: unknown) => {
         if (error instanceof QueueUnavailableError && !dryRun) {
           // Some jobs may have changed before the outage, so the action is audited.

@@ -55,7 +55,7 @@ const conditions = pickFields(
   'createdFrom',
   'createdTo',
 );
-const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun');
+const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun', 'asOf', 'max', 'pace', 'cursor');
 
 /** `POST /enqueue`, and each job of `POST /enqueue-many`. */
 export const ENQUEUE = {

@@ -261,7 +261,12 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     more: {
       ...FLAG,
       description:
-        'More matching jobs can change, or the search was not complete: repeat the call while changed is not 0',
+        'More matching jobs can change, or the search was not complete: repeat the call with next_cursor as cursor',
+    },
+    as_of: { ...TIME, description: "The database's time for which matched holds, in microseconds" },
+    next_cursor: {
+      ...orNull(TEXT),
+      description: 'Continues the run; null after the last call, a dry run, and for ids',
     },
     skipped_reasons: listOfSchema(
       objectSchema({ reason: TEXT, count: COUNT, ids: listOfSchema(UUID, { maxItems: 10 }) }),

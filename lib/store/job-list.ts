@@ -32,6 +32,8 @@ export interface ListPlan {
   readonly endId: string;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
+  /** See `ListFilter`. */
+  readonly asOf: string | null;
   /** There are more jobs than were searched by error, concurrency key, group or due time: some matches may be missing. */
   readonly isSearchCut: boolean;
   /** `ids` are all matches of the filter: nothing else has to be read. */
@@ -43,6 +45,11 @@ export function isDated({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom'
   return createdFrom !== null || createdTo !== null;
 }
 
+/** Returns whether a list must read rows, since no index has its conditions. */
+export function readsRows(plan: ListPlan): boolean {
+  return isDated(plan) || plan.asOf !== null;
+}
+
 /** The queries behind a list, one set for each database. */
 export interface ListSource {
   /** Returns all topics, or those with jobs in a status. */
@@ -50,22 +57,29 @@ export interface ListSource {
   /** Counts the failed jobs of each topic up to its limit. May leave out topics without any. */
   failedUpTo(shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds failed jobs with a text in their error, among the newest of each topic. */
-  failedWith(text: string, shares: readonly TopicShare[]): Promise<string[]>;
+  failedWith(text: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
   /** Finds failed jobs of an error group, among the newest of each topic. */
-  failedAlike(errorKey: string, shares: readonly TopicShare[]): Promise<string[]>;
+  failedAlike(errorKey: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
   /** Finds the newest jobs with a concurrency key, up to `max`. */
   withConcurrencyKey(
     key: string,
     topics: readonly string[],
     statuses: readonly JobStatus[],
     max: number,
+    asOf: string | null,
   ): Promise<string[]>;
   /** Finds the newest members of a group, up to `max`. */
-  inGroup(id: string, topics: readonly string[], statuses: readonly JobStatus[], max: number): Promise<string[]>;
+  inGroup(
+    id: string,
+    topics: readonly string[],
+    statuses: readonly JobStatus[],
+    max: number,
+    asOf: string | null,
+  ): Promise<string[]>;
   /** Counts the pending jobs of each topic that are due, or not due, up to its limit. */
   waitingUpTo(due: boolean, shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds those of each topic that would run first. */
-  waiting(due: boolean, shares: readonly TopicShare[]): Promise<string[]>;
+  waiting(due: boolean, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
   /** Whether the table has at most this many jobs. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Returns ids, newest first. */
@@ -135,10 +149,10 @@ async function readIds(plan: ListPlan, limit: number, offset: number, source: Li
 }
 
 async function planList(query: ListFilter, source: ListSource): Promise<ListPlan> {
-  const { q, due } = query;
+  const { q, due, asOf = null } = query;
   const bounds = await toBounds(query, source);
   if (isUnfiltered(query)) {
-    return { ...ALL, ...bounds };
+    return { ...ALL, ...bounds, asOf };
   }
   const allTopics = query.topics ?? (await source.topics());
   const statuses = query.statuses ?? JOB_STATUSES;
@@ -153,8 +167,9 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
     ...found,
     idFilter: { topics: allTopics.filter((topic) => !isListed(topic)), statuses, due },
     ...bounds,
-    // A search by id may match any job, and the dates of the found jobs are not known.
-    isFound: isFoundBySearch(query) && q === null && !isDated(bounds),
+    asOf,
+    // A search by id may match any job, and the times of the found jobs are not known.
+    isFound: isFoundBySearch(query) && q === null && !isDated(bounds) && asOf === null,
   };
 }
 
@@ -173,42 +188,44 @@ function isFoundBySearch({ errorKey, concurrencyKey, groupId, due, ...dates }: L
 
 /** Finds single jobs by error, concurrency key, group, id, text or due time. */
 async function searchJobs(
-  { q, errorKey, concurrencyKey, groupId, due, ...dates }: ListFilter,
+  { q, errorKey, concurrencyKey, groupId, due, asOf = null, ...dates }: ListFilter,
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
   if (errorKey !== null) {
-    return searchFailed(topics, statuses, source, (shares) => source.failedAlike(errorKey, shares));
+    return searchFailed(topics, statuses, source, (shares) => source.failedAlike(errorKey, shares, asOf));
   }
   if (concurrencyKey !== null) {
-    const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX);
+    const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX, asOf);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   if (groupId !== null) {
-    const ids = await source.inGroup(groupId, topics, statuses, KEYED_MAX);
+    const ids = await source.inGroup(groupId, topics, statuses, KEYED_MAX, asOf);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
-  const found = q === null ? NOT_SEARCHED : await searchText(q, topics, statuses, source);
+  const found = q === null ? NOT_SEARCHED : await searchText({ q, asOf }, topics, statuses, source);
   if (due === null || isDated(dates)) {
     return found;
   }
   const searched = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
   const shares = await measureShares(searched, WAITING_MAX, (open) => source.waitingUpTo(due, open));
   const filled = shares.filter(({ limit }) => limit > 0);
-  const waiting = filled.length > 0 ? await source.waiting(due, filled) : [];
+  const waiting = filled.length > 0 ? await source.waiting(due, filled, asOf) : [];
   return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: sumLimits(shares) >= WAITING_MAX };
 }
 
 /** Finds the job with this id, and the failed jobs with this text in their error. */
 async function searchText(
-  q: string,
+  { q, asOf }: { q: string; asOf: string | null },
   topics: readonly string[],
   statuses: readonly JobStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
   const id = parseJobId(q);
-  const { ids, isSearchCut } = await searchFailed(topics, statuses, source, (shares) => source.failedWith(q, shares));
+  const { ids, isSearchCut } = await searchFailed(topics, statuses, source, (shares) =>
+    source.failedWith(q, shares, asOf),
+  );
   return { ids: id === undefined ? ids : [...ids.filter((each) => each !== id), id], isSearchCut };
 }
 

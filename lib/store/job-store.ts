@@ -18,6 +18,7 @@ import type { LogStore } from './log-store.js';
 import type { StepStore } from './step-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
+  ActionGuard,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -41,7 +42,6 @@ import type {
   Settled,
   Settlement,
   JobSummary,
-  Statuses,
   TopicCounts,
   TopicRunTimes,
   TopicShare,
@@ -168,16 +168,16 @@ interface JobMaintenance {
   prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage>;
 }
 
-/** Used by the admin actions. Each verb returns its results in the order of `ids`. @see Statuses for `from`. */
+/** Used by the admin actions. Each verb returns its results in the order of `ids`. */
 interface JobActionWriter {
   /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]>;
+  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]>;
   /** pending → pending. Sets `run_at` to now, unless it is earlier already. */
-  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
   /** pending → cancelled. Marks processing jobs and notifies their workers. */
-  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+  cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
   /** Deletes jobs that are not processing. */
-  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]>;
+  delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
 }
 
 /** Hints between processes. Any of them may be lost. */
@@ -263,7 +263,12 @@ export interface JobReports {
   /** Returns the ids of one page. */
   listIds(query: ListFilter): Promise<ListedIds>;
   /** Returns a summary of each of the jobs that exist, in any order. */
-  summarize(ids: readonly string[]): Promise<JobSummary[]>;
+  summarize(ids: readonly string[], asOf?: string | null): Promise<JobSummary[]>;
+  /**
+   * Returns the database's time, ISO 8601 in microseconds. Everything that is written from now on has a later time: a database that counts
+   * milliseconds waits for the next one.
+   */
+  now(): Promise<string>;
   /** Counts the jobs by status. Leaves out topics without jobs. */
   counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
   /** Returns the state of the queue. One statement on PostgreSQL; on SQLite a long read is cut into pieces. */

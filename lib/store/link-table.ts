@@ -35,13 +35,13 @@ import { toActionResult } from './row-mapper.js';
 import { SqlError } from './sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from './sql-runner.js';
 import type {
+  ActionGuard,
   ActionResult,
   InsertedJob,
   JobInsert,
   RequeueChanges,
   Settled,
   Settlement,
-  Statuses,
 } from './store-records.js';
 
 interface LinkTableStatements extends RepairStatements {
@@ -72,7 +72,7 @@ interface LinkTableOptions {
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
   /** Runs an action on watched jobs too. Results are in the order of `ids`. */
-  readonly actScript: (action: EndingAction, ids: readonly string[], from: Statuses) => SqlScript<ActionResult[]>;
+  readonly actScript: (action: EndingAction, ids: readonly string[], guard: ActionGuard) => SqlScript<ActionResult[]>;
   readonly requeueScript: (ids: readonly string[], changes: RequeueChanges | undefined) => SqlScript<ActionResult[]>;
 }
 
@@ -180,12 +180,12 @@ export class LinkTable implements LinkStore {
   }
 
   /** Acts on the watched jobs that an ordinary statement has left out. Returns all results. */
-  async act(action: EndingAction, results: readonly ActionResult[], from: Statuses = null): Promise<ActionResult[]> {
+  async act(action: EndingAction, results: readonly ActionResult[], guard: ActionGuard = {}): Promise<ActionResult[]> {
     const left = results.filter(({ changed, isWatched }) => !changed && isWatched).map(({ id }) => id);
     if (left.length === 0) {
       return [...results];
     }
-    const late = new Map((await this.actTogether(action, left, from)).map((result) => [result.id, result]));
+    const late = new Map((await this.actTogether(action, left, guard)).map((result) => [result.id, result]));
     return results.map((result) => late.get(result.id) ?? result);
   }
 
@@ -314,11 +314,11 @@ export class LinkTable implements LinkStore {
   }
 
   /** Acts on all jobs in one transaction, or one by one when the database refuses one of them. */
-  private async actTogether(action: EndingAction, ids: readonly string[], from: Statuses): Promise<ActionResult[]> {
+  private async actTogether(action: EndingAction, ids: readonly string[], guard: ActionGuard): Promise<ActionResult[]> {
     const { statements, actScript, transact } = this.options;
     try {
       const { results, changes } = await transact(function* () {
-        const results = yield* actScript(action, ids, from);
+        const results = yield* actScript(action, ids, guard);
         const ended = results
           .filter(({ changed }) => changed)
           .flatMap(({ id, status }): EndedParent[] =>
@@ -338,7 +338,7 @@ export class LinkTable implements LinkStore {
     }
     const results: ActionResult[] = [];
     for (const id of ids) {
-      results.push(...(await this.actTogether(action, [id], from)));
+      results.push(...(await this.actTogether(action, [id], guard)));
     }
     return results;
   }

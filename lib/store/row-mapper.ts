@@ -232,6 +232,7 @@ export function toActionResult(row: SqlRow): ActionResult {
     holderId: (row.holder_id ?? null) as string | null,
     reason: (row.reason ?? null) as Error | null,
     ...(row.watched ? { isWatched: true as const } : {}),
+    ...(row.is_newer ? { isNewer: true as const } : {}),
     job: row.changed && row.payload !== undefined ? toJob(row) : null,
   };
 }
@@ -345,8 +346,13 @@ export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
 }
 
 export function toJobSummary(row: SqlRow): JobSummary {
-  const isDue = Number(row.is_due) === 1;
-  return { id: row.id as string, topic: row.topic as string, status: row.status as JobStatus, isDue };
+  return {
+    id: row.id as string,
+    topic: row.topic as string,
+    status: row.status as JobStatus,
+    isDue: Number(row.is_due) === 1,
+    ...(row.is_newer ? { isNewer: true as const } : {}),
+  };
 }
 
 export function toTopicSize(row: SqlRow): TopicSize {

@@ -247,10 +247,24 @@ export interface RequeueChanges {
   readonly payload?: string;
   readonly runAt?: Date;
   readonly maxRetries?: number;
+  /** The changed jobs become due one after another, counted from `runAt`. */
+  readonly pace?: Pace;
 }
 
-/** An action applies only to jobs that have one of these statuses when it runs; `null`, the default, is all. */
-export type Statuses = readonly JobStatus[] | null;
+export interface Pace {
+  /** Between two jobs. */
+  readonly intervalMs: number;
+  /** The first job becomes due so many intervals after `runAt`. */
+  readonly firstSlot: number;
+}
+
+/** What must be true of a job when an action runs. Other jobs are left unchanged. */
+export interface ActionGuard {
+  /** It has one of these statuses; `null`, the default, is all that the action allows. */
+  readonly from?: readonly JobStatus[] | null;
+  /** It has not finished, started or, while pending, been written since this time, ISO 8601 in microseconds. `null`: no condition. */
+  readonly asOf?: string | null;
+}
 
 /** The result of an action for one job. */
 export interface ActionResult {
@@ -268,6 +282,8 @@ export interface ActionResult {
    */
   readonly reason: Error | null;
   readonly isWatched?: true;
+  /** It has changed since `ActionGuard.asOf`. */
+  readonly isNewer?: true;
   /** The changed row, if the action was for one job and did not delete it. */
   readonly job: Job | null;
 }
@@ -298,6 +314,8 @@ export interface JobSummary {
   readonly topic: string;
   readonly status: JobStatus;
   readonly isDue: boolean;
+  /** It has changed since the given time. */
+  readonly isNewer?: true;
 }
 
 export interface TopicCounts extends StatusCounts {

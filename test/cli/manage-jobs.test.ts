@@ -118,6 +118,20 @@ describe.each(reachableKinds())('on $label,', (kind) => {
     expect(json).toMatchObject({ matched: 1, changed: 0, skipped_reasons: [{ reason: 'it is pending' }] });
   });
 
+  it('requeue --pace spreads the jobs over time', async () => {
+    const [first, second] = await createFailed(2);
+    const paced = ['requeue', '--status', 'failed', '--pace'];
+    expect(await run([...paced, '50'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("such as '50/m'") as string,
+    });
+    expect((await run([...paced, '1/h', '--yes'])).out).toBe('re-queued 2 jobs\n');
+    const times = (await fixture.store.find([first!, second!])).map(({ runAt }) => runAt.getTime());
+    expect(Math.abs(times[0]! - times[1]!)).toBe(3_600_000);
+    const both = await run(['requeue', first!, '--payload', '1', '--pace', '1/s']);
+    expect(both).toMatchObject({ code: 2, err: expect.stringContaining('pace needs several jobs') as string });
+  });
+
   it('cancel and delete ask, also for an id', async () => {
     const [one, other] = await insertMany(fixture.store, 2);
     expect((await run(['cancel', one!])).code).toBe(2);

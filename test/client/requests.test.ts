@@ -125,10 +125,11 @@ const cases: Case[] = [
   },
   {
     name: 'bulk by ids',
-    call: (jobs) => jobs.bulk({ action: 'cancel', ids: [ID] }),
+    call: (jobs) =>
+      jobs.bulk({ action: 'requeue', ids: [ID], asOf: '2030-01-02T03:04:05.678901Z', max: 5, pace: '50/m' }),
     method: 'POST',
     url: '/api/jobs/bulk',
-    body: { action: 'cancel', ids: [ID] },
+    body: { action: 'requeue', ids: [ID], as_of: '2030-01-02T03:04:05.678901Z', max: 5, pace: '50/m' },
   },
   { name: 'stats', call: (jobs) => jobs.stats(), method: 'GET', url: '/api/jobs/stats' },
   { name: 'stats of a topic by name', call: (jobs) => jobs.stats('a'), method: 'GET', url: '/api/jobs/stats?topic=a' },

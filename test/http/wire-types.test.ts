@@ -1,3 +1,4 @@
+import type * as Bulk from '../../client/bulk-wire.js';
 import type * as Groups from '../../client/group-wire.js';
 import type * as Logs from '../../client/log-wire.js';
 import type * as Client from '../../client/wire.js';
@@ -53,7 +54,7 @@ describe('client and server', () => {
     holds<Same<JobPageDto, Client.JobPage>>();
     holds<Same<JobLogDto, Logs.JobLog>>();
     holds<Same<WatchedJobDto, Logs.StreamJob>>();
-    holds<Same<BulkDto, Client.BulkResult>>();
+    holds<Same<BulkDto, Bulk.BulkResult>>();
     holds<Same<StatsDto, Client.JobStats>>();
     holds<Same<TopicListDto, Client.TopicList>>();
     holds<Same<DefinedLimitsDto, Client.TopicLimits>>();
@@ -76,9 +77,9 @@ describe('client and server', () => {
     holds<Same<WireNames<typeof ENQUEUE_MANY>, keyof Groups.EnqueueManyRequest>>();
     holds<Same<WireNames<typeof REQUEUE>, keyof Client.RequeueRequest>>();
     holds<Same<WireNames<typeof SCHEDULE>, keyof Client.ScheduleRequest>>();
-    holds<Same<WireNames<typeof BULK>, keyof Client.BulkRequest>>();
-    holds<Same<WireNames<typeof BULK_FILTER>, keyof Client.BulkFilter>>();
-    holds<Same<WireNames<typeof LIST>, keyof Client.BulkFilter | 'limit' | 'offset' | 'cursor'>>();
+    holds<Same<WireNames<typeof BULK>, keyof Bulk.BulkRequest>>();
+    holds<Same<WireNames<typeof BULK_FILTER>, keyof Bulk.BulkFilter>>();
+    holds<Same<WireNames<typeof LIST>, keyof Bulk.BulkFilter | 'limit' | 'offset' | 'cursor'>>();
     expect.assertions(0);
   });
 

@@ -1,9 +1,10 @@
 import type { BulkAction, BulkRequest, BulkResult } from '../../core/bulk.js';
+import { BULK_JOBS_MAX } from '../../core/bulk.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import type { FieldTable, FieldValues } from '../../http/request-fields.js';
 import { toBulkDto } from '../../http/job-serializer.js';
-import { BULK_FILTER, REQUEUE } from '../../http/requests.js';
+import { BULK, BULK_FILTER, REQUEUE } from '../../http/requests.js';
 import { formatJobs } from '../format.js';
 import type { Terminal } from '../terminal.js';
 import type { Verb, VerbCall } from '../verb.js';
@@ -29,24 +30,32 @@ export const requeue = defineVerb({
   details: [
     SELECTION,
     'With a filter it asks first. The options payload, run-at and max-retries change one job, named by its id.',
+    'With pace the jobs become due one after another, also after this command has ended.',
   ],
   examples: [
     'nestjs-jobs requeue 01994f5e-0000-7000-8000-000000000000',
     'nestjs-jobs requeue --status failed --topic mail --dry-run',
+    'nestjs-jobs requeue --status failed --topic mail --pace 50/m',
   ],
-  fields: { ...BULK_FILTER, ...REQUEUE },
+  fields: { ...BULK_FILTER, ...REQUEUE, pace: BULK.pace },
   switches: DRY_RUN,
   async run(call) {
-    const { payload, runAt, maxRetries, ...filter } = call.values;
+    const { payload, runAt, maxRetries, pace, ...filter } = call.values;
     const changes = { payload, runAt, maxRetries };
     const isChanged = Object.values(changes).some((value) => value !== undefined);
     const selection = toSelection('requeue', call.args, filter);
     if (isChanged && selection.ids?.length !== 1) {
       throw new UsageError('payload, run-at and max-retries change one job: pass its id');
     }
+    if (isChanged && pace !== undefined) {
+      throw new UsageError('pace needs several jobs; payload, run-at and max-retries change one');
+    }
     return changeJobs(call, 'requeue', selection, {
       mustAsk: selection.ids === undefined,
-      ...(isChanged && { run: (engine) => requeueChanged(engine, call.args[0]!, changes) }),
+      pace,
+      ...(isChanged && {
+        run: (engine, preview) => requeueChanged(engine, call.args[0]!, changes, preview),
+      }),
     });
   },
 });
@@ -55,9 +64,10 @@ async function requeueChanged(
   engine: JobsEngine,
   id: string,
   changes: FieldValues<typeof REQUEUE>,
+  preview: BulkResult,
 ): Promise<BulkResult> {
   await engine.jobs.requeue(id, changes);
-  return { matched: 1, changed: 1, skipped: 0, more: false, skippedReasons: [] };
+  return { ...preview, matched: 1, changed: 1 };
 }
 
 /** Cancels jobs. */
@@ -98,8 +108,9 @@ function toSelection(verb: string, ids: readonly string[], filter: NonNullable<B
 
 interface ChangeOptions {
   readonly mustAsk: boolean;
+  readonly pace?: string | undefined;
   /** Replaces the bulk action. */
-  readonly run?: (engine: JobsEngine) => Promise<BulkResult>;
+  readonly run?: (engine: JobsEngine, preview: BulkResult) => Promise<BulkResult>;
 }
 
 /** Counts the jobs, asks, changes them, and prints the result. */
@@ -107,7 +118,7 @@ async function changeJobs(
   { isOn, isJson, terminal, confirm, openEngine }: VerbCall<FieldTable, typeof DRY_RUN>,
   action: BulkAction,
   selection: Selection,
-  { mustAsk, run = (engine) => runAll(engine, { action, ...selection }) }: ChangeOptions,
+  { mustAsk, pace, run = (engine, preview) => runAll(engine, { action, ...selection, pace }, preview) }: ChangeOptions,
 ): Promise<ExitCode> {
   const isDryRun = isOn('dry-run');
   const engine = await openEngine();
@@ -118,7 +129,7 @@ async function changeJobs(
     const count = `${preview.more ? 'more than ' : ''}${formatJobs(changeable)}`;
     await confirm(`${verb.charAt(0).toUpperCase()}${verb.slice(1)} ${count}?`);
   }
-  const result = isDryRun || changeable === 0 ? preview : await run(engine);
+  const result = isDryRun || changeable === 0 ? preview : await run(engine, preview);
   if (isJson) {
     terminal.printJson(toBulkDto(result));
   } else {
@@ -127,21 +138,29 @@ async function changeJobs(
   return selection.ids && result.skipped > 0 ? EXIT.FAILED : EXIT.DONE;
 }
 
-/** Repeats the request until no job is left that the action can change. */
-async function runAll(engine: JobsEngine, request: BulkRequest): Promise<BulkResult> {
-  let sum = await engine.bulk.run(request);
-  for (let last = sum; last.more && last.changed > 0;) {
-    last = await engine.bulk.run(request);
-    sum = {
-      matched: sum.changed + last.matched,
-      changed: sum.changed + last.changed,
-      // Skipped jobs match again, so only those of the last call count.
-      skipped: last.skipped,
-      more: last.more,
-      skippedReasons: last.skippedReasons,
-    };
-  }
+/** Changes the counted jobs, and no other ones, in as many calls as it takes. */
+async function runAll(engine: JobsEngine, request: BulkRequest, preview: BulkResult): Promise<BulkResult> {
+  const { asOf, more, matched, skipped } = preview;
+  const counted = more || request.ids ? Infinity : matched - skipped;
+  let sum: BulkResult = { ...preview, changed: 0, nextCursor: null };
+  do {
+    const max = Math.min(counted - sum.changed, BULK_JOBS_MAX);
+    const last = await engine.bulk.run({ ...request, asOf, max, cursor: sum.nextCursor ?? undefined });
+    sum = { ...last, changed: sum.changed + last.changed, ...addSkipped(sum, last) };
+  } while (sum.nextCursor !== null && sum.changed < counted);
   return sum;
+}
+
+/** A run meets jobs that its dry run has skipped already, and stops when all others have changed: the larger count of a reason is right. */
+function addSkipped(one: BulkResult, other: BulkResult): Pick<BulkResult, 'skipped' | 'skippedReasons'> {
+  const byReason = new Map(one.skippedReasons.map((skipped) => [skipped.reason, skipped]));
+  for (const skipped of other.skippedReasons) {
+    if (skipped.count > (byReason.get(skipped.reason)?.count ?? 0)) {
+      byReason.set(skipped.reason, skipped);
+    }
+  }
+  const skippedReasons = [...byReason.values()];
+  return { skipped: skippedReasons.reduce((sum, { count }) => sum + count, 0), skippedReasons };
 }
 
 function printResult(terminal: Terminal, action: BulkAction, result: BulkResult, isDryRun: boolean): void {

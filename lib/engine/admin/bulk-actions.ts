@@ -1,10 +1,10 @@
-import type { BulkAction, BulkResult, BulkSettings, BulkRequest, SkippedJobs } from '../../core/bulk.js';
-import { BULK_JOBS_MAX, readBulkRequest } from '../../core/bulk.js';
+import type { BulkAction, BulkPosition, BulkResult, BulkSettings, BulkRequest, SkippedJobs } from '../../core/bulk.js';
+import { BULK_JOBS_MAX, buildBulkCursor, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { ActionResult, Statuses, ListedIds, JobSummary } from '../../store/store-records.js';
+import type { ActionGuard, ActionResult, ListedIds, JobSummary, RequeueChanges } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { JobActions } from './job-admin.js';
 import type { Topics } from './query-cache.js';
@@ -19,8 +19,24 @@ const LOCKED = 'an open transaction holds it';
 const REFUSED = 'the database refuses it';
 const TOPIC_NOT_ALLOWED = 'its topic is not allowed';
 const DUE = 'it is due already';
+const CHANGED = 'it has changed since the count';
 
 type BulkActionsParts = Pick<EngineParts, 'store'> & { readonly actions: JobActions };
+
+/** The jobs that one call selects, in the order in which it changes them. */
+interface Selection {
+  readonly ids: readonly string[];
+  readonly more: boolean;
+  /** Whether jobs that can change have falling ids, so that the next call can go on after the last one. */
+  readonly isOrdered: boolean;
+}
+
+/** What the calls of a run have in common, and where this call starts. */
+interface Run extends BulkSettings {
+  readonly asOf: string;
+  readonly position: BulkPosition;
+  readonly guard: ActionGuard;
+}
 
 /** Re-queues, promotes, cancels and deletes many jobs at once. */
 export class BulkActions {
@@ -34,42 +50,62 @@ export class BulkActions {
    * @throws InvalidOptionsError for an invalid request; no job was changed then. QueueUnavailableError.
    */
   async run(request: BulkRequest, topics: Topics = null): Promise<BulkResult> {
-    const settings = readBulkRequest(request);
-    const { action, filter, dryRun } = settings;
-    const { ids, more } = await this.select(settings, topics);
-    const from = filter && toStatuses(filter);
+    const run = toRun(readBulkRequest(request), await this.parts.store.reports.now());
+    const { ids, more, isOrdered } = await this.select(run, topics);
     const skipped = new SkippedCounter();
-    let changed = 0;
-    for (let start = 0; start < ids.length; start += BATCH_JOBS) {
-      const batch = ids.slice(start, start + BATCH_JOBS);
-      const allowed = await this.filterAllowed(batch, settings, topics, skipped);
-      if (!dryRun && allowed.length > 0) {
-        const results = await this.parts.actions.run(action, allowed, { from });
-        results.filter((result) => !result.changed).forEach((result) => skipped.add(toReason(result), result.id));
-        changed += results.filter((result) => result.changed).length;
-      }
+    let [changed, done] = [0, 0];
+    while (done < ids.length && changed < run.max) {
+      const batch = ids.slice(done, done + Math.min(BATCH_JOBS, run.max - changed));
+      const allowed = await this.filterAllowed(batch, run, topics, skipped);
+      changed += run.dryRun ? 0 : await this.change(allowed, run, changed, skipped);
+      done += batch.length;
     }
-    return { matched: ids.length, changed, skipped: skipped.count, more, skippedReasons: skipped.reasons() };
+    // A search would find the jobs again that this call has not changed.
+    const isLeft = done < ids.length || (more && (run.dryRun || isOrdered || changed > 0));
+    return {
+      matched: ids.length,
+      changed,
+      skipped: skipped.count,
+      more: isLeft,
+      asOf: run.asOf,
+      nextCursor: isLeft ? toNextCursor(run, isOrdered ? ids[done - 1] : null, changed) : null,
+      skippedReasons: skipped.reasons(),
+    };
   }
 
-  private async select(
-    { action, ids, filter }: BulkSettings,
-    topics: Topics,
-  ): Promise<{ ids: readonly string[]; more: boolean }> {
-    if (ids !== null) {
-      return { ids, more: false };
+  /** Returns how many jobs have changed. @param changedBefore in the same call. */
+  private async change(
+    ids: readonly string[],
+    { action, guard, paceMs, position }: Run,
+    changedBefore: number,
+    skipped: SkippedCounter,
+  ): Promise<number> {
+    if (ids.length === 0) {
+      return 0;
     }
-    const allowed =
-      topics === null ? filter!.topics : topics.filter((topic) => filter!.topics?.includes(topic) ?? true);
-    const query = { ...filter!, topics: allowed, limit: BULK_JOBS_MAX + 1, offset: 0 };
+    const changes = paceMs === null ? undefined : toPacedChanges(paceMs, position, changedBefore);
+    const results = await this.parts.actions.run(action, ids, { guard, changes });
+    const unchanged = results.filter((result) => !result.changed);
+    unchanged.forEach((result) => skipped.add(toReason(action, guard, result), result.id));
+    return results.length - unchanged.length;
+  }
+
+  private async select({ action, ids, filter, position, guard }: Run, topics: Topics): Promise<Selection> {
+    if (filter === null) {
+      return { ids: ids!, more: false, isOrdered: false };
+    }
+    const allowed = topics === null ? filter.topics : topics.filter((topic) => filter.topics?.includes(topic) ?? true);
+    const { beforeId } = position;
+    const query = { ...filter, topics: allowed, limit: BULK_JOBS_MAX + 1, beforeId, asOf: guard.asOf };
+    const isOrdered = isOrderedById(filter);
     const matched = await this.parts.store.reports.listIds(query);
     if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
-      return { ids: matched.ids, more: false };
+      return { ids: matched.ids, more: false, isOrdered };
     }
     // The filter matches more than one call takes. Jobs that can change come first, or the next call would find the others again.
     const changeable = await this.findChangeable(action, query);
     const inOrder = [...new Set([...changeable.ids, ...matched.ids])];
-    return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable) };
+    return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable), isOrdered };
   }
 
   private async findChangeable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
@@ -87,14 +123,14 @@ export class BulkActions {
    */
   private async filterAllowed(
     ids: readonly string[],
-    { action, dryRun }: BulkSettings,
+    { action, dryRun, guard }: Run,
     topics: Topics,
     skipped: SkippedCounter,
   ): Promise<readonly string[]> {
     if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
     }
-    const current = new Map((await this.parts.store.reports.summarize(ids)).map((job) => [job.id, job]));
+    const current = new Map((await this.parts.store.reports.summarize(ids, guard.asOf)).map((job) => [job.id, job]));
     return ids.filter((id) => {
       const job = current.get(id);
       const reason =
@@ -129,11 +165,46 @@ class SkippedCounter {
   }
 }
 
+/** Adds the time of the database. A run with a filter changes only jobs that have not changed since its first call. */
+function toRun(settings: BulkSettings, now: string): Run {
+  const { ids, filter, position } = settings;
+  // A later time would let in jobs that change meanwhile.
+  const given = position?.asOf ?? settings.asOf;
+  const asOf = given !== null && given < now ? given : now;
+  const isGuarded = ids === null || given !== null;
+  const pacedUntil = Math.max(Date.parse(now), position?.pacedUntil ?? 0);
+  return {
+    ...settings,
+    asOf,
+    position: { asOf, beforeId: position?.beforeId ?? null, pacedUntil },
+    guard: { from: filter && toStatuses(filter), asOf: isGuarded ? asOf : null },
+  };
+}
+
+/** @param lastId the last id of an ordered list. */
+function toNextCursor(run: Run, lastId: string | null | undefined, changed: number): string | null {
+  const { asOf, position, paceMs } = run;
+  if (run.filter === null || run.dryRun) {
+    return null;
+  }
+  const pacedUntil = paceMs === null ? null : Math.round(position.pacedUntil! + changed * paceMs);
+  return buildBulkCursor({ asOf, beforeId: lastId ?? position.beforeId, pacedUntil }, run);
+}
+
+function toPacedChanges(intervalMs: number, { pacedUntil }: BulkPosition, firstSlot: number): RequeueChanges {
+  return { runAt: new Date(pacedUntil!), pace: { intervalMs, firstSlot } };
+}
+
+/** Whether a list by this filter is in the order of ids as far as it goes. A search finds the newest or first jobs of each topic. */
+function isOrderedById({ q, errorKey, concurrencyKey, groupId, due }: ListFilter): boolean {
+  return [q, errorKey, concurrencyKey, groupId, due].every((condition) => condition === null);
+}
+
 /**
  * Returns the statuses that a filter selects; `null` means all. The statement checks them again: a job may have left them since
  * the query. A filter by error selects failed jobs.
  */
-function toStatuses({ statuses, errorKey }: ListFilter): Statuses {
+function toStatuses({ statuses, errorKey }: ListFilter): ListFilter['statuses'] {
   return errorKey === null ? statuses : ['failed'];
 }
 
@@ -151,14 +222,25 @@ function checkStatus(action: BulkAction, job: JobSummary | undefined): string | 
   if (job === undefined) {
     return NOT_FOUND;
   }
-  return JOB_ACTIONS[action].from.includes(job.status) ? undefined : describeStatus(job.status);
+  if (!JOB_ACTIONS[action].from.includes(job.status)) {
+    return describeStatus(job.status);
+  }
+  return job.isNewer ? CHANGED : undefined;
 }
 
-function toReason({ status, holderId, reason }: ActionResult): string {
+function toReason(action: BulkAction, { from }: ActionGuard, result: ActionResult): string {
+  const { status, holderId, reason, isNewer } = result;
   if (reason !== null) {
     return reason instanceof RowLockedError ? LOCKED : REFUSED;
   }
-  return holderId !== null ? KEY_TAKEN : status === null ? NOT_FOUND : describeStatus(status);
+  if (status === null) {
+    return NOT_FOUND;
+  }
+  const isExpected = JOB_ACTIONS[action].from.includes(status) && (from?.includes(status) ?? true);
+  if (isExpected && isNewer) {
+    return CHANGED;
+  }
+  return holderId === null ? describeStatus(status) : KEY_TAKEN;
 }
 
 function describeStatus(status: JobStatus): string {

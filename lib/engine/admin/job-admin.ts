@@ -18,7 +18,7 @@ import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { applyCheck, readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../../store/store-records.js';
+import type { ActionGuard, ActionResult, RequeueChanges } from '../../store/store-records.js';
 import type { PayloadEncoder } from '../codec/payload-encoder.js';
 import type { EngineParts } from '../engine-parts.js';
 import { explainWaiting } from '../flow/waiting-reasons.js';
@@ -182,7 +182,7 @@ type JobActionsParts = Pick<EngineParts, 'store' | 'logger' | 'operationLog' | '
 interface ActionOptions {
   readonly changes?: RequeueChanges | undefined;
   readonly dependants?: boolean | undefined;
-  readonly from?: Statuses;
+  readonly guard?: ActionGuard;
 }
 
 /** Runs an action on a set of jobs, then logs it, emits events, wakes the dispatchers and updates the change feed. */
@@ -194,19 +194,19 @@ export class JobActions {
    *
    * @param options.changes applied by `requeue`.
    * @param options.dependants whether `requeue` of one job includes the jobs that were cancelled because of it.
-   * @param options.from jobs in other statuses are left unchanged; `null`, the default, means all that the action allows.
+   * @param options.guard what must be true of a job; others are left unchanged.
    */
   async run(
     action: JobAction,
     ids: readonly string[],
-    { changes, dependants = false, from = null }: ActionOptions = {},
+    { changes, dependants = false, guard = {} }: ActionOptions = {},
   ): Promise<ActionResult[]> {
     const { store } = this.parts;
     const results = await (dependants
       ? this.requeueWithDependants(ids[0]!, changes)
       : action === 'requeue'
-        ? store.requeue(ids, changes, from)
-        : store[action](ids, from));
+        ? store.requeue(ids, changes, guard)
+        : store[action](ids, guard));
     this.warnOfRefusals(action, results);
     const changed = results.filter((result) => result.changed);
     changed.forEach((job) => this.report(action, job));

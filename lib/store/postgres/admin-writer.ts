@@ -1,11 +1,11 @@
 import { RowLockedError } from '../../core/errors.js';
 import { toUnchangedRow } from '../batch-results.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
+import type { ActionGuard, ActionResult, RequeueChanges } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import type { ActionStatement } from './sql/admin.js';
-import { REQUEUE } from './sql/admin.js';
+import { REQUEUE, REQUEUE_PACED } from './sql/admin.js';
 import { RELEASE_KEYS_OF_JOBS } from './sql/unique.js';
 
 /** How many lock timeouts one call takes before it stops waiting for locked rows. */
@@ -19,30 +19,36 @@ type Rows = Map<string, SqlRow>;
 export class AdminWriter {
   constructor(private readonly query: SqlQuery) {}
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
-    return this.run(REQUEUE, ids, from, toRequeueParams(changes));
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, guard?: ActionGuard): Promise<ActionResult[]> {
+    const { pace } = changes;
+    return pace
+      ? this.run(REQUEUE_PACED, ids, guard, (changed) => [
+          ...toRequeueParams(changes),
+          pace.firstSlot + changed,
+          pace.intervalMs,
+        ])
+      : this.run(REQUEUE, ids, guard, () => toRequeueParams(changes));
   }
 
   /**
    * Runs an action in one statement, and again one by one for jobs that were locked or failed. Returns the results in the order of
    * `ids`. Jobs that stay locked, or that the database rejects, are left unchanged.
    *
-   * @param from see `JobStore`.
-   * @param values further parameters of the statement.
+   * @param toValues returns further parameters of a statement that runs after so many jobs have changed.
    */
   async run(
     statement: ActionStatement,
     ids: readonly string[],
-    from: Statuses = null,
-    values: readonly unknown[] = [],
+    guard: ActionGuard = {},
+    toValues: (changed: number) => readonly unknown[] = () => [],
   ): Promise<ActionResult[]> {
-    const params = [from, ...values];
+    const params = (changed: number): unknown[] => [...toGuardParams(guard), ...toValues(changed)];
     if (ids.length === 1) {
       return [toActionResult((await this.runOneByOne(statement, ids, params)).get(ids[0]!)!)];
     }
-    const rows = await this.runTogether(statement, ids, params);
+    const rows = await this.runTogether(statement, ids, params(0));
     const missing = ids.filter((id) => !rows.has(id));
-    const late = await this.runOneByOne(statement, missing, params);
+    const late = await this.runOneByOne(statement, missing, params, countChanged(rows));
     // Only a call for one job returns the whole job.
     return ids.map((id) => ({ ...toActionResult((rows.get(id) ?? late.get(id))!), job: null }));
   }
@@ -67,11 +73,13 @@ export class AdminWriter {
   private async runOneByOne(
     statement: ActionStatement,
     ids: readonly string[],
-    params: readonly unknown[],
+    toParams: (changed: number) => readonly unknown[],
+    changedBefore = 0,
   ): Promise<Rows> {
     const rows: Rows = new Map();
     let timeouts = 0;
     for (const id of ids) {
+      const params = toParams(changedBefore + countChanged(rows));
       try {
         const row =
           timeouts < LOCK_TIMEOUTS_MAX
@@ -124,7 +132,16 @@ export function* actionScript(
   );
 }
 
-/** The parameters of `REQUEUE` after the ids. */
+function countChanged(rows: Rows): number {
+  return [...rows.values()].filter(({ changed }) => changed).length;
+}
+
+/** The parameters of all actions after the ids. */
+export function toGuardParams({ from = null, asOf = null }: ActionGuard): unknown[] {
+  return [from, asOf];
+}
+
+/** The parameters of `REQUEUE` after those of the guard. */
 export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
   const { payload = null, runAt, maxRetries = null } = changes;
   return [payload, runAt?.toISOString() ?? null, maxRetries];

@@ -3,7 +3,7 @@ import type { InsertSteps } from '../link-table.js';
 import { LinkTable } from '../link-table.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
-import { actionScript, toRequeueParams } from './admin-writer.js';
+import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
 import type { JobInserter } from './job-inserter.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
 import * as statements from './sql/link.js';
@@ -32,7 +32,7 @@ export function createPostgresLinks({ read, query, transaction, inserter }: Post
     transact: (script) => transaction((tx) => run(tx, script())),
     insertBetween: (steps, tx) => (tx ? insertIn(tx, steps) : transaction((own) => insertIn(own, steps))),
     timeText: (moment) => moment.toISOString(),
-    actScript: (action, ids, from) => actionScript(actions[action], ids, [from]),
-    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [null, ...toRequeueParams(changes)]),
+    actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),
+    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [...toGuardParams({}), ...toRequeueParams(changes)]),
   });
 }

@@ -3,7 +3,7 @@ import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-re
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ListPlan, ListSource } from '../job-list.js';
-import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
+import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
 import type {
   ListedIds,
   ListedJobs,
@@ -38,14 +38,16 @@ export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
     failedUpTo: async (shares) => (await this.query(list.FAILED_UP_TO, [toShareJson(shares)])).map(toTopicSize),
-    failedWith: (text, shares) => this.texts('id', list.FAILED_WITH, [toShareJson(shares), text]),
-    withConcurrencyKey: (key, topics, statuses, max) =>
-      this.texts('id', list.WITH_CONCURRENCY_KEY, [key, topics, statuses, max]),
-    inGroup: (id, topics, statuses, max) => this.texts('id', list.IN_GROUP, [id, topics, statuses, max]),
-    failedAlike: (errorKey, shares) => this.texts('id', list.FAILED_ALIKE, [toShareJson(shares), errorKey]),
+    failedWith: (text, shares, asOf) => this.texts('id', list.FAILED_WITH, [toShareJson(shares), text, asOf]),
+    withConcurrencyKey: (...params) => this.texts('id', list.WITH_CONCURRENCY_KEY, params),
+    inGroup: (...params) => this.texts('id', list.IN_GROUP, params),
+    failedAlike: (errorKey, shares, asOf) => this.texts('id', list.FAILED_ALIKE, [toShareJson(shares), errorKey, asOf]),
     waitingUpTo: async (due, shares) =>
       (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toShareJson(shares)])).map(toTopicSize),
-    waiting: (due, shares) => this.texts('id', due ? list.DUE_IDS : list.NOT_DUE_IDS, [toShareJson(shares)]),
+    waiting: (due, shares, asOf) =>
+      asOf === null
+        ? this.texts('id', due ? list.DUE_IDS : list.NOT_DUE_IDS, [toShareJson(shares)])
+        : this.texts('id', due ? list.DUE_IDS_AS_OF : list.NOT_DUE_IDS_AS_OF, [toShareJson(shares), asOf]),
     isSmall: async (rowsMax) => (await this.query(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.texts('id', selectStatements(plan).ids, [...toParams(plan), limit, offset]),
     count: async (plan, max) => {
@@ -65,8 +67,12 @@ export class PostgresStats implements JobReports, ReportRecords {
     return readListIds(query, this.source);
   }
 
-  async summarize(ids: readonly string[]): Promise<JobSummary[]> {
-    return (await this.query(list.JOB_SUMMARIES, [ids])).map(toJobSummary);
+  async summarize(ids: readonly string[], asOf: string | null = null): Promise<JobSummary[]> {
+    return (await this.query(list.JOB_SUMMARIES, [ids, asOf])).map(toJobSummary);
+  }
+
+  async now(): Promise<string> {
+    return (await this.texts('now', stats.NOW, []))[0]!;
   }
 
   async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
@@ -148,18 +154,18 @@ export class PostgresStats implements JobReports, ReportRecords {
 const LIST_RANGES = { dated: list.listRanges(true), undated: list.listRanges(false) };
 
 function selectStatements(plan: ListPlan): list.ListStatements {
-  return plan.ranges === null ? list.LIST_ALL : LIST_RANGES[isDated(plan) ? 'dated' : 'undated'];
+  return plan.ranges === null ? list.LIST_ALL : LIST_RANGES[readsRows(plan) ? 'dated' : 'undated'];
 }
 
 function toParams(plan: ListPlan): unknown[] {
   const range = [plan.fromId, plan.beforeId];
   const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
   if (plan.ranges === null) {
-    return [...range, ...dates];
+    return [...range, ...dates, plan.asOf];
   }
   const { topics, statuses, due } = plan.idFilter;
   const params = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
-  return isDated(plan) ? [...params, ...dates] : params;
+  return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
 }
 
 function toShareJson(shares: readonly TopicShare[]): string {

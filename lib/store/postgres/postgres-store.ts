@@ -15,6 +15,7 @@ import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
+  ActionGuard,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -30,7 +31,6 @@ import type {
   Rescue,
   Settled,
   Settlement,
-  Statuses,
 } from '../store-records.js';
 import type {
   JobStore,
@@ -304,24 +304,24 @@ export class PostgresStore implements JobStore {
     return this.maintenanceWriter.prune(retention, page);
   }
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
-    return this.adminWriter.requeue(ids, changes, from);
+  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.adminWriter.requeue(ids, changes, guard);
   }
 
-  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.adminWriter.run(admin.PROMOTE, ids, from);
+  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.adminWriter.run(admin.PROMOTE, ids, guard);
   }
 
-  async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    const results = await this.links.act('cancel', await this.adminWriter.run(admin.CANCEL, ids, from), from);
+  async cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    const results = await this.links.act('cancel', await this.adminWriter.run(admin.CANCEL, ids, guard), guard);
     if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
     return results;
   }
 
-  async delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.adminWriter.run(admin.DELETE, ids, from), from);
+  async delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.adminWriter.run(admin.DELETE, ids, guard), guard);
   }
 
   announce(topics: Iterable<string>): void {

@@ -1,62 +1,71 @@
 import { toUnchangedRow, toActionResults, selectUnchanged } from '../batch-results.js';
-import type { ActionResult, RequeueChanges, Statuses } from '../store-records.js';
+import type { ActionGuard, ActionResult, RequeueChanges } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
 import { singleStatement } from '../sql-runner.js';
 import type { ActionStatements } from './sql/admin.js';
-import { CANCEL, DELETE, PROMOTE, REQUEUE } from './sql/admin.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE, REQUEUE_PACED } from './sql/admin.js';
 import { RELEASE_KEYS_OF_JOBS } from './sql/insert.js';
-import { toSqliteTime } from './sql/job-row.js';
+import { toSqliteMoment, toSqliteTime } from './sql/job-row.js';
+
+type ToValues = (changed: number) => readonly unknown[];
 
 /** Requeues, promotes, cancels and deletes jobs on request of a user. Results are in the order of `ids`. */
 export class AdminWriter {
   constructor(private readonly run: <T>(script: () => SqlScript<T>) => Promise<T>) {}
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
-    return this.apply(REQUEUE, ids, from, toRequeueParams(changes));
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, guard?: ActionGuard): Promise<ActionResult[]> {
+    const { pace } = changes;
+    return pace
+      ? this.apply(REQUEUE_PACED, ids, guard, (changed) => [
+          ...toRequeueParams(changes),
+          pace.firstSlot + changed,
+          pace.intervalMs,
+        ])
+      : this.apply(REQUEUE, ids, guard, () => toRequeueParams(changes));
   }
 
-  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.apply(PROMOTE, ids, from);
+  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.apply(PROMOTE, ids, guard);
   }
 
-  cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.apply(CANCEL, ids, from);
+  cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.apply(CANCEL, ids, guard);
   }
 
-  delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.apply(DELETE, ids, from);
+  delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.apply(DELETE, ids, guard);
   }
 
-  /** @param changes parameters after the ids and `from`. */
+  /** @param toValues returns the parameters after those of the guard, for a statement that runs after so many jobs have changed. */
   private apply(
     statements: ActionStatements,
     ids: readonly string[],
-    from: Statuses = null,
-    changes: readonly unknown[] = [],
+    guard: ActionGuard = {},
+    toValues: ToValues = () => [],
   ): Promise<ActionResult[]> {
-    return this.applyToAll(statements, ids, [from && JSON.stringify(from), ...changes]);
+    return this.applyToAll(statements, ids, (changed) => [...toGuardParams(guard), ...toValues(changed)]);
   }
 
   /** Runs one script for all jobs. When the database refuses it, splits the set until the refused jobs are alone. */
   private async applyToAll(
     statements: ActionStatements,
     ids: readonly string[],
-    params: readonly unknown[],
+    toParams: ToValues,
     canRelease = true,
   ): Promise<ActionResult[]> {
     try {
-      return await this.run(() => actionScript(statements, ids, params));
+      return await this.run(() => actionScript(statements, ids, toParams(0)));
     } catch (error) {
       if (!(error instanceof SqlError)) {
         throw error;
       }
       if (ids.length > 1) {
-        return this.applyToHalves(statements, ids, params);
+        return this.applyToHalves(statements, ids, toParams);
       }
       return error.kind === 'unique' && canRelease
-        ? this.applyAfterRelease(statements, ids, params)
+        ? this.applyAfterRelease(statements, ids, toParams)
         : [toActionResult(toUnchangedRow(ids[0]!, error))];
     }
   }
@@ -65,28 +74,32 @@ export class AdminWriter {
   private async applyAfterRelease(
     statements: ActionStatements,
     ids: readonly string[],
-    params: readonly unknown[],
+    toParams: ToValues,
   ): Promise<ActionResult[]> {
     await this.run(() => singleStatement(RELEASE_KEYS_OF_JOBS, [JSON.stringify(ids)]));
-    return this.applyToAll(statements, ids, params, false);
+    return this.applyToAll(statements, ids, toParams, false);
   }
 
   private async applyToHalves(
     statements: ActionStatements,
     ids: readonly string[],
-    params: readonly unknown[],
+    toParams: ToValues,
   ): Promise<ActionResult[]> {
     const middle = Math.ceil(ids.length / 2);
-    const results = [
-      ...(await this.applyToAll(statements, ids.slice(0, middle), params)),
-      ...(await this.applyToAll(statements, ids.slice(middle), params)),
-    ];
+    const first = await this.applyToAll(statements, ids.slice(0, middle), toParams);
+    const changedBefore = first.filter(({ changed }) => changed).length;
+    const second = await this.applyToAll(statements, ids.slice(middle), (changed) => toParams(changedBefore + changed));
     // Only calls for a single job return the job.
-    return results.map((result) => ({ ...result, job: null }));
+    return [...first, ...second].map((result) => ({ ...result, job: null }));
   }
 }
 
-/** The parameters of `REQUEUE` after the ids. */
+/** The parameters of all actions after the ids. */
+export function toGuardParams({ from = null, asOf = null }: ActionGuard): unknown[] {
+  return [from && JSON.stringify(from), toSqliteMoment(asOf)];
+}
+
+/** The parameters of `REQUEUE` after those of the guard. */
 export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
   const { payload = null, runAt, maxRetries = null } = changes;
   return [payload, runAt ? toSqliteTime(runAt) : null, maxRetries];
@@ -104,6 +117,6 @@ export function* actionScript(
   const states =
     unchanged.length === 0
       ? []
-      : yield { sql: statements.unchanged, params: [JSON.stringify(unchanged)], isRead: true };
+      : yield { sql: statements.unchanged, params: [JSON.stringify(unchanged), params[1]], isRead: true };
   return toActionResults(ids, rows, states);
 }

@@ -2,7 +2,7 @@ import type { StoreTransaction } from '../job-store.js';
 import type { InsertSteps } from '../link-table.js';
 import { LinkTable } from '../link-table.js';
 import type { SqlQuery, SqlScript } from '../sql-runner.js';
-import { actionScript, toRequeueParams } from './admin-writer.js';
+import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
 import { insertScript } from './insert-script.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
 import { toSqliteTime } from './sql/job-row.js';
@@ -25,8 +25,8 @@ export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): L
     runIn,
     insertBetween: (steps, tx) => (tx ? runIn(tx, insertBetween(steps)) : transact(() => insertBetween(steps))),
     timeText: toSqliteTime,
-    actScript: (action, ids, from) => actionScript(actions[action], ids, [from && JSON.stringify(from)]),
-    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [null, ...toRequeueParams(changes)]),
+    actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),
+    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [...toGuardParams({}), ...toRequeueParams(changes)]),
   });
 }
 

@@ -16,7 +16,7 @@ import {
   toWorkerProcess,
 } from '../row-mapper.js';
 import type { ListRange, ListPlan, ListSource } from '../job-list.js';
-import { measureFailingTopics, isDated, readList, readListIds } from '../job-list.js';
+import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
 import type {
   TopicShare,
@@ -33,7 +33,7 @@ import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
-import { toSqliteTime } from './sql/job-row.js';
+import { toSqliteMoment, toSqliteTime } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
@@ -42,6 +42,8 @@ type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
 
 /** Rows that one statement counts, or skips in the order of the table: about 2 ms. */
 const COUNT_PIECE_ROWS = 40_000;
+/** How often the clock is read until the next millisecond. */
+const CLOCK_TURNS_MAX = 1_000;
 /** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
@@ -53,16 +55,16 @@ export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.readScript(() => topicsScript(status)),
     failedUpTo: (shares) => this.readShares(shares, list.FAILED_UP_TO, toTopicSize),
-    failedWith: (text, shares) => this.readShares(shares, list.FAILED_WITH, toId, text),
-    withConcurrencyKey: async (key, topics, statuses, max) =>
-      (await this.read(list.WITH_CONCURRENCY_KEY, [key, JSON.stringify(topics), JSON.stringify(statuses), max])).map(
-        toId,
-      ),
-    inGroup: async (id, topics, statuses, max) =>
-      (await this.read(list.IN_GROUP, [id, JSON.stringify(topics), JSON.stringify(statuses), max])).map(toId),
-    failedAlike: (errorKey, shares) => this.failedAlike(errorKey, shares),
+    failedWith: (text, shares, asOf) => this.readShares(shares, list.FAILED_WITH, toId, text, toSqliteMoment(asOf)),
+    withConcurrencyKey: async (...conditions) =>
+      toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
+    inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
+    failedAlike: (errorKey, shares, asOf) => this.failedAlike(errorKey, shares, toSqliteMoment(asOf)),
     waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
-    waiting: (due, shares) => this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId),
+    waiting: (due, shares, asOf) =>
+      asOf === null
+        ? this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId)
+        : this.readShares(shares, due ? list.DUE_IDS_AS_OF : list.NOT_DUE_IDS_AS_OF, toId, toSqliteMoment(asOf)),
     isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
@@ -83,8 +85,21 @@ export class SqliteStats implements JobReports, ReportRecords {
     return readListIds(query, this.source);
   }
 
-  async summarize(ids: readonly string[]): Promise<JobSummary[]> {
-    return (await this.read(list.JOB_SUMMARIES, [JSON.stringify(ids)])).map(toJobSummary);
+  async summarize(ids: readonly string[], asOf: string | null = null): Promise<JobSummary[]> {
+    return (await this.read(list.JOB_SUMMARIES, [JSON.stringify(ids), toSqliteMoment(asOf)])).map(toJobSummary);
+  }
+
+  async now(): Promise<string> {
+    const first = await this.readNow();
+    // At most a millisecond. A clock that stands still, or is set back, must not hold up the caller.
+    for (let turns = 0; turns < CLOCK_TURNS_MAX && (await this.readNow()) <= first; turns += 1) {
+      await nextTurn();
+    }
+    return first.replace('Z', '000Z');
+  }
+
+  private async readNow(): Promise<string> {
+    return (await this.read(stats.NOW, []))[0]!.now as string;
   }
 
   async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
@@ -186,13 +201,13 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
-  private async failedAlike(errorKey: string, shares: readonly TopicShare[]): Promise<string[]> {
+  private async failedAlike(errorKey: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]> {
     const ids: string[] = [];
     for (const share of shares) {
-      const messages = await this.readShares([share], list.FAILED_TEXTS, ({ message }) => message as string);
+      const messages = await this.readShares([share], list.FAILED_TEXTS, ({ message }) => message as string, asOf);
       const found = messages.find((message) => toErrorKey(share.topic, message) === errorKey);
       if (found !== undefined) {
-        ids.push(...(await this.readShares([share], list.FAILED_ALIKE, toId, found)));
+        ids.push(...(await this.readShares([share], list.FAILED_ALIKE, toId, found, asOf)));
       }
     }
     return ids;
@@ -280,7 +295,7 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
 
 function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
   if (plan.ranges === null) {
-    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset];
+    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset, toSqliteMoment(plan.asOf)];
     return toIds(yield { sql: list.ALL_IDS, params });
   }
   const wanted = limit + offset;
@@ -315,9 +330,12 @@ function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
   const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
   const bounds = [plan.fromId, plan.beforeId];
-  const dates = dateParams(plan);
-  const running = yield { sql: list.RUNNING_IDS, params: [...bounds, JSON.stringify(plan.runningTopics), ...dates] };
-  const single = yield { sql: list.SINGLE_IDS, params: [...bounds, ...filter, ...dates, dueParam(plan)] };
+  const [dates, asOf] = [dateParams(plan), toSqliteMoment(plan.asOf)];
+  const running = yield {
+    sql: list.RUNNING_IDS,
+    params: [...bounds, JSON.stringify(plan.runningTopics), ...dates, asOf],
+  };
+  const single = yield { sql: list.SINGLE_IDS, params: [...bounds, ...filter, ...dates, dueParam(plan), asOf] };
   return [...toIds(running), ...toIds(single)];
 }
 
@@ -338,12 +356,24 @@ function toRangeStatement(
 ): SqlStatement {
   const dates = dateParams(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  return isDated(plan) ? { sql: dated, params: [...params, ...dates, dueParam(plan)] } : { sql: undated, params };
+  return readsRows(plan)
+    ? { sql: dated, params: [...params, ...dates, dueParam(plan), toSqliteMoment(plan.asOf)] }
+    : { sql: undated, params };
 }
 
 /** Ids are ASCII, so JavaScript and SQLite order them alike. */
 function newestFirst(one: string, other: string): number {
   return one < other ? 1 : -1;
+}
+
+function toSearchParams(
+  key: string,
+  topics: readonly string[],
+  statuses: readonly JobStatus[],
+  max: number,
+  asOf: string | null,
+): unknown[] {
+  return [key, JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
 }
 
 function dateParams({ createdFrom, createdTo }: ListPlan): (string | null)[] {

@@ -16,6 +16,7 @@ import { toProgressJson, toTokenJson } from '../batch-json.js';
 import { toClaimStates } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
+  ActionGuard,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -32,7 +33,6 @@ import type {
   Rescue,
   Settled,
   Settlement,
-  Statuses,
 } from '../store-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
 import type { JobStore, LimitedTopicClaims, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
@@ -285,20 +285,20 @@ export class SqliteStore implements JobStore {
     return this.maintenance.prune(retention, page);
   }
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, from?: Statuses): Promise<ActionResult[]> {
-    return this.admin.requeue(ids, changes, from);
+  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.admin.requeue(ids, changes, guard);
   }
 
-  promote(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.admin.promote(ids, from);
+  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.admin.promote(ids, guard);
   }
 
-  async cancel(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.links.act('cancel', await this.admin.cancel(ids, from), from);
+  async cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.links.act('cancel', await this.admin.cancel(ids, guard), guard);
   }
 
-  async delete(ids: readonly string[], from?: Statuses): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.admin.delete(ids, from), from);
+  async delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.admin.delete(ids, guard), guard);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {

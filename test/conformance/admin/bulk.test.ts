@@ -54,6 +54,8 @@ describe.each(storeKinds())('bulk actions on $label', (kind) => {
       changed: 3,
       skipped: 0,
       more: false,
+      asOf: expect.stringMatching(/^20\d\d-.*\.\d{6}Z$/) as string,
+      nextCursor: null,
       skippedReasons: [],
     });
     expect(await statuses([...ids, ...other])).toEqual(['pending', 'pending', 'pending', 'failed']);

@@ -179,6 +179,13 @@ export const badBulkFields: readonly BadField[] = [
     field: 'dry_run',
     values: bad(['null', null], ['text', 'true'], ['a number', 1], ['a list', [true]], ['an object', {}]),
   },
+  {
+    field: 'as_of',
+    values: [...otherThanText, ...list, ...bad(['without a zone', '2030-01-01T00:00:00'], ['a day', '2030-01-01'])],
+  },
+  { field: 'max', values: bad(['null', null], ['text', '5'], ['zero', 0], ['a fraction', 1.5], ['too large', 10_001]) },
+  { field: 'pace', values: [...otherThanText, ...list, ...bad(['no unit', '50'], ['days', '50/d'], ['zero', '0/m'])] },
+  { field: 'cursor', values: [...otherThanText, ...list, ...bad(['empty', ''], ['too long', 'a'.repeat(401)])] },
 ];
 
 /** A query parameter that the API rejects. */

@@ -44,12 +44,17 @@ export class BulkRun {
     if (request === null) return;
     this.phase = 'running';
     try {
-      let answer: BulkResult;
+      let cursor: string | null = null;
       do {
-        answer = await api.bulk(request);
+        const answer: BulkResult = await api.bulk({
+          ...request,
+          ...(this.plan && { asOf: this.plan.as_of }),
+          ...(cursor !== null && { cursor }),
+        });
         this.changed += answer.changed;
         this.skipped = answer.skipped_reasons;
-      } while (answer.more && answer.changed > 0 && !this.#isStopped);
+        cursor = answer.next_cursor;
+      } while (cursor !== null && !this.#isStopped);
     } catch (error) {
       this.error = error;
     }
@@ -80,4 +85,12 @@ function given<T extends object>(conditions: T): T {
   return Object.fromEntries(Object.entries(conditions).filter(([, value]) => value !== undefined)) as T;
 }
 
-const NOTHING: BulkResult = { matched: 0, changed: 0, skipped: 0, more: false, skipped_reasons: [] };
+const NOTHING: BulkResult = {
+  matched: 0,
+  changed: 0,
+  skipped: 0,
+  more: false,
+  as_of: '',
+  next_cursor: null,
+  skipped_reasons: [],
+};

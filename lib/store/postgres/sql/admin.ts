@@ -1,4 +1,4 @@
-import { isBlocked, holdsKey, holdsWaitingKey, matchesId, jobColumns, ms } from './job-row.js';
+import { isBlocked, holdsKey, holdsWaitingKey, isUnchangedSince, matchesId, jobColumns, ms } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -10,7 +10,7 @@ export interface ActionStatement {
 }
 
 /**
- * Acts on the jobs in $1 whose status is in $2; NULL is any status. `l` is the locked row, `j` the row as the statement first read
+ * Acts on the jobs in $1 whose status is in $2, NULL is any, and that have not changed since $3. `l` is the locked row, `j` the row as the statement first read
  * it. Columns that a CHECK reads are written from `l`: PostgreSQL checks the row that is built from `j` before it notices that
  * another transaction has changed it.
  */
@@ -22,7 +22,8 @@ function actionStatement(
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
 m AS (${action} RETURNING ${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS changed, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
-  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id, l.watched
+  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id, l.watched,
+  NOT ${isUnchangedSince('$3', 'l.')} AS is_newer
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id
 ORDER BY r.ord`;
@@ -38,24 +39,35 @@ const keyHolder = `
   WHERE k.topic = l.topic AND k.waiting_key = l.waiting_key AND l.attempt = 0 AND k.id <> l.id AND ${holdsWaitingKey('k')}
   LIMIT 1`;
 
-/** The status may have changed since the user selected the job. */
-const hasStatus = '($2::text[] IS NULL OR l.status = ANY ($2::text[]))';
+/** The job may have changed since the user selected it. */
+const isExpected = `($2::text[] IS NULL OR l.status = ANY ($2::text[])) AND ${isUnchangedSince('$3', 'l.')}`;
+
+const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`;
+
+const requeue = (source: string, runAt: string): ActionStatement =>
+  actionStatement(
+    `
+  UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
+    progress = NULL, steps = CASE WHEN $4::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL,
+    expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
+    updated = statement_timestamp()
+  FROM ${source} WHERE ${matchesId('l')} AND ${isRequeued}`,
+    { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
+  );
 
 /** failed, cancelled → pending, without expiry. A new payload deletes the steps. A job whose unique key is taken stays; the result names the holder. */
-export const REQUEUE = actionStatement(
-  `
-  UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
-    progress = NULL, steps = CASE WHEN $3::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL, expires_at = NULL, payload = coalesce($3::jsonb, l.payload),
-    run_at = coalesce($4::timestamptz, statement_timestamp()), max_retries = coalesce($5::int, l.max_retries),
-    updated = statement_timestamp()
-  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`,
-  { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
+export const REQUEUE = requeue('l', 'coalesce($5::timestamptz, statement_timestamp())');
+
+/** The same, newest first, one job each $8 milliseconds. The first becomes due $7 intervals after $5. */
+export const REQUEUE_PACED = requeue(
+  `(SELECT l.*, row_number() OVER (ORDER BY l.id DESC) - 1 AS slot FROM l WHERE ${isRequeued}) l`,
+  `$5::timestamptz + ($7::int + l.slot) * make_interval(secs => $8::float8 / 1000)`,
 );
 
 /** pending → pending, due now; a job that is due keeps its `run_at`. A job that waits for its parents is unchanged. */
 export const PROMOTE = actionStatement(`
   UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), flow_key = NULL, updated = statement_timestamp()
-  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status = 'pending' AND NOT ${isBlocked('l')}`);
+  FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status = 'pending' AND NOT ${isBlocked('l')}`);
 
 const cancel = (guard: string): ActionStatement =>
   actionStatement(`
@@ -64,7 +76,7 @@ const cancel = (guard: string): ActionStatement =>
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${matchesId('l')} AND ${hasStatus} AND ${guard}`);
+  FROM l WHERE ${matchesId('l')} AND ${isExpected} AND ${guard}`);
 
 /** pending → cancelled; a processing job is marked. Leaves out waiting jobs that are watched. */
 export const CANCEL = cancel(`(l.status = 'processing' OR (l.status = 'pending' AND l.watched IS NULL))`);
@@ -73,7 +85,7 @@ export const CANCEL_WATCHED = cancel(`l.status IN ('pending', 'processing')`);
 
 const remove = (guard: string): ActionStatement =>
   actionStatement(
-    `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${hasStatus} AND l.status <> 'processing'${guard}`,
+    `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing'${guard}`,
     {
       row: 'j.id, j.status',
       strength: 'UPDATE',

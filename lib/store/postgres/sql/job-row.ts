@@ -46,6 +46,16 @@ export const hasUnfinishedChild = (row: string): string => `EXISTS (
   SELECT FROM _jobs_links k JOIN _jobs c ON c.id = k.child_id
   WHERE k.parent_id = ${row}.id AND c.status IN ('pending', 'processing'))`;
 
+/**
+ * Whether the job has changed at `asOf` or before, and not since. `asOf` is SQL for a time; NULL: any job. `row` is a prefix such as `l.`.
+ * A running job was written later only because of its progress.
+ */
+export const isUnchangedSince = (
+  asOf: string,
+  row = '',
+): string => `(${asOf}::timestamptz IS NULL OR ${asOf}::timestamptz >= coalesce(
+  CASE ${row}status WHEN 'pending' THEN ${row}updated WHEN 'processing' THEN ${row}started ELSE ${row}finished END, ${row}updated))`;
+
 export const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 /** Appends a failure to `errors` and keeps the last 20; the arguments are SQL. */

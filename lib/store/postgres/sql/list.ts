@@ -1,4 +1,4 @@
-import { holdsKey, holdsWaitingKey, jobColumns, ms } from './job-row.js';
+import { holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */
 
@@ -14,9 +14,10 @@ export const FIND_HOLDER = `
 ${wholeJobs} WHERE topic = $1 AND unique_key = $2 AND ${holdsKey('_jobs')}
 UNION ALL ${wholeJobs} WHERE topic = $1 AND waiting_key = $2 AND ${holdsWaitingKey('_jobs')} LIMIT 1`;
 
-/** Reads the current status of jobs. */
+/** Reads the current status of jobs, and whether they have changed since $2. */
 export const JOB_SUMMARIES = `
-SELECT id, topic, status, (run_at <= statement_timestamp())::int AS is_due FROM _jobs WHERE id = ANY ($1::uuid[])`;
+SELECT id, topic, status, (run_at <= statement_timestamp())::int AS is_due, NOT ${isUnchangedSince('$2')} AS is_newer
+FROM _jobs WHERE id = ANY ($1::uuid[])`;
 
 export const isListed = `status <> 'processing'`;
 
@@ -67,22 +68,25 @@ export interface ListStatements {
   readonly count: string;
 }
 
-/** Lists by ranges; with `isFiltered`, by dates too, which must read each row. The last parameters are limit and offset. */
+/**
+ * Lists by ranges; with `isFiltered`, by dates and changes since $11 too, which must read each row. The last parameters are limit and
+ * offset.
+ */
 export const listRanges = (isFiltered: boolean): ListStatements => {
-  const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue}` : isInRange;
-  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$9::int', '$10::int'];
+  const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue} AND ${isUnchangedSince('$11')}` : isInRange;
+  const [limit, offset] = isFiltered ? ['$12::int', '$13::int'] : ['$9::int', '$10::int'];
   return {
     ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${matches(condition, limit)}) m LIMIT ${limit}) c`,
   };
 };
 
-/** Lists the whole table, without ranges; $3 and $4 are the dates. */
+/** Lists the whole table, without ranges; $3 and $4 are the dates, $5 is the time of the last change. */
 export const LIST_ALL: ListStatements = (() => {
-  const condition = `${isInRange} AND ${isBetween('$3', '$4')}`;
+  const condition = `${isInRange} AND ${isBetween('$3', '$4')} AND ${isUnchangedSince('$5')}`;
   return {
-    ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $5::int OFFSET $6::int`,
-    count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $5::int) c`,
+    ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $6::int OFFSET $7::int`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $6::int) c`,
   };
 })();
 
@@ -104,12 +108,14 @@ const waitingByPriority = (isKeyed: boolean, columns: string, condition: string,
  * The first pending jobs of each topic that are due, or not due. Of the jobs with a concurrency key, those that are due have a flow
  * key, except for a moment.
  */
-const firstWaiting = (comparison: '<=' | '>', columns: string): string => {
-  const isTimed = `run_at ${comparison} statement_timestamp()`;
+const firstWaiting = (comparison: '<=' | '>', columns: string, isOther = ''): string => {
+  const isTimed = `run_at ${comparison} statement_timestamp()${isOther}`;
   const others = [
     waitingByPriority(false, columns, isTimed, 'run_at'),
     waitingByPriority(true, columns, `flow_key IS NULL AND ${isTimed}`, 'flow_key, run_at'),
-    ...(comparison === '<=' ? [waitingByPriority(true, columns, 'flow_key IS NOT NULL', 'flow_key, run_at')] : []),
+    ...(comparison === '<='
+      ? [waitingByPriority(true, columns, `flow_key IS NOT NULL${isOther}`, 'flow_key, run_at')]
+      : []),
   ];
   return `
   jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
@@ -122,6 +128,12 @@ export const DUE_IDS = `SELECT n.id FROM ${firstWaiting('<=', 'w.id')}`;
 /** Lists pending jobs that are not due. */
 export const NOT_DUE_IDS = `SELECT n.id FROM ${firstWaiting('>', 'w.id')}`;
 
+const isWrittenBefore = ' AND updated <= $2::timestamptz';
+
+/** The same for jobs that have not changed since $2. */
+export const DUE_IDS_AS_OF = `SELECT n.id FROM ${firstWaiting('<=', 'w.id', isWrittenBefore)}`;
+export const NOT_DUE_IDS_AS_OF = `SELECT n.id FROM ${firstWaiting('>', 'w.id', isWrittenBefore)}`;
+
 /** Counts pending jobs that are due, in each topic up to its limit. */
 export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('<=', '1')} GROUP BY l.topic`;
 
@@ -129,10 +141,13 @@ export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('
 export const NOT_DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('>', '1')} GROUP BY l.topic`;
 
 /** The newest jobs of a status in each topic, up to its limit. */
-export const newestJobs = (status: string, columns: string): string => `
+export const newestJobs = (status: string, columns: string, condition = 'true'): string => `
   jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
-    SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}'
+    SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}' AND ${condition}
     ORDER BY id DESC LIMIT l.job_limit) n`;
+
+/** Those that have not changed since $3. */
+const newestFailures = newestJobs('failed', 'id, last_error', isUnchangedSince('$3'));
 
 /** Counts failed jobs, in each topic up to its limit. */
 export const FAILED_UP_TO = `
@@ -140,11 +155,11 @@ SELECT l.topic, count(*) AS jobs FROM ${newestJobs('failed', 'id')} GROUP BY l.t
 
 /** Lists failed jobs whose error contains the text $2, among the newest of each topic. */
 export const FAILED_WITH = `
-SELECT n.id FROM ${newestJobs('failed', 'id, last_error')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
+SELECT n.id FROM ${newestFailures} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
 
 /** Lists failed jobs whose error has the key $2, as `toErrorKey` computes it, among the newest of each topic. */
 export const FAILED_ALIKE = `
-SELECT n.id FROM ${newestJobs('failed', 'id, last_error')}
+SELECT n.id FROM ${newestFailures}
 WHERE left(encode(sha256(convert_to(
   octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
 
@@ -154,12 +169,14 @@ WHERE left(encode(sha256(convert_to(
  */
 export const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND status = ANY ($3::text[])
+  AND ${isUnchangedSince('$5')}
 ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
 
 /** Lists the newest members of group $1 in the topics $2 and the statuses $3. */
 export const IN_GROUP = `
 SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
 WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND j.status = ANY ($3::text[])
+  AND ${isUnchangedSince('$5', 'j.')}
 ORDER BY l.parent_id DESC LIMIT $4::int`;
 
 /** Reads the errors of the newest failed jobs of each topic, grouped by text, the most frequent first. */

@@ -62,6 +62,10 @@ WHERE topic = ANY ($1::text[]) AND minute > ${thisMinute} - make_interval(mins =
 /** Returns the current minute. */
 export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 
+/** The time, in microseconds. */
+export const NOW = `
+SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now`;
+
 /** Records that a worker is alive, the topics of its handlers, and its details. Returns the time, and a text that changes with every change of a schedule. */
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb, $3::jsonb, statement_timestamp())

@@ -1,19 +1,30 @@
-import { byId, holdsKey, isBlocked, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
+import {
+  byId,
+  holdsKey,
+  isBlocked,
+  holdsWaitingKey,
+  isUnchangedSince,
+  jobColumns,
+  ms,
+  now,
+  timeAfter,
+} from './job-row.js';
 
-/** The statements of one action. Each takes the ids as ?1 and the statuses that it may change as ?2; NULL means any. */
+/** The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time of their last change as ?3; NULL means any. */
 export interface ActionStatements {
   /** Changes a single job, and returns all of it. */
   readonly one: string;
   /** Changes several jobs, and returns what their results need. */
   readonly several: string;
-  /** Reads the state of unchanged jobs. Takes the ids only. */
+  /** Reads the state of unchanged jobs. Takes the ids, and the time of the last change as ?2. */
   readonly unchanged: string;
 }
 
 const ids = '(SELECT value FROM json_each(?1))';
 
-/** Guards against a status that has changed since the user chose the job. */
-const isExpected = (status: string): string => `(?2 IS NULL OR ${status} IN (SELECT value FROM json_each(?2)))`;
+/** Guards against a job that has changed since the user chose it. @param row a prefix of the columns, such as `j.`. */
+const isExpected = (row = ''): string =>
+  `(?2 IS NULL OR ${row}status IN (SELECT value FROM json_each(?2))) AND ${isUnchangedSince('?3', row)}`;
 
 const resultColumns = 'id, status, topic, attempt, watched';
 
@@ -28,18 +39,29 @@ const keyHolder = `
 /** A key that two jobs of a set cannot both take; NULL: none. */
 const takenKey = `iif(j.waiting_key IS NULL OR j.attempt = 0, j.unique_key, NULL)`;
 
-const requeue = (columns: string): string => `
-UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
-  steps = iif(?3 IS NULL, steps, NULL), flow_key = NULL, expires_at = NULL, payload = coalesce(?3, payload),
-  run_at = coalesce(?4, ${now}), max_retries = coalesce(?5, max_retries), updated = ${now}
-WHERE id IN (
+/** The jobs that a re-queue changes: the first of several jobs with one key. */
+const requeued = `
   SELECT id FROM (
     SELECT j.id, row_number() OVER (
       PARTITION BY j.topic, ${takenKey}, j.waiting_key IS NULL, iif(${takenKey} IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
-    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.status')} AND (${keyHolder}) IS NULL)
-  WHERE key_order = 1)
-RETURNING ${columns}`;
+    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.')} AND (${keyHolder}) IS NULL)
+  WHERE key_order = 1`;
+
+const asRequeued = (runAt: string): string => `
+UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+  steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
+  max_retries = coalesce(?6, max_retries), updated = ${now}`;
+
+const requeue = (columns: string): string =>
+  `${asRequeued(`coalesce(?5, ${now})`)} WHERE id IN (${requeued}) RETURNING ${columns}`;
+
+const requeuePaced = (columns: string): string => `${asRequeued(timeAfter('?5', '(?7 + slot) * ?8'))}
+FROM (SELECT id AS paced_id, row_number() OVER (ORDER BY id DESC) - 1 AS slot FROM (${requeued})) WHERE id = paced_id RETURNING ${columns}`;
+
+const notRequeued = `
+SELECT j.id, j.status, j.topic, j.attempt, j.watched, NOT ${isUnchangedSince('?2', 'j.')} AS is_newer, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
+FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`;
 
 /**
  * failed, cancelled → pending without expiry, unless another job holds the unique key. A new payload deletes the steps. Requeues the first
@@ -48,16 +70,22 @@ RETURNING ${columns}`;
 export const REQUEUE: ActionStatements = {
   one: requeue(jobColumns),
   several: requeue(resultColumns),
-  unchanged: `
-SELECT j.id, j.status, j.topic, j.attempt, j.watched, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
-FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`,
+  unchanged: notRequeued,
 };
 
-const unchanged = `SELECT ${resultColumns} FROM _jobs ${byId} WHERE id IN ${ids}`;
+/** The same, newest first, one job each ?8 milliseconds. The first becomes due ?7 intervals after ?5. */
+export const REQUEUE_PACED: ActionStatements = {
+  one: requeuePaced(jobColumns),
+  several: requeuePaced(resultColumns),
+  unchanged: notRequeued,
+};
+
+const unchanged = `
+SELECT ${resultColumns}, NOT ${isUnchangedSince('?2')} AS is_newer FROM _jobs ${byId} WHERE id IN ${ids}`;
 
 const promote = (columns: string): string => `
 UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), flow_key = NULL, updated = ${now}
-WHERE id IN ${ids} AND status = 'pending' AND ${isExpected('status')} AND NOT ${isBlocked('_jobs')} RETURNING ${columns}`;
+WHERE id IN ${ids} AND status = 'pending' AND ${isExpected()} AND NOT ${isBlocked('_jobs')} RETURNING ${columns}`;
 
 /**
  * pending → pending, due now. A job that is due already keeps its position in the queue. A job that waits for its parents is unchanged.
@@ -67,7 +95,7 @@ export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: pr
 const cancel = (columns: string, guard: string): string => `
 UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, updated = ${now}
-WHERE id IN ${ids} AND ${guard} AND ${isExpected('status')} RETURNING ${columns}`;
+WHERE id IN ${ids} AND ${guard} AND ${isExpected()} RETURNING ${columns}`;
 
 const cancelStatements = (guard: string): ActionStatements => ({
   one: cancel(jobColumns, guard),
@@ -82,7 +110,7 @@ export const CANCEL_WATCHED = cancelStatements(`status IN ('pending', 'processin
 
 const remove = (guard: string): ActionStatements => {
   const statement = `
-DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing'${guard} AND ${isExpected('status')} RETURNING ${resultColumns}`;
+DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing'${guard} AND ${isExpected()} RETURNING ${resultColumns}`;
   return { one: statement, several: statement, unchanged };
 };
 

@@ -30,11 +30,23 @@ export function toSqliteTime(time: Date | string): string {
   return (typeof time === 'string' ? time : time.toISOString()).replace('T', ' ').replace('Z', '');
 }
 
+/** Converts the time of the database in microseconds, ISO 8601. The tables have milliseconds. */
+export function toSqliteMoment(asOf: string | null): string | null {
+  return asOf && toSqliteTime(asOf).slice(0, 'YYYY-MM-DD hh:mm:ss.000'.length);
+}
+
 /** The due time of a blocked job. */
 export const blockedUntil = `'${toSqliteTime(BLOCKED_UNTIL)}'`;
 
 /** Whether the job may still start. A job without expiry has NULL, and so has one that has started. */
 export const isUnexpired = `(expires_at IS NULL OR expires_at > ${now})`;
+
+/**
+ * Whether the job has changed at `asOf` or before, and not since. `asOf` is a parameter; NULL: any job. `row` is a prefix such as `j.`. A
+ * running job was written later only because of its progress.
+ */
+export const isUnchangedSince = (asOf: string, row = ''): string => `(${asOf} IS NULL OR ${asOf} >= coalesce(
+  CASE ${row}status WHEN 'pending' THEN ${row}updated WHEN 'processing' THEN ${row}started ELSE ${row}finished END, ${row}updated))`;
 
 /** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
 export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}

@@ -1,4 +1,4 @@
-import { byId, holdsKey, holdsWaitingKey, jobColumns, ms, now } from './job-row.js';
+import { byId, holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms, now } from './job-row.js';
 
 /*
  * Lists of jobs. A statement of better-sqlite3 blocks the event loop, so each reads one range of one index, and the store goes
@@ -15,9 +15,9 @@ UNION ALL
 SELECT ${jobColumns} FROM _jobs INDEXED BY _jobs_waiting_key WHERE topic = ?1 AND waiting_key = ?2 AND ${holdsWaitingKey('_jobs')}
 LIMIT 1`;
 
-/** Reads the status of jobs. */
+/** Reads the status of jobs, and whether they have changed since ?2. */
 export const JOB_SUMMARIES = `
-SELECT id, topic, status, run_at <= ${now} AS is_due FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
+SELECT id, topic, status, run_at <= ${now} AS is_due, NOT ${isUnchangedSince('?2')} AS is_newer FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
 
 /** The condition of the partial index for lists. The planner uses that index only when the statement repeats it. */
 export const isListed = `status <> 'processing'`;
@@ -40,8 +40,8 @@ const inRange = 'id >= ?1 AND id < ?2';
 const isDated = (from: string, to: string): string =>
   `(${from} IS NULL OR created >= ${from}) AND (${to} IS NULL OR created < ${to})`;
 
-/** The filter on dates ?6 and ?7, and on due or not as ?8 says. It reads rows, not the index only. */
-const isSelected = `${isDated('?6', '?7')} AND (?8 IS NULL OR (run_at <= ${now}) = ?8)`;
+/** The filter on dates ?6 and ?7, on due or not as ?8 says, and on the last change ?9. It reads rows, not the index only. */
+const isSelected = `${isDated('?6', '?7')} AND (?8 IS NULL OR (run_at <= ${now}) = ?8) AND ${isUnchangedSince('?9')}`;
 
 const range = (columns: string, filter: string): string =>
   `SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?3 AND status = ?4 AND ${inRange} AND ${filter}`;
@@ -57,16 +57,16 @@ export const RANGE_SIZE_DATED = `SELECT count(*) AS jobs FROM (${range('1', isSe
 /** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
 export const RUNNING_IDS = `
 SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
-  AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')}`;
+  AND +id >= ?1 AND +id < ?2 AND ${isDated('?4', '?5')} AND ${isUnchangedSince('?6')}`;
 
-/** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, and due or not as ?8 says. */
+/** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, due or not as ?8 says, and the last change ?9. */
 export const SINGLE_IDS = `
 SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
   AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isSelected}`;
 
 /** Lists ids of the whole table, newest first. */
 export const ALL_IDS = `
-SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
+SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchangedSince('?7')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
 
 /** Counts the jobs of `ALL_IDS`, up to ?5. */
 export const COUNT_ALL = `
@@ -91,12 +91,12 @@ SELECT * FROM (
  * Selects up to ?2 pending jobs of topic ?1 that are due, or not due. Of the jobs with a concurrency key, those that are due have a
  * flow key, except for a moment.
  */
-const waiting = (comparison: '<=' | '>', columns: string): string => {
-  const isTimed = `run_at ${comparison} ${now}`;
+const waiting = (comparison: '<=' | '>', columns: string, isOther = ''): string => {
+  const isTimed = `run_at ${comparison} ${now}${isOther}`;
   const parts = [
     waitingByPriority(false, columns, isTimed),
     waitingByPriority(true, columns, `flow_key IS NULL AND ${isTimed}`),
-    ...(comparison === '<=' ? [waitingByPriority(true, columns, 'flow_key IS NOT NULL')] : []),
+    ...(comparison === '<=' ? [waitingByPriority(true, columns, `flow_key IS NOT NULL${isOther}`)] : []),
   ];
   return `SELECT * FROM (${parts.join(' UNION ALL ')}) LIMIT ?2`;
 };
@@ -105,33 +105,38 @@ const waiting = (comparison: '<=' | '>', columns: string): string => {
 export const DUE_IDS = waiting('<=', 'id');
 export const NOT_DUE_IDS = waiting('>', 'id');
 
+/** Finds those of them that have not changed since ?3. */
+export const DUE_IDS_AS_OF = waiting('<=', 'id', ' AND updated <= ?3');
+export const NOT_DUE_IDS_AS_OF = waiting('>', 'id', ' AND updated <= ?3');
+
 /** Counts the same jobs. */
 export const DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('<=', '1')})`;
 export const NOT_DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('>', '1')})`;
 
 /** The ?2 newest failed jobs of topic ?1. */
-const newestFailed = (columns: string): string => `(
-  SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' ORDER BY id DESC LIMIT ?2)`;
+const newestFailed = (columns: string, condition = 'true'): string => `(
+  SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' AND ${condition} ORDER BY id DESC LIMIT ?2)`;
 
 /** Counts the failed jobs of a topic, up to ?2. */
 export const FAILED_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM ${newestFailed('1')}`;
 
-/** Finds failed jobs whose error contains ?3. */
+/** Finds failed jobs whose error contains ?3. They have not changed since ?4. */
 export const FAILED_WITH = `
-SELECT id FROM ${newestFailed('id, last_error')} WHERE instr(lower(last_error), lower(?3)) > 0`;
+SELECT id FROM ${newestFailed('id, last_error', isUnchangedSince('?4'))} WHERE instr(lower(last_error), lower(?3)) > 0`;
 
-/** Lists the error messages of failed jobs. */
+/** Lists the error messages of failed jobs that have not changed since ?3. */
 export const FAILED_TEXTS = `
-SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newestFailed('last_error')}`;
+SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newestFailed('last_error', isUnchangedSince('?3'))}`;
 
-/** Finds failed jobs whose error equals ?3. */
+/** Finds failed jobs whose error equals ?3. They have not changed since ?4. */
 export const FAILED_ALIKE = `
-SELECT id FROM ${newestFailed('id, last_error')} WHERE coalesce(last_error, '') = ?3`;
+SELECT id FROM ${newestFailed('id, last_error', isUnchangedSince('?4'))} WHERE coalesce(last_error, '') = ?3`;
 
 /** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
 export const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
 WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND status IN (SELECT value FROM json_each(?3))
+  AND ${isUnchangedSince('?5')}
 ORDER BY id DESC LIMIT ?4`;
 
 /** Finds the ?4 newest members of group ?1 in the topics ?2 and the statuses ?3. */
@@ -139,6 +144,7 @@ export const IN_GROUP = `
 SELECT _jobs.id FROM _jobs_links AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.parent_id
 WHERE l.child_id = ?1 AND l.mode = 'member'
   AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND _jobs.status IN (SELECT value FROM json_each(?3))
+  AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
 
 /** Groups failed jobs by error message, the most frequent first. */

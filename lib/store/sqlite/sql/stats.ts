@@ -1,5 +1,5 @@
 import { GAUGE_LIMITS } from '../../store-records.js';
-import { fromNow, ms, now } from './job-row.js';
+import { fromNow, iso, ms, now } from './job-row.js';
 import { isListed } from './list.js';
 
 /*
@@ -46,6 +46,9 @@ const thisMinute = `strftime('%Y-%m-%d %H:%M:00.000', 'now')`;
 
 /** Reads the start of the current minute. */
 export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
+
+/** The time, in milliseconds. */
+export const NOW = `SELECT ${iso(now)} AS now`;
 
 /**
  * Stores the metrics of worker ?3 for minute ?4. ?2 selects entries of ?1: totals of the minute (1), or what came after the last

@@ -1,0 +1,54 @@
+import type { JobStatus } from './wire.js';
+
+/** Filter of a bulk request. */
+export interface BulkFilter {
+  topic?: string | string[];
+  status?: JobStatus | JobStatus[];
+  /** `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. */
+  due?: boolean;
+  q?: string;
+  error_key?: string;
+  concurrency_key?: string;
+  group_id?: string;
+  created_from?: string;
+  created_to?: string;
+}
+
+/** Body of `POST /bulk`. Selects at most 10,000 jobs by `ids` or by `filter`. */
+export interface BulkRequest {
+  action: 'requeue' | 'promote' | 'cancel' | 'delete';
+  ids?: string[];
+  filter?: BulkFilter;
+  /** Counts without changing any job. */
+  dry_run?: boolean;
+  /** Changes only jobs that have not changed since this time: the `as_of` of a dry run. */
+  as_of?: string;
+  /** Changes at most so many jobs in this call: 1 to 10,000, the default. */
+  max?: number;
+  /** With `requeue`: so many jobs become due in a second, a minute or an hour, such as `'50/m'`. */
+  pace?: string;
+  /** The `next_cursor` of the previous call. It contains `as_of`. */
+  cursor?: string;
+}
+
+/** Jobs that were skipped for the same reason. */
+export interface SkippedReason {
+  reason: string;
+  count: number;
+  /** The first 10 ids. */
+  ids: string[];
+}
+
+/** Response of `POST /bulk`. In a dry run `changed` is 0; a real run changes at most `matched - skipped` jobs. */
+export interface BulkResult {
+  matched: number;
+  changed: number;
+  skipped: number;
+  /** Whether more jobs may match: call again with `next_cursor`. */
+  more: boolean;
+  /** The database's time for which `matched` holds, in microseconds. */
+  as_of: string;
+  /** Pass it as `cursor` to continue. `null` without `more`, after a dry run, and for `ids`. */
+  next_cursor: string | null;
+  skipped_reasons: SkippedReason[];
+}
