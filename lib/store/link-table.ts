@@ -27,7 +27,6 @@ import {
   finishGroupsScript,
   NO_CHANGES,
   settleWatchedScript,
-  toParentError,
   toEndedParent,
   toIds,
 } from './link-script.js';
@@ -215,8 +214,7 @@ export class LinkTable implements LinkStore {
       const [result] = yield* requeueScript([root], changes);
       const dependants: SqlRow[] = [];
       for (let level = result!.changed ? [root] : []; level.length > 0;) {
-        const parents = level.map((id) => ({ id, error: toParentError(root) }));
-        const rows = yield { sql: statements.REQUEUE_CHILDREN, params: [JSON.stringify(parents)] };
+        const rows = yield { sql: statements.REQUEUE_CHILDREN, params: [JSON.stringify(level)] };
         dependants.push(...rows);
         level = toIds(rows.map(({ id }) => id));
         if (level.length > 0) {

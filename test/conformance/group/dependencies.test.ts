@@ -240,6 +240,34 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     }
   });
 
+  it.each([
+    ['the first failed one first', ['a', 'b'], false],
+    ['the last failed one first', ['b', 'a'], false],
+    ['the last failed one first, which completes before the other is re-queued', ['b', 'a'], true],
+    ['the first failed one first, which completes before the other is re-queued', ['a', 'b'], true],
+  ])('re-queue a job whose two parents have failed: %s', async (_title, order, completesBetween) => {
+    const ids = await enqueue(['a'], ['b'], ['c', ['a', 'b']], ['d', ['c']]);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await settleOne(fixture.store, b!, outcomes.failed());
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    for (const [index, ref] of order.entries()) {
+      await engine.jobs.requeue(ids[ref]!, { dependants: true });
+      expect(await status(ids.c)).toBe(index === 0 ? 'cancelled' : 'pending');
+      if (index === 1 || completesBetween) {
+        for (const claimed of Object.values(await claimByRef(fixture.store))) {
+          await settleOne(fixture.store, claimed);
+        }
+      }
+    }
+    for (const ref of ['c', 'd']) {
+      const claims = await claimByRef(fixture.store);
+      expect(Object.keys(claims)).toEqual([ref]);
+      await settleOne(fixture.store, claims[ref]!);
+    }
+    expect(await fixture.store.links.repair(null)).toMatchObject({ changes: { released: [], cancelled: [] } });
+  });
+
   it('are repaired when something else has ended a parent', async () => {
     const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e'], ['f', ['e']]);
     const finished = await fixture.now();

@@ -81,13 +81,13 @@ export class LinkModel {
     return isChanged;
   }
 
-  /** Re-queues a job, and those that its end has cancelled, unless another parent would cancel them again. */
+  /** Re-queues a job, and its descendants that a parent has cancelled, unless another parent would cancel them again. */
   requeueDependants(root: ModelJob): string[] {
     const again = this.requeue(root) ? [root.id] : [];
     for (let isChanged = true; isChanged;) {
       isChanged = false;
       for (const job of this.jobs.values()) {
-        if (!again.includes(job.id) && this.isCancelledBecauseOf(job, root, again)) {
+        if (!again.includes(job.id) && this.isCancelledBecauseOf(job, again)) {
           Object.assign(job, {
             status: 'pending',
             isBlocked: true,
@@ -101,8 +101,10 @@ export class LinkModel {
       }
     }
     const dependants = again.slice(1);
-    const reopened = this.links.filter(({ parent, child }) => dependants.includes(child) && this.isUnfinished(parent));
-    reopened.forEach((link) => (link.outcome = null));
+    for (const link of this.links.filter(({ child, outcome }) => dependants.includes(child) && outcome !== null)) {
+      const isCompleted = this.jobs.get(link.parent)?.status === 'completed';
+      link.outcome = this.isUnfinished(link.parent) ? null : isCompleted ? 'completed' : link.outcome;
+    }
     return dependants;
   }
 
@@ -176,13 +178,14 @@ export class LinkModel {
     return [];
   }
 
-  private isCancelledBecauseOf(job: ModelJob, root: ModelJob, again: readonly string[]): boolean {
-    const mine = this.links.filter(({ child }) => child === job.id);
+  private isCancelledBecauseOf(job: ModelJob, again: readonly string[]): boolean {
+    const mine = this.links.filter(({ child, mode }) => child === job.id && mode === 'cancel').filter(cancels);
     return (
       job.status === 'cancelled' &&
-      job.lastError === parentError(root.id) &&
-      mine.some(({ parent, mode, outcome }) => mode === 'cancel' && outcome !== null && again.includes(parent)) &&
-      !mine.some((link) => cancels(link) && !this.isUnfinished(link.parent))
+      job.lastError !== null &&
+      /^parent .* failed$|group .* failed/.test(job.lastError) &&
+      mine.some(({ parent }) => again.includes(parent)) &&
+      mine.every(({ parent }) => this.isUnfinished(parent) || this.jobs.get(parent)?.status === 'completed')
     );
   }
 

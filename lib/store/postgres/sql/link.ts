@@ -1,3 +1,4 @@
+import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
@@ -110,18 +111,22 @@ export const DELETE_LINKS = `
 DELETE FROM _jobs_links WHERE child_id = ANY (${ids}) AND NOT EXISTS (SELECT FROM _jobs c WHERE c.id = child_id)
   AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = child_id)`;
 
+/** Whether a parent or a group has cancelled the job. */
+const isCancelledByParent = (row: string): string =>
+  `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
+
 /**
- * cancelled → pending, blocked, for children that ended with an error of a parent: $1 is a list of parents with their errors. Leaves out children
- * that another ended parent would cancel again, and those whose unique key is taken.
+ * cancelled → pending, blocked, for the children of the parents in $1 that a parent has cancelled. Leaves out children that another ended
+ * parent would cancel again, and those whose unique key is taken.
  */
 export const REQUEUE_CHILDREN = `
 WITH c AS (
-  SELECT c.id FROM jsonb_to_recordset($1::jsonb) AS e(id uuid, error text)
-  JOIN _jobs_links l ON l.parent_id = e.id AND l.mode = 'cancel' AND l.outcome IS NOT NULL
-  JOIN _jobs c ON c.id = l.child_id AND c.status = 'cancelled' AND c.last_error = e.error
-  WHERE NOT EXISTS (
+  SELECT c.id FROM _jobs c
+  WHERE c.id = ANY (ARRAY(SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (${ids}) AND l.mode = 'cancel' AND l.outcome <> 'completed'))
+  AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
+  AND NOT EXISTS (
     SELECT FROM _jobs_links o LEFT JOIN _jobs p ON p.id = o.parent_id
-    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status NOT IN ('pending', 'processing'), true))
+    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
   AND NOT EXISTS (
     SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
   ORDER BY c.id FOR NO KEY UPDATE OF c)
@@ -130,8 +135,7 @@ UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
 RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
 
-/** Opens the links of children to parents that have not ended. */
+/** Opens the links of children to parents that have not ended. A parent that has failed once may have completed since. */
 export const REOPEN_LINKS = `
-UPDATE _jobs_links l SET outcome = NULL
-WHERE l.child_id = ANY (${ids}) AND l.outcome IS NOT NULL
-  AND EXISTS (SELECT FROM _jobs p WHERE p.id = l.parent_id AND p.status IN ('pending', 'processing'))`;
+UPDATE _jobs_links l SET outcome = CASE WHEN p.status = 'completed' THEN 'completed' END FROM _jobs p
+WHERE l.child_id = ANY (${ids}) AND l.outcome IS NOT NULL AND p.id = l.parent_id AND p.status IN ('pending', 'processing', 'completed')`;

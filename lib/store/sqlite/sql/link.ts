@@ -1,3 +1,4 @@
+import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
@@ -83,26 +84,29 @@ export const DELETE_LINKS = `
 DELETE FROM _jobs_links WHERE child_id IN ${ids} AND NOT EXISTS (SELECT 1 FROM _jobs AS c WHERE c.id = child_id)
   AND NOT EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = child_id)`;
 
+/** Whether a parent or a group has cancelled the job. */
+const isCancelledByParent = (row: string): string =>
+  `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
+
 /**
- * cancelled → pending, blocked, for children that ended with an error of a parent: ?1 is a list of parents with their errors. Leaves out children
- * that another ended parent would cancel again, and those whose unique key is taken.
+ * cancelled → pending, blocked, for the children of the parents in ?1 that a parent has cancelled. Leaves out children that another ended
+ * parent would cancel again, and those whose unique key is taken.
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
   flow_key = NULL, expires_at = NULL, updated = ${now}
 WHERE status = 'cancelled' AND id IN (
   SELECT c.id FROM json_each(?1) AS e
-  CROSS JOIN _jobs_links AS l ON l.parent_id = e.value ->> 'id' AND l.mode = 'cancel' AND l.outcome IS NOT NULL
-  CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND c.last_error = e.value ->> 'error'
+  CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.mode = 'cancel' AND l.outcome <> 'completed'
+  CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
   WHERE NOT EXISTS (
     SELECT 1 FROM _jobs_links AS o LEFT JOIN _jobs AS p ON p.id = o.parent_id
-    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status NOT IN ('pending', 'processing'), true))
+    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
   AND NOT EXISTS (
     SELECT 1 FROM _jobs AS k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')}))
 RETURNING id, topic, attempt, status, watched`;
 
-/** Opens the links of children to parents that have not ended. */
+/** Opens the links of children to parents that have not ended. A parent that has failed once may have completed since. */
 export const REOPEN_LINKS = `
-UPDATE _jobs_links SET outcome = NULL
-WHERE child_id IN ${ids} AND outcome IS NOT NULL
-  AND EXISTS (SELECT 1 FROM _jobs AS p WHERE p.id = parent_id AND p.status IN ('pending', 'processing'))`;
+UPDATE _jobs_links AS l SET outcome = iif(p.status = 'completed', 'completed', NULL) FROM _jobs AS p
+WHERE l.child_id IN ${ids} AND l.outcome IS NOT NULL AND p.id = l.parent_id AND p.status IN ('pending', 'processing', 'completed')`;
