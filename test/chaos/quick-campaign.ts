@@ -4,7 +4,7 @@ import type { Run } from './campaign.js';
 import { isPossible, perform } from './campaign.js';
 import { Dice } from './dice.js';
 import { drainAndKill } from './faults/drain-and-kill.js';
-import type { Kind } from './faults/fault.js';
+import type { Fault, Kind } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { limitsUnderKills } from './faults/limits-under-kills.js';
 import { linksUnderKills } from './faults/links-under-kills.js';
@@ -13,8 +13,11 @@ import { plannedMutants, plannedRuns } from './plan.js';
 
 const VIOLATIONS_SHOWN_MAX = 10;
 
-/** Faults that kill processes. `npm test` runs these, the matrix all others and the mutants. */
-const KILLS = [kill, drainAndKill, poison, limitsUnderKills, linksUnderKills];
+/** What `npm test` runs: each fault on one database, and plain kills on both. The matrix runs the rest and the mutants. */
+const FIRST: Record<Kind, readonly Fault[]> = {
+  postgres: [kill, drainAndKill, linksUnderKills],
+  sqlite: [kill, poison, limitsUnderKills],
+};
 
 /** What a test wants to know of a run. */
 export interface Findings {
@@ -35,10 +38,12 @@ export class QuickCampaign {
   private readonly dice = new Dice(this.seed);
   private server: RestartablePostgres | undefined;
 
-  constructor(kind: Kind, { kills }: { kills: boolean }) {
+  constructor(kind: Kind, { isMatrix }: { isMatrix: boolean }) {
     const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
-    const runs = plannedRuns({ isQuick: true }).filter((run) => isOurs(run) && KILLS.includes(run.fault) === kills);
-    const mutants = kills ? [] : plannedMutants({ isQuick: true }).filter(isOurs);
+    const runs = plannedRuns({ isQuick: true }).filter(
+      (run) => isOurs(run) && FIRST[kind].includes(run.fault) !== isMatrix,
+    );
+    const mutants = !isMatrix ? [] : plannedMutants({ isQuick: true }).filter(isOurs);
     this.runs = runs.map((run) => [run.fault.name, run]);
     this.mutants = mutants.map((run) => [run.mutant!.name, run]);
   }
