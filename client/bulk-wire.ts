@@ -31,6 +31,12 @@ export interface BulkRequest {
   cursor?: string;
 }
 
+/** Number of jobs of a topic that changed, or would change. */
+export interface TopicChanges {
+  topic: string;
+  count: number;
+}
+
 /** Jobs that were skipped for the same reason. */
 export interface SkippedReason {
   reason: string;
@@ -50,5 +56,9 @@ export interface BulkResult {
   as_of: string;
   /** Pass it as `cursor` to continue. `null` without `more`, after a dry run, and for `ids`. */
   next_cursor: string | null;
+  /** Jobs that changed, or in a dry run would change, by topic: the 100 topics with the most. */
+  by_topic: TopicChanges[];
+  /** The first 10 of these jobs. */
+  sample_ids: string[];
   skipped_reasons: SkippedReason[];
 }

@@ -47,7 +47,7 @@ export type {
   JobGroupWithCallbacks,
   NewJobRequest,
 } from './group-wire.js';
-export type { BulkFilter, BulkRequest, BulkResult, SkippedReason } from './bulk-wire.js';
+export type { BulkFilter, BulkRequest, BulkResult, SkippedReason, TopicChanges } from './bulk-wire.js';
 export type { JobLog, JobLogLevel, JobLogLine, StreamJob } from './log-wire.js';
 export type {
   ApiErrorBody,

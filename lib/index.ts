@@ -21,7 +21,7 @@ export { Job } from './core/job.js';
 export type { EnqueueOptions, Idempotency, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
 export type { RequeueOptions } from './core/job-options.js';
 export type { JobStatus } from './core/job-state.js';
-export type { BulkAction, BulkRequest, BulkResult, SkippedJobs } from './core/bulk.js';
+export type { BulkAction, BulkRequest, BulkResult, SkippedJobs, TopicChanges } from './core/bulk.js';
 export type { BulkActions } from './engine/admin/bulk-actions.js';
 export type { JobLogLevel, JobLogLine, JobLogOptions } from './core/job-log.js';
 export type { JobAdmin } from './engine/admin/job-admin.js';

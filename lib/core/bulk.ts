@@ -43,7 +43,16 @@ export interface BulkResult {
   readonly asOf: string;
   /** Continues the run. `null` without `more`, after a dry run, and for `ids`. */
   readonly nextCursor: string | null;
+  /** Jobs that changed, or in a dry run would change, by topic: the 100 topics with the most. */
+  readonly byTopic: readonly TopicChanges[];
+  /** The first 10 of these jobs. */
+  readonly sampleIds: readonly string[];
   readonly skippedReasons: readonly SkippedJobs[];
+}
+
+export interface TopicChanges {
+  readonly topic: string;
+  readonly count: number;
 }
 
 /** Jobs that the action skipped for the same reason. */

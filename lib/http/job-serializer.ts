@@ -213,7 +213,8 @@ export function toPageDto({ total, totalCapped, limit, offset, nextCursor }: Job
 export type BulkDto = ReturnType<typeof toBulkDto>;
 
 /** The result of a bulk request. */
-export function toBulkDto({ matched, changed, skipped, more, asOf, nextCursor, skippedReasons }: BulkResult) {
+export function toBulkDto(result: BulkResult) {
+  const { matched, changed, skipped, more, asOf, nextCursor, byTopic, sampleIds, skippedReasons } = result;
   return {
     matched,
     changed,
@@ -221,6 +222,8 @@ export function toBulkDto({ matched, changed, skipped, more, asOf, nextCursor, s
     more,
     as_of: asOf,
     next_cursor: nextCursor,
+    by_topic: byTopic.map(({ topic, count }) => ({ topic, count })),
+    sample_ids: [...sampleIds],
     skipped_reasons: skippedReasons.map(({ reason, count, ids }) => ({ reason, count, ids: [...ids] })),
   };
 }

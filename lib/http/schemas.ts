@@ -264,6 +264,11 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
         'More matching jobs can change, or the search was not complete: repeat the call with next_cursor as cursor',
     },
     as_of: { ...TIME, description: "The database's time for which matched holds, in microseconds" },
+    by_topic: listOfSchema(objectSchema({ topic: TEXT, count: COUNT }), { maxItems: 100 }),
+    sample_ids: {
+      ...listOfSchema(UUID, { maxItems: 10 }),
+      description: 'The first jobs that changed, or in a dry run would change',
+    },
     next_cursor: {
       ...orNull(TEXT),
       description: 'Continues the run; null after the last call, a dry run, and for ids',

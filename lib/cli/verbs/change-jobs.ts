@@ -142,13 +142,21 @@ async function changeJobs(
 async function runAll(engine: JobsEngine, request: BulkRequest, preview: BulkResult): Promise<BulkResult> {
   const { asOf, more, matched, skipped } = preview;
   const counted = more || request.ids ? Infinity : matched - skipped;
-  let sum: BulkResult = { ...preview, changed: 0, nextCursor: null };
+  let sum: BulkResult = { ...preview, changed: 0, nextCursor: null, byTopic: [], sampleIds: [] };
   do {
     const max = Math.min(counted - sum.changed, BULK_JOBS_MAX);
     const last = await engine.bulk.run({ ...request, asOf, max, cursor: sum.nextCursor ?? undefined });
-    sum = { ...last, changed: sum.changed + last.changed, ...addSkipped(sum, last) };
+    sum = { ...last, ...addChanges(sum, last), ...addSkipped(sum, last) };
   } while (sum.nextCursor !== null && sum.changed < counted);
   return sum;
+}
+
+function addChanges(one: BulkResult, other: BulkResult): Pick<BulkResult, 'changed' | 'byTopic' | 'sampleIds'> {
+  const counts = new Map<string, number>();
+  [...one.byTopic, ...other.byTopic].forEach(({ topic, count }) => counts.set(topic, count + (counts.get(topic) ?? 0)));
+  const byTopic = [...counts].map(([topic, count]) => ({ topic, count })).sort((a, b) => b.count - a.count);
+  const sampleIds = one.sampleIds.length > 0 ? one.sampleIds : other.sampleIds;
+  return { changed: one.changed + other.changed, byTopic, sampleIds };
 }
 
 /** A run meets jobs that its dry run has skipped already, and stops when all others have changed: the larger count of a reason is right. */

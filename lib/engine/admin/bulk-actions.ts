@@ -1,4 +1,12 @@
-import type { BulkAction, BulkPosition, BulkResult, BulkSettings, BulkRequest, SkippedJobs } from '../../core/bulk.js';
+import type {
+  BulkAction,
+  BulkPosition,
+  BulkResult,
+  BulkSettings,
+  BulkRequest,
+  SkippedJobs,
+  TopicChanges,
+} from '../../core/bulk.js';
 import { BULK_JOBS_MAX, buildBulkCursor, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
@@ -12,6 +20,8 @@ import type { Topics } from './query-cache.js';
 /** Jobs per statement. Batches are small, so that their locks do not hold up workers for long. */
 const BATCH_JOBS = 200;
 const SAMPLE_IDS_MAX = 10;
+/** Topics in one result. */
+const TOPICS_MAX = 100;
 
 const NOT_FOUND = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
@@ -52,14 +62,15 @@ export class BulkActions {
   async run(request: BulkRequest, topics: Topics = null): Promise<BulkResult> {
     const run = toRun(readBulkRequest(request), await this.parts.store.reports.now());
     const { ids, more, isOrdered } = await this.select(run, topics);
-    const skipped = new SkippedCounter();
-    let [changed, done] = [0, 0];
-    while (done < ids.length && changed < run.max) {
-      const batch = ids.slice(done, done + Math.min(BATCH_JOBS, run.max - changed));
-      const allowed = await this.filterAllowed(batch, run, topics, skipped);
-      changed += run.dryRun ? 0 : await this.change(allowed, run, changed, skipped);
+    const [changes, skipped] = [new ChangeCounter(), new SkippedCounter()];
+    let done = 0;
+    while (done < ids.length && changes.count < run.max) {
+      const batch = ids.slice(done, done + Math.min(BATCH_JOBS, run.max - changes.count));
+      const allowed = await this.filterAllowed(batch, run, topics, { changes, skipped });
+      await this.change(allowed, run, { changes, skipped });
       done += batch.length;
     }
+    const changed = run.dryRun ? 0 : changes.count;
     // A search would find the jobs again that this call has not changed.
     const isLeft = done < ids.length || (more && (run.dryRun || isOrdered || changed > 0));
     return {
@@ -69,25 +80,28 @@ export class BulkActions {
       more: isLeft,
       asOf: run.asOf,
       nextCursor: isLeft ? toNextCursor(run, isOrdered ? ids[done - 1] : null, changed) : null,
+      byTopic: changes.byTopic(),
+      sampleIds: changes.sampleIds,
       skippedReasons: skipped.reasons(),
     };
   }
 
-  /** Returns how many jobs have changed. @param changedBefore in the same call. */
   private async change(
     ids: readonly string[],
-    { action, guard, paceMs, position }: Run,
-    changedBefore: number,
-    skipped: SkippedCounter,
-  ): Promise<number> {
-    if (ids.length === 0) {
-      return 0;
+    { action, dryRun, guard, paceMs, position }: Run,
+    { changes, skipped }: Counters,
+  ): Promise<void> {
+    if (dryRun || ids.length === 0) {
+      return;
     }
-    const changes = paceMs === null ? undefined : toPacedChanges(paceMs, position, changedBefore);
-    const results = await this.parts.actions.run(action, ids, { guard, changes });
-    const unchanged = results.filter((result) => !result.changed);
-    unchanged.forEach((result) => skipped.add(toReason(action, guard, result), result.id));
-    return results.length - unchanged.length;
+    const requeueChanges = paceMs === null ? undefined : toPacedChanges(paceMs, position, changes.count);
+    for (const result of await this.parts.actions.run(action, ids, { guard, changes: requeueChanges })) {
+      if (result.changed) {
+        changes.add(result.topic!, result.id);
+      } else {
+        skipped.add(toReason(action, guard, result), result.id);
+      }
+    }
   }
 
   private async select({ action, ids, filter, position, guard }: Run, topics: Topics): Promise<Selection> {
@@ -125,7 +139,7 @@ export class BulkActions {
     ids: readonly string[],
     { action, dryRun, guard }: Run,
     topics: Topics,
-    skipped: SkippedCounter,
+    { changes, skipped }: Counters,
   ): Promise<readonly string[]> {
     if (!dryRun && topics === null && JOB_ACTIONS[action].due === null) {
       return ids;
@@ -139,9 +153,36 @@ export class BulkActions {
           : (checkDue(action, job) ?? (dryRun ? checkStatus(action, job) : undefined));
       if (reason !== undefined) {
         skipped.add(reason, id);
+      } else if (dryRun) {
+        changes.add(job!.topic, id);
       }
       return reason === undefined;
     });
+  }
+}
+
+interface Counters {
+  readonly changes: ChangeCounter;
+  readonly skipped: SkippedCounter;
+}
+
+/** Counts jobs that have changed, or in a dry run would change. */
+class ChangeCounter {
+  count = 0;
+  readonly sampleIds: string[] = [];
+  private readonly topics = new Map<string, number>();
+
+  add(topic: string, id: string): void {
+    this.count += 1;
+    this.topics.set(topic, (this.topics.get(topic) ?? 0) + 1);
+    if (this.sampleIds.length < SAMPLE_IDS_MAX) {
+      this.sampleIds.push(id);
+    }
+  }
+
+  byTopic(): TopicChanges[] {
+    const topics = [...this.topics].map(([topic, count]) => ({ topic, count }));
+    return topics.sort((a, b) => b.count - a.count || (a.topic < b.topic ? -1 : 1)).slice(0, TOPICS_MAX);
   }
 }
 
@@ -175,6 +216,7 @@ function toRun(settings: BulkSettings, now: string): Run {
   const pacedUntil = Math.max(Date.parse(now), position?.pacedUntil ?? 0);
   return {
     ...settings,
+    max: settings.dryRun ? BULK_JOBS_MAX : settings.max,
     asOf,
     position: { asOf, beforeId: position?.beforeId ?? null, pacedUntil },
     guard: { from: filter && toStatuses(filter), asOf: isGuarded ? asOf : null },

@@ -58,8 +58,9 @@ describe.each(storeKinds())('a bulk run as of a time on $label', (kind) => {
 
   it('leaves out jobs that were added after the count', async () => {
     const counted = await insertFailed(3);
-    const { asOf, matched } = await run({ ...FAILED, dryRun: true });
-    expect(matched).toBe(3);
+    const { asOf, ...preview } = await run({ ...FAILED, dryRun: true });
+    expect(preview).toMatchObject({ matched: 3, byTopic: [{ topic: TOPIC, count: 3 }] });
+    expect([...preview.sampleIds].sort()).toEqual([...counted].sort());
     const later = await insertFailed(2);
     for (const action of ['requeue', 'delete'] as const) {
       const request = { action, ids: later, asOf };

@@ -56,6 +56,8 @@ describe.each(storeKinds())('bulk actions on $label', (kind) => {
       more: false,
       asOf: expect.stringMatching(/^20\d\d-.*\.\d{6}Z$/) as string,
       nextCursor: null,
+      byTopic: [{ topic: TOPIC, count: 3 }],
+      sampleIds: ids,
       skippedReasons: [],
     });
     expect(await statuses([...ids, ...other])).toEqual(['pending', 'pending', 'pending', 'failed']);
