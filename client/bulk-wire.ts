@@ -1,9 +1,9 @@
-import type { JobStatus } from './wire.js';
+import type { JobFilterStatus } from './wire.js';
 
 /** Filter of a bulk request. */
 export interface BulkFilter {
   topic?: string | string[];
-  status?: JobStatus | JobStatus[];
+  status?: JobFilterStatus | JobFilterStatus[];
   /** `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. */
   due?: boolean;
   q?: string;

@@ -49,18 +49,18 @@ export type {
 } from './group-wire.js';
 export type { BulkFilter, BulkRequest, BulkResult, SkippedReason, TopicChanges } from './bulk-wire.js';
 export type { JobLog, JobLogLevel, JobLogLine, StreamJob } from './log-wire.js';
+export type { ErrorGroup, ErrorGroups, Timeseries, TimeseriesPoint } from './report-wire.js';
 export type {
   ApiErrorBody,
   Capabilities,
   EnqueuedJobs,
   EnqueueRequest,
-  ErrorGroup,
-  ErrorGroups,
   Job,
   JobFailure,
   JobStep,
   JobPage,
   JobStats,
+  JobFilterStatus,
   JobStatus,
   Limits,
   LimitsRequest,
@@ -71,8 +71,6 @@ export type {
   ScheduleTicks,
   StreamChanged,
   StreamEvent,
-  Timeseries,
-  TimeseriesPoint,
   TopicLimits,
   TopicList,
   TopicStats,

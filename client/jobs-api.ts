@@ -18,14 +18,13 @@ import type { WaitForOptions } from './job-wait.js';
 import { waitForJob } from './job-wait.js';
 import type { JobLog } from './log-wire.js';
 import { SchedulesApi } from './schedules-api.js';
+import type { ErrorGroups, Timeseries } from './report-wire.js';
 import type {
   Capabilities,
   EnqueuedJobs,
-  ErrorGroups,
   Job,
   JobPage,
   JobStats,
-  Timeseries,
   LimitsRequest,
   TopicLimits,
   TopicList,

@@ -8,6 +8,9 @@ export type { WorkerList, WorkerProcess } from './worker-list.js';
 /** Status of a job. The last three are final. */
 export type JobStatus = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';
 
+/** What a filter selects by. `retrying`: pending jobs that have used a retry. */
+export type JobFilterStatus = JobStatus | 'retrying';
+
 /** One failed attempt of a job. */
 export interface JobFailure {
   attempt: number;
@@ -157,6 +160,8 @@ export interface JobPage<T = unknown> {
 /** Statistics of the queue, at most 2 s old. */
 export interface JobStats {
   pending: number;
+  /** Pending jobs that have used a retry: a part of `pending`. */
+  retrying: number;
   processing: number;
   completed: number;
   failed: number;
@@ -177,6 +182,10 @@ export interface JobStats {
 /** Statistics of one topic. */
 export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_execution_time'> {
   topic: string;
+  /** When the next pending job becomes due, in ms; 0 if one is due, `null` if none is pending. */
+  next_due_ms: number | null;
+  /** Attempts that ended in the current minute and the four before it. */
+  recent: { completed: number; attempts_failed: number };
   /** Whether a live process has a handler for the topic. */
   has_handler: boolean;
   /** When the topic was paused; `null` if it is not paused. */
@@ -287,47 +296,6 @@ export interface ScheduleRequest {
   priority?: number;
   timeout?: number | string;
   metadata?: Record<string, unknown>;
-}
-
-/** Jobs that finished within one minute. Times in ms. */
-export interface TimeseriesPoint {
-  /** Start of the minute. */
-  minute: string;
-  completed: number;
-  failed: number;
-  /** Mean execution time. */
-  avg_execution_time: number;
-  /** 95th percentile of the execution time. */
-  p95: number;
-  /** Mean time that jobs were due before they ran. */
-  avg_wait_time: number;
-}
-
-/** Response of `GET /timeseries`: every minute of the window, oldest first, the current one last. */
-export interface Timeseries {
-  /** Length of the window. */
-  minutes: number;
-  items: TimeseriesPoint[];
-}
-
-/** Failed jobs of one topic with the same error message. */
-export interface ErrorGroup {
-  topic: string;
-  message: string;
-  /** Identifies the group: pass it as `error_key` to a filter. */
-  key: string;
-  count: number;
-  first_seen: string;
-  last_seen: string;
-  /** Id of one of these jobs. */
-  sample_id: string;
-}
-
-/** Response of `GET /errors`: at most 100 groups, most frequent first. */
-export interface ErrorGroups {
-  items: ErrorGroup[];
-  /** `jobs`: how many of the newest failed jobs were read; `jobs_max`: the upper bound. */
-  window: { jobs: number; jobs_max: number };
 }
 
 /** Response of `GET /capabilities`: what this caller may do. */

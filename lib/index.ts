@@ -20,7 +20,7 @@ export { JobsService } from './nest/jobs.service.js';
 export { Job } from './core/job.js';
 export type { EnqueueOptions, Idempotency, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
 export type { RequeueOptions } from './core/job-options.js';
-export type { JobStatus } from './core/job-state.js';
+export type { JobFilterStatus, JobStatus } from './core/job-state.js';
 export type { BulkAction, BulkRequest, BulkResult, SkippedJobs, TopicChanges } from './core/bulk.js';
 export type { BulkActions } from './engine/admin/bulk-actions.js';
 export type { JobLogLevel, JobLogLine, JobLogOptions } from './core/job-log.js';

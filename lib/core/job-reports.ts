@@ -18,11 +18,17 @@ export interface WatchedJob {
 /** Statistics of one topic. */
 export interface TopicStats extends StatusCounts {
   readonly topic: string;
+  /** Pending jobs that have used a retry: a part of `pending`. */
+  readonly retrying: number;
   readonly total: number;
   /** completed ÷ (completed + failed); 0 if no job has finished. */
   readonly successRate: number;
   /** How long the oldest due job has been waiting, in milliseconds; `null` if no job is due. */
   readonly oldestPendingMs: number | null;
+  /** When the next pending job becomes due, in milliseconds; 0 if a job is due, `null` if none is pending. */
+  readonly nextDueMs: number | null;
+  /** Attempts that ended in the current minute and the four before it. */
+  readonly recent: RecentAttempts;
   /** Whether a live process has a handler for the topic. */
   readonly hasHandler: boolean;
   /** When the topic was paused; `null` if it is not paused. */
@@ -45,6 +51,13 @@ export interface TopicStats extends StatusCounts {
   readonly limitedBy: 'concurrency' | 'key' | 'rate' | null;
 }
 
+/** Attempts that ended lately. */
+export interface RecentAttempts {
+  readonly completed: number;
+  /** Failed attempts, whether or not the job runs again. */
+  readonly attemptsFailed: number;
+}
+
 /** Why a pending job does not start. */
 export interface WaitingReason {
   readonly code: 'not_due' | 'paused' | 'concurrency' | 'key' | 'rate' | 'blocked' | 'no_handler' | 'no_free_slot';
@@ -64,6 +77,8 @@ export interface TimeseriesPoint {
   readonly completed: number;
   /** Failed for good. */
   readonly failed: number;
+  /** Failed attempts, whether or not the job runs again. */
+  readonly attemptsFailed: number;
   /** Mean execution time. */
   readonly avgExecutionTime: number;
   /** 95th percentile of the execution time. */
@@ -72,13 +87,16 @@ export interface TimeseriesPoint {
   readonly avgWaitTime: number;
 }
 
-/** Failed jobs of one topic with the same error message. */
+/** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */
 export interface ErrorGroup {
   readonly topic: string;
   readonly message: string;
   /** Identifies the group: pass it as `errorKey` to a list or a bulk request. */
   readonly key: string;
+  /** Jobs that failed for good. */
   readonly count: number;
+  /** Pending jobs whose last error this is. */
+  readonly retrying: number;
   readonly firstSeen: Date;
   readonly lastSeen: Date;
   /** Id of the newest job of the group. */
@@ -114,9 +132,9 @@ export interface WorkerProcess extends WorkerDetails {
   readonly isAlive: boolean;
 }
 
-/** The most frequent errors among the newest failed jobs. */
+/** The most frequent errors among the newest failed jobs and the newest jobs that wait for a retry. */
 export interface ErrorGroups {
   readonly items: readonly ErrorGroup[];
-  /** `jobs`: how many failed jobs were read; `jobsMax`: the upper bound. */
-  readonly window: { readonly jobs: number; readonly jobsMax: number };
+  /** How many failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobsMax`: the upper bound of each. */
+  readonly window: { readonly jobs: number; readonly retrying: number; readonly jobsMax: number };
 }

@@ -3,6 +3,16 @@ export const JOB_STATUSES = ['pending', 'processing', 'completed', 'failed', 'ca
 
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
+/** What a list selects by: a status, or `retrying`: pending jobs that have used a retry. */
+export const FILTER_STATUSES = [...JOB_STATUSES, 'retrying'] as const;
+
+export type JobFilterStatus = (typeof FILTER_STATUSES)[number];
+
+/** Returns the status of the jobs that a filter value selects. */
+export function toJobStatus(status: JobFilterStatus): JobStatus {
+  return status === 'retrying' ? 'pending' : status;
+}
+
 /** Statuses of finished jobs. The queue prunes these rows by age. */
 export const FINAL_STATUSES = ['completed', 'failed', 'cancelled'] as const;
 

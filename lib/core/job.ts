@@ -8,7 +8,7 @@ import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';
 import type { JobLogLine } from './job-log.js';
-import type { JobStatus } from './job-state.js';
+import type { JobFilterStatus, JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
 import type { DebounceOptions, UniqueUntil } from './unique-key.js';
 
@@ -219,20 +219,20 @@ export type Outcome =
 export interface JobFilter {
   /** One topic or several. Default: all. */
   topic?: TopicName | readonly TopicName[] | undefined;
-  /** One status or several. Default: all. */
-  status?: JobStatus | readonly JobStatus[] | undefined;
+  /** One status or several. `'retrying'`: pending jobs that have used a retry. Default: all. */
+  status?: JobFilterStatus | readonly JobFilterStatus[] | undefined;
   /**
    * `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. Finds at most 10,000 jobs,
-   * those that run first. Cannot be combined with a `status` other than `'pending'`.
+   * those that run first. Cannot be combined with a `status` other than `'pending'` and `'retrying'`.
    */
   due?: boolean | undefined;
   /**
    * An exact id, a prefix of a topic, or a part of an error. Searches the errors of at most
-   * 10,000 failed jobs, the newest of each topic.
+   * 10,000 failed jobs, the newest of each topic. With the status `'retrying'` it also searches as many of these jobs.
    */
   q?: string | undefined;
   /**
-   * Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches as many jobs as `q`, and cannot be
+   * Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same jobs as `q`, and cannot be
    * combined with it.
    */
   errorKey?: string | undefined;
@@ -272,6 +272,8 @@ export interface JobPage {
 export interface JobStats {
   /** Waiting jobs, due or not. */
   pending: number;
+  /** Pending jobs that have used a retry: a part of `pending`. */
+  retrying: number;
   /** Claimed jobs. */
   processing: number;
   /** Completed jobs that are not pruned yet; `failed` and `cancelled` likewise. */

@@ -1,7 +1,7 @@
 import { InvalidOptionsError } from './errors.js';
 import type { JobFilter } from './job.js';
-import type { JobStatus } from './job-state.js';
-import { JOB_STATUSES, parseJobId } from './job-state.js';
+import type { JobFilterStatus } from './job-state.js';
+import { FILTER_STATUSES, parseJobId, toJobStatus } from './job-state.js';
 import type { Check, OptionValues } from './option-checks.js';
 import { condition, dateCheck, flag, integer, oneOf, oneOrMany, option, readOptions, text } from './option-checks.js';
 import { topicNameCheck } from './topic.js';
@@ -19,8 +19,8 @@ const CURSOR_LENGTH_MAX = 200;
 /** A {@link JobFilter}, checked and complete. `null` means no condition. */
 export interface ListFilter {
   readonly topics: readonly string[] | null;
-  readonly statuses: readonly JobStatus[] | null;
-  /** If set, `statuses` is `['pending']`. */
+  readonly statuses: readonly JobFilterStatus[] | null;
+  /** If set, `statuses` is `['pending']` or `['retrying']`. */
   readonly due: boolean | null;
   readonly q: string | null;
   readonly errorKey: string | null;
@@ -46,10 +46,16 @@ export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
   const read = readOptions(LIST_OPTIONS, given, path);
   rejectContradictions(read, path);
   const { topic, status, limit, offset, cursor, ...others } = read;
-  const statuses: readonly JobStatus[] | null = others.due === null ? status : ['pending'];
+  const statuses: readonly JobFilterStatus[] | null = toStatuses(status, others.due);
   const conditions = { topics: topic, statuses, ...others };
   const beforeId = cursor === null ? null : parseCursor(cursor, hashConditions(conditions));
   return { ...conditions, limit, offset, beforeId };
+}
+
+/** `pending` includes `retrying`. */
+function toStatuses(given: readonly JobFilterStatus[] | null, due: boolean | null): readonly JobFilterStatus[] | null {
+  const statuses = given ?? (due === null ? null : ['pending' as const]);
+  return statuses?.includes('pending') ? statuses.filter((each) => each !== 'retrying') : statuses;
 }
 
 /** Returns the cursor of the page that follows `lastId`. It is valid for the same filter only. */
@@ -115,7 +121,7 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
     throw new InvalidOptionsError(withPath('errorKey'), 'contradicts q; give one of the two');
   }
   rejectKeyContradictions(given, path);
-  if (due !== null && (errorKey !== null || status?.some((each) => each !== 'pending'))) {
+  if (due !== null && (errorKey !== null || status?.some((each) => toJobStatus(each) !== 'pending'))) {
     const reason = errorKey === null ? 'status' : 'errorKey, which selects failed jobs';
     throw new InvalidOptionsError(withPath('due'), `selects pending jobs only; contradicts ${reason}`);
   }
@@ -150,14 +156,17 @@ export const groupIdCheck: Check<string> = {
 /** Describes each member of a {@link JobFilter}. */
 export const LIST_OPTIONS = {
   topic: condition(oneOrMany(topicNameCheck), 'one topic or several'),
-  status: condition(oneOrMany(oneOf(...JOB_STATUSES)), 'one status or several'),
+  status: condition(
+    oneOrMany(oneOf(...FILTER_STATUSES)),
+    'one status or several; retrying: pending jobs that have used a retry',
+  ),
   due: condition(
     flag,
     'pending jobs that are due (true) or wait for their time (false); reads the 10,000 jobs that run first',
   ),
   q: condition(
     text(SEARCH_LENGTH_MAX),
-    'an exact id, a topic prefix, or part of an error; searches the newest 10,000 failed jobs for errors',
+    'an exact id, a topic prefix, or part of an error; searches errors of the newest 10,000 failed jobs; with status retrying also of these',
   ),
   errorKey: condition(
     errorKeyCheck,

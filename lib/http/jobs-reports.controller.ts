@@ -55,7 +55,7 @@ export class JobsReportsController {
   @Get('errors')
   @DescribeRoute({
     access: 'read',
-    summary: 'The newest failed jobs, grouped by topic and message',
+    summary: 'The newest failed and retrying jobs, grouped by topic and message',
     query: TOPICS,
     responses: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
   })

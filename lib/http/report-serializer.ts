@@ -60,9 +60,10 @@ export function toGraphDto({ nodes, links, isCut }: JobGraph, isShown: (topic: s
 export type StatsDto = ReturnType<typeof toStatsDto>;
 
 export function toStatsDto(stats: JobStats) {
-  const { pending, processing, completed, failed, cancelled, total, p50, p95, p99 } = stats;
+  const { pending, retrying, processing, completed, failed, cancelled, total, p50, p95, p99 } = stats;
   return {
     pending,
+    retrying,
     processing,
     completed,
     failed,
@@ -85,10 +86,11 @@ export function toTopicListDto(topics: readonly TopicStats[]) {
 }
 
 function toTopicDto(stats: TopicStats) {
-  const { topic, pending, processing, completed, failed, cancelled, total } = stats;
+  const { topic, pending, retrying, processing, completed, failed, cancelled, total } = stats;
   return {
     topic,
     pending,
+    retrying,
     processing,
     completed,
     failed,
@@ -96,6 +98,8 @@ function toTopicDto(stats: TopicStats) {
     total,
     success_rate: stats.successRate,
     oldest_pending_ms: stats.oldestPendingMs,
+    next_due_ms: stats.nextDueMs,
+    recent: { completed: stats.recent.completed, attempts_failed: stats.recent.attemptsFailed },
     has_handler: stats.hasHandler,
     paused_since: stats.pausedSince?.toISOString() ?? null,
     limits: toLimitsDto(stats.limits),
@@ -144,10 +148,11 @@ export function toDefinedLimitsDto(topic: string, defined: DefinedLimits | undef
 export type TimeseriesDto = ReturnType<typeof toTimeseriesDto>;
 
 export function toTimeseriesDto(points: readonly TimeseriesPoint[]) {
-  const items = points.map(({ minute, completed, failed, avgExecutionTime, p95, avgWaitTime }) => ({
+  const items = points.map(({ minute, completed, failed, attemptsFailed, avgExecutionTime, p95, avgWaitTime }) => ({
     minute: minute.toISOString(),
     completed,
     failed,
+    attempts_failed: attemptsFailed,
     avg_execution_time: avgExecutionTime,
     p95,
     avg_wait_time: avgWaitTime,
@@ -177,18 +182,22 @@ export function toWorkerListDto(workers: readonly WorkerProcess[], shown: readon
   return { items };
 }
 
-/** Failed jobs, grouped. */
+/** Jobs with an error, grouped. */
 export type ErrorGroupsDto = ReturnType<typeof toErrorGroupsDto>;
 
-export function toErrorGroupsDto(groups: readonly ErrorGroup[], { jobs, jobsMax }: ErrorGroups['window']) {
-  const items = groups.map(({ topic, message, key, count, firstSeen, lastSeen, sampleId }) => ({
+export function toErrorGroupsDto(
+  groups: readonly ErrorGroup[],
+  { jobs, retrying: retried, jobsMax }: ErrorGroups['window'],
+) {
+  const items = groups.map(({ topic, message, key, count, retrying, firstSeen, lastSeen, sampleId }) => ({
     topic,
     message,
     key,
     count,
+    retrying,
     first_seen: firstSeen.toISOString(),
     last_seen: lastSeen.toISOString(),
     sample_id: sampleId,
   }));
-  return { items, window: { jobs, jobs_max: jobsMax } };
+  return { items, window: { jobs, retrying: retried, jobs_max: jobsMax } };
 }

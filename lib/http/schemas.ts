@@ -14,6 +14,7 @@ const COUNT: JsonSchema = { type: 'integer', minimum: 0 };
 const NUMBER: JsonSchema = { type: 'number', minimum: 0 };
 const FLAG: JsonSchema = { type: 'boolean' };
 const COUNTS = Object.fromEntries([...JOB_STATUSES, 'total'].map((name) => [name, COUNT]));
+const RETRYING: JsonSchema = { ...COUNT, description: 'Pending jobs that have used a retry: a part of `pending`' };
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
 const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
@@ -115,6 +116,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   }),
   JobStats: objectSchema({
     ...COUNTS,
+    retrying: RETRYING,
     success_rate: SUCCESS_RATE,
     avg_execution_time: NUMBER,
     p50: NUMBER,
@@ -125,8 +127,14 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   TopicStats: objectSchema({
     topic: TEXT,
     ...COUNTS,
+    retrying: RETRYING,
     success_rate: SUCCESS_RATE,
     oldest_pending_ms: WAITING_MS,
+    next_due_ms: { ...WAITING_MS, description: 'When the next pending job becomes due; 0 if one is due' },
+    recent: {
+      ...objectSchema({ completed: COUNT, attempts_failed: COUNT }),
+      description: 'Attempts that ended in the current minute and the four before it',
+    },
     has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
     paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
     ...DEFINED_LIMITS,
@@ -219,6 +227,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
         minute: TIME,
         completed: COUNT,
         failed: COUNT,
+        attempts_failed: { ...COUNT, description: 'Failed attempts, whether or not the job runs again' },
         avg_execution_time: NUMBER,
         p95: NUMBER,
         avg_wait_time: NUMBER,
@@ -245,14 +254,15 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
         topic: TEXT,
         message: TEXT,
         key: { ...ERROR_KEY, description: 'Finds these jobs as `error_key`' },
-        count: COUNT,
+        count: { ...COUNT, description: 'Jobs that failed for good' },
+        retrying: { ...COUNT, description: 'Pending jobs whose last error this is' },
         first_seen: TIME,
         last_seen: TIME,
         sample_id: UUID,
       }),
       { maxItems: 100 },
     ),
-    window: objectSchema({ jobs: COUNT, jobs_max: COUNT }),
+    window: objectSchema({ jobs: COUNT, retrying: COUNT, jobs_max: COUNT }),
   }),
   BulkResult: objectSchema({
     matched: COUNT,

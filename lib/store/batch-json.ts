@@ -117,11 +117,12 @@ export function byId(a: ClaimToken, b: ClaimToken): number {
 /** Takes the totals of the minute, and the jobs since the last record. */
 export function toRollupJson(totals: readonly RollupEntry[], since: readonly RollupEntry[]): string {
   const members = (entries: readonly RollupEntry[], isTotal: boolean): object[] =>
-    entries.map(({ topic, completed, failed, started, runMs, waitMs, histogram }) => ({
+    entries.map(({ topic, completed, failed, attemptsFailed, started, runMs, waitMs, histogram }) => ({
       is_total: isTotal,
       topic,
       completed,
       failed,
+      attempts_failed: attemptsFailed,
       started,
       run_ms: runMs,
       wait_ms: waitMs,

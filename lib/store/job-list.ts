@@ -1,14 +1,14 @@
 import type { Job } from '../core/job.js';
 import { JOB_STATUSES, parseJobId } from '../core/job-state.js';
-import type { JobStatus } from '../core/job-state.js';
+import type { JobFilterStatus } from '../core/job-state.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { TopicShare, ListedIds, ListedJobs } from './store-records.js';
+import type { FailureKind, TopicShare, ListedIds, ListedJobs } from './store-records.js';
 
-/** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`. */
+/** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`, or of `_jobs_retrying`. */
 export interface ListRange {
   readonly topic: string;
-  readonly status: JobStatus;
+  readonly status: Exclude<JobFilterStatus, 'processing'>;
 }
 
 /** The index ranges that hold the jobs of a list. They do not overlap. */
@@ -21,7 +21,7 @@ export interface ListPlan {
   readonly ids: readonly string[];
   readonly idFilter: {
     readonly topics: readonly string[];
-    readonly statuses: readonly JobStatus[];
+    readonly statuses: readonly JobFilterStatus[];
     /** Whether they are due; `null`: either. */
     readonly due: boolean | null;
   };
@@ -45,26 +45,31 @@ export function isDated({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom'
   return createdFrom !== null || createdTo !== null;
 }
 
-/** Returns whether a list must read rows, since no index has its conditions. */
+/** Returns whether a list must read rows, since no index has its conditions: dates, due times or changes. */
 export function readsRows(plan: ListPlan): boolean {
-  return isDated(plan) || plan.asOf !== null;
+  return isDated(plan) || plan.idFilter.due !== null || plan.asOf !== null;
 }
 
 /** The queries behind a list, one set for each database. */
 export interface ListSource {
   /** Returns all topics, or those with jobs in a status. */
-  topics(status?: JobStatus): Promise<string[]>;
-  /** Counts the failed jobs of each topic up to its limit. May leave out topics without any. */
-  failedUpTo(shares: readonly TopicShare[]): Promise<TopicSize[]>;
-  /** Finds failed jobs with a text in their error, among the newest of each topic. */
-  failedWith(text: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
-  /** Finds failed jobs of an error group, among the newest of each topic. */
-  failedAlike(errorKey: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
+  topics(kind?: FailureKind): Promise<string[]>;
+  /** Counts the jobs with an error of each topic up to its limit. May leave out topics without any. */
+  failedUpTo(kind: FailureKind, shares: readonly TopicShare[]): Promise<TopicSize[]>;
+  /** Finds jobs with a text in their error, among the newest of each topic. */
+  failedWith(text: string, kind: FailureKind, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
+  /** Finds jobs of an error group, among the newest of each topic. */
+  failedAlike(
+    errorKey: string,
+    kind: FailureKind,
+    shares: readonly TopicShare[],
+    asOf: string | null,
+  ): Promise<string[]>;
   /** Finds the newest jobs with a concurrency key, up to `max`. */
   withConcurrencyKey(
     key: string,
     topics: readonly string[],
-    statuses: readonly JobStatus[],
+    statuses: readonly JobFilterStatus[],
     max: number,
     asOf: string | null,
   ): Promise<string[]>;
@@ -72,7 +77,7 @@ export interface ListSource {
   inGroup(
     id: string,
     topics: readonly string[],
-    statuses: readonly JobStatus[],
+    statuses: readonly JobFilterStatus[],
     max: number,
     asOf: string | null,
   ): Promise<string[]>;
@@ -155,7 +160,7 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
     return { ...ALL, ...bounds, asOf };
   }
   const allTopics = query.topics ?? (await source.topics());
-  const statuses = query.statuses ?? JOB_STATUSES;
+  const statuses: readonly JobFilterStatus[] = query.statuses ?? JOB_STATUSES;
   const found = await searchJobs(query, allTopics, statuses, source);
   const isListed = (topic: string): boolean => !isFoundBySearch(query) && topic.startsWith(q ?? '');
   const topics = allTopics.filter(isListed);
@@ -179,22 +184,27 @@ function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey, groupId }
 }
 
 /**
- * Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time. With dates, the time in
- * the ids selects few enough rows to check each due time.
+ * Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time.
  */
-function isFoundBySearch({ errorKey, concurrencyKey, groupId, due, ...dates }: ListFilter): boolean {
-  return errorKey !== null || concurrencyKey !== null || groupId !== null || (due !== null && !isDated(dates));
+function isFoundBySearch(query: ListFilter): boolean {
+  return query.errorKey !== null || query.concurrencyKey !== null || query.groupId !== null || isFoundByDueTime(query);
+}
+
+/** With dates, the time in the ids selects few enough rows to check each due time. So does the index of jobs that wait for a retry. */
+function isFoundByDueTime({ due, statuses, ...dates }: ListFilter): boolean {
+  return due !== null && !isDated(dates) && (statuses?.includes('pending') ?? true);
 }
 
 /** Finds single jobs by error, concurrency key, group, id, text or due time. */
 async function searchJobs(
-  { q, errorKey, concurrencyKey, groupId, due, asOf = null, ...dates }: ListFilter,
+  query: ListFilter,
   topics: readonly string[],
-  statuses: readonly JobStatus[],
+  statuses: readonly JobFilterStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
+  const { q, errorKey, concurrencyKey, groupId, due, asOf = null } = query;
   if (errorKey !== null) {
-    return searchFailed(topics, statuses, source, (shares) => source.failedAlike(errorKey, shares, asOf));
+    return searchFailed(topics, statuses, source, (kind, shares) => source.failedAlike(errorKey, kind, shares, asOf));
   }
   if (concurrencyKey !== null) {
     const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX, asOf);
@@ -205,57 +215,65 @@ async function searchJobs(
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   const found = q === null ? NOT_SEARCHED : await searchText({ q, asOf }, topics, statuses, source);
-  if (due === null || isDated(dates)) {
+  if (due === null || !isFoundByDueTime(query)) {
     return found;
   }
-  const searched = statuses.includes('pending') ? topics.filter((topic) => topic.startsWith(q ?? '')) : [];
+  const searched = topics.filter((topic) => topic.startsWith(q ?? ''));
   const shares = await measureShares(searched, WAITING_MAX, (open) => source.waitingUpTo(due, open));
   const filled = shares.filter(({ limit }) => limit > 0);
   const waiting = filled.length > 0 ? await source.waiting(due, filled, asOf) : [];
   return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: sumLimits(shares) >= WAITING_MAX };
 }
 
-/** Finds the job with this id, and the failed jobs with this text in their error. */
+/** Finds the job with this id, and the jobs with this text in their error. */
 async function searchText(
   { q, asOf }: { q: string; asOf: string | null },
   topics: readonly string[],
-  statuses: readonly JobStatus[],
+  statuses: readonly JobFilterStatus[],
   source: ListSource,
 ): Promise<ListedIds> {
   const id = parseJobId(q);
-  const { ids, isSearchCut } = await searchFailed(topics, statuses, source, (shares) =>
-    source.failedWith(q, shares, asOf),
+  const { ids, isSearchCut } = await searchFailed(topics, statuses, source, (kind, shares) =>
+    source.failedWith(q, kind, shares, asOf),
   );
   return { ids: id === undefined ? ids : [...ids.filter((each) => each !== id), id], isSearchCut };
 }
 
+/** Searches the errors of failed jobs, and those of jobs that wait for a retry when the filter names them. */
 async function searchFailed(
   topics: readonly string[],
-  statuses: readonly JobStatus[],
+  statuses: readonly JobFilterStatus[],
   source: ListSource,
-  search: (shares: readonly TopicShare[]) => Promise<string[]>,
+  search: (kind: FailureKind, shares: readonly TopicShare[]) => Promise<string[]>,
 ): Promise<ListedIds> {
-  const shares = statuses.includes('failed') ? await measureFailingTopics(topics, SEARCHED_FAILURES_MAX, source) : [];
-  if (shares.length === 0) {
-    return NOT_SEARCHED;
+  const found = { ids: new Array<string>(), isSearchCut: false };
+  for (const kind of FAILURE_KINDS.filter((each) => statuses.includes(each))) {
+    const shares = await measureFailingTopics(topics, SEARCHED_FAILURES_MAX, source, kind);
+    if (shares.length > 0) {
+      found.ids.push(...(await search(kind, shares)));
+      found.isSearchCut ||= sumLimits(shares) >= SEARCHED_FAILURES_MAX;
+    }
   }
-  return { ids: await search(shares), isSearchCut: sumLimits(shares) >= SEARCHED_FAILURES_MAX };
+  return found;
 }
+
+const FAILURE_KINDS = ['failed', 'retrying'] as const satisfies readonly FailureKind[];
 
 function sumLimits(shares: readonly TopicShare[]): number {
   return shares.reduce((sum, { limit }) => sum + limit, 0);
 }
 
-/** Shares `jobsMax` among topics by their failed jobs; `null` is all topics. Costs as much as it counts. */
+/** Shares `jobsMax` among topics by their jobs with an error; `null` is all topics. Costs as much as it counts. */
 export async function measureFailingTopics(
   topics: readonly string[] | null,
   jobsMax: number,
   source: ListSource,
+  kind: FailureKind,
 ): Promise<TopicShare[]> {
-  const failing = await source.topics('failed');
+  const failing = await source.topics(kind);
   const selected = topics && new Set(topics);
   const searched = failing.filter((topic) => selected?.has(topic) ?? true);
-  return measureShares(searched, jobsMax, (open) => source.failedUpTo(open));
+  return measureShares(searched, jobsMax, (open) => source.failedUpTo(kind, open));
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;

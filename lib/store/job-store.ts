@@ -44,6 +44,9 @@ import type {
   JobSummary,
   TopicCounts,
   TopicRunTimes,
+  FailureKind,
+  FailureShares,
+  TopicAttempts,
   TopicShare,
 } from './store-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from './limited-claim.js';
@@ -275,10 +278,12 @@ export interface JobReports {
   gauges(): Promise<QueueGaugeRecord>;
   /** Returns the times of the newest completed jobs of each topic. */
   runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]>;
-  /** Splits a budget of `jobsMax` rows over the topics, in proportion to their failed jobs. `null`: all topics. */
-  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]>;
-  /** Returns the most frequent errors of the newest failed jobs of each topic. */
-  errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]>;
+  /** Splits a budget of `jobsMax` rows over the topics, in proportion to their jobs with an error. `null`: all topics. */
+  failingTopics(kind: FailureKind, topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]>;
+  /** Sums the attempts of topics in the last minutes, the current one included. Leaves out topics without any. */
+  recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]>;
+  /** Returns the most frequent errors of the newest jobs with an error of each topic. */
+  errors(shares: FailureShares, groupsMax: number): Promise<ErrorGroup[]>;
   /** Returns what finished in the last minutes, the current one included, oldest first. Takes topics, or `ALL_TOPICS`. */
   timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes>;
   /** Returns the topics for which a live process has a handler. */

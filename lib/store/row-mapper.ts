@@ -1,12 +1,4 @@
-import type { Histogram } from '../core/run-times.js';
-import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
-import { createHash } from 'node:crypto';
-import type { TopicSize } from './job-list.js';
 import type {
-  RolledUpMinutes,
-  JobSummary,
-  QueueGaugeRecord,
-  TopicCounts,
   InsertedJob,
   JobInsert,
   LaneScan,
@@ -23,7 +15,6 @@ import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure, JobStep } from '../core/job.js';
 import { Job } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
-import { JOB_STATUSES } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
 /*
@@ -190,16 +181,6 @@ export function toDebouncedJob({ id }: JobInsert, row: SqlRow): InsertedJob {
   return { id: row.id as string, ...times, deduplicated: replaced, replaced, replayedBodyHash: null };
 }
 
-export function toWorkerProcess(row: SqlRow): WorkerProcess {
-  return {
-    ...(JSON.parse(row.details as string) as WorkerDetails),
-    worker: row.worker as string,
-    topics: (JSON.parse(row.topics as string) as string[]).sort(),
-    lastSeen: time(row.seen),
-    isAlive: Boolean(row.is_alive),
-  };
-}
-
 export function toPresenceReply(row: SqlRow): PresenceReply {
   return {
     now: time(row.now),
@@ -291,7 +272,7 @@ function json(value: unknown): unknown {
  * Cuts off microseconds. PostgreSQL multiplies seconds as floating-point numbers, so that a whole millisecond may arrive slightly
  * smaller. Comparing is exact; a sum would be rounded to the next millisecond from the year 2109 on.
  */
-function time(value: unknown): Date {
+export function time(value: unknown): Date {
   const ms = Number(value);
   const next = Math.ceil(ms);
   return new Date(next - ms < 0.000_5 ? next : next - 1);
@@ -317,80 +298,3 @@ export const EXPIRED = 'expired';
 
 /** Whether a rescue, and not the attempt itself, has recorded the last error. */
 export const WAS_RESCUED = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
-
-/** Groups rows of topic, status and count by topic. */
-export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
-  const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
-  for (const row of rows) {
-    const topic = row.topic as string;
-    const counts = topics.get(topic) ?? { topic, pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-    counts[row.status as JobStatus] += Number(row.jobs);
-    topics.set(topic, counts);
-  }
-  return [...topics.values()];
-}
-
-/** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */
-export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
-  const named = (kind: string): readonly SqlRow[] => rows.filter((row) => row.kind === kind);
-  const oldestWaitingMs = new Map<string, number>();
-  for (const { topic, value } of named('oldest')) {
-    oldestWaitingMs.set(topic as string, Math.max(Number(value), oldestWaitingMs.get(topic as string) ?? 0));
-  }
-  const counted = rows.filter(({ kind }) => JOB_STATUSES.includes(kind as JobStatus));
-  return {
-    counts: toTopicCounts(counted.map(({ topic, kind, value }) => ({ topic, status: kind, jobs: value }))),
-    oldestWaitingMs,
-    workers: Number(named('workers')[0]!.value),
-  };
-}
-
-export function toJobSummary(row: SqlRow): JobSummary {
-  return {
-    id: row.id as string,
-    topic: row.topic as string,
-    status: row.status as JobStatus,
-    isDue: Number(row.is_due) === 1,
-    ...(row.is_newer ? { isNewer: true as const } : {}),
-  };
-}
-
-export function toTopicSize(row: SqlRow): TopicSize {
-  return { topic: row.topic as string, jobs: Number(row.jobs) };
-}
-
-export function toErrorGroup(row: SqlRow): ErrorGroup {
-  const topic = row.topic as string;
-  const message = (row.message ?? '') as string;
-  return {
-    topic,
-    message,
-    key: toErrorKey(topic, message),
-    count: Number(row.jobs),
-    firstSeen: new Date(Number(row.first_seen)),
-    lastSeen: new Date(Number(row.last_seen)),
-    sampleId: row.sample_id as string,
-  };
-}
-
-export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number] {
-  return {
-    minute: new Date(Number(row.minute)),
-    completed: Number(row.completed),
-    failed: Number(row.failed),
-    started: Number(row.started),
-    runMs: Number(row.run_ms),
-    waitMs: Number(row.wait_ms),
-    histogram: JSON.parse(row.histogram as string) as Histogram,
-  };
-}
-
-/**
- * Returns the key of an error group: 32 hexadecimal digits of a SHA-256 over topic and message. A message of up to 8 KiB would not
- * fit into a URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out
- * leaves the payments alone.
- */
-export function toErrorKey(topic: string, message: string): string {
-  const text = `${Buffer.byteLength(topic)}:${topic}${message}`;
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
-}

@@ -2,7 +2,7 @@ import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/error-text.js';
 import type { Expiry } from '../core/expiry.js';
 import type { ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
-import type { StatusCounts } from '../core/job-reports.js';
+import type { RecentAttempts, StatusCounts } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { Histogram } from '../core/run-times.js';
@@ -318,8 +318,16 @@ export interface JobSummary {
   readonly isNewer?: true;
 }
 
-export interface TopicCounts extends StatusCounts {
+/** Jobs with an error: failed for good, or pending with a used retry. */
+export type FailureKind = 'failed' | 'retrying';
+
+export interface TopicStatusCounts extends StatusCounts {
   readonly topic: string;
+}
+
+export interface TopicCounts extends TopicStatusCounts {
+  /** Pending jobs that have used a retry. */
+  readonly retrying: number;
 }
 
 /** What `gauges` reads at most, so that its cost does not grow with the table. */
@@ -339,7 +347,7 @@ export const GAUGE_LIMITS = {
 /** The state of the queue, for monitoring. */
 export interface QueueGaugeRecord {
   /** A large count may be too low: see `GAUGE_LIMITS`. */
-  readonly counts: readonly TopicCounts[];
+  readonly counts: readonly TopicStatusCounts[];
   /**
    * How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. In a topic with
    * concurrency keys an older job may wait.
@@ -353,6 +361,14 @@ export interface QueueGaugeRecord {
 export interface TopicShare {
   readonly topic: string;
   readonly limit: number;
+}
+
+/** The newest jobs that `errors` reads. */
+export type FailureShares = Readonly<Record<FailureKind, readonly TopicShare[]>>;
+
+/** Attempts of one topic that ended lately. */
+export interface TopicAttempts extends RecentAttempts {
+  readonly topic: string;
 }
 
 export interface TopicRunTimes {
@@ -375,6 +391,8 @@ export interface RollupEntry {
   readonly topic: string;
   readonly completed: number;
   readonly failed: number;
+  /** Attempts that failed, whether or not the job runs again. */
+  readonly attemptsFailed: number;
   readonly started: number;
   /** Sum of the run times of the completed jobs. */
   readonly runMs: number;

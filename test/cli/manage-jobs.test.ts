@@ -27,7 +27,7 @@ describe.each(reachableKinds())('on $label,', (kind) => {
     expect(code).toBe(0);
     expect(out).toMatch(/pending +3, oldest due for/);
     expect(out).toMatch(/TOPIC.*FAILED/);
-    expect(out).toMatch(/mail +0 +0 +0 +2 .*no live handler/);
+    expect(out).toMatch(/mail +0 +0 +0 +0 +2 .*no live handler/);
     const json = await readJson<{ stats: object; topics: object[] }>(['status', '--topic', 'sync'], url());
     expect(json.stats).toMatchObject({ pending: 3, failed: 0, success_rate: 0 });
     expect(json.topics).toMatchObject([{ topic: 'sync', pending: 3, has_handler: false, paused_since: null }]);

@@ -57,6 +57,12 @@ describe('a filter of jobs', () => {
       { due: false, status: 'pending' },
       { due: false, statuses: ['pending'] },
     ],
+    [{ status: ['retrying', 'failed'] }, { statuses: ['retrying', 'failed'] }],
+    [{ status: ['pending', 'retrying'] }, { statuses: ['pending'] }],
+    [
+      { due: false, status: 'retrying' },
+      { due: false, statuses: ['retrying'] },
+    ],
     [{ q: 'refused' }, { q: 'refused' }],
     [{ errorKey: KEY }, { errorKey: KEY }],
     [{ concurrencyKey: 'tenant-7' }, { concurrencyKey: 'tenant-7' }],

@@ -1,4 +1,5 @@
-import type { Job as WireJob, JobPage, Timeseries, TopicList } from '../../client/wire.js';
+import type { Timeseries } from '../../client/report-wire.js';
+import type { Job as WireJob, JobPage, TopicList } from '../../client/wire.js';
 import { until } from '../support/wait.js';
 import { ADMIN_TOKEN, everyPlace, useOneHttpApp } from './support/http-apps.js';
 

@@ -1,6 +1,7 @@
 import type { JobsEngine } from 'nestjs-jobs';
 import { Job } from 'nestjs-jobs';
-import type { ErrorGroups, Job as WireJob, JobPage } from '../../client/wire.js';
+import type { ErrorGroups } from '../../client/report-wire.js';
+import type { Job as WireJob, JobPage } from '../../client/wire.js';
 import type { HttpSettings } from '../../lib/core/http-options.js';
 import { JobSerializer } from '../../lib/http/job-serializer.js';
 import { ADMIN_TOKEN, everyPlace, useHttpApps } from './support/http-apps.js';

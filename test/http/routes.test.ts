@@ -217,6 +217,9 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     expect(topics.body.items).toContainEqual({
       topic: 'work',
       pending: 0,
+      retrying: 0,
+      next_due_ms: null,
+      recent: { completed: expect.any(Number) as number, attempts_failed: 0 },
       processing: 0,
       completed: 1,
       failed: 0,
@@ -226,14 +229,10 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       oldest_pending_ms: null,
       has_handler: some(Boolean),
       paused_since: null,
-      limits: null,
-      limits_source: null,
-      retention: null,
+      ...{ limits: null, limits_source: null, code_limits: null, limited_by: null, retention: null },
       dead_letters: [],
-      code_limits: null,
       running: 0,
       waiting_keys: 0,
-      limited_by: null,
     });
     const timeseries = await api().get<{ minutes: number; items: object[] }>('/timeseries?minutes=5');
     expect(timeseries).toMatchObject({ status: 200, body: { minutes: 5 } });

@@ -1,6 +1,7 @@
 import type * as Bulk from '../../client/bulk-wire.js';
 import type * as Groups from '../../client/group-wire.js';
 import type * as Logs from '../../client/log-wire.js';
+import type * as Reports from '../../client/report-wire.js';
 import type * as Client from '../../client/wire.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
@@ -58,9 +59,9 @@ describe('client and server', () => {
     holds<Same<StatsDto, Client.JobStats>>();
     holds<Same<TopicListDto, Client.TopicList>>();
     holds<Same<DefinedLimitsDto, Client.TopicLimits>>();
-    holds<Same<TimeseriesDto, Client.Timeseries>>();
+    holds<Same<TimeseriesDto, Reports.Timeseries>>();
     holds<Same<WorkerListDto, Client.WorkerList>>();
-    holds<Same<ErrorGroupsDto, Client.ErrorGroups>>();
+    holds<Same<ErrorGroupsDto, Reports.ErrorGroups>>();
     holds<Same<ScheduleDto, Client.Schedule>>();
     holds<Same<JobGroupDto, Groups.JobGroup>>();
     holds<Same<FullGroupDto, Groups.JobGroupWithCallbacks>>();

@@ -83,6 +83,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
     const stats = await jobs.stats();
     expect(stats).toEqual({
       pending: 2,
+      retrying: 0,
       processing: 0,
       completed: 1,
       failed: 1,

@@ -84,6 +84,20 @@ export async function claimMany(store: JobStore, count: number, members: Partial
   return claims.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
+/** Inserts jobs whose first attempt has failed. They wait an hour for their retry. */
+export async function createRetrying(
+  store: JobStore,
+  count: number,
+  message = 'no luck',
+  topic = TOPIC,
+): Promise<string[]> {
+  const claims = await claimMany(store, count, { topic });
+  await store.settle(
+    claims.map((token) => settlement(token, { kind: 'retry', delayMs: 3_600_000, failure: failure(message) })),
+  );
+  return claims.map(({ id }) => id);
+}
+
 export const failure = (
   message = 'no luck',
   stack: string | null = null,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { JobStatus } from '../../lib/core/job-state.js';
-import { isFinal, JOB_STATUSES } from '../../lib/core/job-state.js';
-import { toErrorKey } from '../../lib/store/row-mapper.js';
+import type { JobFilterStatus } from '../../lib/core/job-state.js';
+import { FILTER_STATUSES, isFinal, toJobStatus } from '../../lib/core/job-state.js';
+import { toErrorKey } from '../../lib/store/report-mapper.js';
 import type { ListFilter } from '../../lib/core/list-filter.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
@@ -10,8 +10,9 @@ import type { StoreFixture } from './stores.js';
 export interface ListedJob {
   readonly id: string;
   readonly topic: string;
-  readonly status: JobStatus;
-  /** Only of a failed job. */
+  /** `retrying`: pending, with a used retry. */
+  readonly status: JobFilterStatus;
+  /** Only of a failed or retrying job. */
   readonly error: string | null;
   readonly created: Date;
   readonly isDue: boolean;
@@ -40,7 +41,7 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
   .array(
     fc.record({
       topic: fc.constantFrom(...TOPICS),
-      status: fc.constantFrom(...JOB_STATUSES),
+      status: fc.constantFrom(...FILTER_STATUSES),
       error: fc.constantFrom(...ERRORS),
       created: anyMoment,
       isDue: fc.boolean(),
@@ -52,7 +53,7 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
     jobs.map(({ error, clockOffByMinutes, ...job }, index) => ({
       ...job,
       id: createIdAt(new Date(job.created.getTime() + clockOffByMinutes * MINUTE_MS), index),
-      error: job.status === 'failed' ? error : null,
+      error: job.status === 'failed' || job.status === 'retrying' ? error : null,
     })),
   );
 
@@ -78,7 +79,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   );
   const anyOther = fc.record({
     topics: orNull(fc.subarray([...TOPICS, 'none'])),
-    statuses: orNull(fc.subarray([...JOB_STATUSES], { minLength: 1 })),
+    statuses: orNull(fc.subarray([...FILTER_STATUSES], { minLength: 1 }).map(withoutPart)),
     due: fc.constant(null),
     createdFrom: orNull(anyMoment),
     createdTo: orNull(anyMoment),
@@ -90,11 +91,22 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   });
   const anyDue = fc.oneof(
     { weight: 4, arbitrary: fc.constant({}) },
-    { weight: 1, arbitrary: fc.record({ statuses: fc.constant(['pending'] as const), due: fc.boolean() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        statuses: fc.constantFrom(['pending'] as const, ['retrying'] as const),
+        due: fc.boolean(),
+      }),
+    },
   );
   return fc
     .tuple(anyText, anyOther, anyDue)
     .map(([text, other, due]) => ({ ...text, ...other, ...(text.errorKey === null && due) }));
+}
+
+/** `pending` includes `retrying`. */
+function withoutPart(statuses: readonly JobFilterStatus[]): readonly JobFilterStatus[] {
+  return statuses.includes('pending') ? statuses.filter((status) => status !== 'retrying') : statuses;
 }
 
 /** Computes the expected page of a list of these jobs. */
@@ -107,19 +119,22 @@ export function expectedPage(jobs: readonly ListedJob[], query: ListFilter): { i
 
 function matches(job: ListedJob, filter: ListFilter): boolean {
   const { topics, statuses, due, q, errorKey, createdFrom, createdTo } = filter;
+  const isErrorSearched = job.status === 'failed' || (statuses?.includes('retrying') ?? false);
   return (
     (topics === null || topics.includes(job.topic)) &&
-    (statuses === null || statuses.includes(job.status)) &&
+    (statuses === null || statuses.includes(job.status) || statuses.includes(toJobStatus(job.status))) &&
     (due === null || job.isDue === due) &&
-    (q === null || isFoundBy(job, q)) &&
+    (q === null || isFoundBy(job, q, isErrorSearched)) &&
+    (errorKey === null || isErrorSearched) &&
     (errorKey === null || (job.error !== null && toErrorKey(job.topic, job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
     (createdTo === null || job.created < createdTo)
   );
 }
 
-function isFoundBy({ id, topic, error }: ListedJob, q: string): boolean {
-  return id === q || topic.startsWith(q) || (error ?? '').toLowerCase().includes(q.toLowerCase());
+function isFoundBy({ id, topic, error }: ListedJob, q: string, isErrorSearched: boolean): boolean {
+  const text = isErrorSearched ? (error ?? '') : '';
+  return id === q || topic.startsWith(q) || text.toLowerCase().includes(q.toLowerCase());
 }
 
 /** Inserts these jobs. */
@@ -129,11 +144,12 @@ export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJ
   }
   for (const { id, status, error, created, isDue } of jobs) {
     await fixture.set(id, {
-      status,
+      status: toJobStatus(status),
+      retries: Number(status === 'retrying'),
       created,
       run_at: { msFromNow: isDue ? 0 : 3_600_000 },
       last_error: error,
-      finished: isFinal(status) ? { msFromNow: 0 } : null,
+      finished: isFinal(toJobStatus(status)) ? { msFromNow: 0 } : null,
       locked_until: status === 'processing' ? { msFromNow: 60_000 } : null,
     });
   }

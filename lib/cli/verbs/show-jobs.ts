@@ -20,6 +20,7 @@ export const list = defineVerb({
   details: ['Without options it lists the newest 20 jobs. Its options are the query parameters of GET /api/jobs.'],
   examples: [
     'nestjs-jobs list --status failed --topic mail',
+    'nestjs-jobs list --status retrying',
     'nestjs-jobs list --q "connect ECONNREFUSED"',
     'nestjs-jobs list --created-from 2030-01-31T00:00:00Z --limit 200 --json',
   ],

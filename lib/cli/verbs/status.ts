@@ -34,10 +34,11 @@ export const status = defineVerb({
 });
 
 function printStats(terminal: Terminal, stats: JobStats): void {
-  const { pending, processing, completed, failed, cancelled, oldestPendingMs } = stats;
+  const { pending, retrying, processing, completed, failed, cancelled, oldestPendingMs } = stats;
   const ms = (time: number): string => formatAge(time);
   terminal.printPairs([
     ['pending', formatCount(pending) + (oldestPendingMs === null ? '' : `, oldest due for ${ms(oldestPendingMs)}`)],
+    ['retrying', { text: formatCount(retrying), style: retrying > 0 ? 'yellow' : undefined }],
     ['processing', formatCount(processing)],
     [
       'completed',
@@ -53,13 +54,17 @@ function printTopics(terminal: Terminal, topics: readonly TopicStats[]): void {
   const rows = topics.map((topic): Cell[] => [
     topic.topic,
     formatCount(topic.pending),
+    { text: formatCount(topic.retrying), style: topic.retrying > 0 ? 'yellow' : undefined },
     formatCount(topic.processing),
     formatCount(topic.completed),
     { text: formatCount(topic.failed), style: topic.failed > 0 ? 'red' : undefined },
     topic.oldestPendingMs === null ? '' : formatAge(topic.oldestPendingMs),
     { text: toNotes(topic), style: 'yellow' },
   ]);
-  terminal.printTable(['TOPIC', '>PENDING', '>PROCESSING', '>COMPLETED', '>FAILED', '>OLDEST DUE', 'NOTE'], rows);
+  terminal.printTable(
+    ['TOPIC', '>PENDING', '>RETRYING', '>PROCESSING', '>COMPLETED', '>FAILED', '>OLDEST DUE', 'NOTE'],
+    rows,
+  );
 }
 
 function toNotes({ pausedSince, hasHandler }: TopicStats): string {

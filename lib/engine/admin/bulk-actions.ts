@@ -9,7 +9,7 @@ import type {
 } from '../../core/bulk.js';
 import { BULK_JOBS_MAX, buildBulkCursor, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
-import { JOB_ACTIONS } from '../../core/job-state.js';
+import { JOB_ACTIONS, toJobStatus } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ActionGuard, ActionResult, ListedIds, JobSummary, RequeueChanges } from '../../store/store-records.js';
@@ -124,7 +124,7 @@ export class BulkActions {
 
   private async findChangeable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
     const { from, due } = JOB_ACTIONS[action];
-    const statuses = from.filter((status) => query.statuses?.includes(status) ?? true);
+    const statuses = query.statuses?.filter((status) => from.includes(toJobStatus(status))) ?? from;
     const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
     return isImpossible
       ? { ids: [], isSearchCut: false }
@@ -244,10 +244,13 @@ function isOrderedById({ q, errorKey, concurrencyKey, groupId, due }: ListFilter
 
 /**
  * Returns the statuses that a filter selects; `null` means all. The statement checks them again: a job may have left them since
- * the query. A filter by error selects failed jobs.
+ * the query. A filter by error selects failed jobs, and those that wait for a retry.
  */
-function toStatuses({ statuses, errorKey }: ListFilter): ListFilter['statuses'] {
-  return errorKey === null ? statuses : ['failed'];
+function toStatuses({ statuses, errorKey }: ListFilter): ActionGuard['from'] {
+  if (errorKey === null) {
+    return statuses && statuses.map(toJobStatus);
+  }
+  return statuses?.includes('retrying') ? ['failed', 'pending'] : ['failed'];
 }
 
 /** A cut search may find further jobs once these have changed. */

@@ -1,27 +1,28 @@
 import type { ErrorGroups } from '../../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX } from '../../core/limits.js';
 import type { TopicName } from '../../core/topic.js';
+import type { TopicShare } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 import { readTopics } from './queue-stats.js';
 
-/** Groups of at most this many failed jobs are never cached. */
+/** Groups of at most this many jobs are never cached. */
 const FEW_FAILED_JOBS = 1_000;
 const GROUPS_MAX = 100;
 
-/** Groups failed jobs by their error. */
+/** Groups jobs that failed, and jobs that wait for a retry, by their error. */
 export class ErrorStats {
   private readonly groups: QueryCache<ErrorGroups>;
 
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'>) {
-    const isLarge = ({ window }: ErrorGroups): boolean => window.jobs > FEW_FAILED_JOBS;
+    const isLarge = ({ window }: ErrorGroups): boolean => window.jobs + window.retrying > FEW_FAILED_JOBS;
     this.groups = new QueryCache(parts.clock, (topics) => this.read(topics), isLarge);
   }
 
   /**
    * Returns the 100 most frequent errors of one topic, of several, or of all (`null`, the default). It reads the newest
-   * 10,000 failed jobs; `window` says how many there were. The result may be 2 s old.
+   * 10,000 failed jobs and the newest 10,000 that wait for a retry; `window` says how many there were. The result may be 2 s old.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
@@ -31,9 +32,14 @@ export class ErrorStats {
 
   private async read(topics: Topics): Promise<ErrorGroups> {
     const { reports } = this.parts.store;
-    const shares = await reports.failingTopics(topics, SEARCHED_FAILURES_MAX);
-    const items = shares.length === 0 ? [] : await reports.errors(shares, GROUPS_MAX);
-    const jobs = shares.reduce((sum, { limit }) => sum + limit, 0);
-    return { items, window: { jobs, jobsMax: SEARCHED_FAILURES_MAX } };
+    const failed = await reports.failingTopics('failed', topics, SEARCHED_FAILURES_MAX);
+    const retrying = await reports.failingTopics('retrying', topics, SEARCHED_FAILURES_MAX);
+    const window = { jobs: countJobs(failed), retrying: countJobs(retrying), jobsMax: SEARCHED_FAILURES_MAX };
+    const hasNone = failed.length + retrying.length === 0;
+    return { items: hasNone ? [] : await reports.errors({ failed, retrying }, GROUPS_MAX), window };
   }
+}
+
+function countJobs(shares: readonly TopicShare[]): number {
+  return shares.reduce((sum, { limit }) => sum + limit, 0);
 }

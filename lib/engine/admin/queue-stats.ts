@@ -1,5 +1,5 @@
 import type { JobStats } from '../../core/job.js';
-import type { StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
+import type { RecentAttempts, StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
 import { toTopicName } from '../../core/job-topic.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
@@ -8,7 +8,7 @@ import { toFullGap, ALL_TOPICS } from '../../store/store-records.js';
 import { shareJobs } from '../../store/job-list.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/store-records.js';
 import type { JobStore } from '../../store/job-store.js';
-import type { LimitedTopic } from '../../store/limit-records.js';
+import type { LimitedTopic, StoredTopic } from '../../store/limit-records.js';
 import { toDefinedLimits } from '../../store/limit-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
@@ -19,12 +19,20 @@ interface QueueSnapshot {
   readonly counts: readonly TopicCounts[];
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
+  /** When the next pending job of each topic becomes due, in milliseconds; 0 if one is due. */
+  readonly nextDueMs: ReadonlyMap<string, number>;
   /** Run times of the newest completed jobs of each topic. */
   readonly times: readonly TopicRunTimes[];
 }
 
+type DeclaredLimits = Pick<TopicStats, 'limits' | 'limitsSource' | 'codeLimits'>;
+
 /** How many waiting keys are counted, in all topics together. */
 const WAITING_KEYS_MAX = 1_000;
+/** The minutes of {@link TopicStats.recent}. */
+const RECENT_MINUTES = 5;
+const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+const NO_ATTEMPTS: RecentAttempts = { completed: 0, attemptsFailed: 0 };
 /** Percentiles are computed from this many completed jobs, the newest. */
 const TIMED_JOBS_MAX = 10_000;
 
@@ -53,6 +61,7 @@ export class QueueStats {
     const sum = sumCounts(shown);
     return {
       ...sum,
+      retrying: shown.reduce((jobs, { retrying }) => jobs + retrying, 0),
       total: total(sum),
       successRate: successRate(sum),
       ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedByTopic.get(topic) ?? 0 }))),
@@ -85,7 +94,7 @@ export class QueueStats {
 
   /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
   async byTopic(topics: Topics = null): Promise<TopicStats[]> {
-    const { counts, oldestPendingMs } = await this.snapshot(topics);
+    const { counts, oldestPendingMs, nextDueMs } = await this.snapshot(topics);
     const { store } = this.parts;
     const { reports, pauses } = store;
     const handled = new Set(await reports.servedTopics());
@@ -96,24 +105,22 @@ export class QueueStats {
     );
     const declared = new Map((await store.limits.list()).map((each) => [each.topic, each]));
     const limited = await readLimited(store, names);
+    const recent = await readRecent(store, names);
     return names.sort().map((topic) => {
-      const stored = declared.get(topic);
-      const defined = stored && toDefinedLimits(stored);
       const isDue = oldestPendingMs.has(topic);
-      const sum = sumCounts(known.has(topic) ? [known.get(topic)!] : []);
+      const { retrying, ...sum } = known.get(topic) ?? NO_JOBS;
       return {
-        topic,
         ...sum,
+        topic,
+        retrying,
         total: total(sum),
         successRate: successRate(sum),
         oldestPendingMs: oldestPendingMs.get(topic) ?? null,
+        nextDueMs: nextDueMs.get(topic) ?? null,
+        recent: recent.get(topic) ?? NO_ATTEMPTS,
         hasHandler: handled.has(topic),
         pausedSince: paused.get(topic) ?? null,
-        limits: defined?.limits ?? null,
-        limitsSource: defined?.source ?? null,
-        codeLimits: defined?.codeLimits ?? null,
-        retention: stored?.retention ?? null,
-        deadLetters: stored?.deadLetters.map((target) => target.topic) ?? [],
+        ...toDeclared(declared.get(topic)),
         ...toLimitState(limited.get(topic), sum.processing, isDue),
       };
     });
@@ -131,6 +138,10 @@ export class QueueStats {
     const scan = waiting.length === 0 ? undefined : await store.scan(waiting.map(toFullGap));
     const lanes = scan ? [...scan.waiting, ...scan.keyed] : [];
     const oldestPendingMs = new Map<string, number>();
+    const nextDueMs = new Map<string, number>();
+    for (const { topic, dueInMs } of lanes) {
+      nextDueMs.set(topic, Math.min(nextDueMs.get(topic) ?? Infinity, Math.max(0, dueInMs)));
+    }
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));
     }
@@ -140,8 +151,26 @@ export class QueueStats {
       TIMED_JOBS_MAX,
     );
     const times = timed.length === 0 ? [] : await store.reports.runTimes(timed);
-    return { counts, oldestPendingMs, times };
+    return { counts, oldestPendingMs, nextDueMs, times };
   }
+}
+
+/** @param stored `undefined` for a topic that declares nothing. */
+function toDeclared(stored: StoredTopic | undefined): Pick<TopicStats, 'retention' | 'deadLetters'> & DeclaredLimits {
+  const defined = stored && toDefinedLimits(stored);
+  return {
+    limits: defined?.limits ?? null,
+    limitsSource: defined?.source ?? null,
+    codeLimits: defined?.codeLimits ?? null,
+    retention: stored?.retention ?? null,
+    deadLetters: stored?.deadLetters.map((target) => target.topic) ?? [],
+  };
+}
+
+/** Reads the attempts that ended in the last minutes. */
+async function readRecent(store: JobStore, topics: readonly string[]): Promise<ReadonlyMap<string, RecentAttempts>> {
+  const attempts = topics.length === 0 ? [] : await store.reports.recentAttempts(topics, RECENT_MINUTES);
+  return new Map(attempts.map(({ topic, ...counts }) => [topic, counts]));
 }
 
 /** Reads what the limits of these topics hold back. */
@@ -196,13 +225,14 @@ function isSelected(topics: Topics, topic: string): boolean {
 function toPoint(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesPoint {
   const histogram = {};
   entries.forEach((entry) => addHistogram(histogram, entry.histogram));
-  const sum = (member: 'completed' | 'failed' | 'started' | 'runMs' | 'waitMs'): number =>
+  const sum = (member: 'completed' | 'failed' | 'attemptsFailed' | 'started' | 'runMs' | 'waitMs'): number =>
     entries.reduce((total, entry) => total + entry[member], 0);
   const [completed, started] = [sum('completed'), sum('started')];
   return {
     minute,
     completed,
     failed: sum('failed'),
+    attemptsFailed: sum('attemptsFailed'),
     avgExecutionTime: completed === 0 ? 0 : sum('runMs') / completed,
     p95: estimatePercentile(histogram, 0.95),
     avgWaitTime: started === 0 ? 0 : sum('waitMs') / started,

@@ -1,5 +1,5 @@
 import { toErrorMessage } from '../../core/error-text.js';
-import type { JobEvent } from '../../core/job-events.js';
+import type { JobEvent, JobEventType } from '../../core/job-events.js';
 import type { Histogram } from '../../core/run-times.js';
 import { addHistogram, addTime } from '../../core/run-times.js';
 import type { RollupEntry } from '../../store/store-records.js';
@@ -12,7 +12,7 @@ type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'fa
 const INTERVAL_MS = 1_000;
 
 /**
- * Writes the metrics of this process: the jobs that started and finished, one row for each topic and minute. It writes once a
+ * Writes the metrics of this process: the jobs that started and ended, one row for each topic and minute. It writes once a
  * second, and nothing while no job runs. Each process writes its own rows.
  *
  * A crash loses the last second. When the response to a write is lost at the end of a minute, its jobs may count twice.
@@ -80,6 +80,7 @@ export class MetricsRecorder {
 interface TopicMetrics {
   completed: number;
   failed: number;
+  attemptsFailed: number;
   started: number;
   runMs: number;
   waitMs: number;
@@ -129,7 +130,11 @@ export class MetricsBuffer {
 
 /** Whether metrics count such an event. */
 export function isMetric({ type }: JobEvent): boolean {
-  return type === 'started' || type === 'completed' || type === 'failed';
+  return type === 'started' || type === 'completed' || isFailedAttempt(type);
+}
+
+function isFailedAttempt(type: JobEventType): boolean {
+  return type === 'failed' || type === 'retrying' || type === 'rescued';
 }
 
 function merge(first: MetricsBuffer, second: MetricsBuffer): MetricsBuffer {
@@ -140,12 +145,13 @@ function merge(first: MetricsBuffer, second: MetricsBuffer): MetricsBuffer {
 }
 
 function emptyMetrics(): TopicMetrics {
-  return { completed: 0, failed: 0, started: 0, runMs: 0, waitMs: 0, histogram: {} };
+  return { completed: 0, failed: 0, attemptsFailed: 0, started: 0, runMs: 0, waitMs: 0, histogram: {} };
 }
 
 function addMetrics(metrics: TopicMetrics, other: TopicMetrics): void {
   metrics.completed += other.completed;
   metrics.failed += other.failed;
+  metrics.attemptsFailed += other.attemptsFailed;
   metrics.started += other.started;
   metrics.runMs += other.runMs;
   metrics.waitMs += other.waitMs;
@@ -156,8 +162,9 @@ function addEvent(metrics: TopicMetrics, event: JobEvent): void {
   if (event.type === 'started') {
     metrics.started += 1;
     metrics.waitMs += event.waitedMs;
-  } else if (event.type === 'failed') {
-    metrics.failed += 1;
+  } else if (isFailedAttempt(event.type)) {
+    metrics.attemptsFailed += 1;
+    metrics.failed += Number(event.type === 'failed');
   } else if (event.type === 'completed') {
     metrics.completed += 1;
     metrics.runMs += event.durationMs ?? 0;

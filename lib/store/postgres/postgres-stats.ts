@@ -1,16 +1,18 @@
 import type { Job } from '../../core/job.js';
 import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
-import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
 import type {
+  FailureKind,
+  FailureShares,
   ListedIds,
   ListedJobs,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
   JobSummary,
+  TopicAttempts,
   TopicCounts,
   TopicRunTimes,
   TopicShare,
@@ -18,14 +20,14 @@ import type {
 import {
   toTopicCounts,
   toErrorGroup,
+  toTopicAttempts,
   toGaugeRecord,
   toTopicSize,
   toRolledUpEntry,
   toJobSummary,
-  toJob,
-  toPresenceReply,
   toWorkerProcess,
-} from '../row-mapper.js';
+} from '../report-mapper.js';
+import { toJob, toPresenceReply } from '../row-mapper.js';
 import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
 import { toRollupJson } from '../batch-json.js';
@@ -37,11 +39,14 @@ import * as stats from './sql/stats.js';
 export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
     topics: (status) => this.topics(status),
-    failedUpTo: async (shares) => (await this.query(list.FAILED_UP_TO, [toShareJson(shares)])).map(toTopicSize),
-    failedWith: (text, shares, asOf) => this.texts('id', list.FAILED_WITH, [toShareJson(shares), text, asOf]),
+    failedUpTo: async (kind, shares) =>
+      (await this.query(list.FAILED_UP_TO[kind], [toShareJson(shares)])).map(toTopicSize),
+    failedWith: (text, kind, shares, asOf) =>
+      this.texts('id', list.FAILED_WITH[kind], [toShareJson(shares), text, asOf]),
     withConcurrencyKey: (...params) => this.texts('id', list.WITH_CONCURRENCY_KEY, params),
     inGroup: (...params) => this.texts('id', list.IN_GROUP, params),
-    failedAlike: (errorKey, shares, asOf) => this.texts('id', list.FAILED_ALIKE, [toShareJson(shares), errorKey, asOf]),
+    failedAlike: (errorKey, kind, shares, asOf) =>
+      this.texts('id', list.FAILED_ALIKE[kind], [toShareJson(shares), errorKey, asOf]),
     waitingUpTo: async (due, shares) =>
       (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toShareJson(shares)])).map(toTopicSize),
     waiting: (due, shares, asOf) =>
@@ -91,12 +96,17 @@ export class PostgresStats implements JobReports, ReportRecords {
     }));
   }
 
-  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
-    return measureFailingTopics(topics, jobsMax, this.source);
+  failingTopics(kind: FailureKind, topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
+    return measureFailingTopics(topics, jobsMax, this.source, kind);
   }
 
-  async errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
-    return (await this.query(list.ERRORS, [toShareJson(shares), groupsMax])).map(toErrorGroup);
+  async errors({ failed, retrying }: FailureShares, groupsMax: number): Promise<ErrorGroup[]> {
+    const rows = await this.query(list.ERRORS, [toShareJson(failed), toShareJson(retrying), groupsMax]);
+    return rows.map(toErrorGroup);
+  }
+
+  async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {
+    return (await this.query(stats.RECENT_ATTEMPTS, [topics, minutes])).map(toTopicAttempts);
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
@@ -140,9 +150,9 @@ export class PostgresStats implements JobReports, ReportRecords {
     await this.query(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
   }
 
-  private async topics(status?: JobStatus): Promise<string[]> {
+  private async topics(kind?: FailureKind): Promise<string[]> {
     const topics = await this.texts('topic', list.TOPICS, []);
-    return status ? this.texts('topic', list.TOPICS_IN_STATUS, [topics, status]) : topics;
+    return kind ? this.texts('topic', list.TOPICS_OF[kind], [topics]) : topics;
   }
 
   /** Returns one column of text. */
@@ -151,10 +161,20 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 }
 
-const LIST_RANGES = { dated: list.listRanges(true), undated: list.listRanges(false) };
+/** With the ranges of jobs that wait for a retry, and without. */
+const listRanges = (isFiltered: boolean): Record<'retrying' | 'other', list.ListStatements> => ({
+  retrying: list.listRanges(isFiltered, true),
+  other: list.listRanges(isFiltered, false),
+});
+
+const LIST_RANGES = { filtered: listRanges(true), unfiltered: listRanges(false) };
 
 function selectStatements(plan: ListPlan): list.ListStatements {
-  return plan.ranges === null ? list.LIST_ALL : LIST_RANGES[readsRows(plan) ? 'dated' : 'undated'];
+  if (plan.ranges === null) {
+    return list.LIST_ALL;
+  }
+  const hasRetrying = plan.ranges.some(({ status }) => status === 'retrying');
+  return LIST_RANGES[readsRows(plan) ? 'filtered' : 'unfiltered'][hasRetrying ? 'retrying' : 'other'];
 }
 
 function toParams(plan: ListPlan): unknown[] {

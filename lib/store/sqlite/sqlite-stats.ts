@@ -1,24 +1,28 @@
 import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
-import type { JobStatus } from '../../core/job-state.js';
+import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
   toErrorKey,
+  toStatusCounts,
   toTopicCounts,
   toErrorGroup,
+  toTopicAttempts,
   toGaugeRecord,
   toTopicSize,
   toRolledUpEntry,
   toJobSummary,
-  toJob,
-  toPresenceReply,
   toWorkerProcess,
-} from '../row-mapper.js';
+} from '../report-mapper.js';
+import { toJob, toPresenceReply } from '../row-mapper.js';
 import type { ListRange, ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
 import type {
+  FailureKind,
+  FailureShares,
+  TopicAttempts,
   TopicShare,
   ListedIds,
   ListedJobs,
@@ -53,13 +57,14 @@ const SKIP_PIECE_ROWS = 2_000;
  */
 export class SqliteStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
-    topics: (status) => this.readScript(() => topicsScript(status)),
-    failedUpTo: (shares) => this.readShares(shares, list.FAILED_UP_TO, toTopicSize),
-    failedWith: (text, shares, asOf) => this.readShares(shares, list.FAILED_WITH, toId, text, toSqliteMoment(asOf)),
+    topics: (kind) => this.readScript(() => topicsScript(kind)),
+    failedUpTo: (kind, shares) => this.readShares(shares, list.FAILED_UP_TO[kind], toTopicSize),
+    failedWith: (text, kind, shares, asOf) =>
+      this.readShares(shares, list.FAILED_WITH[kind], toId, text, toSqliteMoment(asOf)),
     withConcurrencyKey: async (...conditions) =>
       toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
     inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
-    failedAlike: (errorKey, shares, asOf) => this.failedAlike(errorKey, shares, toSqliteMoment(asOf)),
+    failedAlike: (errorKey, kind, shares, asOf) => this.failedAlike(errorKey, kind, shares, toSqliteMoment(asOf)),
     waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
     waiting: (due, shares, asOf) =>
       asOf === null
@@ -116,16 +121,19 @@ export class SqliteStats implements JobReports, ReportRecords {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
       }
+      rows.push({ topic, status: 'retrying', jobs: await this.countTopic(topic, 'retrying') });
       await nextTurn();
     }
     return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
   }
 
-  private async countTopic(topic: string, status: JobStatus, max = Infinity): Promise<number> {
+  private async countTopic(topic: string, status: JobFilterStatus, max = Infinity): Promise<number> {
     let jobs = 0;
     for (let last: unknown = ''; ;) {
       const limit = Math.min(COUNT_PIECE_ROWS, max - jobs);
-      const [piece] = await this.read(stats.COUNT_PIECE, [topic, status, last, limit]);
+      const [piece] = await (status === 'retrying'
+        ? this.read(stats.COUNT_RETRYING_PIECE, [topic, last, limit])
+        : this.read(stats.COUNT_PIECE, [topic, status, last, limit]));
       jobs += Number(piece!.jobs);
       if (Number(piece!.jobs) < limit || jobs === max) {
         return jobs;
@@ -136,7 +144,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async gauges(): Promise<QueueGaugeRecord> {
-    const counts = toTopicCounts(await this.countForGauges());
+    const counts = toStatusCounts(await this.countForGauges());
     const rows = [...(await this.read(stats.GAUGES, [WORKER_SEEN_MS]))];
     for (const { topic, priority } of await this.read(stats.KEYED_LANES, [])) {
       rows.push(...(await this.read(stats.OLDEST_KEYED, [topic, priority])));
@@ -173,15 +181,26 @@ export class SqliteStats implements JobReports, ReportRecords {
     return samples.filter(({ timesMs }) => timesMs.length > 0);
   }
 
-  failingTopics(topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
-    return measureFailingTopics(topics, jobsMax, this.source);
+  failingTopics(kind: FailureKind, topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
+    return measureFailingTopics(topics, jobsMax, this.source, kind);
   }
 
-  async errors(shares: readonly TopicShare[], groupsMax: number): Promise<ErrorGroup[]> {
-    const groups = await this.readShares(shares, list.ERRORS, toErrorGroup, groupsMax);
+  async errors({ failed, retrying }: FailureShares, groupsMax: number): Promise<ErrorGroup[]> {
+    const topics = [...new Set([...failed, ...retrying].map(({ topic }) => topic))];
+    const groups: ErrorGroup[] = [];
+    for (const topic of topics) {
+      const limits = [failed, retrying].map((shares) => shares.find((share) => share.topic === topic)?.limit ?? 0);
+      groups.push(...(await this.read(list.ERRORS, [topic, ...limits, groupsMax])).map(toErrorGroup));
+      await nextTurn();
+    }
+    const size = ({ count, retrying: waiting }: ErrorGroup): number => count + waiting;
     const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
-      right.count - left.count || right.lastSeen.getTime() - left.lastSeen.getTime();
+      size(right) - size(left) || right.lastSeen.getTime() - left.lastSeen.getTime();
     return groups.sort(byCount).slice(0, groupsMax);
+  }
+
+  async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {
+    return (await this.read(stats.RECENT_ATTEMPTS, [JSON.stringify(topics), minutes])).map(toTopicAttempts);
   }
 
   /** Skips the rows before the page in pieces. */
@@ -201,13 +220,19 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
-  private async failedAlike(errorKey: string, shares: readonly TopicShare[], asOf: string | null): Promise<string[]> {
+  private async failedAlike(
+    errorKey: string,
+    kind: FailureKind,
+    shares: readonly TopicShare[],
+    asOf: string | null,
+  ): Promise<string[]> {
     const ids: string[] = [];
     for (const share of shares) {
-      const messages = await this.readShares([share], list.FAILED_TEXTS, ({ message }) => message as string, asOf);
+      const toText = ({ message }: SqlRow): string => message as string;
+      const messages = await this.readShares([share], list.FAILED_TEXTS[kind], toText, asOf);
       const found = messages.find((message) => toErrorKey(share.topic, message) === errorKey);
       if (found !== undefined) {
-        ids.push(...(await this.readShares([share], list.FAILED_ALIKE, toId, found, asOf)));
+        ids.push(...(await this.readShares([share], list.FAILED_ALIKE[kind], toId, found, asOf)));
       }
     }
     return ids;
@@ -275,7 +300,7 @@ export class SqliteStats implements JobReports, ReportRecords {
 }
 
 /** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
-function* topicsScript(status?: JobStatus): SqlScript<string[]> {
+function* topicsScript(kind?: FailureKind): SqlScript<string[]> {
   const topics = new Set<string>();
   for (let last = ''; ;) {
     const [next] = yield { sql: list.NEXT_TOPIC, params: [last] };
@@ -283,12 +308,11 @@ function* topicsScript(status?: JobStatus): SqlScript<string[]> {
       break;
     }
     last = next.topic as string;
-    const has = status === undefined || (yield { sql: list.HAS_STATUS, params: [last, status] }).length > 0;
-    if (has) {
+    if (kind === undefined || (yield { sql: list.HAS_FAILURES[kind], params: [last] }).length > 0) {
       topics.add(last);
     }
   }
-  const running = status === undefined ? yield { sql: list.RUNNING_TOPICS, params: [] } : [];
+  const running = kind === undefined ? yield { sql: list.RUNNING_TOPICS, params: [] } : [];
   running.forEach(({ topic }) => topics.add(topic as string));
   return [...topics];
 }
@@ -343,17 +367,27 @@ function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
 interface RangeStatement {
   readonly dated: string;
   readonly undated: string;
+  readonly retrying: { readonly dated: string; readonly undated: string };
 }
 
-const RANGE_IDS: RangeStatement = { dated: list.RANGE_IDS_DATED, undated: list.RANGE_IDS };
-const RANGE_SIZE: RangeStatement = { dated: list.RANGE_SIZE_DATED, undated: list.RANGE_SIZE };
+const RANGE_IDS: RangeStatement = {
+  dated: list.RANGE_IDS_DATED,
+  undated: list.RANGE_IDS,
+  retrying: { dated: list.RETRYING_IDS_DATED, undated: list.RETRYING_IDS },
+};
+const RANGE_SIZE: RangeStatement = {
+  dated: list.RANGE_SIZE_DATED,
+  undated: list.RANGE_SIZE,
+  retrying: { dated: list.RETRYING_SIZE_DATED, undated: list.RETRYING_SIZE },
+};
 
 function toRangeStatement(
-  { dated, undated }: RangeStatement,
+  statement: RangeStatement,
   plan: ListPlan,
   { topic, status }: ListRange,
   limit: number,
 ): SqlStatement {
+  const { dated, undated } = status === 'retrying' ? statement.retrying : statement;
   const dates = dateParams(plan);
   const params = [plan.fromId, plan.beforeId, topic, status, limit];
   return readsRows(plan)
@@ -369,7 +403,7 @@ function newestFirst(one: string, other: string): number {
 function toSearchParams(
   key: string,
   topics: readonly string[],
-  statuses: readonly JobStatus[],
+  statuses: readonly JobFilterStatus[],
   max: number,
   asOf: string | null,
 ): unknown[] {

@@ -3,7 +3,16 @@ import type { JobEvent, JobHandlerFunction } from 'nestjs-jobs';
 import type { BulkResult, BulkRequest } from '../../../lib/core/bulk.js';
 import type { JobStatus } from '../../../lib/core/job-state.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
+import {
+  claimMany,
+  claimOne,
+  createRetrying,
+  insertMany,
+  insertOne,
+  outcomes,
+  settlement,
+  TOPIC,
+} from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
 
@@ -113,6 +122,28 @@ describe.each(storeKinds())('bulk actions on $label', (kind) => {
     expect(await move({ action: 'promote', filter: { topic: TOPIC } })).toMatchObject({ matched: 4, changed: 0 });
     expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: other }], total: 1 });
     expect(await fixture.job(retried.id)).toMatchObject({ status: 'pending', retries: 1 });
+  });
+
+  it('promote and cancel only jobs that wait for a retry', async () => {
+    const first = await insertOne(fixture.store, { delayMs: 3_600_000 });
+    const ids = await createRetrying(fixture.store, 3);
+    const [other] = await createRetrying(fixture.store, 1, 'timed out');
+    const { items } = await open().errors.list();
+    const { key } = items.find(({ message }) => message === 'timed out')!;
+    expect(await move({ action: 'cancel', filter: { errorKey: key } })).toMatchObject({ matched: 0 });
+    expect(await move({ action: 'cancel', filter: { errorKey: key, status: 'retrying' } })).toMatchObject({
+      changed: 1,
+    });
+    expect(await move({ action: 'requeue', filter: { status: 'retrying' } })).toMatchObject({ matched: 3, changed: 0 });
+    const filter = { status: ['failed', 'retrying'] as const, topic: TOPIC };
+    expect(await move({ action: 'promote', filter, dryRun: true })).toMatchObject({ matched: 3, skipped: 0 });
+    expect(await move({ action: 'promote', filter })).toMatchObject({ matched: 3, changed: 3 });
+    expect(await open().jobs.list({ status: 'retrying', due: false })).toMatchObject({ total: 0 });
+    expect((await open().jobs.list({ status: 'retrying', due: true })).items.map(({ id }) => id)).toEqual(
+      ids.reverse(),
+    );
+    expect(await open().jobs.list({ due: false })).toMatchObject({ items: [{ id: first }] });
+    expect(await statuses([other!])).toEqual(['cancelled']);
   });
 
   it('return skipped jobs with a reason', async () => {

@@ -1,5 +1,5 @@
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { toErrorKey } from '../../../lib/store/row-mapper.js';
+import { toErrorKey } from '../../../lib/store/report-mapper.js';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import {
   claimMany,

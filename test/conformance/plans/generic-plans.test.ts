@@ -17,7 +17,7 @@ const ROWS = 50_000;
 
 /** Statements that may scan an index from its start: to count all rows, over running jobs, or up to a limit. */
 const WALKS: Readonly<Record<string, readonly string[]>> = {
-  COUNTS: ['_jobs_listed', '_jobs_processing'],
+  COUNTS: ['_jobs_listed', '_jobs_processing', '_jobs_retrying'],
   COUNTS_OF_TOPICS: ['_jobs_processing'],
   TOPICS: ['_jobs_listed', '_jobs_processing'],
   WAITING_TOPICS: ['_jobs_keyed', '_jobs_pending'],
@@ -30,8 +30,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 const laneLists = {
-  'a list of ranges': lists.listRanges(false),
-  'a list of ranges with dates': lists.listRanges(true),
+  'a list of ranges': lists.listRanges(false, true),
+  'a list of ranges with dates': lists.listRanges(true, true),
 };
 
 const written = {

@@ -2,7 +2,19 @@ import * as list from '../../../lib/store/sqlite/sql/list.js';
 import * as stats from '../../../lib/store/sqlite/sql/stats.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-const sql = { ...list, ...stats };
+/** Every statement by its name, also those in a table of statements. */
+const sql: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries<unknown>({ ...list, ...stats })
+    .flatMap(([name, value]): [string, unknown][] =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(value as object).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
+        : [[name, value]],
+    )
+    .filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+);
+
+const FAILED = /INDEX _jobs_listed \(topic=\? AND status=\?\)/;
+const RETRYING = /INDEX _jobs_retrying \(topic=\?\)/;
 
 /** A loose scan: each step starts at the end of the previous one. */
 const TOPIC_BY_TOPIC = ['_jobs_pending', '_jobs_keyed'].flatMap((index) => [
@@ -45,7 +57,8 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   NOT_DUE_IDS_AS_OF: NOT_DUE,
   NOT_DUE_UP_TO: NOT_DUE,
   RUNNING_TOPICS: /INDEX _jobs_processing/,
-  HAS_STATUS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  'HAS_FAILURES, failed': /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  'HAS_FAILURES, retrying': /COVERING INDEX _jobs_retrying \(topic=\?\)/,
   HAS_MORE_THAN: /COVERING INDEX/,
   RANGE_IDS: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
   RANGE_IDS_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
@@ -56,17 +69,26 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   ALL_IDS: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
   COUNT_ALL: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
   JOB_SUMMARIES: /sqlite_autoindex__jobs_1 \(id=\?\)/,
-  FAILED_UP_TO: /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
-  FAILED_WITH: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
-  FAILED_TEXTS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  'FAILED_UP_TO, failed': /COVERING INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  'FAILED_UP_TO, retrying': /COVERING INDEX _jobs_retrying \(topic=\?\)/,
+  'FAILED_WITH, failed': FAILED,
+  'FAILED_WITH, retrying': RETRYING,
+  'FAILED_TEXTS, failed': FAILED,
+  'FAILED_TEXTS, retrying': RETRYING,
   WITH_CONCURRENCY_KEY: /INDEX _jobs_concurrency_key \(concurrency_key=\?\)/,
-  FAILED_ALIKE: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  'FAILED_ALIKE, failed': FAILED,
+  'FAILED_ALIKE, retrying': RETRYING,
+  RETRYING_IDS: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
+  RETRYING_IDS_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
+  RETRYING_SIZE: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
+  RETRYING_SIZE_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
+  COUNT_RETRYING_PIECE: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\?\)/,
   COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
   // Runs only on a small table.
-  COUNT_ALL_STATUSES: /SCAN _jobs/,
+  COUNT_ALL_STATUSES: [/SCAN _jobs/, /SCAN _jobs USING COVERING INDEX _jobs_retrying/],
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
-  ERRORS: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
+  ERRORS: [FAILED, RETRYING],
   GAUGES: laneByLane('_jobs_pending'),
   KEYED_LANES: laneByLane('_jobs_keyed'),
   OLDEST_KEYED: [
@@ -91,14 +113,14 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
   };
 
   it('cover every statement that reads jobs', () => {
-    const statements = Object.entries<string>(sql).filter(([, text]) => /FROM _jobs\b(?!_)/.test(text));
+    const statements = Object.entries(sql).filter(([, text]) => /FROM _jobs\b(?!_)/.test(text));
     expect(statements.map(([name]) => name).sort()).toEqual(Object.keys(INDEXES).sort());
   });
 
   it('find old statistics topic by topic after an ANALYZE of a small table', async () => {
     const plan = async (): Promise<string[]> => {
       const rows = await fixture.app.query<{ detail: string }[]>(
-        `EXPLAIN QUERY PLAN ${sql.PRUNE_ROLLUP.replace('?1', '1')}`,
+        `EXPLAIN QUERY PLAN ${stats.PRUNE_ROLLUP.replace('?1', '1')}`,
       );
       return rows.map(({ detail }) => detail).filter((detail) => /_jobs_rollup| r /.test(`${detail} `));
     };
@@ -109,7 +131,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
   });
 
   it.each(Object.entries(INDEXES))('find the rows of %s by an index', async (name, expected) => {
-    const steps = await readPlan(sql[name as keyof typeof sql]);
+    const steps = await readPlan(sql[name]!);
     expect(steps).toEqual([expected].flat().map((step) => expect.stringMatching(step) as string));
   });
 });

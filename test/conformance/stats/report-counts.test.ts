@@ -3,11 +3,13 @@ import { JOB_STATUSES } from '../../../lib/core/job-state.js';
 import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import { toErrorKey } from '../../../lib/store/row-mapper.js';
+import { toErrorKey } from '../../../lib/store/report-mapper.js';
 import type { TopicShare } from '../../../lib/store/store-records.js';
 import {
+  claim,
   claimMany,
   claimOne,
+  createRetrying,
   failure,
   insertMany,
   insertOne,
@@ -39,6 +41,19 @@ describe.each(storeKinds())('reports on $label', (kind) => {
   };
 
   describe('counts', () => {
+    it('count pending jobs that have used a retry, as a part of the pending ones', async () => {
+      const [first] = await createRetrying(fixture.store, 3);
+      await insertMany(fixture.store, 2);
+      expect(await createStats().get()).toMatchObject({ pending: 5, retrying: 3, total: 5 });
+      const [{ recent, nextDueMs, ...topic }] = (await createStats().byTopic()) as [TopicStats];
+      expect(topic).toMatchObject({ pending: 5, retrying: 3 });
+      expect([recent, nextDueMs]).toEqual([{ completed: 0, attemptsFailed: 0 }, 0]);
+      await claim(fixture.store, { limit: 2 });
+      expect((await createStats().byTopic())[0]!.nextDueMs).toBeGreaterThan(3_000_000);
+      await fixture.store.cancel([first!]);
+      expect(await createStats().get([TOPIC])).toMatchObject({ pending: 2, retrying: 2 });
+    });
+
     it('are by topic and status and include running jobs', async () => {
       await createCompleted(2, 'sms');
       await createFailed('x', 3, 'sms');
@@ -46,9 +61,9 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       await insertMany(fixture.store, 4);
       const counts = await fixture.store.reports.counts(null);
       expect(counts.toSorted((a, b) => (a.topic < b.topic ? -1 : 1))).toEqual([
-        { topic: 'mail', pending: 4, processing: 0, completed: 0, failed: 0, cancelled: 0 },
-        { topic: 'push', pending: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
-        { topic: 'sms', pending: 0, processing: 0, completed: 2, failed: 3, cancelled: 0 },
+        { topic: 'mail', pending: 4, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 },
+        { topic: 'push', pending: 0, retrying: 0, processing: 1, completed: 0, failed: 0, cancelled: 0 },
+        { topic: 'sms', pending: 0, retrying: 0, processing: 0, completed: 2, failed: 3, cancelled: 0 },
       ]);
     });
 
@@ -154,7 +169,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       ]);
       expect(items[0]!.sampleId).toBe(sms.at(-1));
       expect(items[2]!.sampleId).toBe(last[0]);
-      expect(window).toEqual({ jobs: 6, jobsMax: 10_000 });
+      expect(window).toEqual({ jobs: 6, retrying: 0, jobsMax: 10_000 });
       expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => toErrorKey(topic, message)));
     });
 
@@ -168,8 +183,21 @@ describe.each(storeKinds())('reports on $label', (kind) => {
       ]);
     });
 
-    it('contain only failed jobs of requested topics', async () => {
-      expect(await readErrors()).toEqual({ items: [], window: { jobs: 0, jobsMax: 10_000 } });
+    it('count the failed jobs of a group and those that wait for a retry', async () => {
+      await createFailed('no route', 2);
+      await createRetrying(fixture.store, 3, 'no route');
+      await createRetrying(fixture.store, 1, 'timed out', 'sms');
+      const { items, window } = await readErrors();
+      expect(items.map(({ topic, message, count, retrying }) => [topic, message, count, retrying])).toEqual([
+        [TOPIC, 'no route', 2, 3],
+        ['sms', 'timed out', 0, 1],
+      ]);
+      expect(window).toEqual({ jobs: 2, retrying: 4, jobsMax: 10_000 });
+      expect(items.every(({ firstSeen, lastSeen }) => firstSeen <= lastSeen)).toBe(true);
+    });
+
+    it('contain only failed and retrying jobs of requested topics', async () => {
+      expect(await readErrors()).toEqual({ items: [], window: { jobs: 0, retrying: 0, jobsMax: 10_000 } });
       await createFailed('no route');
       await createFailed('no route', 1, 'sms');
       const token = await claimOne(fixture.store);
@@ -186,13 +214,15 @@ describe.each(storeKinds())('reports on $label', (kind) => {
         { topic: TOPIC, limit: 3 },
         { topic: 'sms', limit: 3 },
       ];
-      const groups = await fixture.store.reports.errors(lanes, 10);
+      const groups = await fixture.store.reports.errors({ failed: lanes, retrying: [] }, 10);
       expect(groups.map(({ message, count }) => [message, count])).toEqual([
         ['new', 2],
         expect.arrayContaining([1]),
         expect.arrayContaining([1]),
       ]);
-      expect(await fixture.store.reports.errors(lanes, 1)).toMatchObject([{ message: 'new', count: 2 }]);
+      expect(await fixture.store.reports.errors({ failed: lanes, retrying: [] }, 1)).toMatchObject([
+        { message: 'new', count: 2 },
+      ]);
     });
 
     it('are all read, even if they are unevenly distributed over topics', async () => {

@@ -2,7 +2,7 @@ import type { Histogram } from '../../../lib/core/run-times.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import type { RollupEntry, RollupRecord } from '../../../lib/store/store-records.js';
+import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/store-records.js';
 import { ALL_TOPICS } from '../../../lib/store/store-records.js';
 import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
@@ -21,6 +21,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     topic,
     completed,
     failed: 1,
+    attemptsFailed: 2,
     started: completed + 1,
     runMs: completed * 10,
     waitMs: completed + 1,
@@ -46,6 +47,17 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
       : `strftime('%Y-%m-%d %H:%M:00.000', minute, '-${minutes} minutes')`;
     await fixture.sql(`UPDATE _jobs_rollup SET minute = ${past}`);
   };
+
+  it('sums the attempts of topics in the last minutes', async () => {
+    await record(3);
+    await record(1, { worker: 'worker-2' });
+    const recent = (topics: readonly string[]): Promise<TopicAttempts[]> =>
+      fixture.store.reports.recentAttempts(topics, 5);
+    expect(await recent(['mail', 'sms'])).toEqual([{ topic: 'mail', completed: 4, attemptsFailed: 4 }]);
+    expect(await points(1, ['mail'])).toMatchObject([{ failed: 2, attemptsFailed: 4 }]);
+    await age(5);
+    expect(await recent(['mail'])).toEqual([]);
+  });
 
   it('starts a minute with the entries since the last record, and returns the minute', async () => {
     const before = await fixture.now();

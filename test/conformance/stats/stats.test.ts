@@ -6,6 +6,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const NOTHING: JobStats = {
   pending: 0,
+  retrying: 0,
   processing: 0,
   completed: 0,
   failed: 0,

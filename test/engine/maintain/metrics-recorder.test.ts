@@ -51,6 +51,14 @@ describe('the counter buffer of the metrics recorder', () => {
     });
   });
 
+  it('counts each failed attempt, and only the last of a job as failed', () => {
+    const buffer = new MetricsBuffer();
+    const retrying: JobEvent = { ...failed('mail'), type: 'retrying', retries: 1, runAt: new Date() } as JobEvent;
+    const rescued: JobEvent = { type: 'rescued', id: 'a', topic: 'mail', attempt: 2, retries: 2 };
+    [retrying, rescued, failed('mail')].forEach((event) => buffer.add(event));
+    expect(buffer.entries()[0]).toMatchObject({ topic: 'mail', failed: 1, attemptsFailed: 3, completed: 0 });
+  });
+
   it('counts a run of another process with a duration of zero', () => {
     const buffer = new MetricsBuffer();
     buffer.add(completed('mail', null));
@@ -81,12 +89,12 @@ describe('the counter buffer of the metrics recorder', () => {
     ['completed', true],
     ['failed', true],
     ['enqueued', false],
-    ['retrying', false],
+    ['retrying', true],
     ['snoozed', false],
     ['released', false],
     ['cancelled', false],
     ['expired', false],
-    ['rescued', false],
+    ['rescued', true],
     ['lease_lost', false],
   ])('counts events of type %s: %s', (type, expected) => {
     expect(isMetric({ type } as JobEvent)).toBe(expected);

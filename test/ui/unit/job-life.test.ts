@@ -201,6 +201,7 @@ describe('chart buckets', () => {
     minute: at(minute * 60),
     completed,
     failed: 1,
+    attempts_failed: 2,
     avg_execution_time: completed * 10,
     p95: completed,
     avg_wait_time: 4,

@@ -24,6 +24,7 @@ function joined(points: readonly TimeseriesPoint[]): Bucket {
     minute: points[0]!.minute,
     completed: sum(points, ({ completed }) => completed),
     failed: sum(points, ({ failed }) => failed),
+    attempts_failed: sum(points, ({ attempts_failed }) => attempts_failed),
     avg_execution_time: mean(points, ({ avg_execution_time }) => avg_execution_time),
     p95: Math.max(...points.map(({ p95 }) => p95)),
     avg_wait_time: mean(points, ({ avg_wait_time }) => avg_wait_time),

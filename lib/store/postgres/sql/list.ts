@@ -1,3 +1,5 @@
+import type { JobFilterStatus } from '../../../core/job-state.js';
+import type { FailureKind } from '../../store-records.js';
 import { holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */
@@ -21,6 +23,13 @@ FROM _jobs WHERE id = ANY ($1::uuid[])`;
 
 export const isListed = `status <> 'processing'`;
 
+/** The condition of the partial index of jobs that wait for a retry. */
+export const isRetrying = `retries > 0 AND status = 'pending'`;
+
+/** The condition of a filter on a job outside of the ranges. */
+const hasStatus = (job: string, statuses: string): string =>
+  `(${job}status = ANY (${statuses}::text[]) OR 'retrying' = ANY (${statuses}::text[]) AND ${job}retries > 0 AND ${job}status = 'pending')`;
+
 /** Lists all topics, by a loose scan of `_jobs_listed`: it jumps from one topic to the next, however many jobs each has. */
 export const TOPICS = `
 WITH RECURSIVE t AS (
@@ -30,10 +39,12 @@ WITH RECURSIVE t AS (
   FROM t WHERE t.topic IS NOT NULL)
 SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`;
 
-/** Selects those of the topics in $1 that have jobs with status $2. */
-export const TOPICS_IN_STATUS = `
-SELECT topic FROM unnest($1::text[]) AS t(topic) WHERE EXISTS (
-  SELECT FROM _jobs j WHERE j.status <> 'processing' AND j.topic = t.topic AND j.status = $2)`;
+const topicsWith = (condition: string): string => `
+SELECT t.topic FROM unnest($1::text[]) AS t(topic) CROSS JOIN LATERAL (
+  SELECT FROM _jobs j WHERE ${condition} AND j.topic = t.topic LIMIT 1) j`;
+
+/** Selects those of the topics in $1 that have failed jobs, or jobs that wait for a retry. */
+export const TOPICS_OF = { failed: topicsWith(`${isListed} AND status = 'failed'`), retrying: topicsWith(isRetrying) };
 
 /** Returns a row when the table holds more than $1 jobs. */
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
@@ -52,6 +63,13 @@ const isDated = isBetween('$9', '$10');
 
 const isDue = `coalesce((run_at <= statement_timestamp()) = $8::boolean, true)`;
 
+const retryingMatches = (condition: string, rangeLimit: string): string => `
+  UNION ALL
+  SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
+    SELECT id FROM _jobs WHERE ${isRetrying} AND topic = l.topic AND ${condition}
+    ORDER BY id DESC LIMIT ${rangeLimit}) c
+  WHERE l.status = 'retrying'`;
+
 const matches = (condition: string, rangeLimit: string): string => `
   SELECT c.id FROM jsonb_to_recordset($3::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
     SELECT id FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = l.status AND ${condition}
@@ -59,7 +77,7 @@ const matches = (condition: string, rangeLimit: string): string => `
   UNION ALL
   SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
   UNION ALL
-  SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND status = ANY ($7::text[])
+  SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND ${hasStatus('', '$7')}
     AND ${isDue} AND ${condition}`;
 
 /** Reads the ids of a page, and counts up to a limit. */
@@ -69,15 +87,17 @@ export interface ListStatements {
 }
 
 /**
- * Lists by ranges; with `isFiltered`, by dates and changes since $11 too, which must read each row. The last parameters are limit and
- * offset.
+ * Lists by ranges; with `isFiltered`, by dates and changes since $11 too, which must read each row; with `hasRetrying`, also by ranges of
+ * jobs that wait for a retry. The last parameters are limit and offset.
  */
-export const listRanges = (isFiltered: boolean): ListStatements => {
+export const listRanges = (isFiltered: boolean, hasRetrying: boolean): ListStatements => {
   const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue} AND ${isUnchangedSince('$11')}` : isInRange;
   const [limit, offset] = isFiltered ? ['$12::int', '$13::int'] : ['$9::int', '$10::int'];
+  const select = (rangeLimit: string): string =>
+    matches(condition, rangeLimit) + (hasRetrying ? retryingMatches(condition, rangeLimit) : '');
   return {
-    ids: `SELECT id FROM (${matches(condition, `${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
-    count: `SELECT count(*) AS total FROM (SELECT FROM (${matches(condition, limit)}) m LIMIT ${limit}) c`,
+    ids: `SELECT id FROM (${select(`${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM (${select(limit)}) m LIMIT ${limit}) c`,
   };
 };
 
@@ -141,47 +161,66 @@ export const DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('
 export const NOT_DUE_UP_TO = `SELECT l.topic, count(*) AS jobs FROM ${firstWaiting('>', '1')} GROUP BY l.topic`;
 
 /** The newest jobs of a status in each topic, up to its limit. */
-export const newestJobs = (status: string, columns: string, condition = 'true'): string => `
-  jsonb_to_recordset($1::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
-    SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = '${status}' AND ${condition}
+export const newestJobs = (status: JobFilterStatus, columns: string, condition = 'true', shares = '$1'): string => `
+  jsonb_to_recordset(${shares}::jsonb) AS l(topic text, job_limit int) CROSS JOIN LATERAL (
+    SELECT ${columns} FROM _jobs WHERE ${status === 'retrying' ? isRetrying : `${isListed} AND status = '${status}'`} AND topic = l.topic
+      AND ${condition}
     ORDER BY id DESC LIMIT l.job_limit) n`;
 
 /** Those that have not changed since $3. */
-const newestFailures = newestJobs('failed', 'id, last_error', isUnchangedSince('$3'));
+const newestFailures = (kind: FailureKind): string => newestJobs(kind, 'id, last_error', isUnchangedSince('$3'));
 
-/** Counts failed jobs, in each topic up to its limit. */
-export const FAILED_UP_TO = `
-SELECT l.topic, count(*) AS jobs FROM ${newestJobs('failed', 'id')} GROUP BY l.topic`;
+const forFailures = (statement: (kind: FailureKind) => string): Readonly<Record<FailureKind, string>> => ({
+  failed: statement('failed'),
+  retrying: statement('retrying'),
+});
 
-/** Lists failed jobs whose error contains the text $2, among the newest of each topic. */
-export const FAILED_WITH = `
-SELECT n.id FROM ${newestFailures} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`;
+/** Counts jobs with an error, in each topic up to its limit. */
+export const FAILED_UP_TO = forFailures(
+  (kind) => `
+SELECT l.topic, count(*) AS jobs FROM ${newestJobs(kind, 'id')} GROUP BY l.topic`,
+);
 
-/** Lists failed jobs whose error has the key $2, as `toErrorKey` computes it, among the newest of each topic. */
-export const FAILED_ALIKE = `
-SELECT n.id FROM ${newestFailures}
+/** Lists jobs whose error contains the text $2, among the newest of each topic. */
+export const FAILED_WITH = forFailures(
+  (kind) => `
+SELECT n.id FROM ${newestFailures(kind)} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`,
+);
+
+/** Lists jobs whose error has the key $2, as `toErrorKey` computes it, among the newest of each topic. */
+export const FAILED_ALIKE = forFailures(
+  (kind) => `
+SELECT n.id FROM ${newestFailures(kind)}
 WHERE left(encode(sha256(convert_to(
-  octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`;
+  octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`,
+);
 
 /**
  * Lists the newest jobs with the concurrency key $1 in the topics $2 and the statuses $3. Sorted by the key too, or the planner might
  * read all jobs in the order of ids.
  */
 export const WITH_CONCURRENCY_KEY = `
-SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND status = ANY ($3::text[])
+SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND ${hasStatus('', '$3')}
   AND ${isUnchangedSince('$5')}
 ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
 
 /** Lists the newest members of group $1 in the topics $2 and the statuses $3. */
 export const IN_GROUP = `
 SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
-WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND j.status = ANY ($3::text[])
+WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND ${hasStatus('j.', '$3')}
   AND ${isUnchangedSince('$5', 'j.')}
 ORDER BY l.parent_id DESC LIMIT $4::int`;
 
-/** Reads the errors of the newest failed jobs of each topic, grouped by text, the most frequent first. */
+/**
+ * Reads the errors of the newest failed jobs ($1) and of the newest jobs that wait for a retry ($2) of each topic, grouped by text, the
+ * most frequent first, up to $3 groups. A job that waits for a retry was written last when its attempt failed.
+ */
 export const ERRORS = `
-SELECT l.topic, n.last_error AS message, count(*) AS jobs, ${ms('min(n.finished)')} AS first_seen,
-  ${ms('max(n.finished)')} AS last_seen, max(n.id::text) AS sample_id
-FROM ${newestJobs('failed', 'id, last_error, finished')}
-GROUP BY l.topic, n.last_error ORDER BY jobs DESC, last_seen DESC LIMIT $2::int`;
+SELECT topic, message, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, ${ms('min(seen)')} AS first_seen,
+  ${ms('max(seen)')} AS last_seen, max(id::text) AS sample_id
+FROM (
+  SELECT l.topic, n.last_error AS message, n.id, n.finished AS seen, 1 AS is_failed
+  FROM ${newestJobs('failed', 'id, last_error, finished')}
+  UNION ALL
+  SELECT l.topic, n.last_error, n.id, n.updated, 0 FROM ${newestJobs('retrying', 'id, last_error, updated', 'true', '$2')}) e
+GROUP BY topic, message ORDER BY count(*) DESC, last_seen DESC LIMIT $3::int`;

@@ -1,15 +1,17 @@
 import { GAUGE_LIMITS } from '../../store-records.js';
 import { ms } from './job-row.js';
-import { isListed, newestJobs } from './list.js';
+import { isListed, isRetrying, newestJobs } from './list.js';
 
 /* Counts, run times, the rollup of finished jobs and the workers that are alive. */
 
 const countJobs = (condition: string): string => `
 SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ${isListed} AND ${condition} GROUP BY topic, status
 UNION ALL
-SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${condition} GROUP BY topic, status`;
+SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${condition} GROUP BY topic, status
+UNION ALL
+SELECT topic, 'retrying', count(*) FROM _jobs WHERE ${isRetrying} AND ${condition} GROUP BY topic`;
 
-/** Counts jobs by topic and status. Reads one index, and the rows that were written lately. */
+/** Counts jobs by topic and status, and those that wait for a retry. Reads two indexes, and the rows that were written lately. */
 export const COUNTS = countJobs('true');
 
 /** The same for the topics in $1. */
@@ -40,12 +42,12 @@ const thisMinute = `date_trunc('minute', statement_timestamp())`;
  */
 export const RECORD_ROLLUP = `
 WITH kept AS (
-  INSERT INTO _jobs_rollup AS r (minute, topic, worker, completed, failed, started, run_ms, wait_ms, run_histogram)
-  SELECT ${thisMinute}, e.topic, $3, e.completed, e.failed, e.started, e.run_ms, e.wait_ms, e.histogram
-  FROM jsonb_to_recordset($1::jsonb) AS e(is_total boolean, topic text, completed int, failed int, started int,
+  INSERT INTO _jobs_rollup AS r (minute, topic, worker, completed, failed, attempts_failed, started, run_ms, wait_ms, run_histogram)
+  SELECT ${thisMinute}, e.topic, $3, e.completed, e.failed, e.attempts_failed, e.started, e.run_ms, e.wait_ms, e.histogram
+  FROM jsonb_to_recordset($1::jsonb) AS e(is_total boolean, topic text, completed int, failed int, attempts_failed int, started int,
     run_ms float8, wait_ms float8, histogram jsonb)
   WHERE e.is_total = (${thisMinute} IS NOT DISTINCT FROM $2::timestamptz) ORDER BY e.topic
-  ON CONFLICT (topic, minute, worker) DO UPDATE SET completed = excluded.completed, failed = excluded.failed,
+  ON CONFLICT (topic, minute, worker) DO UPDATE SET completed = excluded.completed, failed = excluded.failed, attempts_failed = excluded.attempts_failed,
     started = excluded.started, run_ms = excluded.run_ms, wait_ms = excluded.wait_ms,
     run_histogram = excluded.run_histogram)
 SELECT ${ms(thisMinute)} AS minute`;
@@ -55,9 +57,14 @@ SELECT ${ms(thisMinute)} AS minute`;
  * topics.
  */
 export const TIMESERIES = `
-SELECT ${ms('minute')} AS minute, completed, failed, started, run_ms, wait_ms, run_histogram::text AS histogram
+SELECT ${ms('minute')} AS minute, completed, failed, attempts_failed, started, run_ms, wait_ms, run_histogram::text AS histogram
 FROM _jobs_rollup
 WHERE topic = ANY ($1::text[]) AND minute > ${thisMinute} - make_interval(mins => $2::int) ORDER BY minute`;
+
+/** Sums the attempts of the topics in $1 in the last $2 minutes, the current one included. */
+export const RECENT_ATTEMPTS = `
+SELECT topic, sum(completed) AS completed, sum(attempts_failed) AS attempts_failed FROM _jobs_rollup
+WHERE topic = ANY ($1::text[]) AND minute > ${thisMinute} - make_interval(mins => $2::int) GROUP BY topic`;
 
 /** Returns the current minute. */
 export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;

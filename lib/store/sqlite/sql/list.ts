@@ -1,3 +1,4 @@
+import type { FailureKind } from '../../store-records.js';
 import { byId, holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms, now } from './job-row.js';
 
 /*
@@ -22,6 +23,14 @@ SELECT id, topic, status, run_at <= ${now} AS is_due, NOT ${isUnchangedSince('?2
 /** The condition of the partial index for lists. The planner uses that index only when the statement repeats it. */
 export const isListed = `status <> 'processing'`;
 
+/** The condition of the partial index of jobs that wait for a retry, and the table with that index. */
+export const isRetrying = `retries > 0 AND status = 'pending'`;
+export const retryingJobs = '_jobs INDEXED BY _jobs_retrying';
+
+/** The condition of a filter on a job outside of the ranges. */
+const hasStatus = (statuses: string): string => `(_jobs.status IN (SELECT value FROM json_each(${statuses}))
+    OR _jobs.status = 'pending' AND _jobs.retries > 0 AND 'retrying' IN (SELECT value FROM json_each(${statuses})))`;
+
 /** Finds the first topic after ?1. */
 export const NEXT_TOPIC = `
 SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`;
@@ -29,8 +38,11 @@ SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`
 /** Lists the topics of processing jobs. */
 export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
 
-/** Whether topic ?1 has a job in status ?2. */
-export const HAS_STATUS = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 LIMIT 1`;
+/** Whether topic ?1 has a failed job, or one that waits for a retry. */
+export const HAS_FAILURES = {
+  failed: `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' LIMIT 1`,
+  retrying: `SELECT 1 FROM ${retryingJobs} WHERE ${isRetrying} AND topic = ?1 LIMIT 1`,
+};
 
 /** Whether there are more than ?1 jobs. */
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs LIMIT 1 OFFSET ?1`;
@@ -54,6 +66,15 @@ export const RANGE_IDS_DATED = `${range('id', isSelected)} ORDER BY id DESC LIMI
 export const RANGE_SIZE = `SELECT count(*) AS jobs FROM (${range('1', 'true')} LIMIT ?5)`;
 export const RANGE_SIZE_DATED = `SELECT count(*) AS jobs FROM (${range('1', isSelected)} LIMIT ?5)`;
 
+const retryingRange = (columns: string, filter: string): string =>
+  `SELECT ${columns} FROM ${retryingJobs} WHERE ${isRetrying} AND topic = ?3 AND ${inRange} AND ${filter}`;
+
+/** The same for jobs that wait for a retry, without the status ?4. */
+export const RETRYING_IDS = `${retryingRange('id', 'true')} ORDER BY id DESC LIMIT ?5`;
+export const RETRYING_IDS_DATED = `${retryingRange('id', isSelected)} ORDER BY id DESC LIMIT ?5`;
+export const RETRYING_SIZE = `SELECT count(*) AS jobs FROM (${retryingRange('1', 'true')} LIMIT ?5)`;
+export const RETRYING_SIZE_DATED = `SELECT count(*) AS jobs FROM (${retryingRange('1', isSelected)} LIMIT ?5)`;
+
 /** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
 export const RUNNING_IDS = `
 SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
@@ -62,7 +83,7 @@ SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM
 /** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, due or not as ?8 says, and the last change ?9. */
 export const SINGLE_IDS = `
 SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
-  AND status IN (SELECT value FROM json_each(?5)) AND ${inRange} AND ${isSelected}`;
+  AND ${hasStatus('?5')} AND ${inRange} AND ${isSelected}`;
 
 /** Lists ids of the whole table, newest first. */
 export const ALL_IDS = `
@@ -113,29 +134,43 @@ export const NOT_DUE_IDS_AS_OF = waiting('>', 'id', ' AND updated <= ?3');
 export const DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('<=', '1')})`;
 export const NOT_DUE_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM (${waiting('>', '1')})`;
 
-/** The ?2 newest failed jobs of topic ?1. */
-const newestFailed = (columns: string, condition = 'true'): string => `(
-  SELECT ${columns} FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' AND ${condition} ORDER BY id DESC LIMIT ?2)`;
+/** The newest jobs of topic ?1 that failed, or that wait for a retry. */
+const newest = (kind: FailureKind, columns: string, condition = 'true', limit = '?2'): string => {
+  const jobs =
+    kind === 'failed' ? `_jobs WHERE ${isListed} AND status = 'failed'` : `${retryingJobs} WHERE ${isRetrying}`;
+  return `(SELECT ${columns} FROM ${jobs} AND topic = ?1 AND ${condition} ORDER BY id DESC LIMIT ${limit})`;
+};
 
-/** Counts the failed jobs of a topic, up to ?2. */
-export const FAILED_UP_TO = `SELECT ?1 AS topic, count(*) AS jobs FROM ${newestFailed('1')}`;
+const forFailures = (statement: (kind: FailureKind) => string): Readonly<Record<FailureKind, string>> => ({
+  failed: statement('failed'),
+  retrying: statement('retrying'),
+});
 
-/** Finds failed jobs whose error contains ?3. They have not changed since ?4. */
-export const FAILED_WITH = `
-SELECT id FROM ${newestFailed('id, last_error', isUnchangedSince('?4'))} WHERE instr(lower(last_error), lower(?3)) > 0`;
+/** Counts jobs of a topic with an error, up to ?2. */
+export const FAILED_UP_TO = forFailures((kind) => `SELECT ?1 AS topic, count(*) AS jobs FROM ${newest(kind, '1')}`);
 
-/** Lists the error messages of failed jobs that have not changed since ?3. */
-export const FAILED_TEXTS = `
-SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newestFailed('last_error', isUnchangedSince('?3'))}`;
+/** Finds jobs whose error contains ?3. They have not changed since ?4. */
+export const FAILED_WITH = forFailures(
+  (kind) => `
+SELECT id FROM ${newest(kind, 'id, last_error', isUnchangedSince('?4'))} WHERE instr(lower(last_error), lower(?3)) > 0`,
+);
 
-/** Finds failed jobs whose error equals ?3. They have not changed since ?4. */
-export const FAILED_ALIKE = `
-SELECT id FROM ${newestFailed('id, last_error', isUnchangedSince('?4'))} WHERE coalesce(last_error, '') = ?3`;
+/** Lists the error messages of jobs that have not changed since ?3. */
+export const FAILED_TEXTS = forFailures(
+  (kind) => `
+SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newest(kind, 'last_error', isUnchangedSince('?3'))}`,
+);
+
+/** Finds jobs whose error equals ?3. They have not changed since ?4. */
+export const FAILED_ALIKE = forFailures(
+  (kind) => `
+SELECT id FROM ${newest(kind, 'id, last_error', isUnchangedSince('?4'))} WHERE coalesce(last_error, '') = ?3`,
+);
 
 /** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
 export const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
-WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND status IN (SELECT value FROM json_each(?3))
+WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5')}
 ORDER BY id DESC LIMIT ?4`;
 
@@ -143,13 +178,19 @@ ORDER BY id DESC LIMIT ?4`;
 export const IN_GROUP = `
 SELECT _jobs.id FROM _jobs_links AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.parent_id
 WHERE l.child_id = ?1 AND l.mode = 'member'
-  AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND _jobs.status IN (SELECT value FROM json_each(?3))
+  AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
 
-/** Groups failed jobs by error message, the most frequent first. */
+/**
+ * Groups jobs by error message, the most frequent first, up to ?4 groups: the ?2 newest failed jobs of topic ?1, and the ?3 newest that
+ * wait for a retry. These were written last when their attempt failed.
+ */
 export const ERRORS = `
-SELECT ?1 AS topic, last_error AS message, count(*) AS jobs, ${ms('min(finished)')} AS first_seen,
-  ${ms('max(finished)')} AS last_seen, max(id) AS sample_id
-FROM ${newestFailed('id, last_error, finished')}
-GROUP BY last_error ORDER BY jobs DESC, last_seen DESC LIMIT ?3`;
+SELECT ?1 AS topic, message, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, ${ms('min(seen)')} AS first_seen,
+  ${ms('max(seen)')} AS last_seen, max(id) AS sample_id
+FROM (
+  SELECT last_error AS message, id, finished AS seen, 1 AS is_failed FROM ${newest('failed', 'id, last_error, finished')}
+  UNION ALL
+  SELECT last_error, id, updated, 0 FROM ${newest('retrying', 'id, last_error, updated', 'true', '?3')})
+GROUP BY message ORDER BY count(*) DESC, last_seen DESC LIMIT ?4`;

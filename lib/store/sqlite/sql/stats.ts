@@ -1,6 +1,6 @@
 import { GAUGE_LIMITS } from '../../store-records.js';
 import { fromNow, iso, ms, now } from './job-row.js';
-import { isListed } from './list.js';
+import { isListed, isRetrying, retryingJobs } from './list.js';
 
 /*
  * Counts, run times, metrics and workers.
@@ -27,10 +27,18 @@ export const COUNT_PIECE = `
 SELECT count(*) AS jobs, max(id) AS last FROM (
   SELECT id FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = ?2 AND id > ?3 ORDER BY id LIMIT ?4)`;
 
+/** Counts up to ?3 jobs of topic ?1 that wait for a retry, after id ?2, and returns the last id. */
+export const COUNT_RETRYING_PIECE = `
+SELECT count(*) AS jobs, max(id) AS last FROM (
+  SELECT id FROM ${retryingJobs} WHERE ${isRetrying} AND topic = ?1 AND id > ?2 ORDER BY id LIMIT ?3)`;
+
 /** Counts jobs by topic and status, for small tables: one statement sees one state of the table. */
 export const COUNT_ALL_STATUSES = `
 SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ?1 IS NULL OR topic IN (SELECT value FROM json_each(?1))
-GROUP BY topic, status`;
+GROUP BY topic, status
+UNION ALL
+SELECT topic, 'retrying', count(*) FROM ${retryingJobs} WHERE ${isRetrying} AND (?1 IS NULL OR topic IN (SELECT value FROM json_each(?1)))
+GROUP BY topic`;
 
 /** Counts processing jobs by topic. */
 export const COUNT_RUNNING = `
@@ -55,18 +63,24 @@ export const NOW = `SELECT ${iso(now)} AS now`;
  * record (0).
  */
 export const RECORD_ROLLUP = `
-INSERT INTO _jobs_rollup AS r (minute, topic, worker, completed, failed, started, run_ms, wait_ms, run_histogram)
+INSERT INTO _jobs_rollup AS r (minute, topic, worker, completed, failed, attempts_failed, started, run_ms, wait_ms, run_histogram)
 SELECT strftime('%Y-%m-%d %H:%M:00.000', ?4 / 1000, 'unixepoch'), value ->> 'topic', ?3, value ->> 'completed',
-  value ->> 'failed', value ->> 'started', value ->> 'run_ms', value ->> 'wait_ms', value -> 'histogram'
+  value ->> 'failed', value ->> 'attempts_failed', value ->> 'started', value ->> 'run_ms', value ->> 'wait_ms', value -> 'histogram'
 FROM json_each(?1) WHERE value ->> 'is_total' = ?2
-ON CONFLICT (topic, minute, worker) DO UPDATE SET completed = excluded.completed, failed = excluded.failed,
+ON CONFLICT (topic, minute, worker) DO UPDATE SET completed = excluded.completed, failed = excluded.failed, attempts_failed = excluded.attempts_failed,
   started = excluded.started, run_ms = excluded.run_ms, wait_ms = excluded.wait_ms, run_histogram = excluded.run_histogram`;
 
 /** Reads the metrics of the topics in ?1 for the last ?2 minutes, the current one included. */
 export const TIMESERIES = `
-SELECT ${ms('minute')} AS minute, completed, failed, started, run_ms, wait_ms, run_histogram AS histogram
+SELECT ${ms('minute')} AS minute, completed, failed, attempts_failed, started, run_ms, wait_ms, run_histogram AS histogram
 FROM _jobs_rollup WHERE topic IN (SELECT value FROM json_each(?1))
   AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') ORDER BY minute`;
+
+/** Sums the attempts of the topics in ?1 in the last ?2 minutes, the current one included. */
+export const RECENT_ATTEMPTS = `
+SELECT topic, sum(completed) AS completed, sum(attempts_failed) AS attempts_failed FROM _jobs_rollup
+WHERE topic IN (SELECT value FROM json_each(?1))
+  AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') GROUP BY topic`;
 
 /** Records that worker ?1 is alive and has handlers for the topics in ?2, with its details ?3. */
 export const RECORD_WORKER = `

@@ -1,0 +1,45 @@
+/** Jobs that finished within one minute. Times in ms. */
+export interface TimeseriesPoint {
+  /** Start of the minute. */
+  minute: string;
+  completed: number;
+  failed: number;
+  /** Failed attempts, whether or not the job runs again. */
+  attempts_failed: number;
+  /** Mean execution time. */
+  avg_execution_time: number;
+  /** 95th percentile of the execution time. */
+  p95: number;
+  /** Mean time that jobs were due before they ran. */
+  avg_wait_time: number;
+}
+
+/** Response of `GET /timeseries`: every minute of the window, oldest first, the current one last. */
+export interface Timeseries {
+  /** Length of the window. */
+  minutes: number;
+  items: TimeseriesPoint[];
+}
+
+/** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */
+export interface ErrorGroup {
+  topic: string;
+  message: string;
+  /** Identifies the group: pass it as `error_key` to a filter. */
+  key: string;
+  /** Jobs that failed for good. */
+  count: number;
+  /** Pending jobs whose last error this is. */
+  retrying: number;
+  first_seen: string;
+  last_seen: string;
+  /** Id of one of these jobs. */
+  sample_id: string;
+}
+
+/** Response of `GET /errors`: at most 100 groups, most frequent first. */
+export interface ErrorGroups {
+  items: ErrorGroup[];
+  /** How many of the newest failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobs_max`: the upper bound of each. */
+  window: { jobs: number; retrying: number; jobs_max: number };
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
+import type { JobStatus } from '../core/job-state.js';
+import { JOB_STATUSES } from '../core/job-state.js';
+import type { Histogram } from '../core/run-times.js';
+import type { TopicSize } from './job-list.js';
+import { time } from './row-mapper.js';
+import type { SqlRow } from './sql-runner.js';
+import type {
+  JobSummary,
+  QueueGaugeRecord,
+  RolledUpMinutes,
+  TopicAttempts,
+  TopicCounts,
+  TopicStatusCounts,
+} from './store-records.js';
+
+/* Converts rows to reports. */
+
+/** Groups rows of topic, status and count by topic. */
+export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
+  const isRetrying = (row: SqlRow): boolean => row.status === 'retrying';
+  const retrying = new Map(rows.filter(isRetrying).map(({ topic, jobs }) => [topic as string, Number(jobs)]));
+  // On SQLite a job may move between two statements.
+  return toStatusCounts(rows.filter((row) => !isRetrying(row))).map((counts) => ({
+    ...counts,
+    retrying: Math.min(counts.pending, retrying.get(counts.topic) ?? 0),
+  }));
+}
+
+export function toStatusCounts(rows: readonly SqlRow[]): TopicStatusCounts[] {
+  const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
+  for (const row of rows) {
+    const topic = row.topic as string;
+    const counts = topics.get(topic) ?? { topic, pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+    counts[row.status as JobStatus] += Number(row.jobs);
+    topics.set(topic, counts);
+  }
+  return [...topics.values()];
+}
+
+/** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */
+export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
+  const named = (kind: string): readonly SqlRow[] => rows.filter((row) => row.kind === kind);
+  const oldestWaitingMs = new Map<string, number>();
+  for (const { topic, value } of named('oldest')) {
+    oldestWaitingMs.set(topic as string, Math.max(Number(value), oldestWaitingMs.get(topic as string) ?? 0));
+  }
+  const counted = rows.filter(({ kind }) => JOB_STATUSES.includes(kind as JobStatus));
+  return {
+    counts: toStatusCounts(counted.map(({ topic, kind, value }) => ({ topic, status: kind, jobs: value }))),
+    oldestWaitingMs,
+    workers: Number(named('workers')[0]!.value),
+  };
+}
+
+export function toJobSummary(row: SqlRow): JobSummary {
+  return {
+    id: row.id as string,
+    topic: row.topic as string,
+    status: row.status as JobStatus,
+    isDue: Number(row.is_due) === 1,
+    ...(row.is_newer ? { isNewer: true as const } : {}),
+  };
+}
+
+export function toTopicSize(row: SqlRow): TopicSize {
+  return { topic: row.topic as string, jobs: Number(row.jobs) };
+}
+
+export function toErrorGroup(row: SqlRow): ErrorGroup {
+  const topic = row.topic as string;
+  const message = (row.message ?? '') as string;
+  return {
+    topic,
+    message,
+    key: toErrorKey(topic, message),
+    count: Number(row.failed),
+    retrying: Number(row.retrying),
+    firstSeen: new Date(Number(row.first_seen)),
+    lastSeen: new Date(Number(row.last_seen)),
+    sampleId: row.sample_id as string,
+  };
+}
+
+export function toTopicAttempts(row: SqlRow): TopicAttempts {
+  return {
+    topic: row.topic as string,
+    completed: Number(row.completed),
+    attemptsFailed: Number(row.attempts_failed),
+  };
+}
+
+export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number] {
+  return {
+    minute: new Date(Number(row.minute)),
+    completed: Number(row.completed),
+    failed: Number(row.failed),
+    attemptsFailed: Number(row.attempts_failed),
+    started: Number(row.started),
+    runMs: Number(row.run_ms),
+    waitMs: Number(row.wait_ms),
+    histogram: JSON.parse(row.histogram as string) as Histogram,
+  };
+}
+
+/**
+ * Returns the key of an error group: 32 hexadecimal digits of a SHA-256 over topic and message. A message of up to 8 KiB would not
+ * fit into a URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out
+ * leaves the payments alone.
+ */
+export function toErrorKey(topic: string, message: string): string {
+  const text = `${Buffer.byteLength(topic)}:${topic}${message}`;
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+export function toWorkerProcess(row: SqlRow): WorkerProcess {
+  return {
+    ...(JSON.parse(row.details as string) as WorkerDetails),
+    worker: row.worker as string,
+    topics: (JSON.parse(row.topics as string) as string[]).sort(),
+    lastSeen: time(row.seen),
+    isAlive: Boolean(row.is_alive),
+  };
+}
