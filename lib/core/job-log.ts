@@ -3,7 +3,7 @@ import { InvalidOptionsError, InvalidPayloadError } from './errors.js';
 import type { Check } from './option-checks.js';
 import { integer, option } from './option-checks.js';
 import { encodeLogData } from './payload.js';
-import { suggestNearest } from './suggestion.js';
+import { findNearest } from './suggestion.js';
 import { byteLength, cutToBytes, toStorableText } from './text.js';
 
 /** Severities of a line, the lowest first. */
@@ -56,7 +56,10 @@ const LINE_BYTES_MAX = 4 * 1024;
  */
 export function toLogText(message: unknown, data: unknown, level: unknown): LogText {
   if (typeof message !== 'string') {
-    throw new InvalidPayloadError('message', `job.log expected a text first, got ${describeValue(message)}`);
+    throw new InvalidPayloadError(
+      'message',
+      `job.log expected text as its first argument, got ${describeValue(message)}`,
+    );
   }
   const stored = cutToBytes(toStorableText(message), LINE_BYTES_MAX);
   return {
@@ -69,11 +72,10 @@ export function toLogText(message: unknown, data: unknown, level: unknown): LogT
 function readLevel(level: unknown = 'info'): JobLogLevel {
   const known = LOG_LEVELS.find((each) => each === level);
   if (known === undefined) {
-    const nearest = typeof level === 'string' ? suggestNearest(level, LOG_LEVELS) : '';
-    throw new InvalidOptionsError(
-      'level',
-      `job.log expected ${LOG_LEVELS.map((each) => `'${each}'`).join(', ')}, got ${describeValue(level)}${nearest}`,
-    );
+    const nearest = typeof level === 'string' ? findNearest(level, LOG_LEVELS) : undefined;
+    const hint = nearest === undefined ? '' : `; did you mean '${nearest}'?`;
+    const reason = `expected 'debug', 'info', 'warn' or 'error', got ${describeValue(level)}${hint}`;
+    throw new InvalidOptionsError('level', reason, { call: 'job.log' });
   }
   return known;
 }

@@ -5,7 +5,7 @@ import type { TopicLimits } from './topic-limits.js';
 /** Number of jobs of one topic by status. */
 export type StatusCounts = Readonly<Record<JobStatus, number>>;
 
-/** A job as it is now, as far as a live view must know to read it again. */
+/** The state of a job for a live view, which reads the job again when one of these members changes. */
 export interface WatchedJob {
   readonly id: string;
   readonly status: JobStatus | 'deleted';

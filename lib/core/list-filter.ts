@@ -127,7 +127,7 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
   }
 }
 
-/** The search by one of the last two finds all matches, so that it has no place for another search. */
+/** Rejects a filter on concurrency key or group together with another search: only one search runs for a list. */
 function rejectKeyContradictions(
   { q, errorKey, due, concurrencyKey, groupId }: OptionValues<typeof LIST_OPTIONS>,
   path: string,
@@ -174,11 +174,11 @@ export const LIST_OPTIONS = {
   ),
   concurrencyKey: condition(
     concurrencyKeyCheck,
-    'jobs with this concurrency key, the newest 10,000; not together with q, errorKey or due',
+    'jobs with this concurrency key, the newest 10,000; not together with q, an error key or due',
   ),
   groupId: condition(
     groupIdCheck,
-    'members of this group, the newest 10,000; not together with q, errorKey, concurrencyKey or due',
+    'members of this group, the newest 10,000; not together with q, an error key, a concurrency key or due',
   ),
   createdFrom: condition(dateCheck, 'created at this moment or later'),
   createdTo: condition(dateCheck, 'created before this moment'),

@@ -311,7 +311,7 @@ export interface ReportRecords {
   pruneReports(): Promise<void>;
 }
 
-/** What a process learns when it records that it lives. */
+/** What the statement that records a live process returns. */
 export interface PresenceReply {
   /** The database's time. */
   readonly now: Date;

@@ -83,7 +83,7 @@ export class JobWaiter {
     }
   }
 
-  /** Rejects the waits of now. @throws nothing; resolves when the last query has ended, or after a moment. */
+  /** Rejects the current waits. Never rejects itself. Resolves when the last query has ended, or after `STOP_GRACE_MS`. */
   async stop(): Promise<void> {
     [...this.waits].forEach(([id, waits]) => waits.forEach((wait) => wait.reject(toStoppedError(id))));
     await endsWithin(this.parts.clock, STOP_GRACE_MS, this.loop.stop());

@@ -45,9 +45,10 @@ export class DeadLetterRoutes {
     const { registry } = this.parts;
     for (const { source, method } of this.listeners) {
       if (source !== undefined && !registry.get(source)) {
+        const others = registry.topics().filter((topic) => !this.listeners.some(({ target }) => target === topic));
         throw new InvalidOptionsError(
           `@OnJobFailed of ${method}`,
-          `'${source}' has no handler in this process, which would declare its dead letters${suggestName(source, registry.topics())}`,
+          `'${source}' has no handler in this process; add one, or set deadLetter of its handler${suggestName(source, others)}`,
         );
       }
     }
@@ -88,7 +89,7 @@ export class DeadLetterRoutes {
     );
   }
 
-  /** The settings of inserted jobs come from where those of enqueued ones come from. */
+  /** Dead letters take their settings from the typed topic, the handler, then the module, like enqueued jobs. */
   private toTarget(topic: string, source: string): DeadLetterTarget {
     const { registry, maxRetries } = this.parts;
     const own = this.ownTarget(source);

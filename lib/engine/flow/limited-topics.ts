@@ -166,7 +166,7 @@ export class LimitedTopics {
   }
 
   /**
-   * How long nothing can be claimed, unless there is news.
+   * Returns how long no topic can be claimed, unless a job is enqueued or ends before.
    *
    * @param isSkipped topics that this process does not claim now.
    */

@@ -68,7 +68,7 @@ export class WorkerPresence {
     this.isNotified = isNotified;
   }
 
-  /** This process shuts down, or does not after all. Writes that soon, unless no job runs: then it leaves the list soon. */
+  /** Records that this process shuts down, or runs again. A shutdown without running jobs is not written: the process leaves the list soon. */
   markDraining(isDraining: boolean): void {
     if (isDraining === this.isDraining) return;
     this.isDraining = isDraining;

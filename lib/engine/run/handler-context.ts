@@ -97,7 +97,7 @@ export class HandlerContext implements JobContext {
     return this.metadata?.[GROUP_METADATA] as string | undefined;
   }
 
-  /** A new function for each read: a member of each job would cost jobs without lines memory. Handlers may destructure it. */
+  /** Each read makes a new function: a stored one would cost memory in jobs that log nothing. Handlers may destructure it. */
   get log(): JobContext['log'] {
     const attempt = this[ATTEMPT];
     return (message, data, level) => attempt.log(message, data, level);
