@@ -125,6 +125,22 @@ export class ClaimCapacity {
     return hasConnection && (concurrency === undefined || this.taken(topic) < concurrency);
   }
 
+  /**
+   * Whether this process can claim no job of the topic until it lacks no key any more, or until one of its jobs ends, which the runner
+   * reports. The end of a claim is not reported, so jobs that claims in flight may return do not count.
+   */
+  isBlocked(topic: string): boolean {
+    const { runner, concurrency, registry } = this.options;
+    const { batch, concurrency: jobsMax = Infinity } = registry.get(topic)?.settings ?? {};
+    return (
+      this.isPaused(topic) ||
+      this.isRecordingLate ||
+      runner.slotCount >= concurrency ||
+      (!batch && runner.countJobs(topic) >= jobsMax) ||
+      (this.inFlight.size === 0 && !this.hasRoomFor(topic))
+    );
+  }
+
   /** Whether this process lacks a key for payloads of the topic. */
   isPaused(topic: string): boolean {
     return this.options.decoder?.isPaused(topic) ?? false;

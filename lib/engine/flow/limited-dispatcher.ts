@@ -113,7 +113,7 @@ export class LimitedDispatcher {
     if (claims > 0) {
       onPassEnded();
     }
-    return this.topics.sleepMs(clock.now(), (topic) => capacity.isPaused(topic));
+    return this.topics.sleepMs(clock.now(), (topic) => capacity.isBlocked(topic));
   }
 
   /** The first topic for which this process has capacity. */

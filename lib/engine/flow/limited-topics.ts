@@ -168,7 +168,7 @@ export class LimitedTopics {
   /**
    * Returns how long no topic can be claimed, unless a job is enqueued or ends before.
    *
-   * @param isSkipped topics that this process does not claim now.
+   * @param isSkipped topics that this process cannot claim now.
    */
   sleepMs(nowMs: number, isSkipped: (topic: string) => boolean = () => false): number {
     const times = [...this.topics.values()]

@@ -1,5 +1,7 @@
 import type { JobHandlerOptions } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
+import type { Clock } from '../../../lib/core/clock.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
 import { newJob, newJobs } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -106,6 +108,25 @@ describe.each(kinds)('jobs of limited topics start as soon as they may, on $labe
     await fixture.store.insert([newJob({ topic: 'other' }), newJob({ topic: 'busy', priority: -5 })]);
     await have('other', 1);
     expect(counted('busy')).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['the slots of the process', { concurrency: 1 }, {}],
+    ['the calls of its handler', {}, { concurrency: 1 }],
+  ])('a job for which %s had no room; the process sleeps until then', async (_title, options, settings) => {
+    let shortSleeps = 0;
+    const schedule: Clock['schedule'] = (ms, wake) => {
+      shortSleeps += ms <= 1 ? 1 : 0;
+      return systemClock.schedule(ms, wake);
+    };
+    const clock = Object.assign(Object.create(systemClock) as Clock, { schedule });
+    await open({ sync: [hold('sync'), { limits: { concurrency: 10 }, ...settings }] }, { ...options, clock });
+    await engine.enqueueMany([1, 2].map(() => ({ topic: 'sync', payload: {} })));
+    await have('sync', 1);
+    await expect(engine.whenIdle({ timeout: 100 })).rejects.toThrow();
+    expect(shortSleeps).toBeLessThan(20);
+    ends[0]!();
+    await have('sync', 2);
   });
 
   it('a topic, while the claims of another one fail', async () => {
