@@ -3,7 +3,8 @@ import type { Expiry } from '../core/expiry.js';
 import { countFitting, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
 import type { UniqueMode } from '../core/unique-key.js';
-import type { Completion, JobInsert, ProgressEntry, Settlement, RollupEntry } from './store-records.js';
+import type { RollupEntry } from './report-records.js';
+import type { Completion, JobInsert, ProgressEntry, Settlement } from './store-records.js';
 
 /*
  * Converts a set to the one JSON array that a statement takes. Members that are JSON text already are inserted as they are: that

@@ -3,7 +3,8 @@ import { JOB_STATUSES, parseJobId } from '../core/job-state.js';
 import type { JobFilterStatus } from '../core/job-state.js';
 import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { FailureKind, TopicShare, ListedIds, ListedJobs } from './store-records.js';
+import type { FailureKind, TopicShare } from './report-records.js';
+import type { ListedIds, ListedJobs } from './store-records.js';
 
 /** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`, or of `_jobs_retrying`. */
 export interface ListRange {

@@ -18,6 +18,17 @@ import type { LogStore } from './log-store.js';
 import type { StepStore } from './step-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
+  QueueGaugeRecord,
+  RolledUpMinutes,
+  RollupRecord,
+  TopicCounts,
+  TopicRunTimes,
+  FailureKind,
+  FailureShares,
+  TopicAttempts,
+  TopicShare,
+} from './report-records.js';
+import type {
   ActionGuard,
   ActionResult,
   ClaimRequest,
@@ -32,22 +43,13 @@ import type {
   ListedJobs,
   PausedTopic,
   ProgressEntry,
-  QueueGaugeRecord,
   PrunedPage,
   PrunePage,
   RequeueChanges,
   Rescue,
-  RolledUpMinutes,
-  RollupRecord,
   Settled,
   Settlement,
   JobSummary,
-  TopicCounts,
-  TopicRunTimes,
-  FailureKind,
-  FailureShares,
-  TopicAttempts,
-  TopicShare,
 } from './store-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from './limited-claim.js';
 

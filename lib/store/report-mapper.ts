@@ -7,13 +7,13 @@ import type { TopicSize } from './job-list.js';
 import { time } from './row-mapper.js';
 import type { SqlRow } from './sql-runner.js';
 import type {
-  JobSummary,
   QueueGaugeRecord,
   RolledUpMinutes,
   TopicAttempts,
   TopicCounts,
   TopicStatusCounts,
-} from './store-records.js';
+} from './report-records.js';
+import type { JobSummary } from './store-records.js';
 
 /* Converts rows to reports. */
 

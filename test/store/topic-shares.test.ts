@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { TopicSize } from '../../lib/store/job-list.js';
-import type { TopicShare } from '../../lib/store/store-records.js';
+import type { TopicShare } from '../../lib/store/report-records.js';
 import { shareJobs, measureShares } from '../../lib/store/job-list.js';
 
 describe('the rows that a report reads of each topic', () => {

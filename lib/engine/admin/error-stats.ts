@@ -1,7 +1,7 @@
 import type { ErrorGroups } from '../../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX } from '../../core/limits.js';
 import type { TopicName } from '../../core/topic.js';
-import type { TopicShare } from '../../store/store-records.js';
+import type { TopicShare } from '../../store/report-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';

@@ -2,8 +2,8 @@ import { toErrorMessage } from '../../core/error-text.js';
 import type { JobEvent, JobEventType } from '../../core/job-events.js';
 import type { Histogram } from '../../core/run-times.js';
 import { addHistogram, addTime } from '../../core/run-times.js';
-import type { RollupEntry } from '../../store/store-records.js';
-import { ALL_TOPICS } from '../../store/store-records.js';
+import type { RollupEntry } from '../../store/report-records.js';
+import { ALL_TOPICS } from '../../store/report-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 

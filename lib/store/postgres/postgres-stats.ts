@@ -6,17 +6,15 @@ import { measureFailingTopics, readList, readListIds, readsRows } from '../job-l
 import type {
   FailureKind,
   FailureShares,
-  ListedIds,
-  ListedJobs,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
-  JobSummary,
   TopicAttempts,
   TopicCounts,
   TopicRunTimes,
   TopicShare,
-} from '../store-records.js';
+} from '../report-records.js';
+import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import {
   toTopicCounts,
   toErrorGroup,
@@ -29,7 +27,7 @@ import {
 } from '../report-mapper.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
 import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
-import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../store-records.js';
+import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
 import * as list from './sql/list.js';

@@ -16,28 +16,27 @@ import {
   toWorkerProcess,
 } from '../report-mapper.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
-import type { ListRange, ListPlan, ListSource } from '../job-list.js';
-import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
+import type { ListPlan, ListSource } from '../job-list.js';
+import { measureFailingTopics, readList, readListIds } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
 import type {
   FailureKind,
   FailureShares,
   TopicAttempts,
   TopicShare,
-  ListedIds,
-  ListedJobs,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
-  JobSummary,
   TopicCounts,
   TopicRunTimes,
-} from '../store-records.js';
+} from '../report-records.js';
+import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
-import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../store-records.js';
+import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
-import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
-import { toSqliteMoment, toSqliteTime } from './sql/job-row.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
+import { countScript, idsScript, toId, toIds, topicsScript, toSearchParams } from './list-scripts.js';
+import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
@@ -297,131 +296,4 @@ export class SqliteStats implements JobReports, ReportRecords {
     const [row] = await this.read(stats.THIS_MINUTE, []);
     return new Date(Number(row!.minute));
   }
-}
-
-/** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
-function* topicsScript(kind?: FailureKind): SqlScript<string[]> {
-  const topics = new Set<string>();
-  for (let last = ''; ;) {
-    const [next] = yield { sql: list.NEXT_TOPIC, params: [last] };
-    if (!next) {
-      break;
-    }
-    last = next.topic as string;
-    if (kind === undefined || (yield { sql: list.HAS_FAILURES[kind], params: [last] }).length > 0) {
-      topics.add(last);
-    }
-  }
-  const running = kind === undefined ? yield { sql: list.RUNNING_TOPICS, params: [] } : [];
-  running.forEach(({ topic }) => topics.add(topic as string));
-  return [...topics];
-}
-
-function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
-  if (plan.ranges === null) {
-    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset, toSqliteMoment(plan.asOf)];
-    return toIds(yield { sql: list.ALL_IDS, params });
-  }
-  const wanted = limit + offset;
-  let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
-  for (const range of plan.ranges) {
-    // The page needs only ids that are newer than its last one so far.
-    const fromId = ids[wanted - 1] ?? plan.fromId;
-    const more = toIds(yield toRangeStatement(RANGE_IDS, { ...plan, fromId }, range, wanted));
-    ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
-  }
-  return ids.slice(offset, wanted);
-}
-
-function* countScript(plan: ListPlan, max: number): SqlScript<number> {
-  if (plan.ranges === null) {
-    const [row] = yield { sql: list.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
-    return Number(row!.total);
-  }
-  let total = (yield* otherIdsScript(plan)).length;
-  for (const range of plan.ranges) {
-    if (total >= max) {
-      return max;
-    }
-    const [size] = yield toRangeStatement(RANGE_SIZE, plan, range, max - total);
-    total += Number(size!.jobs);
-  }
-  return Math.min(total, max);
-}
-
-/** Lists the ids outside of the ranges: processing jobs, and jobs that the filter names. */
-function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
-  const { topics, statuses } = plan.idFilter;
-  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
-  const bounds = [plan.fromId, plan.beforeId];
-  const [dates, asOf] = [dateParams(plan), toSqliteMoment(plan.asOf)];
-  const running = yield {
-    sql: list.RUNNING_IDS,
-    params: [...bounds, JSON.stringify(plan.runningTopics), ...dates, asOf],
-  };
-  const single = yield { sql: list.SINGLE_IDS, params: [...bounds, ...filter, ...dates, dueParam(plan), asOf] };
-  return [...toIds(running), ...toIds(single)];
-}
-
-/** A statement with a filter on dates, which reads rows, and without, which reads the index only. */
-interface RangeStatement {
-  readonly dated: string;
-  readonly undated: string;
-  readonly retrying: { readonly dated: string; readonly undated: string };
-}
-
-const RANGE_IDS: RangeStatement = {
-  dated: list.RANGE_IDS_DATED,
-  undated: list.RANGE_IDS,
-  retrying: { dated: list.RETRYING_IDS_DATED, undated: list.RETRYING_IDS },
-};
-const RANGE_SIZE: RangeStatement = {
-  dated: list.RANGE_SIZE_DATED,
-  undated: list.RANGE_SIZE,
-  retrying: { dated: list.RETRYING_SIZE_DATED, undated: list.RETRYING_SIZE },
-};
-
-function toRangeStatement(
-  statement: RangeStatement,
-  plan: ListPlan,
-  { topic, status }: ListRange,
-  limit: number,
-): SqlStatement {
-  const { dated, undated } = status === 'retrying' ? statement.retrying : statement;
-  const dates = dateParams(plan);
-  const params = [plan.fromId, plan.beforeId, topic, status, limit];
-  return readsRows(plan)
-    ? { sql: dated, params: [...params, ...dates, dueParam(plan), toSqliteMoment(plan.asOf)] }
-    : { sql: undated, params };
-}
-
-/** Ids are ASCII, so JavaScript and SQLite order them alike. */
-function newestFirst(one: string, other: string): number {
-  return one < other ? 1 : -1;
-}
-
-function toSearchParams(
-  key: string,
-  topics: readonly string[],
-  statuses: readonly JobFilterStatus[],
-  max: number,
-  asOf: string | null,
-): unknown[] {
-  return [key, JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
-}
-
-function dateParams({ createdFrom, createdTo }: ListPlan): (string | null)[] {
-  return [createdFrom, createdTo].map((date) => date && toSqliteTime(date));
-}
-
-function dueParam({ idFilter: { due } }: ListPlan): number | null {
-  return due === null ? null : Number(due);
-}
-
-function toIds(rows: readonly SqlRow[]): string[] {
-  return rows.map(toId);
-}
-
-function toId({ id }: SqlRow): string {
-  return id as string;
 }

@@ -4,7 +4,7 @@ import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import { toErrorKey } from '../../../lib/store/report-mapper.js';
-import type { TopicShare } from '../../../lib/store/store-records.js';
+import type { TopicShare } from '../../../lib/store/report-records.js';
 import {
   claim,
   claimMany,

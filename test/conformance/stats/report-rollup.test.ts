@@ -2,8 +2,8 @@ import type { Histogram } from '../../../lib/core/run-times.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/store-records.js';
-import { ALL_TOPICS } from '../../../lib/store/store-records.js';
+import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/report-records.js';
+import { ALL_TOPICS } from '../../../lib/store/report-records.js';
 import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
 

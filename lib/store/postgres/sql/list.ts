@@ -1,5 +1,5 @@
 import type { JobFilterStatus } from '../../../core/job-state.js';
-import type { FailureKind } from '../../store-records.js';
+import type { FailureKind } from '../../report-records.js';
 import { holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */

@@ -1,4 +1,4 @@
-import { GAUGE_LIMITS } from '../../store-records.js';
+import { GAUGE_LIMITS } from '../../report-records.js';
 import { ms } from './job-row.js';
 import { isListed, isRetrying, newestJobs } from './list.js';
 

@@ -1,4 +1,4 @@
-import type { FailureKind } from '../../store-records.js';
+import type { FailureKind } from '../../report-records.js';
 import { byId, holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms, now } from './job-row.js';
 
 /*

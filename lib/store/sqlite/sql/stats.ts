@@ -1,4 +1,4 @@
-import { GAUGE_LIMITS } from '../../store-records.js';
+import { GAUGE_LIMITS } from '../../report-records.js';
 import { fromNow, iso, ms, now } from './job-row.js';
 import { isListed, isRetrying, retryingJobs } from './list.js';
 

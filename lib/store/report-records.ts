@@ -1,0 +1,102 @@
+import type { RecentAttempts, StatusCounts } from '../core/job-reports.js';
+import type { Histogram } from '../core/run-times.js';
+
+/* What reports read and return. */
+
+/** Jobs with an error: failed for good, or pending with a used retry. */
+export type FailureKind = 'failed' | 'retrying';
+
+export interface TopicStatusCounts extends StatusCounts {
+  readonly topic: string;
+}
+
+export interface TopicCounts extends TopicStatusCounts {
+  /** Pending jobs that have used a retry. */
+  readonly retrying: number;
+}
+
+/** What `gauges` reads at most, so that its cost does not grow with the table. */
+export const GAUGE_LIMITS = {
+  /** Up to this many jobs of a topic and status are counted exactly. */
+  exactCount: 1_000,
+  /** All larger counts together read this many jobs. A million jobs that VACUUM has not seen yet take more than half a second. */
+  countedJobs: 100_000,
+  /** Lanes, and pairs of topic and status. */
+  lanes: 10_000,
+  /** Keys of a lane whose oldest job is read. */
+  keys: 20,
+  /** Jobs of a topic with concurrency keys that are read in the order of their ids. */
+  keyedJobs: 100,
+} as const;
+
+/** The state of the queue, for monitoring. */
+export interface QueueGaugeRecord {
+  /** A large count may be too low: see `GAUGE_LIMITS`. */
+  readonly counts: readonly TopicStatusCounts[];
+  /**
+   * How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. In a topic with
+   * concurrency keys an older job may wait.
+   */
+  readonly oldestWaitingMs: ReadonlyMap<string, number>;
+  /** Live processes that run jobs. */
+  readonly workers: number;
+}
+
+/** How many jobs of a topic a report reads: the newest in a status, or those that would run first. */
+export interface TopicShare {
+  readonly topic: string;
+  readonly limit: number;
+}
+
+/** The newest jobs that `errors` reads. */
+export type FailureShares = Readonly<Record<FailureKind, readonly TopicShare[]>>;
+
+/** Attempts of one topic that ended lately. */
+export interface TopicAttempts extends RecentAttempts {
+  readonly topic: string;
+}
+
+export interface TopicRunTimes {
+  readonly topic: string;
+  readonly timesMs: readonly number[];
+}
+
+/** A process that has not reported for this long counts as gone. */
+export const WORKER_SEEN_MS = 60_000;
+/** How long its report is kept. */
+export const WORKER_AGE_MS = 3_600_000;
+/** How long rolled-up minutes are kept. Reports reach back a day. */
+export const ROLLUP_AGE_MS = 25 * 3_600_000;
+
+/** The topic of an entry that counts all topics together. No job can have it. */
+export const ALL_TOPICS = '';
+
+/** Counts and times of the jobs of one topic, or of all. */
+export interface RollupEntry {
+  readonly topic: string;
+  readonly completed: number;
+  readonly failed: number;
+  /** Attempts that failed, whether or not the job runs again. */
+  readonly attemptsFailed: number;
+  readonly started: number;
+  /** Sum of the run times of the completed jobs. */
+  readonly runMs: number;
+  /** Sum of the waiting times of the started jobs. */
+  readonly waitMs: number;
+  /** Histogram of the run times. */
+  readonly histogram: Histogram;
+}
+
+export interface RollupRecord {
+  readonly worker: string;
+  readonly minute: Date | null;
+  readonly totals: readonly RollupEntry[];
+  readonly since: readonly RollupEntry[];
+}
+
+export interface RolledUpMinutes {
+  /** The current minute of the database's clock. */
+  readonly now: Date;
+  /** One for each minute, process and topic in which something happened. */
+  readonly entries: readonly (Omit<RollupEntry, 'topic'> & { readonly minute: Date })[];
+}

@@ -1,0 +1,136 @@
+import type { JobFilterStatus } from '../../core/job-state.js';
+import type { ListPlan, ListRange } from '../job-list.js';
+import { readsRows } from '../job-list.js';
+import type { FailureKind } from '../report-records.js';
+import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
+import { toSqliteMoment, toSqliteTime } from './sql/job-row.js';
+import * as list from './sql/list.js';
+
+/* The statements of a list, range by range. */
+
+/** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
+export function* topicsScript(kind?: FailureKind): SqlScript<string[]> {
+  const topics = new Set<string>();
+  for (let last = ''; ;) {
+    const [next] = yield { sql: list.NEXT_TOPIC, params: [last] };
+    if (!next) {
+      break;
+    }
+    last = next.topic as string;
+    if (kind === undefined || (yield { sql: list.HAS_FAILURES[kind], params: [last] }).length > 0) {
+      topics.add(last);
+    }
+  }
+  const running = kind === undefined ? yield { sql: list.RUNNING_TOPICS, params: [] } : [];
+  running.forEach(({ topic }) => topics.add(topic as string));
+  return [...topics];
+}
+
+export function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
+  if (plan.ranges === null) {
+    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset, toSqliteMoment(plan.asOf)];
+    return toIds(yield { sql: list.ALL_IDS, params });
+  }
+  const wanted = limit + offset;
+  let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
+  for (const range of plan.ranges) {
+    // The page needs only ids that are newer than its last one so far.
+    const fromId = ids[wanted - 1] ?? plan.fromId;
+    const more = toIds(yield toRangeStatement(RANGE_IDS, { ...plan, fromId }, range, wanted));
+    ids = more.length === 0 ? ids : [...ids, ...more].sort(newestFirst).slice(0, wanted);
+  }
+  return ids.slice(offset, wanted);
+}
+
+export function* countScript(plan: ListPlan, max: number): SqlScript<number> {
+  if (plan.ranges === null) {
+    const [row] = yield { sql: list.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
+    return Number(row!.total);
+  }
+  let total = (yield* otherIdsScript(plan)).length;
+  for (const range of plan.ranges) {
+    if (total >= max) {
+      return max;
+    }
+    const [size] = yield toRangeStatement(RANGE_SIZE, plan, range, max - total);
+    total += Number(size!.jobs);
+  }
+  return Math.min(total, max);
+}
+
+/** Lists the ids outside of the ranges: processing jobs, and jobs that the filter names. */
+function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
+  const { topics, statuses } = plan.idFilter;
+  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const bounds = [plan.fromId, plan.beforeId];
+  const [dates, asOf] = [dateParams(plan), toSqliteMoment(plan.asOf)];
+  const running = yield {
+    sql: list.RUNNING_IDS,
+    params: [...bounds, JSON.stringify(plan.runningTopics), ...dates, asOf],
+  };
+  const single = yield { sql: list.SINGLE_IDS, params: [...bounds, ...filter, ...dates, dueParam(plan), asOf] };
+  return [...toIds(running), ...toIds(single)];
+}
+
+/** A statement with a filter on dates, which reads rows, and without, which reads the index only. */
+interface RangeStatement {
+  readonly dated: string;
+  readonly undated: string;
+  readonly retrying: { readonly dated: string; readonly undated: string };
+}
+
+const RANGE_IDS: RangeStatement = {
+  dated: list.RANGE_IDS_DATED,
+  undated: list.RANGE_IDS,
+  retrying: { dated: list.RETRYING_IDS_DATED, undated: list.RETRYING_IDS },
+};
+const RANGE_SIZE: RangeStatement = {
+  dated: list.RANGE_SIZE_DATED,
+  undated: list.RANGE_SIZE,
+  retrying: { dated: list.RETRYING_SIZE_DATED, undated: list.RETRYING_SIZE },
+};
+
+function toRangeStatement(
+  statement: RangeStatement,
+  plan: ListPlan,
+  { topic, status }: ListRange,
+  limit: number,
+): SqlStatement {
+  const { dated, undated } = status === 'retrying' ? statement.retrying : statement;
+  const dates = dateParams(plan);
+  const params = [plan.fromId, plan.beforeId, topic, status, limit];
+  return readsRows(plan)
+    ? { sql: dated, params: [...params, ...dates, dueParam(plan), toSqliteMoment(plan.asOf)] }
+    : { sql: undated, params };
+}
+
+/** Ids are ASCII, so JavaScript and SQLite order them alike. */
+function newestFirst(one: string, other: string): number {
+  return one < other ? 1 : -1;
+}
+
+export function toSearchParams(
+  key: string,
+  topics: readonly string[],
+  statuses: readonly JobFilterStatus[],
+  max: number,
+  asOf: string | null,
+): unknown[] {
+  return [key, JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
+}
+
+function dateParams({ createdFrom, createdTo }: ListPlan): (string | null)[] {
+  return [createdFrom, createdTo].map((date) => date && toSqliteTime(date));
+}
+
+function dueParam({ idFilter: { due } }: ListPlan): number | null {
+  return due === null ? null : Number(due);
+}
+
+export function toIds(rows: readonly SqlRow[]): string[] {
+  return rows.map(toId);
+}
+
+export function toId({ id }: SqlRow): string {
+  return id as string;
+}
