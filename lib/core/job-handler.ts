@@ -54,17 +54,17 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
    *
    * @param level default `'info'`.
    * @throws InvalidPayloadError for data that is not JSON; its path starts with `data`.
-   * @throws InvalidOptionsError for another level.
+   * @throws InvalidOptionsError for an unknown level.
    */
   readonly log: (message: string, data?: unknown, level?: JobLogLevel) => void;
   /**
    * Runs a part of the handler, and records its result with the job. A later attempt skips the step and gets that result. Resolves when
-   * the result is stored, with the result as JSON gives it back. A step may run twice: its process may die, or lose its lease, after the
-   * effect of the step and before the record.
+   * the result is stored, with the parsed JSON of the result. A step may run twice: the process may die, or lose the lease, after the
+   * effect of the step and before its result is stored.
    *
    * @param name 1 to 100 characters, the same in each attempt. Each step of a handler needs its own.
    * @param run its result must be JSON or `undefined`. All steps of a job have at most 64 KiB together. If it throws, nothing is recorded.
-   * @throws InvalidOptionsError for another name, or one that this attempt has used.
+   * @throws InvalidOptionsError for an invalid name, and for the name of a step that runs or has finished in this attempt.
    * @throws InvalidPayloadError, PayloadTooLargeError for the result: the step has run, and will run again.
    * @throws LeaseLostError if the attempt has ended or has lost its lease; JobAbortedError if it was aborted before the step started.
    */

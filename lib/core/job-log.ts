@@ -52,7 +52,7 @@ const LINE_BYTES_MAX = 4 * 1024;
  * Checks the arguments of `job.log`. Cuts a message over 4 KiB. `{ truncated: true, bytes }` replaces data that does not fit into the
  * line beside the message.
  *
- * @throws InvalidPayloadError for a message that is no text, or data that is not JSON; InvalidOptionsError for another level.
+ * @throws InvalidPayloadError for a message that is not text, or data that is not JSON; InvalidOptionsError for an unknown level.
  */
 export function toLogText(message: unknown, data: unknown, level: unknown): LogText {
   if (typeof message !== 'string') {

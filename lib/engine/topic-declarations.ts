@@ -16,7 +16,7 @@ export class TopicDeclarations {
 
   constructor(private readonly parts: TopicDeclarationsParts) {}
 
-  /** A topic has a handler now. It may also receive the dead letters of others, which changes theirs. */
+  /** Adds a topic that has a handler now. If it receives the dead letters of other topics, their declarations change too. */
   add(topic: string): void {
     const { registry, deadLetters } = this.parts;
     (deadLetters.isUsed ? registry.topics() : [topic]).forEach((each) => this.unwritten.add(each));

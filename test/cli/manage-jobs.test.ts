@@ -60,11 +60,13 @@ describe.each(reachableKinds())('on $label,', (kind) => {
     expect((JSON.parse(json.out) as JobDto).payload).toEqual({ text });
   });
 
-  it('show prints the log lines of a job', async () => {
+  it('show prints the log lines and the finished steps of a job', async () => {
     const [token] = await claimMany(fixture.store, 1);
     const line = { line: 1, level: 'warn', message: 'slow\u001b[31m', data: '{"rows":3}', ageMs: 0 } as const;
     await fixture.store.logs.write([{ token: token!, lines: [line] }], 200);
+    await fixture.store.steps.record([{ token: token!, step: '{"name":"charge\\u001b","result":7}' }]);
     const { out } = await run(['show', token!.id]);
+    expect(out).toMatch(/\nsteps\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ charge\\u001b\n/);
     expect(out).toMatch(/\nlog\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ attempt 1 warn {2}slow\\u001b\[31m \{"rows":3\}\n/);
     const json = await run(['show', token!.id, '--json']);
     expect(JSON.parse(json.out)).toMatchObject({ logs: [{ id: '1.1', level: 'warn', data: { rows: 3 } }] });

@@ -64,7 +64,7 @@ function toRow(job: Job): Cell[] {
 /** Shows one job. */
 export const show = defineVerb({
   name: 'show',
-  summary: 'Shows one job with its payload, result, log lines and errors',
+  summary: 'Shows one job with its payload, result, steps, log lines and errors',
   args: 'ID',
   argsCount: [1, 1],
   examples: ['nestjs-jobs show 01994f5e-0000-7000-8000-000000000000'],
@@ -110,10 +110,22 @@ function printJob(terminal: Terminal, job: Job): void {
   printJsonPart(terminal, 'metadata', job.metadata);
   printJsonPart(terminal, 'progress', job.progress);
   printJsonPart(terminal, 'result', job.result);
+  printSteps(terminal, job.steps);
   for (const { attempt, finished: failed, message, stack } of job.errors) {
     terminal.print();
     terminal.print(terminal.paint('red', `attempt ${attempt} failed ${formatTime(new Date(failed))}`));
     terminal.print(escapeText(stack ?? message));
+  }
+}
+
+/** Prints when each step has finished. The results of steps stay in the table, as in the HTTP API. */
+function printSteps(terminal: Terminal, steps: Job['steps']): void {
+  if (steps.length > 0) {
+    terminal.print();
+    terminal.print(terminal.paint('dim', 'steps'));
+  }
+  for (const { name, finished } of steps) {
+    terminal.print(`${formatTime(new Date(finished))} ${escapeText(name)}`);
   }
 }
 

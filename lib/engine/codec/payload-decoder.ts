@@ -22,14 +22,14 @@ interface DecodedAttempt {
   releaseMs: number | undefined;
 }
 
-/** Claims nothing of a topic for a while. */
+/** A time during which this process claims no jobs of a topic. */
 interface TopicPause {
   /** Pauses in a row, without a payload that this process could decode. */
   readonly count: number;
   readonly untilMs: number;
 }
 
-/** How long a process claims no job of a topic for whose payload it lacks the key. */
+/** The shortest and the longest pause of a topic for whose payloads this process lacks the key. */
 const PAUSES = { minMs: 1_000, maxMs: 60_000 };
 
 /** Returns `undefined` without a codec. */
@@ -46,7 +46,7 @@ export function createDecoder(
  */
 export class PayloadDecoder {
   private readonly pauses = new Map<string, TopicPause>();
-  /** Topics and keys that were logged. */
+  /** Missing keys that were logged, with their topics. */
   private readonly logged = new Set<string>();
   /** How long a released job waits, so that it does not keep later jobs of its topic from being claimed. */
   private readonly releaseMs: number;

@@ -266,7 +266,7 @@ export class Attempt {
     this.parts.progressWriter.add(this);
   }
 
-  /** Whether nothing of this attempt counts any more. */
+  /** Whether the attempt has ended or has lost its lease: it may write nothing more. */
   get isOver(): boolean {
     return this.isSettling || this.abortedFor === 'lease_lost';
   }

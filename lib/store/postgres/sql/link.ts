@@ -57,7 +57,10 @@ WITH c AS (
   SELECT id FROM _jobs j WHERE id = ANY (${ids}) AND ${isWaiting} ORDER BY id FOR NO KEY UPDATE)
 UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id`;
 
-/** pending → pending, due, for children without an open link; pending → cancelled for those with an error. All links of a child have its start. */
+/**
+ * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Each link of a child stores the
+ * time at which the child may start.
+ */
 export const RELEASE_CHILDREN = `
 UPDATE _jobs j SET
   status = CASE WHEN c.error IS NULL THEN 'pending' ELSE 'cancelled' END,

@@ -91,8 +91,8 @@ const idBefore = (ageMs: string): string => {
 };
 
 /**
- * Finds the end of a page, whether it has jobs to delete, and whether a page follows. A page follows while any row of it is
- * older than the shortest age, that in ?5 or of a topic, or all ids are: clocks of applications make the ids, and one may be late.
+ * Finds the end of a page, whether it has jobs to delete, and whether a page follows. The shortest age is that in ?5 or of a topic. A page
+ * follows if any row of this one is older than the shortest age, or if all its ids are: the clock that made an id may be late.
  */
 export const PRUNE_PAGE = `
 SELECT max(id) AS last, count(*) = ?2 AND (min(created) <= ${fromNow(`-${youngestMs}`)} OR max(id) < ${idBefore(youngestMs)}) AS has_more, EXISTS (${aged}) AS has_aged
