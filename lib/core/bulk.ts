@@ -22,7 +22,7 @@ export interface BulkRequest {
   dryRun?: boolean | undefined;
   /** Changes only jobs that have not changed since this time: the `asOf` of a dry run. Default with a filter: the time of this call. */
   asOf?: string | undefined;
-  /** Changes at most so many jobs in this call: 1 to 10,000, the default. */
+  /** Changes at most so many jobs in this call: 1 to 10,000, the default. A dry run counts all. */
   max?: number | undefined;
   /** With `requeue`: so many jobs become due in a second, a minute or an hour, such as `'50/m'`. Default: all at once. */
   pace?: string | undefined;
@@ -70,6 +70,7 @@ export interface BulkSettings {
   readonly filter: ListFilter | null;
   readonly dryRun: boolean;
   readonly asOf: string | null;
+  /** A dry run counts all. */
   readonly max: number;
   /** Milliseconds between two jobs; `null`: no pace. */
   readonly paceMs: number | null;
@@ -105,7 +106,16 @@ export function readBulkRequest(given: BulkRequest): BulkSettings {
   if (cursor !== null && filter === null) {
     throw new InvalidOptionsError('cursor', 'continues a request with a filter; ids have none');
   }
-  const settings = { action, ids, filter, dryRun, asOf, max, paceMs: pace === null ? null : toIntervalMs(pace) };
+  const changesMax = dryRun ? BULK_JOBS_MAX : max;
+  const settings = {
+    action,
+    ids,
+    filter,
+    dryRun,
+    asOf,
+    max: changesMax,
+    paceMs: pace === null ? null : toIntervalMs(pace),
+  };
   return { ...settings, position: cursor === null ? null : parseBulkCursor(cursor, settings) };
 }
 

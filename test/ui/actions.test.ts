@@ -238,8 +238,9 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(await app.jobs.list({ topic: 'later', due: true })).toMatchObject({ total: 4 });
     await ui.page.goto(`${ui.page.url().split('?')[0]}?topic=later`);
     await ui.row(due).getByRole('checkbox').check();
-    await ui.button('Run now …').click();
-    await ui.dialog.getByText('1 job skipped: it is due already').waitFor();
+    await ui.button('Cancel …').waitFor();
+    expect(await ui.button('Run now …').count()).toBe(0);
+    expect(await ui.button('Re-queue …').count()).toBe(0);
   });
 
   it('deletes all matching jobs after a typed confirmation', async () => {
@@ -251,12 +252,40 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.button('Delete …').click();
     const confirm = ui.dialog.getByRole('button', { name: 'Delete 60 jobs' });
     expect(await confirm.isDisabled()).toBe(true);
+    const { id: later } = await app.jobs.enqueue('later', 'after the count');
     await ui.dialog.getByLabel(/^Type/).fill('delete');
     await confirm.click();
     await ui.dialog.getByText('60 jobs deleted.').waitFor();
 
-    expect(await app.jobs.list({ topic: 'later' })).toMatchObject({ total: 0 });
+    expect(await app.jobs.list({ topic: 'later' })).toMatchObject({ total: 1, items: [{ id: later }] });
     expect(await app.job(other)).toMatchObject({ status: 'pending' });
+  });
+
+  it('re-queues ten jobs first, shows how they end, and spreads the rest over time', async () => {
+    const jobs = await app.jobs.enqueueMany(
+      Array.from({ length: 12 }, () => ({ topic: 'broken', payload: {} }) as const),
+    );
+    for (const { id } of jobs) await app.event('failed', id);
+    const ui = await open('jobs?status=failed');
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button('Re-queue …').click();
+    await ui.dialog.getByRole('row', { name: 'broken 12' }).waitFor();
+    fails = false;
+    await ui.dialog.getByRole('button', { name: 'Run 10 first' }).click();
+    await ui.dialog.getByText('10 of 12 jobs re-queued: 10 completed').waitFor();
+    expect(await ui.dialog.locator('.badge', { hasText: 'completed' }).count()).toBe(10);
+
+    await ui.dialog.getByLabel('Pace').fill('1 a minute');
+    await ui.dialog.getByText('Use a pace such as').waitFor();
+    const rest = ui.dialog.getByRole('button', { name: 'Re-queue the other 2 jobs' });
+    expect(await rest.isDisabled()).toBe(true);
+    await ui.dialog.getByLabel('Pace').fill('1/h');
+    await rest.click();
+    await ui.dialog.getByText('12 jobs re-queued.').waitFor();
+    await ui.dialog.getByRole('row', { name: 'broken 12 12' }).waitFor();
+    const { items } = await app.jobs.list({ topic: 'broken', due: false });
+    expect(items).toHaveLength(1);
+    expect(items[0]!.runAt.getTime() - items[0]!.updated.getTime()).toBeGreaterThan(3_500_000);
   });
 
   it('cancels jobs in bulk and shows the number of skipped ones', async () => {

@@ -216,7 +216,6 @@ function toRun(settings: BulkSettings, now: string): Run {
   const pacedUntil = Math.max(Date.parse(now), position?.pacedUntil ?? 0);
   return {
     ...settings,
-    max: settings.dryRun ? BULK_JOBS_MAX : settings.max,
     asOf,
     position: { asOf, beforeId: position?.beforeId ?? null, pacedUntil },
     guard: { from: filter && toStatuses(filter), asOf: isGuarded ? asOf : null },

@@ -1,4 +1,5 @@
 import type { Job, JobStatus } from '../../../client/index.js';
+import type { Filters } from '../route/route.js';
 
 /** What can be done to a job, or to many. */
 export type ActionName = 'requeue' | 'promote' | 'cancel' | 'delete';
@@ -39,6 +40,13 @@ export function actionsFor({ status, blocked }: Pick<Job, 'status' | 'blocked'>)
 /** In which statuses a job can be moved so. */
 export function statusesFor(action: ActionName): readonly JobStatus[] {
   return ALLOWED[action];
+}
+
+/** Whether jobs of a list with these filters can be moved so. */
+export function mayChange(action: ActionName, { statuses, errorKey, due }: Filters): boolean {
+  const meant: readonly JobStatus[] = errorKey ? ['failed'] : due ? ['pending'] : statuses;
+  const isPossible = meant.length === 0 || ALLOWED[action].some((status) => meant.includes(status));
+  return isPossible && !(action === 'promote' && due === 'true');
 }
 
 /**
