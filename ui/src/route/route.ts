@@ -1,6 +1,6 @@
 import type { JobStatus } from '../../../client/index.js';
+import { JOB_STATUSES } from '../text/job-statuses.js';
 
-export const JOB_STATUSES = ['pending', 'processing', 'completed', 'failed', 'cancelled'] as const;
 export const PAGE_SIZES = [20, 50, 100, 200] as const;
 const DEFAULT_SIZE = 50;
 /** Windows of the charts, in minutes. */

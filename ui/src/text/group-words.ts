@@ -1,6 +1,6 @@
 import type { JobGroup, JobGroupWithCallbacks } from '../../../client/index.js';
-import { JOB_STATUSES } from '../route/route.js';
 import { countText } from './amount.js';
+import { JOB_STATUSES } from './job-statuses.js';
 import { shortened, visible } from './visible-text.js';
 
 /** Its name, or the end of its id. */
