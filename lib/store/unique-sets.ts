@@ -32,16 +32,16 @@ export function reduceSet(jobs: readonly JobInsert[]): ReducedSet {
 }
 
 /**
- * The first job of each key, with the payload and the delays of the last. An encoded payload belongs to the id of the last job, which is
+ * The first job of each key, with the payload, the delays and the expiry of the last. An encoded payload belongs to the id of the last job, which is
  * sent as it is.
  */
 function mergeByKey(debounced: readonly JobInsert[]): Map<string, JobInsert> {
   const merged = new Map<string, JobInsert>();
   for (const job of debounced) {
     const first = merged.get(toKeyText(job)) ?? job;
-    const { payload, delayMs, uniqueMode } = job;
+    const { payload, delayMs, expiry, uniqueMode } = job;
     const isWhole = job === first || job.replacement !== undefined;
-    merged.set(toKeyText(job), isWhole ? job : { ...first, payload, delayMs, uniqueMode });
+    merged.set(toKeyText(job), isWhole ? job : { ...first, payload, delayMs, expiry, uniqueMode });
   }
   return merged;
 }

@@ -99,6 +99,16 @@ describe.each(storeKinds())('a debounced job on $label', (kind) => {
     expect((await fixture.job(jobs[0]!.id)).payload).toBe('e');
   });
 
+  it('takes the expiry of the last call, in a set too', async () => {
+    const expiring = (payload: string, at: Date | null): JobInsert =>
+      debouncedJob(payload, 60_000, 600_000, { expiry: at && { at } });
+    const [early, late] = [new Date('2090-01-01T00:00:00Z'), new Date('2091-01-01T00:00:00Z')];
+    const [{ id }] = (await fixture.store.insert([expiring('a', early), expiring('b', late)])) as [InsertedJob];
+    expect((await fixture.job(id)).expiresAt).toEqual(late);
+    await insert(expiring('c', null));
+    expect((await fixture.job(id)).expiresAt).toBeNull();
+  });
+
   it('ignores an insert that is repeated after a lost reply', async () => {
     const first = debouncedJob('first');
     await insert(first);
