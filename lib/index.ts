@@ -11,14 +11,23 @@ export type { Duration } from './core/duration.js';
 export type { DebounceOptions, UniqueUntil } from './core/unique-key.js';
 export { encryptPayloads } from './engine/codec/encrypt-payloads.js';
 export type { EncryptionOptions } from './engine/codec/encrypt-payloads.js';
-export type { JobsOptions, JobsSettings } from './core/options.js';
+export type { JobsOptions, JobsSettings, RetentionOption, TopicRetention } from './core/options.js';
 export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';
 
 // Enqueuing and managing jobs
 export { JobsService } from './nest/jobs.service.js';
 export { Job } from './core/job.js';
-export type { EnqueueOptions, Idempotency, JobFailure, JobFilter, JobPage, JobStats, NewJob } from './core/job.js';
+export type {
+  EnqueueOptions,
+  Idempotency,
+  JobFailure,
+  JobFilter,
+  JobPage,
+  JobStats,
+  JobStep,
+  NewJob,
+} from './core/job.js';
 export type { RequeueOptions } from './core/job-options.js';
 export type { JobFilterStatus, JobStatus } from './core/job-state.js';
 export type { BulkAction, BulkRequest, BulkResult, SkippedJobs, TopicChanges } from './core/bulk.js';
@@ -69,7 +78,7 @@ export type { LimitsAdmin } from './engine/flow/limits-admin.js';
 
 // Dependencies and groups
 export type { JobDependencies, OnParentFailure, ParentJob } from './core/dependencies.js';
-export type { GroupOptions, JobGroup } from './core/job-group.js';
+export type { GroupCallbackJob, GroupOptions, JobGroup } from './core/job-group.js';
 export type { GroupAdmin } from './engine/group/group-admin.js';
 
 // Errors
@@ -107,10 +116,12 @@ export type {
   TimeseriesPoint,
   TopicStats,
   WaitingReason,
+  WatchedJob,
   WorkerDetails,
   WorkerProcess,
 } from './core/job-reports.js';
 export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
+export type { JobListener } from './engine/admin/job-watch.js';
 export type { ErrorStats } from './engine/admin/error-stats.js';
 export type { WaitForOptions } from './engine/admin/job-waiter.js';
 export type { WhenIdleOptions } from './engine/admin/idle-watch.js';

@@ -34,7 +34,8 @@ export class JobsTopicsController {
   })
   async topics(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    await sendJson(response, 200, toTopicListDto(await this.engine.topics.list(this.access.topics)));
+    const { topics } = this.access;
+    await sendJson(response, 200, toTopicListDto(await this.engine.topics.list(topics), topics));
   }
 
   @Post('topics/pause')

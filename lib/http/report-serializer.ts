@@ -81,11 +81,12 @@ export function toStatsDto(stats: JobStats) {
 /** Each topic in numbers. */
 export type TopicListDto = ReturnType<typeof toTopicListDto>;
 
-export function toTopicListDto(topics: readonly TopicStats[]) {
-  return { items: topics.map(toTopicDto) };
+/** @param shown the topics that the caller may see; `null`: all. */
+export function toTopicListDto(topics: readonly TopicStats[], shown: readonly string[] | null) {
+  return { items: topics.map((topic) => toTopicDto(topic, shown)) };
 }
 
-function toTopicDto(stats: TopicStats) {
+function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
   const { topic, pending, retrying, processing, completed, failed, cancelled, total } = stats;
   return {
     topic,
@@ -106,7 +107,7 @@ function toTopicDto(stats: TopicStats) {
     limits_source: stats.limitsSource,
     code_limits: toLimitsDto(stats.codeLimits),
     retention: stats.retention,
-    dead_letters: [...stats.deadLetters],
+    dead_letters: stats.deadLetters.filter((target) => shown?.includes(target) ?? true),
     running: stats.running,
     waiting_keys: stats.waitingKeys,
     limited_by: stats.limitedBy,

@@ -20,7 +20,7 @@ describe.each(reachableKinds().slice(-1))('limits on $label', (kind) => {
         {
           topic: 'sync_shop',
           limits: { concurrency: 50, per_key: 2, rate: { limit: 100, per: 60_000, per_key: true } },
-          source: 'operator',
+          limits_source: 'operator',
           code_limits: null,
         },
       ],

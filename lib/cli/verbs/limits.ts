@@ -1,9 +1,10 @@
 import { formatDuration } from '../../core/duration.js';
 import type { Check } from '../../core/option-checks.js';
 import { applyCheck, integer } from '../../core/option-checks.js';
-import type { DefinedLimits, TopicLimits } from '../../core/topic-limits.js';
+import type { TopicLimits } from '../../core/topic-limits.js';
 import { KEY_LIMIT_MAX, LIMIT_MAX, limitsCheck } from '../../core/topic-limits.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
+import { toDefinedLimitsDto } from '../../http/report-serializer.js';
 import { toField } from '../../http/requests.js';
 import { EXIT, UsageError } from '../exit.js';
 import { formatCount } from '../format.js';
@@ -31,7 +32,7 @@ const list = defineVerb({
   async run({ terminal, isJson, openEngine }) {
     const limits = await (await openEngine()).limits.list();
     if (isJson) {
-      terminal.printJson({ items: limits.map(toLimitsDto) });
+      terminal.printJson({ items: limits.map((each) => toDefinedLimitsDto(each.topic, each)) });
     } else if (limits.length === 0) {
       terminal.print('no limits');
     } else {
@@ -105,11 +106,11 @@ const clear = defineVerb({
 
 /** Writes the limits that apply now. */
 async function printLimits(terminal: Terminal, engine: JobsEngine, topic: string, isJson: boolean): Promise<void> {
-  const limits = await engine.limits.get(topic);
+  const defined = (await engine.limits.list()).find((each) => each.topic === topic);
   if (isJson) {
-    terminal.printJson({ topic, limits: limits && toWireLimits(limits) });
+    terminal.printJson(toDefinedLimitsDto(topic, defined));
   } else {
-    terminal.print(`'${topic}': ${toText(limits ?? {})}`);
+    terminal.print(`'${topic}': ${toText(defined?.limits ?? {})}`);
   }
 }
 
@@ -124,19 +125,6 @@ function toText({ concurrency, perKey, rate }: TopicLimits): string {
 
 function toRateText({ limit, per, perKey }: NonNullable<TopicLimits['rate']>): string {
   return `${formatCount(limit)} in ${formatDuration(per)}${perKey ? ' for each key' : ''}`;
-}
-
-function toLimitsDto({ topic, limits, source, codeLimits }: DefinedLimits) {
-  return { topic, limits: toWireLimits(limits), source, code_limits: codeLimits && toWireLimits(codeLimits) };
-}
-
-/** Returns the limits as a request has them: durations in milliseconds. */
-function toWireLimits({ concurrency, perKey, rate }: TopicLimits) {
-  return {
-    ...(concurrency !== undefined && { concurrency }),
-    ...(perKey !== undefined && { per_key: perKey }),
-    ...(rate && { rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey } }),
-  };
 }
 
 /** The verbs of limits. */

@@ -19,7 +19,11 @@ export const status = defineVerb({
     const selected = values.topic ?? null;
     const [stats, topics] = [await engine.stats.get(selected), await engine.topics.list(selected)];
     if (isJson) {
-      terminal.printJson({ database: engine.database, stats: toStatsDto(stats), topics: toTopicListDto(topics).items });
+      terminal.printJson({
+        database: engine.database,
+        stats: toStatsDto(stats),
+        topics: toTopicListDto(topics, null).items,
+      });
       return EXIT.DONE;
     }
     terminal.print(terminal.paint('bold', queue.target.name));
