@@ -31,6 +31,8 @@ interface TopicPause {
 
 /** The shortest and the longest pause of a topic for whose payloads this process lacks the key. */
 const PAUSES = { minMs: 1_000, maxMs: 60_000 };
+/** How many warnings are remembered, so that each is logged once. The ids of keys come from the table. */
+const WARNINGS_MAX = 1_000;
 
 /** Returns `undefined` without a codec. */
 export function createDecoder(
@@ -102,7 +104,7 @@ export class PayloadDecoder {
     const count = this.pauses.get(topic)?.count ?? 0;
     this.pauses.set(topic, { count: count + 1, untilMs: clock.now() + backoffMs(count, PAUSES, random()) });
     const text = `jobs of '${topic}': ${message}`;
-    if (!this.logged.has(text)) {
+    if (!this.logged.has(text) && this.logged.size < WARNINGS_MAX) {
       this.logged.add(text);
       logger.warn(
         `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +

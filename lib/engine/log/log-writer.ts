@@ -19,6 +19,8 @@ const INTERVAL_MS = 1_000;
 const FLUSH_MAX_MS = 1_000;
 /** Characters of the lines that wait, in all jobs of the process. */
 const LENGTH_MAX = 8 * MEBIBYTE;
+/** What a line needs besides its text: its JSON in the statement. Bounds the number of empty lines. */
+const LINE_LENGTH = 150;
 
 /** A line that waits to be written. */
 interface WaitingLine extends LogText {
@@ -213,5 +215,5 @@ export class LogWriter {
 }
 
 function measure(lines: readonly LogText[]): number {
-  return lines.reduce((length, { message, data }) => length + message.length + (data?.length ?? 0), 0);
+  return lines.reduce((length, { message, data }) => length + LINE_LENGTH + message.length + (data?.length ?? 0), 0);
 }

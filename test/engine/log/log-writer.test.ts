@@ -131,7 +131,9 @@ describe('the lines of running jobs', () => {
     respond = () => Promise.resolve();
     await writer.stop();
     const written = statements.flatMap((statement) => Object.values(statement).flat()).length;
-    expect(written * text.length).toBe(8 * KIBIBYTE * KIBIBYTE);
+    // Each line counts with its JSON.
+    expect(written * text.length).toBeLessThan(8 * KIBIBYTE * KIBIBYTE);
+    expect(written * text.length).toBeGreaterThan(7.5 * KIBIBYTE * KIBIBYTE);
     expect(warnings().slice(1)).toEqual([
       `dropped ${11 * 200 - written} lines of job.log: more than 8 MiB waited for the database`,
     ]);
