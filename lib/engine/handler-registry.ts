@@ -32,7 +32,7 @@ interface HandlerRegistryOptions {
 export class HandlerRegistry {
   private readonly handlers = new Map<string, RegisteredHandler>();
   private readonly claimed = new Set<string>();
-  private ownRetentions = 0;
+  private readonly ownRetentions: TopicRetention[] = [];
 
   constructor(private readonly options: HandlerRegistryOptions) {}
 
@@ -59,20 +59,17 @@ export class HandlerRegistry {
     const ofTopic = typed && readTopicOptions(topic, typed.options).limits;
     assertSameLimits(topic, settings.limits, ofTopic, `give them in one place; the handler is ${source}`);
     this.handlers.set(topic, handler);
-    this.ownRetentions += Number(settings.retention !== undefined);
+    if (settings.retention) {
+      this.ownRetentions.push(settings.retention);
+    }
     if (this.options.topics?.includes(topic) ?? true) {
       this.claimed.add(topic);
     }
   }
 
-  /** Whether a handler declares a retention. */
-  get hasRetentions(): boolean {
-    return this.ownRetentions > 0;
-  }
-
   /** The retentions that handlers declare. */
-  retentions(): TopicRetention[] {
-    return [...this.handlers.values()].flatMap(({ settings }) => settings.retention ?? []);
+  get retentions(): readonly TopicRetention[] {
+    return this.ownRetentions;
   }
 
   get(topic: string): RegisteredHandler | undefined {

@@ -51,7 +51,7 @@ export class TopicDeclarations {
   /** Writes retention and dead letters, if any topic has them. For tests, in which no limit holds a job back. */
   async writeWithoutLimits(): Promise<void> {
     const { store, registry, deadLetters } = this.parts;
-    if (deadLetters.isUsed || registry.hasRetentions) {
+    if (deadLetters.isUsed || registry.retentions.length > 0) {
       const declarations = registry.topics().map((topic) => ({ ...this.toDeclaration(topic), limits: null }));
       await store.limits.declare(declarations);
     }

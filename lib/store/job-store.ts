@@ -15,7 +15,6 @@ import type { TopicLimits } from '../core/topic-limits.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
-import type { StepStore } from './step-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
   QueueGaugeRecord,
@@ -241,6 +240,22 @@ export interface ScheduleStore {
    * process has fired or changed, and jobs that exist already.
    */
   fire(firings: readonly ScheduleFiring[]): Promise<FiredSchedule[]>;
+}
+
+/** A finished step of a running job. */
+export interface StepEntry {
+  readonly token: ClaimToken;
+  /** JSON text of an object with `name` and, unless it is `undefined`, `result`. */
+  readonly step: string;
+}
+
+/** The steps that handlers run with `job.step`. `JobStore.find` reads them. */
+export interface StepStore {
+  /**
+   * processing → processing. Adds a step to each job, fenced by id and attempt, and the database's time. A step that is there already
+   * is skipped, so that a write whose response was lost can be repeated. Returns the states in the order of `entries`.
+   */
+  record(entries: readonly StepEntry[]): Promise<ClaimState[]>;
 }
 
 /** Reads groups. `LinkStore` writes them. */

@@ -1,7 +1,7 @@
 import { byId, toTokenJson } from './batch-json.js';
 import { selectWithoutRow, toClaimStates } from './batch-results.js';
+import type { StepEntry, StepStore } from './job-store.js';
 import type { SqlQuery } from './sql-runner.js';
-import type { StepEntry, StepStore } from './step-store.js';
 import type { ClaimState } from './store-records.js';
 
 interface StepStatements {

@@ -45,7 +45,7 @@ function isRepeatable(
   { retention, registry }: Pick<EngineParts, 'retention' | 'registry'>,
   rows: readonly JobInsert[],
 ): boolean {
-  const ages = [retention, ...registry.retentions()].flatMap((each) => Object.values(each));
+  const ages = [retention, ...registry.retentions].flatMap((each) => Object.values(each));
   const isEachKept = ages.every((age) => age === false || age >= REPEAT_RETENTION_MIN_MS);
   return isEachKept || rows.every(({ idempotency }) => idempotency !== null);
 }

@@ -99,7 +99,7 @@ export class Pruner {
   /** One pass of the loop. */
   private async pruneByAge(): Promise<number> {
     const { retention, registry, random } = this.parts;
-    const ages = [retention, ...registry.retentions()].flatMap((each) => Object.values(each));
+    const ages = [retention, ...registry.retentions].flatMap((each) => Object.values(each));
     const shortestMs = Math.min(...ages.filter((age): age is number => age !== false));
     if (shortestMs === Infinity) {
       return INTERVAL_MAX_MS;

@@ -70,9 +70,13 @@ export class WorkerPresence {
 
   /** Records that this process shuts down, or runs again. A shutdown without running jobs is not written: the process leaves the list soon. */
   markDraining(isDraining: boolean): void {
-    if (isDraining === this.isDraining) return;
+    if (isDraining === this.isDraining) {
+      return;
+    }
     this.isDraining = isDraining;
-    if (!isDraining || this.parts.runner.runningCount > 0) this.loop.wake();
+    if (!isDraining || this.parts.runner.runningCount > 0) {
+      this.loop.wake();
+    }
   }
 
   private async write(): Promise<void> {

@@ -8,7 +8,7 @@ import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress } from '../../core/payload.js';
 import type { StoreTransaction } from '../../store/job-store.js';
-import type { Settled } from '../../store/store-records.js';
+import type { ClaimState, Settled } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { AttemptLog } from '../log/log-writer.js';
 import type { StepWriter } from './job-steps.js';
@@ -79,6 +79,19 @@ export class Attempt {
   /** @param rowRef `undefined`: unknown. */
   setRowRef(rowRef: string | undefined): void {
     this.claimed = { ...this.claimed, rowRef };
+  }
+
+  /** Applies what the database says of the row: its new place, a requested cancel, or that the lease is lost. */
+  applyState({ state, cancelRequested, rowRef }: ClaimState): void {
+    if (state === 'held') {
+      this.setRowRef(rowRef);
+    }
+    if (state === 'lost' && this.mustBeProcessing) {
+      this.loseLease();
+    }
+    if (cancelRequested) {
+      this.cancel();
+    }
   }
 
   /** Records that the handler is called now. */

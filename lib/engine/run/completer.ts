@@ -127,7 +127,7 @@ export class Completer {
   }
 
   private write(outcomes: readonly PendingOutcome[]): Promise<Settled[]> {
-    return this.parts.registry.hasRetentions
+    return this.parts.registry.retentions.length > 0
       ? this.writeByRetention(outcomes)
       : this.writeTogether(outcomes, this.discardStatuses);
   }

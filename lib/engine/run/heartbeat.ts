@@ -153,17 +153,11 @@ export class Heartbeat {
       logger.warn(`renewing leases took ${Math.round(tookMs)} ms of a lease of ${leaseMs} ms; raise the option lease`);
     }
     attempts.forEach((attempt, index) => {
-      const { state, cancelRequested, rowRef } = states[index]!;
-      if (state === 'held') {
-        attempt.setRowRef(rowRef);
+      const row = states[index]!;
+      if (row.state === 'held') {
         attempt.leaseEndsMs = sentMs + leaseMs;
       }
-      if (state === 'lost' && attempt.mustBeProcessing) {
-        attempt.loseLease();
-      }
-      if (cancelRequested) {
-        attempt.cancel();
-      }
+      attempt.applyState(row);
     });
     return states.some(({ state }) => state === 'locked');
   }

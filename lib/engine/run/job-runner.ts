@@ -66,7 +66,7 @@ export class JobRunner {
   /** A slot is taken until the handler returns, even when the attempt has ended before. */
   private readonly slots = new RunningSet();
   /** Attempts that are marked as started and wait for a turn of the event loop. */
-  private readonly markedLastAttempts: Attempt[] = [];
+  private readonly markedAttempts: Attempt[] = [];
   /** Without a limit, handlers that return at once would start the next ones in the same turn of the event loop for ever. */
   private readonly startBudget: EventLoopBudget;
   private readonly startMarker: StartMarker;
@@ -246,8 +246,8 @@ export class JobRunner {
   }
 
   private startNext(): void {
-    while (this.markedLastAttempts.length > 0 && this.startBudget.hasTime()) {
-      this.startMarked(this.markedLastAttempts.shift()!);
+    while (this.markedAttempts.length > 0 && this.startBudget.hasTime()) {
+      this.startMarked(this.markedAttempts.shift()!);
     }
     const { buffer, batches } = this;
     while ((buffer.length > 0 || batches.hasWaiting) && this.slotCount < this.parts.concurrency) {
@@ -290,7 +290,7 @@ export class JobRunner {
 
   private async markThenStart(attempt: Attempt): Promise<void> {
     if (await this.startMarker.mark(attempt)) {
-      this.markedLastAttempts.push(attempt);
+      this.markedAttempts.push(attempt);
     } else {
       // At shutdown the job keeps its position.
       this.leaveSlot(attempt, attempt.abortedFor === 'shutdown' ? null : this.postponeMs);

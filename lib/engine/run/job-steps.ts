@@ -1,10 +1,8 @@
 import type { Clock } from '../../core/clock.js';
-import { LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
-import { InvalidOptionsError } from '../../core/errors.js';
+import { InvalidOptionsError, LeaseLostError, QueueUnavailableError } from '../../core/errors.js';
 import type { ClaimToken, JobStep } from '../../core/job.js';
 import { readStepName, StepSizes, toStepText } from '../../core/job-step.js';
-import type { JobStore } from '../../store/job-store.js';
-import type { StepEntry } from '../../store/step-store.js';
+import type { JobStore, StepEntry } from '../../store/job-store.js';
 import type { ClaimState } from '../../store/store-records.js';
 import { Batcher } from '../batcher.js';
 
@@ -12,10 +10,7 @@ import { Batcher } from '../batcher.js';
 interface SteppingAttempt {
   readonly claim: ClaimToken;
   readonly isOver: boolean;
-  readonly mustBeProcessing: boolean;
-  setRowRef(rowRef: string | undefined): void;
-  cancel(): void;
-  loseLease(): void;
+  applyState(row: ClaimState): void;
   throwIfAborted(): void;
 }
 
@@ -45,18 +40,14 @@ export class StepWriter {
       if (attempt.isOver) {
         throw new LeaseLostError(id, number);
       }
-      const result = await this.batcher.add({ token: attempt.claim, step }).catch(toRetryable);
-      if (result?.state === 'held') {
-        attempt.setRowRef(result.rowRef);
-        if (result.cancelRequested) {
-          attempt.cancel();
-        }
+      const row = await this.batcher.add({ token: attempt.claim, step }).catch(toRetryable);
+      if (row) {
+        attempt.applyState(row);
+      }
+      if (row?.state === 'held') {
         return;
       }
-      if (result?.state === 'lost') {
-        if (attempt.mustBeProcessing) {
-          attempt.loseLease();
-        }
+      if (row?.state === 'lost') {
         throw new LeaseLostError(id, number);
       }
       await new Promise<void>((resolve) => this.parts.clock.schedule(RETRY_PAUSE_MS, resolve));

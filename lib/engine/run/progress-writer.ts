@@ -87,20 +87,14 @@ export class ProgressWriter {
     return attempts;
   }
 
-  private onWritten(attempt: Attempt, value: string, { state, cancelRequested, rowRef }: ClaimState): void {
-    if (state === 'held') {
-      attempt.setRowRef(rowRef);
-      if (attempt.unsavedProgress === value) {
-        attempt.unsavedProgress = undefined;
-      }
-    } else if (state === 'locked') {
+  private onWritten(attempt: Attempt, value: string, row: ClaimState): void {
+    if (row.state === 'held' && attempt.unsavedProgress === value) {
+      attempt.unsavedProgress = undefined;
+    }
+    if (row.state === 'locked') {
       this.waiting.add(attempt);
-    } else if (attempt.mustBeProcessing) {
-      attempt.loseLease();
     }
-    if (cancelRequested) {
-      attempt.cancel();
-    }
+    attempt.applyState(row);
   }
 
   /** Logs once per outage. */

@@ -19,6 +19,7 @@ import type {
   ActionResult,
   ClaimRequest,
   ClaimState,
+  ExpiredJob,
   InsertedJob,
   JobInsert,
   LaneGap,
@@ -117,7 +118,7 @@ type Pool = SessionPool & { readonly options: object };
 /** The job store for PostgreSQL. */
 export class PostgresStore implements JobStore {
   readonly capabilities: StoreCapabilities;
-  // Functions, because the tables below call them.
+  // Above the fields that receive them. Each calls a part that `open` or the constructor creates.
   private readonly read: SqlQuery = (text, params) => this.limitedQuery(text, params);
   private readonly write: SqlQuery = (text, params) => this.query(text, params);
   private readonly lockingWrite: SqlQuery = (text, params) => this.lockLimit.run(() => this.query(text, params));
@@ -143,8 +144,6 @@ export class PostgresStore implements JobStore {
   });
 
   readonly limits = createLimitTable(this.read, this.lockingWrite);
-
-  readonly expire: JobStore['expire'] = (limit, lowerBound) => this.maintenanceWriter.expire(limit, lowerBound);
 
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
@@ -298,6 +297,10 @@ export class PostgresStore implements JobStore {
 
   rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
     return this.maintenanceWriter.rescue(limit, lowerBound);
+  }
+
+  expire(limit: number, lowerBound?: string | null): Promise<ExpiredJob[]> {
+    return this.maintenanceWriter.expire(limit, lowerBound);
   }
 
   prune(retention: Retention | null, page: PrunePage): Promise<PrunedPage> {

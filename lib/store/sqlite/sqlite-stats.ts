@@ -159,7 +159,9 @@ export class SqliteStats implements JobReports, ReportRecords {
     for (const topic of await this.source.topics()) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         const jobs = await this.countTopic(topic, status, exactCount + 1);
-        if (jobs > 0) rows.push({ topic, status, jobs });
+        if (jobs > 0) {
+          rows.push({ topic, status, jobs });
+        }
       }
       await nextTurn();
     }

@@ -72,7 +72,7 @@ describe('the heartbeat', () => {
     heartbeat = new Heartbeat({ store, ...logParts(clock), random: () => 0, leaseMs: 3_000 });
     const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
     ids.forEach((id) =>
-      heartbeat.track({ id, claim: { id }, setRowRef: () => undefined, loseExpiredLease: () => undefined } as never),
+      heartbeat.track({ id, claim: { id }, applyState: () => undefined, loseExpiredLease: () => undefined } as never),
     );
     heartbeat.start();
     await clock.advance(500);

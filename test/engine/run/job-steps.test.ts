@@ -2,8 +2,7 @@ import { DatabaseRefusedError, LeaseLostError, QueueUnavailableError } from '../
 import type { Claim, JobStep } from '../../../lib/core/job.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { StepWriter } from '../../../lib/engine/run/job-steps.js';
-import type { JobStore } from '../../../lib/store/job-store.js';
-import type { StepEntry } from '../../../lib/store/step-store.js';
+import type { JobStore, StepEntry } from '../../../lib/store/job-store.js';
 import type { ClaimState } from '../../../lib/store/store-records.js';
 import { HELD } from '../../support/job-rows.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';

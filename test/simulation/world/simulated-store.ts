@@ -8,6 +8,7 @@ import type {
   LimitStore,
   GroupStore,
   ScheduleStore,
+  StepStore,
   TopicPauses,
   JobStore,
   JobReports,
@@ -15,7 +16,6 @@ import type {
 } from '../../../lib/store/job-store.js';
 import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
 import type { LogStore } from '../../../lib/store/log-store.js';
-import type { StepStore } from '../../../lib/store/step-store.js';
 import type {
   ActionResult,
   ClaimRequest,
