@@ -34,7 +34,8 @@ export class JobsTesting {
 
   /**
    * Calls the handler of a topic as for a job: with its schema, guards, pipes, interceptors and filters, and in a transaction if it is
-   * transactional. Stores no row and retries nothing. `completeTx`, `progress` and `log` write nothing.
+   * transactional. Stores no row and retries nothing. `completeTx`, `progress`, `log` and `step`
+   * write nothing.
    *
    * @param payload passes through JSON first, as in the database.
    * @returns what the handler returns.

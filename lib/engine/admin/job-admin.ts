@@ -44,8 +44,8 @@ export class JobAdmin {
   }
 
   /**
-   * Resolves with the job when it has completed, in whichever process. Polls the database at most once a second for all calls of this
-   * process together. A job that is deleted as it ends, by `retention`, counts as unknown.
+   * Resolves with the job when it has completed, in whichever process. One query serves all calls of this process: each 50 ms
+   * after the latest call, then with growing pauses, up to a second. A job that is deleted as it ends, by `retention`, counts as unknown.
    *
    * @throws JobFailedError when it has ended failed or cancelled; WaitTimeoutError; JobNotFoundError when there is no such job, or not
    * any more; QueueUnavailableError when this process stops; the reason of an aborted signal.

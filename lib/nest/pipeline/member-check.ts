@@ -64,7 +64,7 @@ function assertProbe(job: HandlerContext, name: string): void {
   }
   if (!PROBES.has(name) && !/^(?:[_$@]|(?:get|has|is|set|to)[A-Z])/.test(name)) {
     const equivalent = MEMBERS_ELSEWHERE.get(name);
-    const names = equivalent === undefined ? [...Object.keys(job), 'log', 'manager', 'schedule'] : [equivalent];
+    const names = equivalent === undefined ? [...Object.keys(job), 'log', 'manager', 'schedule', 'step'] : [equivalent];
     throw new TypeError(`the job has no member '${name}'${suggestNearest(equivalent ?? name, names)}`);
   }
 }
