@@ -12,6 +12,7 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
   const app = useOneHttpApp(kind, adapterKind, {
     options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN, allowedTopics: ['shown', 'shown.too'] } },
     handlers: {
+      shown: [() => undefined, { deadLetter: 'hidden.waits' }],
       'hidden.fails': () => {
         throw new Error(`${HIDDEN} reason`);
       },
