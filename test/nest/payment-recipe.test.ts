@@ -16,16 +16,12 @@ interface PaymentsService {
   pay(amount: number): Promise<string>;
 }
 
-interface PaymentWatch {
-  markUnclear(): Promise<void>;
-}
-
 type Charge = (amount: number, options: { key: string; signal: AbortSignal }) => Promise<string>;
 
 const guide = new GuideCode('guide/payments-and-mail.md');
 const Payment = guide.exportOf<Type<Payment>>('Payment');
 const PaymentsService = guide.exportOf<Type<PaymentsService>>('PaymentsService');
-const PaymentWatch = guide.exportOf<Type<PaymentWatch>>('PaymentWatch');
+const PaymentFailures = guide.exportOf<Type<object>>('PaymentFailures');
 const Text = guide.exportOf<Type<{ id: string }>>('Text');
 
 describe.each([postgres, sqliteFile])('the guide on payments and mail, on $label:', (kind) => {
@@ -40,7 +36,7 @@ describe.each([postgres, sqliteFile])('the guide on payments and mail, on $label
   }
 
   const startBank = (charge: Charge): Promise<TestApp> =>
-    start(PaymentsService, PaymentWatch, guide.exportOf<Type<object>>('PaymentJobs'), {
+    start(PaymentsService, PaymentFailures, guide.exportOf<Type<object>>('PaymentJobs'), {
       provide: guide.exportOf<Type<object>>('Bank'),
       useValue: { charge },
     });
@@ -70,23 +66,16 @@ describe.each([postgres, sqliteFile])('the guide on payments and mail, on $label
     expect(await jobs.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
   });
 
-  it('the watch marks payments whose job failed or was cancelled, and no others', async () => {
-    const app = await startBank(async (amount, { signal }) => {
-      if (amount === 1) throw new Error('the bank is closed');
-      if (amount === 2 && !signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
-      return 'paid';
-    });
+  it('the handler of failed jobs marks their payments, and no others', async () => {
+    const app = await startBank((amount) =>
+      amount === 1 ? Promise.reject(new Error('the bank is closed')) : Promise.resolve('paid'),
+    );
     const payments = app.module.get<PaymentsService>(PaymentsService);
-    await payments.pay(2);
-    const { id } = await app.event('started');
-    await app.jobs.cancel(id);
-    await app.event('cancelled', id);
     await payments.pay(1);
     await payments.pay(3);
     await app.jobs.enqueue('charge', null, { maxRetries: 0 });
     await app.jobs.whenIdle();
-    await app.module.get<PaymentWatch>(PaymentWatch).markUnclear();
-    expect((await statuses(app.dataSource)).sort()).toEqual(['paid', 'unclear', 'unclear']);
+    expect((await statuses(app.dataSource)).sort()).toEqual(['paid', 'unclear']);
   });
 
   it('the handler does not charge again after the bank has dropped the key', async () => {
