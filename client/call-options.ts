@@ -1,4 +1,4 @@
-import type { JobStatus } from './wire.js';
+import type { JobFilterStatus } from './wire.js';
 
 /** Milliseconds, or text such as `'250ms'`, `'30s'`, `'10m'`, `'1.5h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
@@ -94,7 +94,7 @@ export type RequeueOptions = EitherCase<{
 /** Conditions of a filter. A job must match all of them. */
 export interface JobConditions {
   topic?: string | readonly string[] | undefined;
-  status?: JobStatus | readonly JobStatus[] | undefined;
+  status?: JobFilterStatus | readonly JobFilterStatus[] | undefined;
   /**
    * `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. Finds at most 10,000 jobs,
    * those that run first. Cannot be combined with a `status` other than `'pending'`.

@@ -99,6 +99,20 @@ describe.each(storeKinds())('a bulk run as of a time on $label', (kind) => {
     },
   );
 
+  it('selects jobs that waited for a retry at the count', async () => {
+    const claims = await claimMany(fixture.store, 3);
+    const retry = (index: number): Promise<unknown> =>
+      fixture.store.settle([settlement(claims[index]!, outcomes.retry(60_000))]);
+    await retry(0);
+    await retry(1);
+    const request = { action: 'promote', filter: { status: 'retrying' } } as const;
+    const { asOf } = await run({ ...request, dryRun: true });
+    await retry(2);
+    const calls = await runAll({ ...request, asOf, max: 1 });
+    expect(calls.map(({ changed }) => changed)).toEqual([1, 1]);
+    expect((await fixture.job(claims[2]!.id)).runAt.getTime()).toBeGreaterThan(Date.parse(asOf) + 50_000);
+  });
+
   it('cancels a running job whose progress was written since the count, and no job that started since', async () => {
     const [running] = await claimMany(fixture.store, 1);
     const waiting = await insertOne(fixture.store);

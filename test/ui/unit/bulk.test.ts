@@ -1,4 +1,4 @@
-import { BULK_ACTIONS, mayChange } from '../../../ui/src/data/job-actions.js';
+import { BULK_ACTIONS, statusesAmong } from '../../../ui/src/data/job-actions.js';
 import { paceOfField } from '../../../ui/src/data/pace.js';
 import { NO_FILTERS } from '../../../ui/src/route/route.js';
 import type { Filters } from '../../../ui/src/route/route.js';
@@ -14,7 +14,9 @@ describe('bulk actions of the admin UI', () => {
     [{ due: 'false' }, ['promote', 'cancel', 'delete']],
     [{ errorKey: 'a' }, ['requeue', 'delete']],
   ])('are offered for the filters %j if they may change a job', (filters, offered) => {
-    expect(BULK_ACTIONS.filter((action) => mayChange(action, { ...NO_FILTERS, ...filters }))).toEqual(offered);
+    expect(BULK_ACTIONS.filter((action) => statusesAmong(action, { ...NO_FILTERS, ...filters }).length > 0)).toEqual(
+      offered,
+    );
   });
 
   it.each([

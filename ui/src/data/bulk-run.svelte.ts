@@ -1,9 +1,9 @@
 import { JobsApiError } from '../../../client/index.js';
-import type { BulkResult, BulkOptions, Job, JobStatus, SkippedReason, TopicChanges } from '../../../client/index.js';
+import type { BulkResult, BulkOptions, Job, SkippedReason, TopicChanges } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
 import { Fetched } from './fetched.svelte.js';
 import type { ActionName } from './job-actions.js';
-import { mayChange, statusesFor } from './job-actions.js';
+import { statusesAmong } from './job-actions.js';
 import { conditionsOf } from './job-list.svelte.js';
 import { api } from './session.svelte.js';
 
@@ -134,11 +134,11 @@ export class BulkRun {
     const { action, target } = this;
     if ('ids' in target) return { action, ids: target.ids.filter((id) => !this.#triedIds.includes(id)) };
     const { filters } = target;
-    if (!mayChange(action, filters)) return null;
-    const meant: readonly JobStatus[] = filters.errorKey ? ['failed'] : filters.statuses;
-    const status = statusesFor(action).filter((each) => meant.length === 0 || meant.includes(each));
+    const status = statusesAmong(action, filters);
+    if (status.length === 0) return null;
     // Only those that may change are asked for: else the newest ones, once done, would hide the rest.
-    const conditions = { ...conditionsOf(filters), status, ...(action === 'promote' && { due: false }) };
+    const isPromoting = action === 'promote' && !filters.errorKey;
+    const conditions = { ...conditionsOf(filters), status, ...(isPromoting && { due: false }) };
     return { action, filter: given(conditions) };
   }
 }

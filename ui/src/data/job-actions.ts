@@ -1,4 +1,4 @@
-import type { Job, JobStatus } from '../../../client/index.js';
+import type { Job, JobFilterStatus, JobStatus } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
 
 /** What can be done to a job, or to many. */
@@ -42,11 +42,18 @@ export function statusesFor(action: ActionName): readonly JobStatus[] {
   return ALLOWED[action];
 }
 
-/** Whether jobs of a list with these filters can be moved so. */
-export function mayChange(action: ActionName, { statuses, errorKey, due }: Filters): boolean {
-  const meant: readonly JobStatus[] = errorKey ? ['failed'] : due ? ['pending'] : statuses;
-  const isPossible = meant.length === 0 || ALLOWED[action].some((status) => meant.includes(status));
-  return isPossible && !(action === 'promote' && due === 'true');
+/** Which of the jobs that filters mean can be moved so, by status. Empty: none. */
+export function statusesAmong(action: ActionName, { statuses, errorKey, due }: Filters): readonly JobFilterStatus[] {
+  const meant: readonly JobFilterStatus[] = due
+    ? ['pending']
+    : errorKey && statuses.length === 0
+      ? ['failed']
+      : statuses;
+  if (action === 'promote' && due === 'true') return [];
+  const allowed = ALLOWED[action];
+  return meant.length === 0
+    ? allowed
+    : meant.filter((status) => allowed.includes(status === 'retrying' ? 'pending' : status));
 }
 
 /**
