@@ -48,12 +48,17 @@ interface Wait {
 }
 
 /**
- * Waits for the end of jobs. One query serves all calls of the process. It runs after an event of this process that ends such a job, and
- * otherwise with growing pauses of up to a second, because no notification says that a job of another process has ended.
+ * Waits for the end of jobs. One query serves all calls of the process. It runs with growing pauses of up to a second, because no
+ * notification says that a job of another process has ended. A new call, and an event of this process that ends such a job, query that
+ * job at once.
  */
 export class JobWaiter {
   private readonly waits = new Map<string, Set<Wait>>();
   private readonly loop: PollLoop;
+  /** Jobs to query at once. */
+  private readonly dueIds = new Set<string>();
+  /** When all jobs are queried. */
+  private allDueAtMs = 0;
   private newestAtMs = 0;
   private isClosed = false;
 
@@ -79,7 +84,7 @@ export class JobWaiter {
   /** Queries at once when the event ends a job for which a call waits. */
   recordEvent({ id, type }: JobEvent): void {
     if (this.waits.size > 0 && ENDING.has(type) && this.waits.has(id)) {
-      this.loop.wake();
+      this.query(id);
     }
   }
 
@@ -124,8 +129,13 @@ export class JobWaiter {
       this.newestAtMs = clock.now();
       // Outside the caller's transaction.
       runDetached(() => this.loop.start());
-      this.loop.wake();
+      this.query(id);
     });
+  }
+
+  private query(id: string): void {
+    this.dueIds.add(id);
+    this.loop.wake();
   }
 
   private remove(id: string, wait: Wait): void {
@@ -133,6 +143,7 @@ export class JobWaiter {
     waits?.delete(wait);
     if (waits?.size === 0) {
       this.waits.delete(id);
+      this.dueIds.delete(id);
     }
     if (this.waits.size === 0) {
       void this.loop.stop();
@@ -141,12 +152,20 @@ export class JobWaiter {
 
   /** Returns the pause until the next query. */
   private async check(): Promise<number> {
-    const ids = [...this.waits.keys()];
+    const { clock } = this.parts;
+    const isAllDue = clock.now() >= this.allDueAtMs;
+    const ids = [...(isAllDue ? this.waits : this.dueIds).keys()];
+    this.dueIds.clear();
+    // After a failure all jobs are due.
+    const allDueAtMs = this.allDueAtMs;
+    this.allDueAtMs = 0;
     for (let from = 0; from < ids.length; from += SET_JOBS_MAX) {
       await this.checkPiece(ids.slice(from, from + SET_JOBS_MAX));
     }
-    const ageMs = this.parts.clock.now() - this.newestAtMs;
-    return Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, ageMs / 2));
+    const nowMs = clock.now();
+    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, (nowMs - this.newestAtMs) / 2));
+    this.allDueAtMs = isAllDue ? nowMs + pauseMs : Math.min(allDueAtMs, nowMs + pauseMs);
+    return Math.max(0, this.allDueAtMs - nowMs);
   }
 
   /** Reads whole jobs only when they have ended: their payloads may be large. */

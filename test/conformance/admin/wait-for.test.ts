@@ -1,6 +1,8 @@
 import type { Job, JobsOptions, WaitForOptions } from 'nestjs-jobs';
 import { JobFailedError, JobNotFoundError, JobsEngine, QueueUnavailableError, WaitTimeoutError } from 'nestjs-jobs';
 import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../../../lib/core/clock.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { overrideStore } from '../../support/override-store.js';
@@ -13,13 +15,17 @@ describe.each(storeKinds())('waitFor on $label', (kind) => {
   /** The ids of each query, of all engines. */
   let queries: (readonly string[])[];
 
-  const create = (options: JobsOptions = {}, verbs: Partial<JobStore> = {}): JobsEngine => {
+  const create = (
+    options: JobsOptions = {},
+    verbs: Partial<JobStore> = {},
+    parts: { clock?: Clock } = {},
+  ): JobsEngine => {
     const summarize: JobStore['reports']['summarize'] = (ids) => {
       queries.push(ids);
       return fixture.store.reports.summarize(ids);
     };
     const reports = Object.assign(Object.create(fixture.store.reports) as JobStore['reports'], { summarize });
-    const engine = new JobsEngine({ store: overrideStore(fixture.store, { reports, ...verbs }), ...options });
+    const engine = new JobsEngine({ store: overrideStore(fixture.store, { reports, ...verbs }), ...options, ...parts });
     engines.push(engine);
     return engine;
   };
@@ -123,6 +129,21 @@ describe.each(storeKinds())('waitFor on $label', (kind) => {
     await fixture.store.settle(claims.map((claimed) => settlement(claimed, outcomes.completed())));
     expect((await Promise.all(waiting)).map(({ id }) => id)).toEqual(ids.flatMap((id) => [id, id]));
     expect(queries.length).toBeLessThanOrEqual(10);
+  });
+
+  it('queries one job when it ends in this process, however many calls wait', async () => {
+    const ids = await insertMany(fixture.store, 10);
+    // Time stands still, so that the time to query all jobs does not come.
+    const clock: Clock = { now: () => 0, schedule: (ms, wake) => systemClock.schedule(ms, wake) };
+    const engine = create({}, {}, { clock });
+    const [first, ...others] = ids.map((id) => engine.jobs.waitFor(id));
+    await until(() => new Set(queries.flat()).size === ids.length);
+    queries = [];
+    await engine.jobs.cancel(ids[0]!);
+    await expect(first).rejects.toBeInstanceOf(JobFailedError);
+    expect(queries).toEqual([[ids[0]]]);
+    void engine.stop();
+    expect((await Promise.allSettled(others)).every(({ status }) => status === 'rejected')).toBe(true);
   });
 
   it('rejects when the process stops, and at once after the queue is closed', async () => {
