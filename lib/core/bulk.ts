@@ -165,8 +165,10 @@ export const asOfCheck = {
   expects: "a time in UTC such as '2027-01-31T12:00:00.123456Z'",
   schema: { type: 'string', format: 'date-time' },
   parse: (value: unknown): string | undefined => {
-    const [, seconds, digits = ''] =
-      (typeof value === 'string' && /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z$/.exec(value)) || [];
+    const match = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z$/.exec(
+      typeof value === 'string' ? value : '',
+    );
+    const [, seconds, digits = ''] = match ?? [];
     const ms = seconds === undefined ? NaN : Date.parse(`${seconds}Z`);
     // A day that does not exist, such as the 30th of February, becomes another one.
     const isExact = ms >= 0 && new Date(ms).toISOString().startsWith(seconds!);

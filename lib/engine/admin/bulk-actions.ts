@@ -247,7 +247,7 @@ function isOrderedById({ q, errorKey, concurrencyKey, groupId, due }: ListFilter
  */
 function toStatuses({ statuses, errorKey }: ListFilter): ActionGuard['from'] {
   if (errorKey === null) {
-    return statuses && statuses.map(toJobStatus);
+    return statuses?.map(toJobStatus);
   }
   return statuses?.includes('retrying') ? ['failed', 'pending'] : ['failed'];
 }
