@@ -362,7 +362,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
       '/workers',
       '/errors',
       '/capabilities',
-      '/bulk',
+      '/:id/logs',
       '/stream',
       '/openapi.json',
       '/schedules/:name/next',
