@@ -23,9 +23,9 @@ export interface BulkRequest {
   dry_run?: boolean;
   /** Changes only jobs that have not changed since this time: the `as_of` of a dry run. */
   as_of?: string;
-  /** Changes at most so many jobs in this call: 1 to 10,000, the default. */
+  /** The largest number of jobs that this call changes: 1 to 10,000. Default 10,000. */
   max?: number;
-  /** With `requeue`: so many jobs become due in a second, a minute or an hour, such as `'50/m'`. */
+  /** With `requeue`: how many jobs become due in a second, a minute or an hour, such as `'50/m'`. */
   pace?: string;
   /** The `next_cursor` of the previous call. It contains `as_of`. */
   cursor?: string;

@@ -135,9 +135,9 @@ export type BulkOptions = EitherCase<{
   dryRun?: boolean | undefined;
   /** Changes only jobs that have not changed since this time: the `as_of` of a dry run. Default with a filter: the time of this call. */
   asOf?: string | undefined;
-  /** Changes at most so many jobs in this call: 1 to 10,000, the default. */
+  /** The largest number of jobs that this call changes: 1 to 10,000. Default 10,000. */
   max?: number | undefined;
-  /** With `requeue`: so many jobs become due in a second, a minute or an hour, such as `'50/m'`. Default: all at once. */
+  /** With `requeue`: how many jobs become due in a second, a minute or an hour, such as `'50/m'`. Default: all at once. */
   pace?: string | undefined;
   /** The `next_cursor` of the previous call, to go on with the same action, filter and pace. */
   cursor?: string | undefined;

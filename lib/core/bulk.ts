@@ -22,9 +22,9 @@ export interface BulkRequest {
   dryRun?: boolean | undefined;
   /** Changes only jobs that have not changed since this time: the `asOf` of a dry run. Default with a filter: the time of this call. */
   asOf?: string | undefined;
-  /** Changes at most so many jobs in this call: 1 to 10,000, the default. A dry run counts all. */
+  /** The largest number of jobs that this call changes: 1 to 10,000. Default 10,000. A dry run counts all. */
   max?: number | undefined;
-  /** With `requeue`: so many jobs become due in a second, a minute or an hour, such as `'50/m'`. Default: all at once. */
+  /** With `requeue`: how many jobs become due in a second, a minute or an hour, such as `'50/m'`. Default: all at once. */
   pace?: string | undefined;
   /** The `nextCursor` of the previous call, to go on with the same action, filter and pace. It contains `asOf`. */
   cursor?: string | undefined;
@@ -161,7 +161,7 @@ function hashRun({ action, filter, paceMs }: Run): string {
 }
 
 /** A time of the database. Converts it to ISO 8601 in UTC with six digits, so that no database rounds it. */
-export const asOfCheck = {
+const asOfCheck = {
   expects: "a time in UTC such as '2027-01-31T12:00:00.123456Z'",
   schema: { type: 'string', format: 'date-time' },
   parse: (value: unknown): string | undefined => {
@@ -234,10 +234,14 @@ export const BULK_OPTIONS = {
     asOfCheck as Check<string>,
     'change only jobs that have not changed since this time, the `as_of` of a dry run; default with a filter: the time of this call',
   ),
-  max: option(BULK_JOBS_MAX, integer(1, BULK_JOBS_MAX), 'change at most so many jobs in this call; default 10,000'),
+  max: option(
+    BULK_JOBS_MAX,
+    integer(1, BULK_JOBS_MAX),
+    'the largest number of jobs that this call changes; default 10,000',
+  ),
   pace: condition(
     paceCheck,
-    "with `requeue`: so many jobs become due in a second, a minute or an hour, such as '50/m'; default all at once",
+    "with `requeue`: how many jobs become due in a second, a minute or an hour, such as '50/m'; default all at once",
   ),
   cursor: condition(
     text(CURSOR_LENGTH_MAX),

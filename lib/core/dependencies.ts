@@ -82,9 +82,9 @@ export const DEPENDENCY_OPTIONS = {
   onParentFailure: optional(oneOf(...PARENT_FAILURE_MODES), "when a parent fails or is deleted; default 'cancel'"),
 };
 
-export const PARENTS_MAX = 1_000;
+const PARENTS_MAX = 1_000;
 /** Jobs of a call with dependencies, and members of a group that one call adds. */
-export const LINKED_JOBS_MAX = 10_000;
+const LINKED_JOBS_MAX = 10_000;
 const REF_LENGTH_MAX = 255;
 
 /** Whether the job names other jobs or has a name for them. */

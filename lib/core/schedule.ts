@@ -299,7 +299,7 @@ export function toTicks({ pattern, tz, startAt, endAt }: ScheduleDefinition): Ti
 }
 
 /** A tick is missed when it is later than this. */
-export const MISSED_AFTER_MS = 60_000;
+const MISSED_AFTER_MS = 60_000;
 /** Most ticks of one schedule in one statement. The next statement fires the rest. */
 const TICKS_AT_ONCE_MAX = 1_000;
 

@@ -252,7 +252,7 @@ export interface RequeueChanges {
 export interface Pace {
   /** Between two jobs. */
   readonly intervalMs: number;
-  /** The first job becomes due so many intervals after `runAt`. */
+  /** The first job becomes due this number of intervals after `runAt`. */
   readonly firstSlot: number;
 }
 

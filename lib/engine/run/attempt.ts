@@ -81,7 +81,7 @@ export class Attempt {
     this.claimed = { ...this.claimed, rowRef };
   }
 
-  /** Applies what the database says of the row: its new place, a requested cancel, or that the lease is lost. */
+  /** Applies what the database says of the row: its new reference, a requested cancel, or that the lease is lost. */
   applyState({ state, cancelRequested, rowRef }: ClaimState): void {
     if (state === 'held') {
       this.setRowRef(rowRef);

@@ -18,7 +18,10 @@ export class StartMarker {
     this.batcher = new Batcher({ run: (attempts) => parts.store.markStarted(attempts.map(({ claim }) => claim)) });
   }
 
-  /** Returns whether the row is marked. If not, the job must be released: its row is locked or lost, the job has expired, or the database failed. */
+  /**
+   * Returns whether the row is marked. If not, the job must be released: its row is locked or lost, the job has expired, or the database
+   * failed.
+   */
   async mark(attempt: Attempt): Promise<boolean> {
     try {
       const { state, cancelRequested, rowRef } = await this.batcher.add(attempt);

@@ -34,7 +34,7 @@ export class AdminWriter {
    * Runs an action in one statement, and again one by one for jobs that were locked or failed. Returns the results in the order of
    * `ids`. Jobs that stay locked, or that the database rejects, are left unchanged.
    *
-   * @param toValues returns further parameters of a statement that runs after so many jobs have changed.
+   * @param toValues returns further parameters of a statement that runs after this number of jobs has changed.
    */
   async run(
     statement: ActionStatement,

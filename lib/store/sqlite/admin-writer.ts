@@ -38,7 +38,7 @@ export class AdminWriter {
     return this.apply(DELETE, ids, guard);
   }
 
-  /** @param toValues returns the parameters after those of the guard, for a statement that runs after so many jobs have changed. */
+  /** @param toValues returns the parameters after those of the guard, for a statement that runs after this number of jobs has changed. */
   private apply(
     statements: ActionStatements,
     ids: readonly string[],

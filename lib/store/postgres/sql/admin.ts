@@ -10,9 +10,9 @@ export interface ActionStatement {
 }
 
 /**
- * Acts on the jobs in $1 whose status is in $2, NULL is any, and that have not changed since $3. `l` is the locked row, `j` the row as the statement first read
- * it. Columns that a CHECK reads are written from `l`: PostgreSQL checks the row that is built from `j` before it notices that
- * another transaction has changed it.
+ * Acts on the jobs in $1 whose status is in $2 and that have not changed since $3; NULL means any. `l` is the locked row, `j` the row as
+ * the statement first read it. Columns that a CHECK reads are written from `l`: PostgreSQL checks the row that is built from `j` before it
+ * notices that another transaction has changed it.
  */
 function actionStatement(
   action: string,
@@ -55,7 +55,10 @@ const requeue = (source: string, runAt: string): ActionStatement =>
     { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
   );
 
-/** failed, cancelled → pending, without expiry. A new payload deletes the steps. A job whose unique key is taken stays; the result names the holder. */
+/**
+ * failed, cancelled → pending, without expiry. A new payload deletes the steps. A job whose unique key is taken stays; the result names the
+ * holder.
+ */
 export const REQUEUE = requeue('l', 'coalesce($5::timestamptz, statement_timestamp())');
 
 /** The same, newest first, one job each $8 milliseconds. The first becomes due $7 intervals after $5. */

@@ -46,8 +46,9 @@ export const claimedColumns = (as: AsColumn): string => `
 
 /**
  * pending → processing, except expired jobs, jobs of paused and limited topics, and jobs with a concurrency key. Reads one index range
- * for each lane, in the order of the lanes, so that the cost does not depend on what else waits. Writes by ctid: a join on id would let the planner start from the wrong side. Values that
- * are the same for all rows are subqueries, which run once: computed for each row, two of them took 3 % of a claim.
+ * for each lane, in the order of the lanes, so that the cost does not depend on what else waits. Writes by ctid: a join on id would let the
+ * planner start from the wrong side. Values that are the same for all rows are subqueries, which run once: computed for each row, two of
+ * them took 3 % of a claim.
  */
 const claimWith = (as: AsColumn): string => `
 UPDATE _jobs j SET ${asClaimed}

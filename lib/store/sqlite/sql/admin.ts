@@ -10,7 +10,10 @@ import {
   timeAfter,
 } from './job-row.js';
 
-/** The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time of their last change as ?3; NULL means any. */
+/**
+ * The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time since which the jobs have not
+ * changed as ?3; NULL means any.
+ */
 export interface ActionStatements {
   /** Changes a single job, and returns all of it. */
   readonly one: string;
