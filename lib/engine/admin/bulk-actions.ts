@@ -117,18 +117,20 @@ export class BulkActions {
       return { ids: matched.ids, more: false, isOrdered };
     }
     // The filter matches more than one call takes. Jobs that can change come first, or the next call would find the others again.
-    const changeable = await this.findChangeable(action, query);
+    const changeable = await this.findChangeable(action, query, matched);
     const inOrder = [...new Set([...changeable.ids, ...matched.ids])];
     return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable), isOrdered };
   }
 
-  private async findChangeable(action: BulkAction, query: ListFilter): Promise<ListedIds> {
+  private async findChangeable(action: BulkAction, query: ListFilter, matched: ListedIds): Promise<ListedIds> {
     const { from, due } = JOB_ACTIONS[action];
     const statuses = query.statuses?.filter((status) => from.includes(toJobStatus(status))) ?? from;
     const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
-    return isImpossible
-      ? { ids: [], isSearchCut: false }
-      : this.parts.store.reports.listIds({ ...query, statuses, due: due ?? query.due });
+    if (isImpossible) {
+      return { ids: [], isSearchCut: false };
+    }
+    const isSame = statuses.length === query.statuses?.length && (due === null || due === query.due);
+    return isSame ? matched : this.parts.store.reports.listIds({ ...query, statuses, due: due ?? query.due });
   }
 
   /**

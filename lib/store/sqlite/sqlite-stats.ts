@@ -47,6 +47,8 @@ type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
 const COUNT_PIECE_ROWS = 40_000;
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
+/** Rows that one statement reads whole. */
+const READ_PIECE_ROWS = 500;
 /** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
@@ -70,7 +72,8 @@ export class SqliteStats implements JobReports, ReportRecords {
         ? this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId)
         : this.readShares(shares, due ? list.DUE_IDS_AS_OF : list.NOT_DUE_IDS_AS_OF, toId, toSqliteMoment(asOf)),
     isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
-    ids: (plan, limit, offset) => this.idsAfterOffset(plan, limit, offset),
+    ids: (plan, limit, offset) =>
+      plan.asOf === null ? this.idsAfterOffset(plan, limit, offset) : this.idsInPieces(plan, limit),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
     find: async (ids) => (await this.read(list.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
   };
@@ -90,7 +93,10 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async summarize(ids: readonly string[], asOf: string | null = null): Promise<JobSummary[]> {
-    return (await this.read(list.JOB_SUMMARIES, [JSON.stringify(ids), toSqliteMoment(asOf)])).map(toJobSummary);
+    const rows = await this.read(list.JOB_SUMMARIES, [JSON.stringify(ids), toSqliteMoment(asOf)]);
+    // A dry run reads thousands of jobs, call after call.
+    await nextTurn();
+    return rows.map(toJobSummary);
   }
 
   async now(): Promise<string> {
@@ -202,6 +208,29 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {
     return (await this.read(stats.RECENT_ATTEMPTS, [JSON.stringify(topics), minutes])).map(toTopicAttempts);
+  }
+
+  /** Reads rows, which may have large payloads, in pieces. Such a list has no offset. */
+  private async idsInPieces(plan: ListPlan, limit: number): Promise<string[]> {
+    const ids: string[] = [];
+    if (plan.ranges?.length === 0 && plan.runningTopics.length === 0) {
+      const found = [...plan.ids].sort().reverse();
+      for (let start = 0; start < found.length && ids.length < limit; start += READ_PIECE_ROWS) {
+        const piece = { ...plan, ids: found.slice(start, start + READ_PIECE_ROWS) };
+        ids.push(...(await this.readScript(() => idsScript(piece, READ_PIECE_ROWS, 0))));
+        await nextTurn();
+      }
+      return ids.slice(0, limit);
+    }
+    for (let { beforeId } = plan, isFull = true; isFull && ids.length < limit;) {
+      const rows = Math.min(READ_PIECE_ROWS, limit - ids.length);
+      const piece = await this.readScript(() => idsScript({ ...plan, beforeId }, rows, 0));
+      ids.push(...piece);
+      isFull = piece.length === rows;
+      beforeId = piece.at(-1) ?? beforeId;
+      await nextTurn();
+    }
+    return ids;
   }
 
   /** Skips the rows before the page in pieces. */
