@@ -4,6 +4,7 @@ import type { JobGroup } from '../core/job-group.js';
 import { GROUPS_PAGE } from '../core/job-group.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy, findAllowed } from './access-policy.js';
+import { topicNotAllowed } from './api-error.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson } from './http-adapter.js';
@@ -157,4 +158,25 @@ export async function ensureParentsAllowed(
 ): Promise<void> {
   const names = access.topics === null ? [] : [...new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn))];
   (await engine.graphs.topics(names)).forEach((topic) => access.ensureTopicOfJob(topic));
+}
+
+/**
+ * Reads the graph of a job only if a whitelist of topics is set.
+ *
+ * @throws ApiError 403 when a descendant of the job has a topic that is not allowed, or the graph is too large to be read.
+ */
+export async function ensureDependantsAllowed(engine: JobsEngine, access: AccessPolicy, id: string): Promise<void> {
+  if (access.topics === null) {
+    return;
+  }
+  const { nodes, links, isCut } = await engine.graphs.get(id);
+  const descendants = new Set([id]);
+  for (const parent of descendants) {
+    links.filter(({ parentId }) => parentId === parent).forEach(({ childId }) => descendants.add(childId));
+  }
+  if (isCut) {
+    throw topicNotAllowed();
+  }
+  const topics = nodes.filter((node) => descendants.has(node.id)).flatMap(({ topic }) => topic ?? []);
+  topics.forEach((topic) => access.ensureTopicOfJob(topic));
 }

@@ -18,7 +18,7 @@ import { toPathname, sendJson, sendNothing } from './http-adapter.js';
 import { NO_KEY_FOR_MANY } from './http.messages.js';
 import { readIdempotencyKey, toIdempotency } from './idempotency.js';
 import { JobSerializer, toBulkDto, toPageDto } from './job-serializer.js';
-import { ensureParentsAllowed } from './jobs-groups.controller.js';
+import { ensureDependantsAllowed, ensureParentsAllowed } from './jobs-groups.controller.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
@@ -167,6 +167,9 @@ export class JobsController {
   async requeue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const changes = await this.read.body(request, REQUEUE, { isOptional: true });
     const id = await this.allowedId(request);
+    if (changes.dependants) {
+      await ensureDependantsAllowed(this.engine, this.access, id);
+    }
     const job = await this.engine.jobs.requeue(id, changes);
     const change = changes.payload === undefined ? '' : ' with another payload';
     this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${describeJob(job)}${change}`);
@@ -247,10 +250,7 @@ export class JobsController {
   /** Returns the id in the path. Reads the job only if a whitelist of topics is set. @throws ApiError 403 for its topic. */
   private async allowedId({ params }: HttpRequest): Promise<string> {
     const id = params.id!;
-    if (this.access.topics !== null) {
-      await this.find(id);
-    }
-    return id;
+    return this.access.topics === null ? id : (await this.find(id)).id;
   }
 
   private limitToAllowedTopics<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {

@@ -200,4 +200,24 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     expect(await api().post('/groups', { id: mixed, jobs })).toMatchObject({ status: 404 });
     expect(await app().jobs.group(mixed)).toMatchObject({ total: 2, cancelled: 0 });
   });
+
+  it('refuses to re-queue a job with dependants of another topic', async () => {
+    const [parent, middle] = await app().jobs.enqueueMany([
+      { ref: 'parent', topic: 'shown', payload: 1, delay: '1h' },
+      { ref: 'middle', topic: 'shown', payload: 2, delay: '1h', dependsOn: ['parent'] },
+      { ref: 'last', topic: 'hidden.waits', payload: 3, delay: '1h', dependsOn: ['middle'] },
+      { topic: 'shown', payload: 4, delay: '1h', dependsOn: ['last'] },
+    ]);
+    await app().jobs.cancel(parent!.id);
+    expect(await api().post(`/${parent!.id}/requeue`, { dependants: true })).toMatchObject(refusal);
+    expect(await app().job(parent!.id)).toMatchObject({ status: 'cancelled' });
+    expect(await app().job(middle!.id)).toMatchObject({ status: 'cancelled' });
+    const [own, child] = await app().jobs.enqueueMany([
+      { ref: 'own', topic: 'shown', payload: 1, delay: '1h' },
+      { topic: 'shown.too', payload: 2, delay: '1h', dependsOn: ['own'] },
+    ]);
+    await app().jobs.cancel(own!.id);
+    expect(await api().post(`/${own!.id}/requeue`, { dependants: true })).toMatchObject({ status: 200 });
+    expect(await app().job(child!.id)).toMatchObject({ status: 'pending' });
+  });
 });
