@@ -162,13 +162,13 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     const ui = await open('');
     const topics = (): Promise<string[]> =>
       ui.page.evaluate("[...document.querySelectorAll('tbody th a')].map((link) => link.innerText)");
-    await until(async () => (await topics()).join() === 'broken,later,work');
+    await until(async () => (await topics()).join() === 'later,broken,work');
     await ui.page.locator('canvas').nth(2).waitFor();
     await ui.page.evaluate(WATCH_SHIFTS);
     await app.jobs.enqueue('newer', 1);
-    await until(async () => (await topics()).join() === 'broken,later,work,newer');
+    await until(async () => (await topics()).join() === 'later,broken,work,newer');
     await app.jobs.enqueue('another', 1);
-    await until(async () => (await topics()).join() === 'broken,later,work,newer,another');
+    await until(async () => (await topics()).join() === 'later,broken,work,newer,another');
     expect(await readShifts(ui)).toEqual([]);
   });
 

@@ -214,7 +214,7 @@ describe('chart buckets', () => {
   it('sum counts, weight averages and keep the highest p95; the newest bucket is complete', () => {
     expect(bucketsOf([point(0, 9), point(1, 1), point(2, 3)], 2)).toEqual([
       { ...point(0, 9) },
-      { minute: at(60), completed: 4, failed: 2, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
+      { minute: at(60), completed: 4, failed: 2, attempts_failed: 4, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
     ]);
     expect(bucketsOf([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
   });

@@ -5,11 +5,11 @@ import { api } from './session.svelte.js';
 /** A row of the list. */
 export interface ErrorRow {
   readonly group: ErrorGroup;
-  /** Whether none of its jobs is failed any more. Its row stays until the user opens the list again. */
+  /** Whether none of its jobs has failed or waits for a retry any more. Its row stays until the user opens the list again. */
   readonly isGone: boolean;
 }
 
-/** Groups of failed jobs. Rows change in place. New groups are added at the end. */
+/** Groups of jobs by their error. Rows change in place. New groups are added at the end. */
 export class ErrorList {
   readonly #response = new Fetched<ErrorGroups>();
   rows: ErrorRow[] = $state.raw([]);
@@ -60,7 +60,7 @@ function merged(known: readonly ErrorGroup[], items: readonly ErrorGroup[]): Err
   const before = new Set(known.map(groupKey));
   return [
     ...known.map((group) => ({
-      group: now.get(groupKey(group)) ?? { ...group, count: 0 },
+      group: now.get(groupKey(group)) ?? { ...group, count: 0, retrying: 0 },
       isGone: !now.has(groupKey(group)),
     })),
     ...items.filter((group) => !before.has(groupKey(group))).map((group) => ({ group, isGone: false })),

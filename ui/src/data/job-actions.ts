@@ -37,6 +37,11 @@ export function actionsFor({ status, blocked }: Pick<Job, 'status' | 'blocked'>)
   return [status === 'pending' ? 'promote' : 'requeue', 'cancel', 'delete'];
 }
 
+/** Whether a job has failed and will run again. */
+export function isRetrying({ status, retries, blocked }: Job): boolean {
+  return status === 'pending' && retries > 0 && !blocked;
+}
+
 /** In which statuses a job can be moved so. */
 export function statusesFor(action: ActionName): readonly JobStatus[] {
   return ALLOWED[action];

@@ -3,6 +3,7 @@ import type { TopicStats } from '../../../client/index.js';
 /** What is known of a topic that is listed no more: it has neither jobs nor a handler, and is not paused. */
 const NOTHING: Omit<TopicStats, 'topic'> = {
   pending: 0,
+  retrying: 0,
   processing: 0,
   completed: 0,
   failed: 0,
@@ -10,6 +11,8 @@ const NOTHING: Omit<TopicStats, 'topic'> = {
   total: 0,
   success_rate: 0,
   oldest_pending_ms: null,
+  next_due_ms: null,
+  recent: { completed: 0, attempts_failed: 0 },
   has_handler: false,
   paused_since: null,
   limits: null,

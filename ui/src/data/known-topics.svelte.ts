@@ -1,14 +1,14 @@
-import type { TopicList } from '../../../client/index.js';
+import type { TopicStats } from '../../../client/index.js';
+import { alarm } from './alarm.svelte.js';
 import { Fetched } from './fetched.svelte.js';
-import { api } from './session.svelte.js';
 
 /** New topics are rare. */
 const FRESH_MS = 20_000;
 
 /** The topics that filters and forms propose, whether a process handles them, and which are paused. */
 class KnownTopics {
-  readonly #list = new Fetched<TopicList>();
-  readonly #byName = $derived(new Map(this.#list.data?.items.map((each) => [each.topic, each])));
+  readonly #list = new Fetched<readonly TopicStats[]>();
+  readonly #byName = $derived(new Map(this.#list.data?.map((each) => [each.topic, each])));
   readonly names = $derived([...this.#byName.keys()]);
   #requestedAt = -Infinity;
 
@@ -34,7 +34,7 @@ class KnownTopics {
   /** Loads the topics after an action may have changed one. */
   refresh(): void {
     this.#requestedAt = performance.now();
-    void this.#list.refresh((signal) => api.topics({ signal }));
+    void this.#list.refresh((signal) => alarm.readTopics(signal));
   }
 }
 

@@ -1,5 +1,5 @@
-import type { JobStatus } from '../../../client/index.js';
-import { JOB_STATUSES } from '../text/job-statuses.js';
+import type { JobFilterStatus, JobStatus } from '../../../client/index.js';
+import { FILTER_STATUSES, JOB_STATUSES } from '../text/job-statuses.js';
 
 export const PAGE_SIZES = [20, 50, 100, 200] as const;
 const DEFAULT_SIZE = 50;
@@ -8,7 +8,8 @@ export const WINDOWS = [60, 180, 360, 1440] as const;
 
 /** What narrows the list of jobs. An empty text or list narrows nothing. */
 export interface Filters {
-  statuses: JobStatus[];
+  /** `retrying`: pending jobs that have used a retry. */
+  statuses: JobFilterStatus[];
   /** Whether the time of pending jobs has come; then only these are shown. Not together with `errorKey`. */
   due: '' | 'true' | 'false';
   topics: string[];
@@ -143,7 +144,7 @@ function readFilters(params: URLSearchParams): Filters {
   const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
   const due = errorKey ? '' : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
   return {
-    statuses: due ? ['pending'] : JOB_STATUSES.filter((status) => params.getAll('status').includes(status)),
+    statuses: due ? ['pending'] : FILTER_STATUSES.filter((status) => params.getAll('status').includes(status)),
     due,
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
     q: errorKey ? '' : (params.get('q') ?? ''),

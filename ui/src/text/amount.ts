@@ -16,6 +16,16 @@ export function jobsText(count: number): string {
   return `${countText(count)} ${count === 1 ? 'job' : 'jobs'}`;
 }
 
+/** `312 failed · 188 will be tried again`. @param most a number that stands for itself and more */
+export function errorCounts(failed: number, retrying: number, most = Infinity): string {
+  const text = (count: number): string => countText(count) + (count >= most ? '+' : '');
+  const parts = [
+    ...(failed > 0 || retrying === 0 ? [`${text(failed)} failed`] : []),
+    ...(retrying > 0 ? [`${text(retrying)} will be tried again`] : []),
+  ];
+  return parts.join(' · ');
+}
+
 /** `99.3 %`; never rounded up to all, nor down to none. */
 export function rateText(rate: number): string {
   const percent = rate * 100;
