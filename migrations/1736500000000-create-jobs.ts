@@ -329,6 +329,7 @@ const indexes = [
     WHERE unique_key IS NOT NULL AND waiting_key IS NULL AND (status IN ('pending', 'processing') OR unique_until IS NOT NULL)`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_idempotency_key ON _jobs (idempotency_key) WHERE idempotency_key IS NOT NULL`,
   `CREATE INDEX IF NOT EXISTS _jobs_links_child ON _jobs_links (child_id, parent_id)`,
+  `CREATE INDEX IF NOT EXISTS _jobs_groups_unfinished ON _jobs_groups (id) WHERE finished IS NULL`,
   // A child with ten thousand parents is checked each time that some of them end.
   `CREATE INDEX IF NOT EXISTS _jobs_links_open ON _jobs_links (child_id) WHERE outcome IS NULL`,
 ];

@@ -6,6 +6,8 @@ import type { SqlQuery, SqlRow } from './sql-runner.js';
 interface GroupStatements {
   readonly GET_GROUP: string;
   readonly LIST_GROUPS: string;
+  readonly LIST_FINISHED_GROUPS: string;
+  readonly LIST_UNFINISHED_GROUPS: string;
   readonly LIST_CALLBACKS: string;
   readonly GROUP_TOPICS: string;
   readonly UNFINISHED_MEMBERS: string;
@@ -30,8 +32,9 @@ export class GroupTable implements GroupStore {
   }
 
   async list(before: string | null, limit: number, finished: boolean | null): Promise<JobGroup[]> {
-    const isFinished = finished === null ? null : Number(finished);
-    return toGroups(await this.read(this.statements.LIST_GROUPS, [before, limit, isFinished]));
+    const { LIST_GROUPS, LIST_FINISHED_GROUPS, LIST_UNFINISHED_GROUPS } = this.statements;
+    const statement = finished === null ? LIST_GROUPS : finished ? LIST_FINISHED_GROUPS : LIST_UNFINISHED_GROUPS;
+    return toGroups(await this.read(statement, [before, limit]));
   }
 
   async callbacks(id: string): Promise<LinkedCallback[]> {

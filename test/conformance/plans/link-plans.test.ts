@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { FINISH_GROUPS } from '../../../lib/store/postgres/sql/group.js';
+import { FINISH_GROUPS, LIST_UNFINISHED_GROUPS } from '../../../lib/store/postgres/sql/group.js';
 import { CLOSE_LINKS, LOCK_CHILDREN, RELEASE_CHILDREN, WATCH_PARENTS } from '../../../lib/store/postgres/sql/link.js';
 import { postgresVersions } from '../../support/databases.js';
 import { explain } from './plan.js';
@@ -51,5 +51,18 @@ describe.each(postgresVersions())('plans for links on PostgreSQL %s', (version) 
     await client.query('ANALYZE _jobs_links');
     await client.query(`UPDATE _jobs_links SET outcome = NULL`);
     expect(await inVain(statement)).toBeLessThanOrEqual(2 * ENDED);
+  });
+
+  it('LIST_UNFINISHED_GROUPS reads no finished group', async () => {
+    await client.query(`
+      INSERT INTO _jobs_groups (id, finished) SELECT ('03900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now()
+      FROM generate_series(1, ${ROWS}) n`);
+    await client.query('ANALYZE _jobs_groups');
+    const { nodes } = await explain(client, 'generic', {
+      sql: LIST_UNFINISHED_GROUPS,
+      types: 'uuid, int',
+      values: ['04900000-0000-7000-8000-000000000000', 20],
+    });
+    expect(nodes).toContainEqual(expect.stringMatching(/Scan (Backward )?_jobs_groups_unfinished/));
   });
 });

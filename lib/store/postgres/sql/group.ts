@@ -45,16 +45,17 @@ const membersByStatus = `LATERAL (
 export const GET_GROUP = `
 SELECT ${groupState} FROM _jobs_groups g LEFT JOIN ${membersByStatus} ON true WHERE g.id = $1::uuid`;
 
-/**
- * The same for the $2 newest groups before group $1; NULL: the newest of all. $3 is 1 for groups that have finished, 0 for others,
- * NULL for both.
- */
-export const LIST_GROUPS = `
+const listGroups = (condition: string): string => `
 SELECT ${groupState} FROM (
-  SELECT * FROM _jobs_groups
-  WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND (finished IS NOT NULL)::int = coalesce($3::int, (finished IS NOT NULL)::int)
+  SELECT * FROM _jobs_groups WHERE id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')${condition}
   ORDER BY id DESC LIMIT $2::int) g
 LEFT JOIN ${membersByStatus} ON true ORDER BY g.id DESC`;
+
+/** The same for the $2 newest groups before group $1; NULL: the newest of all. */
+export const LIST_GROUPS = listGroups('');
+export const LIST_FINISHED_GROUPS = listGroups(' AND finished IS NOT NULL');
+/** An index has only these: finished groups may be many. */
+export const LIST_UNFINISHED_GROUPS = listGroups(' AND finished IS NULL');
 
 /** Lists the jobs that wait for group $1, in the order in which they were stored. */
 export const LIST_CALLBACKS = `

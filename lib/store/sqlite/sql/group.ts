@@ -40,13 +40,14 @@ GROUP BY g.id, 5 ORDER BY g.id DESC`;
 /** Counts the members of group ?1 by status. */
 export const GET_GROUP = groupStates('SELECT * FROM _jobs_groups WHERE id = ?1');
 
-/**
- * The same for the ?2 newest groups before group ?1; NULL: the newest of all. ?3 is 1 for groups that have finished, 0 for others, NULL
- * for both.
- */
-export const LIST_GROUPS = groupStates(`
-  SELECT * FROM _jobs_groups WHERE id < coalesce(?1, 'g') AND (finished IS NOT NULL) = coalesce(?3, finished IS NOT NULL)
-  ORDER BY id DESC LIMIT ?2`);
+const listGroups = (index: string, condition: string): string =>
+  groupStates(`SELECT * FROM _jobs_groups ${index} WHERE id < coalesce(?1, 'g')${condition} ORDER BY id DESC LIMIT ?2`);
+
+/** The same for the ?2 newest groups before group ?1; NULL: the newest of all. */
+export const LIST_GROUPS = listGroups('', '');
+export const LIST_FINISHED_GROUPS = listGroups('', ' AND finished IS NOT NULL');
+/** An index has only these: finished groups may be many. */
+export const LIST_UNFINISHED_GROUPS = listGroups('INDEXED BY _jobs_groups_unfinished', ' AND finished IS NULL');
 
 /** Lists the jobs that wait for group ?1, in the order in which they were stored. */
 export const LIST_CALLBACKS = `
