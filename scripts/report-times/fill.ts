@@ -47,7 +47,7 @@ async function fillPostgres(app: DataSource, rows: number, endMs: number): Promi
   await app.query(`
     INSERT INTO _jobs_rollup
     SELECT date_trunc('minute', to_timestamp(${endMs} / 1000.0)) - m * interval '1 minute', topic, 'worker_' || w,
-      56, 4, 60, 25000, 900, ${histogram}::jsonb
+      56, 4, 6, 60, 25000, 900, ${histogram}::jsonb
     FROM generate_series(0, 1439) AS m, generate_series(1, 2) AS w,
       (SELECT '' AS topic UNION ALL SELECT 'topic_' || t FROM generate_series(0, ${TOPICS - 2}) AS t) AS topics`);
   await app.query('VACUUM (ANALYZE) _jobs');
@@ -80,6 +80,6 @@ async function fillSqlite(app: DataSource, rows: number, endMs: number): Promise
     INSERT INTO _jobs_rollup
     WITH ${series('m', 1_439)}, ${series('w', 1)}, ${series('t', TOPICS - 2)}
     SELECT strftime('%Y-%m-%d %H:%M:00.000', ${endMs} / 1000, 'unixepoch', '-' || m || ' minutes'), topic, 'worker_' || w,
-      56, 4, 60, 25000, 900, ${histogram}
+      56, 4, 6, 60, 25000, 900, ${histogram}
     FROM ms, ws, (SELECT '' AS topic UNION ALL SELECT 'topic_' || t FROM ts)`);
 }

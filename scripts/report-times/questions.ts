@@ -35,6 +35,7 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
     page('page of a topic and a status', { topic: 'topic_7', status: 'failed' }),
     page('page of a status', { status: 'failed' }),
     page('page of a status that is rare', { status: 'processing' }),
+    page('page of jobs that wait for a retry', { status: 'retrying' }),
     page('page of what is due', { due: true }),
     page('page of what waits for its time', { due: false }),
     page('page of a topic that waits for its time', { topic: 'topic_7', due: false }),

@@ -67,9 +67,9 @@ function spread(databasePath: string): void {
   database.pragma('busy_timeout = 5000');
   const stamp = "strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || m || ' minutes')";
   database.exec(`
-    INSERT OR IGNORE INTO _jobs_rollup (minute, topic, worker, completed, failed, started, run_ms, wait_ms, run_histogram)
+    INSERT OR IGNORE INTO _jobs_rollup (minute, topic, worker, completed, failed, attempts_failed, started, run_ms, wait_ms, run_histogram)
     WITH RECURSIVE ms(m) AS (SELECT 1 UNION ALL SELECT m + 1 FROM ms WHERE m < 1439)
-    SELECT ${stamp}, topic, 'pictures', c, f, c + f, c * (90 + abs(m * 37 % 60)), (c + f) * (14 + abs(m * 17 % 23)),
+    SELECT ${stamp}, topic, 'pictures', c, f, 3 * f, c + 3 * f, c * (90 + abs(m * 37 % 60)), (c + f) * (14 + abs(m * 17 % 23)),
       '{"' || (44 + m / 7 % 3) || '":' || c || '}'
     FROM (SELECT m, '' AS topic, 50 + 2 * abs((m * 7 % 40) - 20) + m % 5 AS c, (m % 17 = 3) * 3 AS f FROM ms)`);
   const worker = database.prepare(`
