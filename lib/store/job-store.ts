@@ -206,8 +206,8 @@ export interface TopicPauses {
 /** The limits of topics. Claims read them, so a change applies from the next claim of any process. */
 export interface LimitStore {
   /**
-   * Stores what the code of this process declares for its topics: limits, retention and dead letters. Limits apply unless an operator has set others.
-   * Returns the topics whose stored declaration was another one.
+   * Stores what the code of this process declares for its topics: limits, retention and dead letters. Limits apply unless an operator has
+   * set others. Returns the topics whose stored declaration was another one.
    */
   declare(declarations: readonly TopicDeclaration[]): Promise<string[]>;
   /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */

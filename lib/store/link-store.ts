@@ -105,8 +105,8 @@ export interface LinkStore {
   /** Calls `listener` after each commit of this store that has changed children. */
   observe(listener: (changes: LinkChanges) => void): void;
   /**
-   * Stores jobs and their links, all or none. Children of parents that have ended are released or cancelled at once. With `tx`, a `StoreTransaction`, the
-   * caller reports the changes after its commit.
+   * Stores jobs and their links, all or none. Children of parents that have ended are released or cancelled at once. With `tx`, a
+   * `StoreTransaction`, the caller reports the changes after its commit.
    *
    * @throws InvalidOptionsError for a parent that does not exist.
    */

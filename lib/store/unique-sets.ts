@@ -32,8 +32,8 @@ export function reduceSet(jobs: readonly JobInsert[]): ReducedSet {
 }
 
 /**
- * The first job of each key, with the payload, the delays and the expiry of the last. An encoded payload belongs to the id of the last job, which is
- * sent as it is.
+ * The first job of each key, with the payload, the delays and the expiry of the last. An encoded payload belongs to the id of the last job,
+ * which is sent as it is.
  */
 function mergeByKey(debounced: readonly JobInsert[]): Map<string, JobInsert> {
   const merged = new Map<string, JobInsert>();

@@ -13,9 +13,9 @@ const PAGES_MAX = 20;
 const GROUP_PAGES_MAX = 5;
 
 /**
- * Each minute, while links or groups exist, ends the links of parents that a process of an older version or a statement of the application has
- * ended, and deletes the links of deleted jobs and the groups without jobs. A pass reads up to 20,000 links and 5,000 groups, and goes on
- * where the previous one stopped.
+ * Each minute, while links or groups exist, ends the links of parents that a process of an older version or a statement of the application
+ * has ended, and deletes the links of deleted jobs and the groups without jobs. A pass reads up to 20,000 links and 5,000 groups, and goes
+ * on where the previous one stopped.
  */
 export class LinkRepairer {
   private readonly loop: PollLoop;

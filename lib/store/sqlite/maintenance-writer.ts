@@ -19,7 +19,10 @@ import {
   RESCUE_WATCHED,
 } from './sql/maintenance.js';
 
-/** Ends attempts whose lease has expired and jobs that have not started in time, and deletes old jobs. Reads first, since a read takes no lock. */
+/**
+ * Ends attempts whose lease has expired and jobs that have not started in time, and deletes old jobs. Reads first, since a read takes no
+ * lock.
+ */
 export class MaintenanceWriter {
   constructor(
     private readonly read: SqlQuery,

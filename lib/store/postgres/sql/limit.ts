@@ -43,8 +43,8 @@ SELECT topic FROM stored`;
 const declared = ['retention', 'dead_letters'];
 
 /**
- * Stores what the code declares: $1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose declaration
- * differs from the stored one. Returns them.
+ * Stores what the code declares: $1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose
+ * declaration differs from the stored one. Returns them.
  */
 export const DECLARE_LIMITS = `
 WITH given AS MATERIALIZED (
@@ -68,7 +68,10 @@ export const LIST_LIMITS = `
 SELECT topic, code_limits::text, operator_limits::text, retention::text, dead_letters::text FROM _jobs_topics
 WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
 
-/** When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the window. */
+/**
+ * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the
+ * window.
+ */
 const nextStart = (topic: string, key: string): string => `
   (SELECT (min(u.slice) + ${slices} + 1) * ${sliceMs} FROM (
     SELECT w.slice, sum(w.starts) OVER () AS total, sum(w.starts) OVER () - sum(w.starts) OVER (ORDER BY w.slice) AS later

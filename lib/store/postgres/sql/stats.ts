@@ -73,7 +73,10 @@ export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 export const NOW = `
 SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now`;
 
-/** Records that a worker is alive, the topics of its handlers, and its details. Returns the time, and a text that changes with every change of a schedule. */
+/**
+ * Records that a worker is alive, the topics of its handlers, and its details. Returns the time, and a text that changes with every change
+ * of a schedule.
+ */
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb, $3::jsonb, statement_timestamp())
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen

@@ -7,7 +7,9 @@ RETURNING id, attempt, cancel_requested`;
 /** processing → processing: the lease ends ?2 milliseconds from now. */
 export const RENEW = updateOwned(`locked_until = ${fromNow('?2')}`);
 
-/** processing → processing: the handler starts. Skips expired jobs, and expired leases: a rescue would fail a last attempt that has started. */
+/**
+ * processing → processing: the handler starts. Skips expired jobs, and expired leases: a rescue would fail a last attempt that has started.
+ */
 export const MARK_STARTED = updateOwned(
   `unstarted_attempt = NULL, expires_at = NULL, started = ${now}, updated = ${now}`,
   `${isOwnedClaim} AND locked_until > ${now} AND ${isUnexpired}`,
