@@ -40,6 +40,11 @@ export function toCompleted({ attempt }: ClaimToken): Settled {
   return { applied: true, status: 'completed', attempt, retries: null, runAt: null };
 }
 
+/** The result of an outcome whose row is locked. The row is still the attempt's: the caller tries again. */
+export function toLocked({ attempt }: ClaimToken): Settled {
+  return { applied: false, status: 'processing', attempt, retries: null, runAt: null };
+}
+
 /**
  * Returns why a transaction of the application did not complete a job.
  *

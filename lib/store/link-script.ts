@@ -1,18 +1,20 @@
 import type { ClaimToken } from '../core/job.js';
 import { isFinal } from '../core/job-state.js';
-import { selectWithoutRow, toSettledInOrder } from './batch-results.js';
+import { selectWithoutRow, toCompleted, toSettledInOrder } from './batch-results.js';
 import { toSettlementJson, toTokenJson } from './batch-json.js';
 import type { DeadLetterStatements } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob } from './link-store.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
-import type { Settled, Settlement } from './store-records.js';
+import type { Completion, Settled, Settlement } from './store-records.js';
+import { isCompletion } from './store-records.js';
 
 /** The statements of a database that end parents. Sets are JSON arrays. */
 export interface LinkStatements extends DeadLetterStatements {
   readonly SETTLE_WATCHED: string;
   readonly SETTLED_STATE: string;
   readonly CLOSE_LINKS: string;
+  readonly CLOSE_LINKS_OF_COMPLETED: string;
   readonly LOCK_CHILDREN: string;
   readonly RELEASE_CHILDREN: string;
   readonly LOCK_GROUPS: string;
@@ -29,11 +31,15 @@ export interface EndedParent {
   readonly error?: string;
 }
 
+/** Records completions of watched jobs with a cheap statement. Returns those that it has recorded. */
+export type CompleteWatchedScript = (completions: readonly Completion[]) => SqlScript<readonly Completion[]>;
+
 /** A closed link. */
 interface ClosedLink {
   readonly childId: string;
   readonly mode: LinkMode;
   readonly outcome: ParentEnd;
+  /** Of a child that is cancelled. */
   readonly error: string;
 }
 
@@ -48,20 +54,51 @@ export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 export function* settleWatchedScript(
   sql: LinkStatements,
   settlements: readonly Settlement[],
+  complete: CompleteWatchedScript | null = null,
 ): SqlScript<{ readonly settled: Settled[]; readonly changes: LinkChanges }> {
+  const completions = complete ? settlements.filter(isCompletion) : [];
+  const done = complete && completions.length > 0 ? yield* complete(completions) : [];
+  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
+  const others = settlements.filter((settlement) => !results.has(settlement));
+  const { rows, settled } = yield* settleAnyScript(sql, others);
+  others.forEach((settlement, index) => results.set(settlement, settled[index]!));
+  const changes = yield* endJobsScript(
+    sql,
+    rows,
+    done.map(({ token }) => token.id),
+  );
+  return { settled: settlements.map((settlement) => results.get(settlement)!), changes };
+}
+
+/** Records outcomes of all kinds. */
+function* settleAnyScript(
+  sql: LinkStatements,
+  settlements: readonly Settlement[],
+): SqlScript<{ readonly rows: readonly SqlRow[]; readonly settled: readonly Settled[] }> {
+  if (settlements.length === 0) {
+    return { rows: [], settled: [] };
+  }
   const tokens: ClaimToken[] = settlements.map(({ token }) => token);
   const rows = yield { sql: sql.SETTLE_WATCHED, params: [toSettlementJson(settlements)] };
   const unchanged = selectWithoutRow(tokens, rows);
   const states =
     unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
-  const settled = toSettledInOrder(tokens, rows, states);
-  return { settled, changes: yield* endJobsScript(sql, rows) };
+  return { rows, settled: toSettledInOrder(tokens, rows, states) };
 }
 
-/** Inserts the dead letters of jobs that have ended, and closes their links. @param rows ids and new statuses. */
-export function* endJobsScript(sql: LinkStatements, rows: readonly SqlRow[]): SqlScript<LinkChanges> {
+/**
+ * Inserts the dead letters of jobs that have ended, and closes their links.
+ *
+ * @param rows ids and new statuses.
+ * @param completed ids of further jobs, all completed.
+ */
+export function* endJobsScript(
+  sql: LinkStatements,
+  rows: readonly SqlRow[],
+  completed: readonly string[] = [],
+): SqlScript<LinkChanges> {
   const deadLetters = yield* insertDeadLettersScript(sql, rows);
-  return { ...(yield* endParentsScript(sql, rows.flatMap(toEndedParent))), deadLetters };
+  return { ...(yield* endParentsScript(sql, rows.flatMap(toEndedParent), completed)), deadLetters };
 }
 
 /** A row with an id and a final status is an ended parent. */
@@ -71,13 +108,15 @@ export function toEndedParent({ id, status }: SqlRow | { id: string; status: str
 }
 
 /** Closes the links of ended parents, level by level: a child that is cancelled is an ended parent too. */
-export function* endParentsScript(sql: LinkStatements, ended: readonly EndedParent[]): SqlScript<LinkChanges> {
+export function* endParentsScript(
+  sql: LinkStatements,
+  ended: readonly EndedParent[],
+  completed: readonly string[] = [],
+): SqlScript<LinkChanges> {
   const released: ReleasedJob[] = [];
   const cancelled: CancelledJob[] = [];
-  for (let level = ended; level.length > 0;) {
-    const errors = new Map(level.map(({ id, error }) => [id, error ?? toParentError(id)]));
-    const rows = yield { sql: sql.CLOSE_LINKS, params: [JSON.stringify(sortById(level))] };
-    const closed = rows.map((row) => toClosedLink(row, errors));
+  let closed = yield* closeLinksScript(sql, ended, completed);
+  while (closed.length > 0) {
     const next: EndedParent[] = [...(yield* endMembersScript(sql, closed))];
     const children = toChildren(closed);
     const locked = children.size === 0 ? [] : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
@@ -88,9 +127,22 @@ export function* endParentsScript(sql: LinkStatements, ended: readonly EndedPare
     released.push(...changed.released);
     cancelled.push(...changed.cancelled);
     next.push(...changed.ended);
-    level = next;
+    closed = yield* closeLinksScript(sql, next, []);
   }
   return { released, cancelled };
+}
+
+/** Closes the links of ended parents. Links of completed jobs to the same child may be returned as one. */
+function* closeLinksScript(
+  sql: LinkStatements,
+  ended: readonly EndedParent[],
+  completed: readonly string[],
+): SqlScript<readonly ClosedLink[]> {
+  const errors = new Map(ended.map(({ id, error }) => [id, error ?? toParentError(id)]));
+  const ofCompleted =
+    completed.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS_OF_COMPLETED, params: [toJson(completed)] };
+  const others = ended.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS, params: [JSON.stringify(sortById(ended))] };
+  return [...ofCompleted, ...others].map((row) => toClosedLink(row, errors));
 }
 
 /** The error of a job that was cancelled because of a parent. */
@@ -197,7 +249,7 @@ function toClosedLink(row: SqlRow, errors: ReadonlyMap<string, string>): ClosedL
     childId: row.child_id as string,
     mode: row.mode as LinkMode,
     outcome: row.outcome as ParentEnd,
-    error: errors.get(row.parent_id as string)!,
+    error: errors.get(row.parent_id as string) ?? '',
   };
 }
 

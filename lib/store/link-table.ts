@@ -5,7 +5,7 @@
 import type { GraphLink, OnParentFailure, ParentJob } from '../core/dependencies.js';
 import { InvalidOptionsError, RowLockedError } from '../core/errors.js';
 import type { JobStatus } from '../core/job-state.js';
-import { toUnchangedRow } from './batch-results.js';
+import { toLocked, toUnchangedRow } from './batch-results.js';
 import type { StoreTransaction } from './job-store.js';
 import type {
   BlockedJob,
@@ -14,13 +14,12 @@ import type {
   LinkedInsertResult,
   LinkInsert,
   LinkStore,
-  ReleasedJob,
   RepairedPage,
   RequeuedDependants,
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
-import type { EndedParent, LinkStatements } from './link-script.js';
+import type { CompleteWatchedScript, EndedParent, LinkStatements } from './link-script.js';
 import {
   endJobsScript,
   endParentsScript,
@@ -64,6 +63,9 @@ interface LinkTableOptions {
   readonly read: SqlQuery;
   /** Runs a script in one transaction of the queue. */
   readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>;
+  /** The same for outcomes, which are the most frequent of these transactions. */
+  readonly transactOutcomes: <T>(script: () => SqlScript<T>) => Promise<T>;
+  readonly completeWatched: CompleteWatchedScript;
   /** Runs a script in a transaction of the application. */
   readonly runIn: <T>(tx: StoreTransaction, script: SqlScript<T>) => Promise<T>;
   /** Runs the first script, inserts the jobs, and runs the second one: in one transaction of the queue, or in the caller's. */
@@ -221,7 +223,10 @@ export class LinkTable implements LinkStore {
           yield { sql: statements.REOPEN_LINKS, params: [JSON.stringify(level)] };
         }
       }
-      return { result: result!, dependants: dependants.map(toDependant) };
+      return {
+        result: result!,
+        dependants: dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string })),
+      };
     });
   }
 
@@ -291,24 +296,36 @@ export class LinkTable implements LinkStore {
     return yield* endParentsScript(ending, [...[...parents, ...others].flatMap(toEndedParent), ...finished]);
   }
 
-  /** When a child's row is locked, settles the others, and leaves the outcome to a later call. */
-  private async settleWatched(settlements: readonly Settlement[]): Promise<Settled[]> {
+  /**
+   * When a row is locked, settles the others, and leaves the outcome to a later call.
+   *
+   * @param complete `null` after a row was locked: the cheap statement would wait for it again.
+   */
+  private async settleWatched(
+    settlements: readonly Settlement[],
+    complete: CompleteWatchedScript | null = this.options.completeWatched,
+  ): Promise<Settled[]> {
     try {
       const { statements } = this.options;
-      const { settled, changes } = await this.options.transact(() => settleWatchedScript(statements, settlements));
+      const { settled, changes } = await this.options.transactOutcomes(() =>
+        settleWatchedScript(statements, settlements, complete),
+      );
       this.report(changes);
       return settled;
     } catch (error) {
       if (!(error instanceof RowLockedError)) {
         throw error;
       }
-      if (settlements.length === 1) {
-        return [toLocked(settlements[0]!)];
-      }
+    }
+    if (complete) {
+      return this.settleWatched(settlements, null);
+    }
+    if (settlements.length === 1) {
+      return [toLocked(settlements[0]!.token)];
     }
     const middle = Math.ceil(settlements.length / 2);
-    const first = await this.settleWatched(settlements.slice(0, middle));
-    return [...first, ...(await this.settleWatched(settlements.slice(middle)))];
+    const first = await this.settleWatched(settlements.slice(0, middle), null);
+    return [...first, ...(await this.settleWatched(settlements.slice(middle), null))];
   }
 
   /** Acts on all jobs in one transaction, or one by one when the database refuses one of them. */
@@ -368,11 +385,6 @@ function isFoundWatched({ isWatched, status }: Settled): boolean {
   return isWatched === true && status === 'processing';
 }
 
-/** The row is still the attempt's: the caller tries again. */
-function toLocked({ token }: Settlement): Settled {
-  return { applied: false, status: 'processing', attempt: token.attempt, retries: null, runAt: null };
-}
-
 function toParentJob(row: SqlRow): ParentJob {
   return {
     id: row.id as string,
@@ -382,8 +394,4 @@ function toParentJob(row: SqlRow): ParentJob {
     result: row.result === null ? null : (JSON.parse(row.result as string) as unknown),
     lastError: row.last_error as string | null,
   };
-}
-
-function toDependant({ id, topic }: SqlRow): ReleasedJob {
-  return { id: id as string, topic: topic as string };
 }

@@ -11,7 +11,7 @@ import type { LinkTable } from '../link-table.js';
 import { selectUnwatched } from '../link-table.js';
 import type { Completion, Settled, Settlement } from '../store-records.js';
 import { isCompletion } from '../store-records.js';
-import type { SqlQuery, SqlRow } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { toArrayText, toClaimArrays } from './array-parameters.js';
 import * as sql from './sql/complete.js';
 
@@ -118,6 +118,13 @@ export class OutcomeWriter {
       await this.discard(tokens, discardStatuses).catch(() => undefined);
     }
   }
+}
+
+/** Records completions of watched jobs, in a transaction that releases their children. */
+export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const sorted = [...completions].sort((a, b) => byId(a.token, b.token));
+  const [result] = yield { sql: sql.COMPLETE_WATCHED, params: toArrays(sorted) };
+  return selectWritten(sorted, result);
 }
 
 function toCompletionQuery(completions: readonly Completion[], isDeleting: boolean): Parameters<SqlQuery> {

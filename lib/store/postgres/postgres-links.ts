@@ -5,6 +5,7 @@ import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
 import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
 import type { JobInserter } from './job-inserter.js';
+import { completeWatchedScript } from './outcome-writer.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
 import * as statements from './sql/link.js';
 
@@ -13,11 +14,19 @@ interface PostgresLinkParts {
   readonly query: (text: string, params: readonly unknown[], tx: StoreTransaction) => Promise<readonly SqlRow[]>;
   /** Runs work in a transaction on the queue's own connections, one at a time. */
   readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>;
+  /** Runs a script of outcomes in a transaction. */
+  readonly transactOutcomes: <T>(script: () => SqlScript<T>) => Promise<T>;
   readonly inserter: () => JobInserter;
 }
 
 /** Links between jobs on PostgreSQL: each script is a transaction. */
-export function createPostgresLinks({ read, query, transaction, inserter }: PostgresLinkParts): LinkTable {
+export function createPostgresLinks({
+  read,
+  query,
+  transaction,
+  transactOutcomes,
+  inserter,
+}: PostgresLinkParts): LinkTable {
   const run = <T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> =>
     runScript({ query: (text, params) => query(text, params, tx) }, script);
   const insertIn = async <T>(tx: StoreTransaction, { before, jobs, after }: InsertSteps<T>): Promise<T> => {
@@ -30,6 +39,8 @@ export function createPostgresLinks({ read, query, transaction, inserter }: Post
     read,
     runIn: run,
     transact: (script) => transaction((tx) => run(tx, script())),
+    transactOutcomes,
+    completeWatched: completeWatchedScript,
     insertBetween: (steps, tx) => (tx ? insertIn(tx, steps) : transaction((own) => insertIn(own, steps))),
     timeText: (moment) => moment.toISOString(),
     actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),

@@ -50,7 +50,7 @@ import type { LinkTable } from '../link-table.js';
 import { LogTable } from '../log-table.js';
 import { StepTable } from '../step-table.js';
 import { toJob } from '../row-mapper.js';
-import type { RunTransactions, SqlQuery, SqlRow, SqlRunner, SqlScript } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import {
@@ -62,7 +62,7 @@ import {
 import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
 import type { SessionPool } from './driver/pool.js';
 import { Semaphore } from './driver/semaphore.js';
-import type { PostgresSession } from './driver/session.js';
+import type { PostgresSession, SessionRunner } from './driver/session.js';
 import { retryUntilDone, retryUntilUnlocked, runOwnTransaction, toTransactionError } from './error-translation.js';
 import { JobClaimer } from './job-claimer.js';
 import { JobInserter, needsTransaction } from './job-inserter.js';
@@ -133,6 +133,7 @@ export class PostgresStore implements JobStore {
     read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),
     transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
+    transactOutcomes: (script) => this.lockLimit.run(() => retryUntilDone(() => this.runner.runScript(script()))),
     inserter: () => this.jobInserter,
   });
 
@@ -166,7 +167,7 @@ export class PostgresStore implements JobStore {
   /** Transactional handlers on the application's pool. */
   private readonly handlerLimit: Semaphore;
 
-  private runner!: SqlRunner & { readonly transact: RunTransactions };
+  private runner!: SessionRunner;
   /** The schema of the tables as an SQL identifier; known after `open`. */
   private schema: string | undefined;
   private stopHandlingErrors: (() => void) | undefined;

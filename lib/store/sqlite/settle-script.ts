@@ -83,6 +83,13 @@ function* completeScript(
   return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, toCompletionJson(others)))];
 }
 
+/** Records completions of watched jobs, in a transaction that releases their children. */
+export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const { brief, others } = splitBrief(completions);
+  const done = yield* completeWithScript(sql.COMPLETE_BRIEF_WATCHED, brief, idJson(brief));
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, toCompletionJson(others)))];
+}
+
 /** Runs one statement for all completions. It returns a row for each that it has recorded. */
 function* completeWithScript(
   statement: string,

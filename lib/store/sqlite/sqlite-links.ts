@@ -4,6 +4,7 @@ import { LinkTable } from '../link-table.js';
 import type { SqlQuery, SqlScript } from '../sql-runner.js';
 import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
 import { insertScript } from './insert-script.js';
+import { completeWatchedScript } from './settle-script.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
 import { toSqliteTime } from './sql/job-row.js';
 import * as statements from './sql/link.js';
@@ -22,7 +23,9 @@ export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): L
     statements,
     read,
     transact,
+    transactOutcomes: transact,
     runIn,
+    completeWatched: completeWatchedScript,
     insertBetween: (steps, tx) => (tx ? runIn(tx, insertBetween(steps)) : transact(() => insertBetween(steps))),
     timeText: toSqliteTime,
     actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),

@@ -3,7 +3,7 @@ import { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
-import type { ConnectionSource } from '../../../lib/store/postgres/driver/session.js';
+import type { ConnectionSource, SessionRunner } from '../../../lib/store/postgres/driver/session.js';
 import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
 import type { PooledClient } from '../../../lib/store/postgres/driver/pool.js';
 import { ConnectionValidator } from '../../../lib/store/postgres/driver/pool.js';
@@ -11,7 +11,7 @@ import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
 import { INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
 import { RENEW } from '../../../lib/store/postgres/sql/lease.js';
 import { toInsertJson } from '../../../lib/store/batch-json.js';
-import type { SqlRunner } from '../../../lib/store/sql-runner.js';
+import type { SqlRow, SqlRunner, SqlScript } from '../../../lib/store/sql-runner.js';
 import { claim, insertOne, newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -28,7 +28,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
   const fixture = useStore(kind);
   let pool: Pool;
   let session: PostgresSession;
-  let runner: SqlRunner;
+  let runner: SessionRunner;
 
   beforeEach(() => {
     session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
@@ -40,6 +40,19 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
 
   const insert = (): Promise<readonly object[]> =>
     runner.query(INSERT_JOBS, [toInsertJson([newJob()], (moment) => moment.toISOString()), null]);
+
+  it('runs a script in one transaction, and rolls back when a statement fails', async () => {
+    function* script(last: string): SqlScript<readonly SqlRow[]> {
+      const jobs = toInsertJson([newJob()], (moment) => moment.toISOString());
+      yield { sql: INSERT_JOBS, params: [jobs, null] };
+      return yield { sql: last, params: [] };
+    }
+    const count = 'SELECT count(*)::int AS jobs FROM _jobs';
+    await expect(runner.runScript(script('SELECT 1 / 0'))).rejects.toMatchObject({ kind: 'refused' });
+    expect(await runner.query(count, [])).toEqual([{ jobs: 0 }]);
+    expect(await runner.runScript(script(count))).toEqual([{ jobs: 1 }]);
+    expect(await runner.query(count, [])).toEqual([{ jobs: 1 }]);
+  });
 
   /** Provides pool connections to query runners, as a driver of TypeORM does. */
   function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {

@@ -1,6 +1,12 @@
 import type { Client } from 'pg';
 import { FINISH_GROUPS, LIST_UNFINISHED_GROUPS } from '../../../lib/store/postgres/sql/group.js';
-import { CLOSE_LINKS, LOCK_CHILDREN, RELEASE_CHILDREN, WATCH_PARENTS } from '../../../lib/store/postgres/sql/link.js';
+import {
+  CLOSE_LINKS,
+  CLOSE_LINKS_OF_COMPLETED,
+  LOCK_CHILDREN,
+  RELEASE_CHILDREN,
+  WATCH_PARENTS,
+} from '../../../lib/store/postgres/sql/link.js';
 import { postgresVersions } from '../../support/databases.js';
 import { explain } from './plan.js';
 import { openPlanTable } from './plan-table.js';
@@ -17,6 +23,7 @@ const ids = Array.from({ length: ENDED }, (_, n) => toId(n));
 const statements = [
   { name: 'WATCH_PARENTS', sql: WATCH_PARENTS, value: ids },
   { name: 'CLOSE_LINKS', sql: CLOSE_LINKS, value: ids.map((id) => ({ id, status: 'completed' })) },
+  { name: 'CLOSE_LINKS_OF_COMPLETED', sql: CLOSE_LINKS_OF_COMPLETED, value: ids },
   { name: 'LOCK_CHILDREN', sql: LOCK_CHILDREN, value: ids },
   { name: 'RELEASE_CHILDREN', sql: RELEASE_CHILDREN, value: ids.map((id) => ({ id, error: null })) },
   { name: 'FINISH_GROUPS', sql: FINISH_GROUPS, value: [GROUP] },

@@ -1,6 +1,6 @@
 import { monotonicMs, setImmediate, setTimeout } from '../../real-timers.js';
 import { toSqlError } from '../../sql-error.js';
-import type { Deferred, SqlRow, SqlRunner } from '../../sql-runner.js';
+import type { Deferred, SqlRow, SqlRunner, SqlScript } from '../../sql-runner.js';
 import type { PooledClient, PostgresQuery, PostgresResult, SessionPool } from './pool.js';
 
 /** Converts a statement to the form that `pg` takes. */
@@ -56,6 +56,48 @@ export async function runInSequence(
     return returned.findLast((rows) => rows.length > 0) ?? [];
   } catch (error) {
     throw toSqlError(error);
+  }
+}
+
+/** The queries around the statements of a script. */
+export interface ScriptEnds {
+  readonly begin: PostgresQuery;
+  readonly commit: PostgresQuery;
+  readonly rollBack: PostgresQuery;
+}
+
+/** Runs a script in a transaction on a connection of the pool. Sends BEGIN together with its first statement where the driver pipelines. */
+export async function runScriptInTransaction<T>(
+  pool: SessionPool,
+  script: SqlScript<T>,
+  { begin, commit, rollBack }: ScriptEnds,
+  toQuery: ToQuery,
+  timeout: QueryTimeout,
+): Promise<T> {
+  const client = await pool.connect().catch((error: unknown) => Promise.reject(toSqlError(error)));
+  const send = (query: PostgresQuery, ahead = 0): Promise<SqlRow[]> =>
+    new Promise((resolve, reject) =>
+      new PendingQuery(query, { resolve, reject }, timeout).send(client, () => undefined, ahead),
+    );
+  let isBroken = false;
+  try {
+    let begun: Promise<unknown> | undefined = send(begin);
+    for (let step = script.next(); ;) {
+      if (step.done) {
+        await begun;
+        await send(commit);
+        return step.value;
+      }
+      const [, rows] = await Promise.all([begun, send(toQuery(step.value.sql, step.value.params), begun ? 1 : 0)]);
+      begun = undefined;
+      step = script.next(rows);
+    }
+  } catch (error) {
+    const failure = toSqlError(error);
+    isBroken = failure.kind === 'unavailable' || !(await send(rollBack).catch(() => false));
+    throw failure;
+  } finally {
+    client.release(isBroken);
   }
 }
 

@@ -1,9 +1,15 @@
 import type { SqlError } from '../../sql-error.js';
 import { toSqlError } from '../../sql-error.js';
-import type { RunTransactions, SqlRow, SqlRunner, SqlStatement } from '../../sql-runner.js';
+import type { RunTransactions, SqlRow, SqlRunner, SqlScript, SqlStatement } from '../../sql-runner.js';
 import type { SessionLimits } from '../sql/session.js';
 import * as sql from '../sql/session.js';
-import { createPoolRunner, PipelinedRunner, QueryTimeout, runInSequence } from './pool-runners.js';
+import {
+  createPoolRunner,
+  PipelinedRunner,
+  QueryTimeout,
+  runInSequence,
+  runScriptInTransaction,
+} from './pool-runners.js';
 import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
 import { ConnectionValidator, shortenIdleTime } from './pool.js';
 import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
@@ -21,6 +27,13 @@ interface NewClient {
 /** The part of TypeORM's driver that gives its query runners their connections. */
 export interface ConnectionSource {
   obtainMasterConnection(): Promise<[Pick<PooledClient, 'query' | 'connection'>, (error?: Error) => void]>;
+}
+
+/** Runs statements and transactions on the queue's pool. */
+export interface SessionRunner extends SqlRunner {
+  readonly transact: RunTransactions;
+  /** Runs a script in one transaction. Its statements are none of the prepared ones, which a pooler may lose. */
+  readonly runScript: <T>(script: SqlScript<T>) => Promise<T>;
 }
 
 /**
@@ -75,7 +88,7 @@ export class PostgresSession {
   }
 
   /** Returns a runner for statements and transactions on the queue's pool. */
-  createRunner(untested: SessionPool): SqlRunner & { readonly transact: RunTransactions } {
+  createRunner(untested: SessionPool): SessionRunner {
     const pool = this.validator.wrap(untested);
     const timeout = new QueryTimeout(sql.clientTimeoutMs(this.limits));
     const runDirect: RunTransactions = (transactions) =>
@@ -106,6 +119,18 @@ export class PostgresSession {
           () => runDirect(transactions),
           () => runPooled(transactions),
         ),
+      runScript: (script) => {
+        const settings = this.transactionSettings;
+        const begin = settings === undefined ? sql.BEGIN : `${sql.BEGIN}; ${settings}`;
+        const [first, commit, rollBack] = [begin, sql.COMMIT, sql.ROLLBACK].map((text) => toQuery(text, []));
+        return runScriptInTransaction(
+          pool,
+          script,
+          { begin: first!, commit: commit!, rollBack: rollBack! },
+          toQuery,
+          timeout,
+        );
+      },
     };
   }
 

@@ -71,8 +71,10 @@ const completions = `
 const completion = `
   (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
 
-/** `SETTLE` handles jobs with a cancel request, and `LinkStore.settle` watched ones. */
-const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested AND j.watched IS NULL`;
+/** `SETTLE` handles jobs with a cancel request. */
+const canCompleteAny = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
+/** `LinkStore.settle` handles watched jobs. */
+const canComplete = `${canCompleteAny} AND j.watched IS NULL`;
 
 /** `SETTLE` also handles jobs whose idempotency key or unique key must be kept. */
 const canDelete = `${canComplete} AND j.idempotency_key IS NULL AND j.unique_until IS NULL`;
@@ -96,6 +98,10 @@ FROM written`;
  */
 export const COMPLETE = counted(`UPDATE _jobs j SET ${asCompleted}
   FROM ${completions} WHERE ${canComplete}`);
+
+/** `COMPLETE` for watched jobs too, in a transaction that releases their children. */
+export const COMPLETE_WATCHED = counted(`UPDATE _jobs j SET ${asCompleted}
+  FROM ${completions} WHERE ${canCompleteAny}`);
 
 /** processing → deleted, for completed jobs that are not retained. */
 export const COMPLETE_AND_DELETE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${canDelete}`);

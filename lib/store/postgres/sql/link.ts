@@ -45,6 +45,12 @@ WHERE ${guard}l.parent_id = ANY (ARRAY[e.id]) AND ${isOpen}
 RETURNING l.parent_id, l.child_id, l.mode, l.outcome`;
 
 export const CLOSE_LINKS = closeLinks(`${waitBriefly} AND `);
+/** Closes the open links of completed jobs. Returns each child once for each mode. */
+export const CLOSE_LINKS_OF_COMPLETED = `
+WITH closed AS (
+  UPDATE _jobs_links l SET outcome = 'completed' WHERE ${waitBriefly} AND l.parent_id = ANY (${ids}) AND ${isOpen} RETURNING l.child_id, l.mode)
+SELECT DISTINCT child_id, mode, 'completed' AS outcome FROM closed`;
+
 /** In a transaction of the application, which keeps its own lock timeout. */
 export const CLOSE_LINKS_IN_TX = closeLinks('');
 

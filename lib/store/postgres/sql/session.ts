@@ -85,6 +85,7 @@ export const setForTransaction = (limits: SessionLimits): string =>
 /** A transaction of several statements; the session's defaults apply. */
 export const BEGIN = 'BEGIN';
 export const COMMIT = 'COMMIT';
+export const ROLLBACK = 'ROLLBACK';
 
 /** Tests that a connection is alive. */
 export const PING = 'SELECT 1';

@@ -5,29 +5,35 @@ import { hasDeadLetters } from './dead-letter.js';
 /** A handler that ran for less started when it ended, at the precision of the table. */
 export const BRIEF_MS = 0.5;
 
-/** processing → completed, fenced by attempt, with results and run times. Returns the changed rows. */
-export const COMPLETE = `
+const complete = (guard: string): string => `
 WITH o AS MATERIALIZED (
   SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS ran_ms, value -> 3 AS result FROM json_each(?1))
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = CASE WHEN o.ran_ms IS NULL THEN j.started WHEN o.ran_ms < ${BRIEF_MS} THEN ${now} ELSE ${fromNow('-o.ran_ms')} END,
   locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
-FROM o WHERE ${isOwned} AND NOT j.cancel_requested AND j.watched IS NULL
+FROM o WHERE ${isOwned} AND NOT j.cancel_requested${guard}
 RETURNING id, attempt`;
 
-const completeBrief = `
+/** processing → completed, fenced by attempt, with results and run times. Returns the changed rows. */
+export const COMPLETE = complete(' AND j.watched IS NULL');
+/** The same for watched jobs too, in a transaction that releases their children. */
+export const COMPLETE_WATCHED = complete('');
+
+const completeBrief = (guard: string): string => `
 UPDATE _jobs ${byId} SET status = 'completed', started = ${now}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
-  AND result IS NULL AND watched IS NULL`;
+  AND result IS NULL${guard}`;
 
 /**
  * processing → completed, for first attempts of brief handlers without a result: the ids in ?1 are enough. Without the join a set
  * costs a third less, and drains of such jobs are limited by the table.
  */
-export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
+export const COMPLETE_BRIEF = `${completeBrief(' AND watched IS NULL')} RETURNING id, attempt`;
+/** The same for watched jobs too, in a transaction that releases their children. */
+export const COMPLETE_BRIEF_WATCHED = `${completeBrief('')} RETURNING id, attempt`;
 
 /** `COMPLETE_BRIEF` without a row for each job, in four fifths of the time. `CHANGES` follows it. */
-export const COMPLETE_BRIEF_WITHOUT_ROWS = completeBrief;
+export const COMPLETE_BRIEF_WITHOUT_ROWS = completeBrief(' AND watched IS NULL');
 
 /** Counts the rows that the last write on this connection has changed. */
 export const CHANGES = 'SELECT changes() AS count';

@@ -30,6 +30,10 @@ WHERE l.parent_id = e.id AND l.outcome IS NULL
 RETURNING parent_id, child_id, mode, outcome`;
 export const CLOSE_LINKS_IN_TX = CLOSE_LINKS;
 
+/** Closes the open links of completed jobs. */
+export const CLOSE_LINKS_OF_COMPLETED = `
+UPDATE _jobs_links SET outcome = 'completed' WHERE parent_id IN ${ids} AND outcome IS NULL RETURNING child_id, mode, outcome`;
+
 /** Reads the children that wait: the one writer of the file needs no lock. */
 export const LOCK_CHILDREN = `
 SELECT id FROM _jobs ${byId} WHERE id IN ${ids} AND status = 'pending' AND run_at = ${blockedUntil}`;
