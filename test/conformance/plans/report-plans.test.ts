@@ -7,7 +7,7 @@ const sql: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries<unknown>({ ...list, ...stats })
     .flatMap(([name, value]): [string, unknown][] =>
       typeof value === 'object' && value !== null
-        ? Object.entries(value as object).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
+        ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
         : [[name, value]],
     )
     .filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
