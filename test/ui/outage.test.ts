@@ -55,7 +55,7 @@ describe('during a total outage, with the default options, the admin UI', () => 
     await ui.page.getByRole('region', { name: 'Throughput' }).getByRole('button', { name: 'Table' }).click();
     const chart = ui.page.getByRole('region', { name: 'Throughput as a table' });
     await chart.getByRole('cell', { name: '50', exact: true }).first().waitFor();
-    await chart.getByRole('columnheader', { name: 'Failed, to be tried again' }).waitFor();
+    await chart.getByRole('columnheader', { name: 'Retrying' }).waitFor();
   });
 
   it('says so in the list of jobs', async () => {

@@ -170,6 +170,8 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     const ui = await pages.open(`${app.url}/login?return=${encodeURIComponent('/admin/jobs/jobs')}`);
     await ui.page.getByRole('link', { name: 'Continue' }).click();
     await ui.row(id).getByRole('checkbox').check();
+    // Live updates would find out before the click.
+    await ui.button(/^Live/).click();
     await ui.page.context().clearCookies();
     await ui.action(id, 'Cancel').click();
     await ui.heading('Your session has ended').waitFor();
