@@ -2,8 +2,7 @@
  * store/postgres/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
  * Read this file first, then one class for each group of verbs: job-inserter.ts, job-claimer.ts, limited-claimer.ts, outcome-writer.ts,
- * lease-writer.ts, admin-writer.ts; then postgres-stats.ts, notifier.ts and postgres-listener.ts. All SQL is in sql/. The connections are
- * in driver/: start with session.ts.
+ * lease-writer.ts, admin-writer.ts; then postgres-stats.ts, notifier.ts, postgres-listener.ts. SQL: sql/. Connections: driver/session.ts.
  */
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';

@@ -52,7 +52,7 @@ describe.each(storeKinds())('a bulk run as of a time on $label', (kind) => {
   };
 
   const countStatus = async (status: string): Promise<number> => {
-    const rows = await fixture.sql<object>(`SELECT id FROM _jobs WHERE status = '${status}'`);
+    const rows = await fixture.sql(`SELECT id FROM _jobs WHERE status = '${status}'`);
     return rows.length;
   };
 
