@@ -35,6 +35,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       errors: [],
       result: null,
       progress: null,
+      steps: [],
       uniqueKey: 'order-1',
       concurrencyKey: null,
       metadata: { trace: 't-1' },

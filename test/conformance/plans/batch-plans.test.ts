@@ -61,15 +61,16 @@ const statements: { name: string; sql: string; types: string; values: (string | 
   { name: 'DISCARD', sql: DISCARD, types: 'jsonb, text[]', values: [JSON.stringify(tokens), '{processing}'] },
 ];
 /** Statements of admin actions, a full batch at once. */
-const meant = [arrays[0]!, '{pending,failed}'];
+const meant = [arrays[0]!, '{pending,failed}', '2035-01-01'];
+const meantTypes = 'uuid[], text[], timestamptz';
 const moves: { name: string; sql: string; types: string; values: (string | number)[] }[] = [
-  { name: 'PROMOTE', sql: PROMOTE.several, types: 'uuid[], text[]', values: meant },
-  { name: 'CANCEL', sql: CANCEL.several, types: 'uuid[], text[]', values: meant },
-  { name: 'DELETE', sql: DELETE.several, types: 'uuid[], text[]', values: meant },
+  { name: 'PROMOTE', sql: PROMOTE.several, types: meantTypes, values: meant },
+  { name: 'CANCEL', sql: CANCEL.several, types: meantTypes, values: meant },
+  { name: 'DELETE', sql: DELETE.several, types: meantTypes, values: meant },
   {
     name: 'REQUEUE',
     sql: REQUEUE.several,
-    types: 'uuid[], text[], jsonb, timestamptz, int',
+    types: `${meantTypes}, jsonb, timestamptz, int`,
     values: [...meant, '1', '2035-01-01', 3],
   },
 ];
