@@ -120,7 +120,8 @@ describe.each(sharedKinds)('a lost lease on $label', (kind) => {
       apps,
       async (job) => {
         await late.promise;
-        await job.progress('late');
+        // Rejects when the process has noticed already that the lease is lost.
+        await job.progress('late').catch(() => undefined);
         outcomes.push(
           await first.dataSource
             .transaction((manager) => job.completeTx(manager, 'late'))
