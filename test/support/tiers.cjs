@@ -176,7 +176,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/list/list-model.test.ts',
   'test/conformance/log/job-log.test.ts',
-  ...['batch', 'claim', 'gauge', 'generic', 'limited', 'link', 'schedule', 'stale'].map(
+  ...['batch', 'claim', 'gauge', 'generic', 'limited', 'link', 'log', 'schedule', 'stale'].map(
     (name) => `test/conformance/plans/${name}-plans.test.ts`,
   ),
   'test/conformance/plans/prepared-statements.test.ts',
@@ -220,7 +220,8 @@ const SQLITE3_FIRST = [
  *
  * @type {(...names: string[]) => RegExp}
  */
-const eachOf = (...names) => new RegExp(`^(?!import ).*\\b(${names.join('|')})\\b(\\(\\))?(?![([]|\\.at\\()`, 'm');
+const eachOf = (...names) =>
+  new RegExp(`^(?!import ).*\\b(${names.join('|')})\\b(\\(\\))?(?![([]|\\.(at|find|slice)\\()`, 'm');
 
 const DATABASES = eachOf('storeKinds', 'postgresVersions', 'everyPostgres', 'everyDatabase', 'everyKind');
 const ADAPTERS = eachOf('everyPlace', 'everyAdapter');
