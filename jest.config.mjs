@@ -57,8 +57,8 @@ const tier = process.env.JOBS_TEST_TIER === 'matrix' ? tiers.matrix : tiers.test
 export default {
   // On a machine that is busy with other work.
   testTimeout: 60_000,
-  // Most tests wait: six workers keep two cores busy.
-  maxWorkers: 6,
+  // Most tests wait: four workers keep two cores busy.
+  maxWorkers: 4,
   testSequencer: './test/support/longest-first.cjs',
   globalSetup: './test/support/global-setup.ts',
   globalTeardown: './test/support/global-teardown.ts',
