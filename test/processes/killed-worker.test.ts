@@ -7,7 +7,7 @@ import { newestDatabases } from './support/queue-database.js';
 
 const LEASE_MS = 1_000;
 const JOBS = 5;
-const QUICK_JOBS = 30;
+const QUICK_JOBS = 100;
 const OVERLAPPING_JOBS = 200;
 /** Jobs of one batch, and how many of them are marked before the kill. */
 const BATCH_JOBS = 20;
