@@ -211,7 +211,7 @@ class SkippedCounter {
 /** Adds the time of the database. A run with a filter changes only jobs that have not changed since its first call. */
 function toRun(settings: BulkSettings, now: string): Run {
   const { ids, filter, position } = settings;
-  // A later time would let in jobs that change meanwhile.
+  // A later time would let in jobs that change after the count.
   const given = position?.asOf ?? settings.asOf;
   const asOf = given !== null && given < now ? given : now;
   const isGuarded = ids === null || given !== null;
