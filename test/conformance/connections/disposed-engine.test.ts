@@ -9,19 +9,21 @@ describe.each(storeKinds())('await using an engine on $label', (kind) => {
   it('stops it at the end of the block, after its handlers have ended', async () => {
     const id = await insertOne(fixture.store);
     const isRunning = signal();
-    let status: unknown;
+    const mayEnd = signal();
+    let statusAtEnd: unknown;
     {
       await using engine = new JobsEngine({ store: fixture.store, pollInterval: 50 });
       engine.register(TOPIC, async () => {
         isRunning.resolve();
-        await new Promise(setImmediate);
+        await mayEnd.promise;
+        statusAtEnd = (await fixture.job(id)).status;
         return 'done';
       });
       await engine.start();
       await isRunning.promise;
-      status = (await fixture.job(id)).status;
+      mayEnd.resolve();
     }
-    expect(status).toBe('processing');
+    expect(statusAtEnd).toBe('processing');
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', result: 'done' });
     const later = await insertOne(fixture.store);
     expect(await fixture.store.reports.workers()).toEqual([]);
