@@ -5,7 +5,7 @@
 const LAYERS = ['index', 'jobs.module', 'cli', 'http', 'testing', 'telemetry', 'nest', 'engine', 'store', 'core'];
 
 /** The layers of the admin UI, highest first, by the same rule. */
-const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'styles'];
+const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'messages', 'styles'];
 
 /** @typedef {import('dependency-cruiser').IRegularForbiddenRuleType} Rule */
 /** @typedef {(...names: string[]) => string} PatternOf */

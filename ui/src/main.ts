@@ -4,5 +4,10 @@ import './styles/base.css';
 import './styles/controls.css';
 import './styles/table.css';
 import App from './app.svelte';
+import { language } from './data/language.svelte.js';
 
-mount(App, { target: document.getElementById('app')! });
+// Without its texts in the chosen language, the page shows English.
+void language
+  .start()
+  .catch(() => undefined)
+  .then(() => mount(App, { target: document.getElementById('app')! }));

@@ -1,0 +1,83 @@
+const whole = new Intl.NumberFormat('en');
+
+/** `12,340`. */
+const count = (number: number): string => whole.format(number);
+
+/** `1 job`, `12 jobs`. */
+const counted = (number: number, one: string, many = `${one}s`): string =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+/** Plain English: say who does what, verb first. Name the thing. */
+export const en = {
+  /** Words that several screens use. */
+  common: {},
+
+  /** Numbers, durations, moments. */
+  amounts: {
+    jobs: (number: number) => counted(number, 'job'),
+  },
+
+  /** The frame of all screens: names of screens, menus, sign-in, keyboard shortcuts, notices, live updates. */
+  frame: {
+    brand: 'Jobs of this application',
+    screens: 'Screens',
+    overview: 'Overview',
+    jobs: 'Jobs',
+    errors: 'Errors',
+    schedules: 'Schedules',
+    workers: 'Workers',
+    groups: 'Groups',
+    enqueue: 'Enqueue',
+    enqueueJob: 'Enqueue a job',
+    shortcuts: 'Keyboard shortcuts',
+    theme: 'Theme',
+    themes: { system: 'System', light: 'Light', dark: 'Dark' },
+    language: 'Language',
+    signOut: 'Sign out',
+  },
+
+  /** Statuses of jobs and what can be done with them. */
+  actions: {},
+
+  /** What a refused or failed request says. */
+  problems: {},
+
+  overview: {},
+
+  topics: {},
+
+  /** The list of jobs, with its filters. */
+  jobs: {},
+
+  bulk: {
+    region: 'Selection',
+    selected: (number: number) => `${count(number)} selected`,
+    allSelected: (total: string) => `All ${total} matching selected`,
+    selectAll: (total: string) => `Select all ${total} matching`,
+    onlyThisPage: 'Only this page',
+    clear: 'Clear the selection',
+  },
+
+  /** One job. */
+  job: {},
+
+  /** The attempts of a job, its errors and its log. */
+  timeline: {},
+
+  errors: {},
+
+  schedules: {},
+
+  /** Words for cron patterns. */
+  patterns: {},
+
+  workers: {},
+
+  groups: {},
+
+  /** Limits of topics. */
+  limits: {},
+
+  /** The forms that enqueue and re-queue, and the JSON field. */
+  forms: {},
+};
