@@ -231,7 +231,7 @@ describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
       expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
       await ui.page.keyboard.press('?');
-      await ui.heading('Keys').waitFor();
+      await ui.heading('Keyboard shortcuts').waitFor();
       expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
       await ui.button('Copy').click();

@@ -52,8 +52,8 @@ describe('keys of the admin UI', () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     await ui.heading('Overview').waitFor();
     await ui.page.keyboard.press('?');
-    await ui.dialog.getByText('this list').waitFor();
-    await ui.dialog.getByLabel('Single keys do this').uncheck();
+    await ui.dialog.getByText('Overview').waitFor();
+    await ui.dialog.getByLabel('Enable keyboard shortcuts').uncheck();
     await ui.page.keyboard.press('Escape');
     await ui.page.keyboard.press('3');
     await ui.page.keyboard.press('?');

@@ -4,7 +4,8 @@ import { browserStorage } from './storage.js';
 /** What a key does on the screen that is shown. */
 export interface Shortcut {
   readonly key: string;
-  readonly meaning: string;
+  /** In the current language. */
+  readonly meaning: () => string;
   readonly run: () => void;
 }
 

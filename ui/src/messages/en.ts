@@ -10,7 +10,9 @@ const counted = (number: number, one: string, many = `${one}s`): string =>
 /** Plain English: say who does what, verb first. Name the thing. */
 export const en = {
   /** Words that several screens use. */
-  common: {},
+  common: {
+    close: 'Close',
+  },
 
   /** Numbers, durations, moments. */
   amounts: {
@@ -30,6 +32,8 @@ export const en = {
     enqueue: 'Enqueue',
     enqueueJob: 'Enqueue a job',
     shortcuts: 'Keyboard shortcuts',
+    keysOn: 'Enable keyboard shortcuts',
+    keys: { search: 'Search', requeueThis: 'Re-queue this job' },
     theme: 'Theme',
     themes: { system: 'System', light: 'Light', dark: 'Dark' },
     language: 'Language',
@@ -37,7 +41,21 @@ export const en = {
   },
 
   /** Statuses of jobs and what can be done with them. */
-  actions: {},
+  actions: {
+    statuses: {
+      pending: 'pending',
+      retrying: 'retrying',
+      blocked: 'blocked',
+      processing: 'processing',
+      cancelling: 'cancelling',
+      completed: 'completed',
+      failed: 'failed',
+      cancelled: 'cancelled',
+      deleted: 'deleted',
+    },
+    /** What buttons say. */
+    labels: { requeue: 'Re-queue', promote: 'Run now', cancel: 'Cancel', delete: 'Delete' },
+  },
 
   /** What a refused or failed request says. */
   problems: {},

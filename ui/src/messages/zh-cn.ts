@@ -1,3 +1,9 @@
+/*
+ * Terms: job 任务 · topic 主题 · queue 队列 · enqueue 入队 · re-queue 重新入队 · run now 立即执行 · retry 重试 · attempt 尝试 ·
+ * worker 工作进程 · process 进程 · handler 处理器 · schedule 定时计划 · group 任务组 · member 组内任务 · lease 租约 · payload 载荷 ·
+ * metadata 元数据 · result 结果 · due 到期 · ready 就绪 · blocked 被阻塞 · pending 等待中 · processing 执行中 · pace 节奏 · limit 限制 ·
+ * priority 优先级 · unique key 唯一键 · delay 延迟 · time zone 时区 · pattern 表达式 · log 日志 · token 令牌
+ */
 import type { Messages } from './messages.js';
 
 const whole = new Intl.NumberFormat('zh-CN');
@@ -5,7 +11,9 @@ const whole = new Intl.NumberFormat('zh-CN');
 const count = (number: number): string => whole.format(number);
 
 export const zhCn: Messages = {
-  common: {},
+  common: {
+    close: '关闭',
+  },
 
   amounts: {
     jobs: (number) => `${count(number)} 个任务`,
@@ -23,13 +31,28 @@ export const zhCn: Messages = {
     enqueue: '入队',
     enqueueJob: '将任务入队',
     shortcuts: '键盘快捷键',
+    keysOn: '启用键盘快捷键',
+    keys: { search: '搜索', requeueThis: '重新入队此任务' },
     theme: '主题',
     themes: { system: '跟随系统', light: '浅色', dark: '深色' },
     language: '语言',
     signOut: '退出登录',
   },
 
-  actions: {},
+  actions: {
+    statuses: {
+      pending: '等待中',
+      retrying: '重试中',
+      blocked: '被阻塞',
+      processing: '执行中',
+      cancelling: '取消中',
+      completed: '已完成',
+      failed: '失败',
+      cancelled: '已取消',
+      deleted: '已删除',
+    },
+    labels: { requeue: '重新入队', promote: '立即执行', cancel: '取消', delete: '删除' },
+  },
 
   problems: {},
 
