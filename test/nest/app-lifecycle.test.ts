@@ -253,7 +253,7 @@ describe('PostgreSQL connections', () => {
     expect((await readConnections()).filter((name) => name === 'nestjs-jobs').length).toBeGreaterThanOrEqual(2);
     await app.close();
     // Without close, an idle connection would end after ten seconds.
-    await until(async () => (await readConnections()).length === 0, { message: 'no connection', timeoutMs: 5_000 });
+    await until(async () => (await readConnections()).length === 0, { message: 'no connection', timeoutMs: 8_000 });
     expect(await readConnections()).toEqual([]);
   });
 

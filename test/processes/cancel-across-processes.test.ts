@@ -4,7 +4,8 @@ import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
 import { everyDatabase } from './support/queue-database.js';
 
-const ABORTED_WITHIN_MS = 1_000;
+/** Less than the time between two renewals. */
+const ABORTED_WITHIN_MS = 8_000;
 
 useBuiltPackage();
 
@@ -20,7 +21,7 @@ describe.each(everyDatabase)('a job on $name that is cancelled by another proces
     await database.close();
   });
 
-  it('receives the abort within a second and ends cancelled', async () => {
+  it('receives the abort at once and ends cancelled', async () => {
     // Renewals also deliver cancels, but they are ten seconds apart.
     const worker = await Program.start('worker', {
       database: database.address,

@@ -75,7 +75,7 @@ describe.each(newestDatabases)('a Nest worker on $name that receives SIGTERM', (
     await terminate('300ms', endsOnAbort);
     const drainingMs = performance.now();
     expect(endedRegularly(await worker.exited)).toBe(true);
-    expect(performance.now() - drainingMs).toBeLessThan(3_000);
+    expect(performance.now() - drainingMs).toBeLessThan(10_000);
     expect(worker.all('aborted')).toMatchObject([{ id: gatedId, reason: 'shutdown' }]);
     expect(worker.events('released')).toMatchObject([{ id: gatedId, attempt: 1 }]);
 
@@ -109,7 +109,7 @@ describe.each(everyDatabase)('a program on $name that closes its application', (
     await program.report('closed');
     const closedMs = performance.now();
     expect(await program.exited).toEqual({ code: 0, signal: null });
-    expect(performance.now() - closedMs).toBeLessThan(1_000);
+    expect(performance.now() - closedMs).toBeLessThan(8_000);
     expect(program.printed).toBe('');
   });
 });

@@ -8,7 +8,7 @@ const POLL_MS = 5;
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 10_000, message = 'the condition' }: { timeoutMs?: number; message?: string } = {},
+  { timeoutMs = 30_000, message = 'the condition' }: { timeoutMs?: number; message?: string } = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -129,7 +129,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.sees('Deleted later');
     await ui.page.goto('about:blank');
 
-    await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
+    await until(async () => (await app.jobs.get(id)) === null, { message: 'the deletion' });
   });
 
   it('deletes at once when the user signs out', async () => {
@@ -140,7 +140,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.button('Sign out').click();
     await ui.heading('Sign in').waitFor();
 
-    await until(async () => (await app.jobs.get(id)) === null, { timeoutMs: 3_000, message: 'the deletion' });
+    await until(async () => (await app.jobs.get(id)) === null, { message: 'the deletion' });
   });
 
   it('re-queues a job with an edited payload', async () => {

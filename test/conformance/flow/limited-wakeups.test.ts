@@ -34,10 +34,7 @@ describe.each(kinds)('jobs of limited topics start as soon as they may, on $labe
 
   const counted = (name: string): number => started.filter((each) => each === name).length;
   const have = (name: string, count: number): Promise<boolean> =>
-    until(() => counted(name) >= count, {
-      timeoutMs: 5_000,
-      message: `${count} × ${name} in ${started.length} starts`,
-    });
+    until(() => counted(name) >= count, { message: `${count} × ${name} in ${started.length} starts` });
 
   beforeEach(() => {
     ends = [];

@@ -34,7 +34,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
           () => false,
         );
       expect(await isStored()).toBe(false);
-      await until(isStored, { timeoutMs: 15_000, message: 'the key' });
+      await until(isStored, { message: 'the key' });
 
       await lost;
     });
