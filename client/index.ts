@@ -76,5 +76,6 @@ export type {
   TopicStats,
   WaitingReason,
   WorkerList,
+  WorkerHandler,
   WorkerProcess,
 } from './wire.js';

@@ -19,6 +19,8 @@ export interface Timeseries {
   /** Length of the window. */
   minutes: number;
   items: TimeseriesPoint[];
+  /** The whole window as one. */
+  window: Omit<TimeseriesPoint, 'minute'> & { p50: number; p99: number };
 }
 
 /** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */

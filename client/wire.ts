@@ -3,7 +3,7 @@
  * milliseconds, durations are milliseconds. The client returns the responses unchanged.
  */
 
-export type { WorkerList, WorkerProcess } from './worker-list.js';
+export type { WorkerHandler, WorkerList, WorkerProcess } from './worker-list.js';
 
 /** Status of a job. The last three are final. */
 export type JobStatus = 'pending' | 'processing' | 'completed' | 'failed' | 'cancelled';

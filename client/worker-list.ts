@@ -21,6 +21,27 @@ export interface WorkerProcess {
   last_seen: string;
   /** Whether it was seen in the last minute. */
   is_alive: boolean;
+  /** Its handlers, with the options that are in force. */
+  handlers: WorkerHandler[];
+}
+
+/** A handler of a process. */
+export interface WorkerHandler {
+  topic: string;
+  /** Jobs of the topic that the process runs at a time; `null`: as many as of all topics together. */
+  concurrency: number | null;
+  timeout_ms: number;
+  max_retries: number;
+  /** `null`: a function. */
+  backoff: {
+    type: 'fixed' | 'quadratic' | 'exponential';
+    delay_ms: number;
+    max_delay_ms: number;
+    jitter: number;
+  } | null;
+  /** Jobs in one call; `null`: the handler takes one job. */
+  batch_size: number | null;
+  transactional: boolean;
 }
 
 /** Response of `GET /workers`: at most 1,000 processes, those that live first. */

@@ -112,8 +112,11 @@ export type { JobEvent, JobEventType } from './core/job-events.js';
 export type {
   ErrorGroup,
   ErrorGroups,
+  HandlerSummary,
   StatusCounts,
   TimeseriesPoint,
+  TimeseriesReport,
+  TimeseriesWindow,
   TopicStats,
   WaitingReason,
   WatchedJob,

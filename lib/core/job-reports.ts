@@ -1,3 +1,4 @@
+import type { Backoff } from './backoff.js';
 import type { JobStatus } from './job-state.js';
 import type { TopicRetention } from './options.js';
 import type { TopicLimits } from './topic-limits.js';
@@ -87,6 +88,18 @@ export interface TimeseriesPoint {
   readonly avgWaitTime: number;
 }
 
+/** A window of minutes as one: counts, and execution times in milliseconds. Percentiles are accurate to 6 %. */
+export interface TimeseriesWindow extends Omit<TimeseriesPoint, 'minute'> {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** The minutes of a window, oldest first, and the window as one. */
+export interface TimeseriesReport {
+  readonly points: TimeseriesPoint[];
+  readonly window: TimeseriesWindow;
+}
+
 /** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */
 export interface ErrorGroup {
   readonly topic: string;
@@ -101,6 +114,20 @@ export interface ErrorGroup {
   readonly lastSeen: Date;
   /** Id of the newest job of the group. */
   readonly sampleId: string;
+}
+
+/** A handler of a process, with the options that are in force. */
+export interface HandlerSummary {
+  readonly topic: string;
+  /** Jobs of the topic that the process runs at a time; `null`: as many as of all topics together. */
+  readonly concurrency: number | null;
+  readonly timeoutMs: number;
+  readonly maxRetries: number;
+  /** `null`: a function. */
+  readonly backoff: Backoff | null;
+  /** Jobs in one call; `null`: the handler takes one job. */
+  readonly batchSize: number | null;
+  readonly transactional: boolean;
 }
 
 /** What a process reports about itself. */
@@ -119,6 +146,8 @@ export interface WorkerDetails {
   readonly isDraining: boolean;
   /** Whether notifications of other processes arrive. Otherwise it finds their jobs by polling. */
   readonly isNotified: boolean;
+  /** Its handlers, by topic. */
+  readonly handlers: readonly HandlerSummary[];
 }
 
 /** A process that runs jobs. Its values are at most 20 s old while it lives. */

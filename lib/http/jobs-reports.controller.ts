@@ -42,14 +42,14 @@ export class JobsReportsController {
   @Get('timeseries')
   @DescribeRoute({
     access: 'read',
-    summary: 'Throughput and times per minute',
+    summary: 'Throughput and times per minute, and of the whole window',
     query: TIMESERIES,
     responses: { 200: { meaning: 'Every minute of the window, oldest first', schema: ref('Timeseries') } },
   })
   async timeseries(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, minutes = 60 } = this.read.query(request, TIMESERIES);
-    const points = await this.engine.stats.timeseries(minutes, this.access.limitTopics(topic));
-    await sendJson(response, 200, toTimeseriesDto(points));
+    const report = await this.engine.stats.report(minutes, this.access.limitTopics(topic));
+    await sendJson(response, 200, toTimeseriesDto(report));
   }
 
   @Get('errors')

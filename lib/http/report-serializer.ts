@@ -4,7 +4,9 @@ import type { JobStats } from '../core/job.js';
 import type {
   ErrorGroup,
   ErrorGroups,
+  HandlerSummary,
   TimeseriesPoint,
+  TimeseriesReport,
   TopicStats,
   WatchedJob,
   WorkerProcess,
@@ -148,17 +150,20 @@ export function toDefinedLimitsDto(topic: string, defined: DefinedLimits | undef
 /** Every minute of a window. */
 export type TimeseriesDto = ReturnType<typeof toTimeseriesDto>;
 
-export function toTimeseriesDto(points: readonly TimeseriesPoint[]) {
-  const items = points.map(({ minute, completed, failed, attemptsFailed, avgExecutionTime, p95, avgWaitTime }) => ({
-    minute: minute.toISOString(),
-    completed,
-    failed,
-    attempts_failed: attemptsFailed,
-    avg_execution_time: avgExecutionTime,
-    p95,
-    avg_wait_time: avgWaitTime,
-  }));
-  return { minutes: points.length, items };
+export function toTimeseriesDto({ points, window }: TimeseriesReport) {
+  const items = points.map(({ minute, ...values }) => ({ minute: minute.toISOString(), ...toMinuteDto(values) }));
+  return { minutes: points.length, items, window: { ...toMinuteDto(window), p50: window.p50, p99: window.p99 } };
+}
+
+function toMinuteDto(values: Omit<TimeseriesPoint, 'minute'>) {
+  return {
+    completed: values.completed,
+    failed: values.failed,
+    attempts_failed: values.attemptsFailed,
+    avg_execution_time: values.avgExecutionTime,
+    p95: values.p95,
+    avg_wait_time: values.avgWaitTime,
+  };
 }
 
 /** The processes that run jobs. */
@@ -179,8 +184,34 @@ export function toWorkerListDto(workers: readonly WorkerProcess[], shown: readon
     is_notified: each.isNotified,
     last_seen: each.lastSeen.toISOString(),
     is_alive: each.isAlive,
+    handlers: each.handlers.filter(({ topic }) => shown?.includes(topic) ?? true).map(toHandlerDto),
   }));
   return { items };
+}
+
+function toHandlerDto({
+  topic,
+  concurrency,
+  timeoutMs,
+  maxRetries,
+  backoff,
+  batchSize,
+  transactional,
+}: HandlerSummary) {
+  return {
+    topic,
+    concurrency,
+    timeout_ms: timeoutMs,
+    max_retries: maxRetries,
+    backoff: backoff && {
+      type: backoff.type,
+      delay_ms: backoff.delayMs,
+      max_delay_ms: backoff.maxDelayMs,
+      jitter: backoff.jitter,
+    },
+    batch_size: batchSize,
+    transactional,
+  };
 }
 
 /** Jobs with an error, grouped. */

@@ -15,6 +15,14 @@ const NUMBER: JsonSchema = { type: 'number', minimum: 0 };
 const FLAG: JsonSchema = { type: 'boolean' };
 const COUNTS = Object.fromEntries([...JOB_STATUSES, 'total'].map((name) => [name, COUNT]));
 const RETRYING: JsonSchema = { ...COUNT, description: 'Pending jobs that have used a retry: a part of `pending`' };
+const MINUTE: Readonly<Record<string, JsonSchema>> = {
+  completed: COUNT,
+  failed: COUNT,
+  attempts_failed: { ...COUNT, description: 'Failed attempts, whether or not the job runs again' },
+  avg_execution_time: NUMBER,
+  p95: NUMBER,
+  avg_wait_time: NUMBER,
+};
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
 const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
@@ -222,17 +230,8 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   }),
   Timeseries: objectSchema({
     minutes: COUNT,
-    items: listOfSchema(
-      objectSchema({
-        minute: TIME,
-        completed: COUNT,
-        failed: COUNT,
-        attempts_failed: { ...COUNT, description: 'Failed attempts, whether or not the job runs again' },
-        avg_execution_time: NUMBER,
-        p95: NUMBER,
-        avg_wait_time: NUMBER,
-      }),
-    ),
+    items: listOfSchema(objectSchema({ minute: TIME, ...MINUTE })),
+    window: { ...objectSchema({ ...MINUTE, p50: NUMBER, p99: NUMBER }), description: 'The whole window' },
   }),
   WorkerProcess: objectSchema({
     worker: { ...TEXT, description: 'As in locked_by of its jobs' },
@@ -247,6 +246,28 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     is_notified: { ...FLAG, description: 'Whether notifications wake it; otherwise it polls' },
     last_seen: TIME,
     is_alive: { ...FLAG, description: 'Whether it was seen in the last minute' },
+    handlers: listOfSchema(
+      objectSchema({
+        topic: TEXT,
+        concurrency: { ...orNull(COUNT), description: 'Jobs of the topic at a time; null: as many as of all topics' },
+        timeout_ms: NUMBER,
+        max_retries: COUNT,
+        backoff: {
+          ...orNull(
+            objectSchema({
+              type: { enum: ['fixed', 'quadratic', 'exponential'] },
+              delay_ms: NUMBER,
+              max_delay_ms: NUMBER,
+              jitter: NUMBER,
+            }),
+          ),
+          description: 'null: a function',
+        },
+        batch_size: { ...orNull(COUNT), description: 'Jobs in one call; null: one job' },
+        transactional: FLAG,
+      }),
+      { description: 'Its handlers, with the options that are in force' },
+    ),
   }),
   ErrorGroups: objectSchema({
     items: listOfSchema(

@@ -197,6 +197,15 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         is_notified: true,
         last_seen: textLike(TIME),
         is_alive: true,
+        handlers: ['fail', 'hold', 'work'].map((topic) => ({
+          topic,
+          concurrency: null,
+          timeout_ms: some(Number),
+          max_retries: some(Number),
+          backoff: { type: 'quadratic', delay_ms: 60_000, max_delay_ms: 86_400_000, jitter: 0.1 },
+          batch_size: null,
+          transactional: false,
+        })),
       },
     ]);
   });
@@ -237,6 +246,9 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     const timeseries = await api().get<{ minutes: number; items: object[] }>('/timeseries?minutes=5');
     expect(timeseries).toMatchObject({ status: 200, body: { minutes: 5 } });
     expect(timeseries.body.items).toHaveLength(5);
+    expect(timeseries.body).toMatchObject({
+      window: { completed: some(Number), p50: some(Number), p99: some(Number) },
+    });
     const errors = await api().get('/errors?topic=fail');
     expect(errors).toMatchObject({
       status: 200,

@@ -130,4 +130,5 @@ export const WORKER_DETAILS: WorkerDetails = {
   concurrency: 10,
   isDraining: false,
   isNotified: true,
+  handlers: [],
 };

@@ -1,5 +1,12 @@
 import type { JobStats } from '../../core/job.js';
-import type { RecentAttempts, StatusCounts, TimeseriesPoint, TopicStats } from '../../core/job-reports.js';
+import type {
+  RecentAttempts,
+  StatusCounts,
+  TimeseriesPoint,
+  TimeseriesReport,
+  TimeseriesWindow,
+  TopicStats,
+} from '../../core/job-reports.js';
 import { toTopicName } from '../../core/job-topic.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
@@ -76,6 +83,16 @@ export class QueueStats {
    * @throws InvalidOptionsError for an invalid topic name.
    */
   async timeseries(minutes: number, topics: TopicName | Topics = null): Promise<TimeseriesPoint[]> {
+    const { points } = await this.report(minutes, topics);
+    return points;
+  }
+
+  /**
+   * Returns the minutes of {@link timeseries}, and the whole window as one.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async report(minutes: number, topics: TopicName | Topics = null): Promise<TimeseriesReport> {
     const selected = readTopics(topics) ?? [ALL_TOPICS];
     const { now, entries } = await this.parts.store.reports.timeseries(selected, minutes);
     const byMinute = new Map<number, RolledUpMinutes['entries'][number][]>();
@@ -87,10 +104,12 @@ export class QueueStats {
         byMinute.set(entry.minute.getTime(), [entry]);
       }
     }
-    return Array.from({ length: minutes }, (_, index) => {
+    const points = Array.from({ length: minutes }, (_, index) => {
       const minute = now.getTime() - (minutes - 1 - index) * 60_000;
-      return toPoint(new Date(minute), byMinute.get(minute) ?? []);
+      const { p50, p99, ...values } = summarize(byMinute.get(minute) ?? []);
+      return { minute: new Date(minute), ...values };
     });
+    return { points, window: summarize(entries) };
   }
 
   /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
@@ -223,19 +242,20 @@ function isSelected(topics: Topics, topic: string): boolean {
   return topics === null || topics.includes(topic);
 }
 
-function toPoint(minute: Date, entries: RolledUpMinutes['entries']): TimeseriesPoint {
+function summarize(entries: RolledUpMinutes['entries']): TimeseriesWindow {
   const histogram = {};
   entries.forEach((entry) => addHistogram(histogram, entry.histogram));
   const sum = (member: 'completed' | 'failed' | 'attemptsFailed' | 'started' | 'runMs' | 'waitMs'): number =>
     entries.reduce((total, entry) => total + entry[member], 0);
   const [completed, started] = [sum('completed'), sum('started')];
   return {
-    minute,
     completed,
     failed: sum('failed'),
     attemptsFailed: sum('attemptsFailed'),
     avgExecutionTime: completed === 0 ? 0 : sum('runMs') / completed,
+    p50: estimatePercentile(histogram, 0.5),
     p95: estimatePercentile(histogram, 0.95),
+    p99: estimatePercentile(histogram, 0.99),
     avgWaitTime: started === 0 ? 0 : sum('waitMs') / started,
   };
 }

@@ -1,8 +1,10 @@
 import { hostname } from 'node:os';
 import { toErrorMessage } from '../../core/error-text.js';
+import type { HandlerSummary } from '../../core/job-reports.js';
 import { VERSION } from '../../core/version.js';
 import { SCHEMA_VERSION } from '../../store/migrator.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { RegisteredHandler } from '../handler-registry.js';
 import type { LinkRepairer } from '../group/link-repairer.js';
 import type { LogPruner } from '../log/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
@@ -11,7 +13,17 @@ import { PollLoop } from '../poll-loop.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,
-  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'registry' | 'concurrency'
+  | 'store'
+  | 'clock'
+  | 'logger'
+  | 'failureLog'
+  | 'random'
+  | 'worker'
+  | 'registry'
+  | 'concurrency'
+  | 'timeoutMs'
+  | 'maxRetries'
+  | 'backoff'
 > & {
   readonly scheduler: Scheduler;
   readonly linkRepairer: LinkRepairer;
@@ -82,7 +94,8 @@ export class WorkerPresence {
   private async write(): Promise<void> {
     const { store, worker, registry, scheduler, linkRepairer, logPruner, clock, runner, concurrency } = this.parts;
     const sinceMs = clock.now();
-    const topics = registry.claimable().map(({ topic }) => topic);
+    const handlers = registry.claimable().sort((one, other) => (one.topic < other.topic ? -1 : 1));
+    const topics = handlers.map(({ topic }) => topic);
     const details = {
       host: hostname(),
       pid: process.pid,
@@ -92,10 +105,28 @@ export class WorkerPresence {
       concurrency,
       isDraining: this.isDraining,
       isNotified: this.isNotified,
+      handlers: handlers.map((handler) => toSummary(handler, this.parts)),
     };
     const reply = await store.reports.recordWorker(worker, topics, details).finally(this.onWritten);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
+}
+
+/** The options of the handler, and those of the module where it sets none. */
+function toSummary(
+  { topic, settings }: RegisteredHandler,
+  { timeoutMs, maxRetries, backoff }: Pick<EngineParts, 'timeoutMs' | 'maxRetries' | 'backoff'>,
+): HandlerSummary {
+  const chosen = settings.backoff ?? backoff;
+  return {
+    topic,
+    concurrency: settings.concurrency ?? null,
+    timeoutMs: settings.timeoutMs ?? timeoutMs,
+    maxRetries: settings.maxRetries ?? maxRetries,
+    backoff: typeof chosen === 'function' ? null : chosen,
+    batchSize: settings.batch?.size ?? null,
+    transactional: settings.transactional,
+  };
 }

@@ -59,6 +59,18 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect(await recent(['mail'])).toEqual([]);
   });
 
+  it('sums a window, with the percentiles of all its minutes', async () => {
+    await record(3);
+    await age(1);
+    await record(1);
+    const stats = new QueueStats({ store: fixture.store, clock: systemClock });
+    const { points, window } = await stats.report(5, ['mail']);
+    expect(points.filter(({ completed }) => completed > 0)).toHaveLength(2);
+    expect(window).toMatchObject({ completed: 4, failed: 2, attemptsFailed: 4, avgExecutionTime: 10 });
+    expect(window.p50).toBeGreaterThan(0);
+    expect(window.p99).toBeGreaterThanOrEqual(window.p50);
+  });
+
   it('starts a minute with the entries since the last record, and returns the minute', async () => {
     const before = await fixture.now();
     const minute = await record(3, { totals: [entry('mail', 100)] });

@@ -40,14 +40,28 @@ describe.each(storeKinds())('the list of workers on $label', (kind) => {
       isNotified: kind.canHaveTwoConnections,
       lastSeen: expect.any(Date) as Date,
       isAlive: true,
+      handlers: [
+        {
+          topic: TOPIC,
+          concurrency: null,
+          timeoutMs: 600_000,
+          maxRetries: 3,
+          backoff: { type: 'quadratic', delayMs: 60_000, maxDelayMs: 86_400_000, jitter: 0.1 },
+          batchSize: null,
+          transactional: false,
+        },
+      ],
     });
     expect(Math.abs(Date.now() - started!.lastSeen.getTime())).toBeLessThan(30_000);
 
     const { id } = await engine.enqueue(TOPIC, 1);
     await until(async () => (await engine.jobs.get(id))!.status === 'processing', { message: 'the start' });
-    engine.register('late', () => undefined);
+    const late = { concurrency: 2, timeout: 5_000, maxRetries: 7, backoff: (): number => 1, batch: { size: 20 } };
+    engine.register('late', (jobs) => void jobs, late);
     await until(async () => (await engine.workers())[0]!.topics.includes('late'), { message: 'the next record' });
-    expect(await engine.workers()).toMatchObject([{ running: 1 }]);
+    const ofLate = { topic: 'late', concurrency: 2, timeoutMs: 5_000, maxRetries: 7, backoff: null, batchSize: 20 };
+    const handlers = [{ ...ofLate, transactional: false }, expect.anything()] as unknown[];
+    expect(await engine.workers()).toMatchObject([{ running: 1, handlers }]);
     engine.stopClaiming();
     await until(async () => (await engine.workers())[0]!.isDraining, { message: 'the record of the shutdown' });
     await engine.start();
