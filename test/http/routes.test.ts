@@ -9,6 +9,16 @@ import { everyPlace, useOneHttpApp } from './support/http-apps.js';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+const BACKOFF = { type: 'quadratic', delay_ms: 60_000, max_delay_ms: 86_400_000, jitter: 0.1 };
+const HANDLER = {
+  concurrency: null,
+  timeout_ms: 600_000,
+  max_retries: 3,
+  backoff: BACKOFF,
+  batch_size: null,
+  transactional: false,
+};
+
 describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
     options: { maxRetries: 0, http: { adminToken: 'a-token-for-tests' } },
@@ -197,15 +207,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         is_notified: true,
         last_seen: textLike(TIME),
         is_alive: true,
-        handlers: ['fail', 'hold', 'work'].map((topic) => ({
-          topic,
-          concurrency: null,
-          timeout_ms: some(Number),
-          max_retries: some(Number),
-          backoff: { type: 'quadratic', delay_ms: 60_000, max_delay_ms: 86_400_000, jitter: 0.1 },
-          batch_size: null,
-          transactional: false,
-        })),
+        handlers: ['fail', 'hold', 'work'].map((topic) => ({ ...HANDLER, topic })),
       },
     ]);
   });

@@ -1,4 +1,5 @@
 import { UnrecoverableError } from 'nestjs-jobs';
+import type { Locator } from 'playwright-core';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -47,6 +48,27 @@ describe('the table of topics', () => {
     expect(await names(ui)).toEqual(['z_fails', ...OTHERS]);
     await ui.button(/^Topic/).click();
     expect(await names(ui)).toEqual([...OTHERS, 'z_fails']);
+  });
+
+  it('has a page with figures, errors and handlers for each topic', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/topics/z_fails?minutes=180`, { token: ADMIN_TOKEN });
+    await ui.heading('z_fails').waitFor();
+    const part = (name: string): Locator => ui.page.getByRole('region', { name });
+    expect(await part('Last 3 hours').getByRole('definition').first().innerText()).toBe('1');
+    expect(await part('Errors').innerText()).toMatch(/^Errors\s+no\s/);
+    expect(await part('Workers that handle this topic').getByRole('cell').allInnerTexts()).toEqual([
+      '10, all topics together',
+      '10 min',
+      '3',
+      'quadratic from 1 min, at most 1 d',
+      '1',
+    ]);
+    await ui.button('Pause').click();
+    await ui.button('Resume').waitFor();
+    await app().jobs.resume('z_fails');
+    await ui.page.getByRole('link', { name: 'Show jobs' }).click();
+    await ui.heading('Jobs').waitFor();
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=z_fails');
   });
 
   it('shows failed and pending counts next to the name on a phone', async () => {

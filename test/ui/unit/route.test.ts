@@ -20,6 +20,7 @@ describe('an address of the admin UI', () => {
     jobsRoute({ topics: ['mail'], errorKey: KEY }),
     { ...jobsRoute({ to: '2030-01-01T10:00' }), cursor: 'abc' } as Route,
     { screen: 'job', id: '0192-x/y' },
+    { screen: 'topic', topic: 'ü/?# a', minutes: 180 },
     { screen: 'errors', topic: '' },
     { screen: 'errors', topic: 'mail' },
     { screen: 'schedules' },

@@ -7,6 +7,8 @@ const count = (number: number): string => whole.format(number);
 const counted = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;
 
+const perMinutes = (minutes: number): string => (minutes === 1 ? 'per minute' : `per ${count(minutes)} minutes`);
+
 /** Plain English: say who does what, verb first. Name the thing. */
 export const en = {
   /** Words that several screens use. */
@@ -63,6 +65,55 @@ export const en = {
   overview: {},
 
   topics: {},
+
+  /** The page of a topic, with its charts and its handlers. */
+  topic: {
+    back: 'All topics',
+    missing: 'Unknown topic',
+    missingHint: 'No job has this topic, and no running worker handles it: {topic}',
+    jobs: 'Show jobs',
+    pause: 'Pause',
+    resume: 'Resume',
+    limits: 'Limits …',
+    enqueue: 'Enqueue …',
+    window: (hours: number) => (hours === 1 ? 'Last hour' : `Last ${count(hours)} hours`),
+    windowOf: 'Window of figures and charts',
+    hours: (hours: number) => `${count(hours)} h`,
+    attempts: 'Attempts',
+    attemptsFailed: 'Failed attempts',
+    successRate: 'Success rate',
+    mean: 'Mean run time',
+    meanShort: 'Mean',
+    meanWait: 'Mean wait',
+    longestWait: 'Longest wait now',
+    nothingWaits: 'nothing waits',
+    throughput: 'Throughput',
+    throughputHint: (minutes: number) => `Attempts that ended, ${perMinutes(minutes)}`,
+    runTime: 'Run time',
+    runTimeHint: (minutes: number) => `How long completed jobs ran, ${perMinutes(minutes)}`,
+    waitTime: 'Wait',
+    waitTimeHint: (minutes: number) => `From due to started, ${perMinutes(minutes)}`,
+    completed: 'Completed',
+    failed: 'Failed',
+    retrying: 'Retrying',
+    errors: 'Errors',
+    noErrors: 'No job of this topic has failed.',
+    allErrors: 'Show all errors',
+    handlers: 'Workers that handle this topic',
+    noHandlers: 'No running worker handles this topic. Its jobs wait until one does.',
+    differ: 'The options differ between the workers: the last deployment may not be complete.',
+    worker: 'Worker',
+    concurrency: 'Concurrency',
+    ofProcess: (jobs: number) => `${count(jobs)}, all topics together`,
+    timeout: 'Timeout',
+    retries: 'Retries',
+    backoff: 'Backoff',
+    backoffs: { fixed: 'fixed', quadratic: 'quadratic', exponential: 'exponential' },
+    backoffText: (type: string, delay: string, most: string) => `${type} from ${delay}, at most ${most}`,
+    backoffFunction: 'a function',
+    call: 'Jobs in one call',
+    transactional: 'in a transaction',
+  },
 
   /** The list of jobs, with its filters. */
   jobs: {},

@@ -10,6 +10,8 @@ const whole = new Intl.NumberFormat('zh-CN');
 
 const count = (number: number): string => whole.format(number);
 
+const perMinutes = (minutes: number): string => (minutes === 1 ? '每分钟' : `每 ${count(minutes)} 分钟`);
+
 export const zhCn: Messages = {
   common: {
     close: '关闭',
@@ -59,6 +61,54 @@ export const zhCn: Messages = {
   overview: {},
 
   topics: {},
+
+  topic: {
+    back: '全部主题',
+    missing: '未知主题',
+    missingHint: '没有任务使用此主题，也没有运行中的工作进程处理它：{topic}',
+    jobs: '查看任务',
+    pause: '暂停',
+    resume: '恢复',
+    limits: '限制…',
+    enqueue: '入队…',
+    window: (hours) => `最近 ${count(hours)} 小时`,
+    windowOf: '数据和图表的时间范围',
+    hours: (hours) => `${count(hours)} 小时`,
+    attempts: '执行次数',
+    attemptsFailed: '失败次数',
+    successRate: '成功率',
+    mean: '平均运行时间',
+    meanShort: '平均',
+    meanWait: '平均等待',
+    longestWait: '当前最长等待',
+    nothingWaits: '无等待',
+    throughput: '吞吐量',
+    throughputHint: (minutes) => `已结束的执行次数，${perMinutes(minutes)}`,
+    runTime: '运行时间',
+    runTimeHint: (minutes) => `已完成任务的运行时长，${perMinutes(minutes)}`,
+    waitTime: '等待',
+    waitTimeHint: (minutes) => `从到期到开始，${perMinutes(minutes)}`,
+    completed: '已完成',
+    failed: '失败',
+    retrying: '重试中',
+    errors: '错误',
+    noErrors: '此主题没有失败的任务。',
+    allErrors: '查看全部错误',
+    handlers: '处理此主题的工作进程',
+    noHandlers: '没有运行中的工作进程处理此主题。任务会一直等待。',
+    differ: '各工作进程的选项不同：上次部署可能尚未完成。',
+    worker: '工作进程',
+    concurrency: '并发数',
+    ofProcess: (jobs) => `${count(jobs)}（所有主题合计）`,
+    timeout: '超时',
+    retries: '重试次数',
+    backoff: '退避',
+    backoffs: { fixed: '固定', quadratic: '平方', exponential: '指数' },
+    backoffText: (type, delay, most) => `${type}，从 ${delay} 起，最多 ${most}`,
+    backoffFunction: '函数',
+    call: '每次调用的任务数',
+    transactional: '在事务中',
+  },
 
   jobs: {},
 

@@ -28,6 +28,7 @@ export type Route =
   | { screen: 'overview'; minutes: number }
   | { screen: 'jobs'; filters: Filters; size: number; cursor: string | null }
   | { screen: 'job'; id: string }
+  | { screen: 'topic'; topic: string; minutes: number }
   | { screen: 'errors'; topic: string }
   | { screen: 'schedules' }
   | { screen: 'schedule'; name: string }
@@ -52,6 +53,11 @@ export function jobsRoute(filters: Partial<Filters> = {}, size: number = DEFAULT
   return { screen: 'jobs', filters: { ...NO_FILTERS, ...filters }, size, cursor: null };
 }
 
+/** The page of a topic, with charts of the last hour. */
+export function topicRoute(topic: string): Route {
+  return { screen: 'topic', topic, minutes: 60 };
+}
+
 /** The newest groups. */
 export const GROUPS_ROUTE: Route = { screen: 'groups', isUnfinished: false, before: null };
 
@@ -72,7 +78,7 @@ export function readRoute(path: string, query: string): Route {
 type Reader = (params: URLSearchParams, id: string) => Route;
 
 const READERS = new Map<string, Reader>([
-  ['', (params) => ({ screen: 'overview', minutes: member(WINDOWS, Number(params.get('minutes')), 60) })],
+  ['', (params) => ({ screen: 'overview', minutes: readMinutes(params) })],
   ['jobs', (params) => ({ screen: 'jobs', filters: readFilters(params), ...readPage(params) })],
   ['errors', (params) => ({ screen: 'errors', topic: params.get('topic') ?? '' })],
   ['schedules', () => ({ screen: 'schedules' })],
@@ -85,6 +91,7 @@ const READERS = new Map<string, Reader>([
 
 const READERS_BY_ID = new Map<string, Reader>([
   ['jobs', (_, id) => ({ screen: 'job', id })],
+  ['topics', (params, topic) => ({ screen: 'topic', topic, minutes: readMinutes(params) })],
   ['schedules', (_, name) => ({ screen: 'schedule', name })],
   [
     'groups',
@@ -110,9 +117,10 @@ export function writeRoute(route: Route): string {
 type Written = [path: string, query?: Record<string, string | number | null | readonly string[]>];
 
 const WRITERS: { readonly [S in Route['screen']]: (route: Extract<Route, { screen: S }>) => Written } = {
-  overview: ({ minutes }) => ['', { minutes: minutes === 60 ? null : minutes }],
+  overview: ({ minutes }) => ['', writeMinutes(minutes)],
   jobs: ({ filters, ...page }) => ['jobs', { ...writeFilters(filters), ...writePage(page) }],
   job: ({ id }) => [`jobs/${encodeURIComponent(id)}`],
+  topic: ({ topic, minutes }) => [`topics/${encodeURIComponent(topic)}`, writeMinutes(minutes)],
   errors: ({ topic }) => ['errors', { topic }],
   schedules: () => ['schedules'],
   schedule: ({ name }) => [`schedules/${encodeURIComponent(name)}`],
@@ -121,6 +129,14 @@ const WRITERS: { readonly [S in Route['screen']]: (route: Extract<Route, { scree
   group: ({ id, status, ...page }) => [`groups/${encodeURIComponent(id)}`, { status, ...writePage(page) }],
   unknown: () => [''],
 };
+
+function readMinutes(params: URLSearchParams): number {
+  return member(WINDOWS, Number(params.get('minutes')), 60);
+}
+
+function writeMinutes(minutes: number): { minutes: number | null } {
+  return { minutes: minutes === 60 ? null : minutes };
+}
 
 interface Page {
   readonly size: number;
