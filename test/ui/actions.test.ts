@@ -181,11 +181,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const ui = await open('');
     await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
     await ui.dialog.getByLabel('Topic').fill('later');
-    await ui.dialog.getByText('neither a handler nor a job').waitFor();
+    await ui.dialog.getByText('Unknown topic').waitFor();
     await ui.dialog.getByLabel('Payload').fill('{ "orderId": 7 }');
     await ui.dialog.getByLabel('Delay').fill('soon');
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
-    const invalidInput = ui.dialog.locator('.complaint', { hasText: 'expected' });
+    const invalidInput = ui.dialog.locator('.complaint', { hasText: 'Use a duration' });
     await invalidInput.waitFor();
     expect(await invalidInput.count()).toBe(1);
     await ui.dialog.getByLabel('Delay').fill('2h');
@@ -294,7 +294,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const ui = await open('jobs');
     await ui.page.getByLabel('Select all jobs of this page').check();
     await ui.button('Cancel …').click();
-    await ui.dialog.getByText('1 job skipped: it is failed').waitFor();
+    await ui.dialog.getByText('1 job skipped: already failed').waitFor();
     await ui.dialog.getByRole('button', { name: 'Cancel 1 job' }).click();
     await ui.dialog.getByText('1 job cancelled').waitFor();
 

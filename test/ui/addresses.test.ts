@@ -39,12 +39,12 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     const { id } = await app().jobs.enqueue('blue', { index: 3 }, { delay: '1d' });
     const ui = await open('jobs?topic=blue');
     await ui.shows([id, ...ids.blue]);
-    await ui.button('not due yet').click();
+    await ui.button('scheduled').click();
     await ui.shows([id]);
     expect(ui.address).toBe('/admin/jobs/jobs?topic=blue&due=false');
     await ui.page.reload();
     await ui.shows([id]);
-    await ui.page.getByRole('button', { name: 'due', exact: true }).click();
+    await ui.page.getByRole('button', { name: 'ready', exact: true }).click();
     await ui.shows(ids.blue.slice(1));
     await ui.page.getByRole('button', { name: 'cancelled', exact: true }).click();
     await ui.shows([id, ...ids.blue]);

@@ -222,7 +222,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
   it('cannot start if the options configure no access', async () => {
     const app = await apps.listen({ options: { http: { adminToken: '' } } });
     const ui = await pages.open(`${app.url}/admin/jobs/`);
-    await ui.sees('No administrator is configured');
+    await ui.sees('No sign-in is configured');
     expect(await ui.page.locator('main input, main button').count()).toBe(0);
   });
 
