@@ -2,6 +2,7 @@ import { mount } from 'svelte';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/controls.css';
+import './styles/page.css';
 import './styles/table.css';
 import App from './app.svelte';
 import { language } from './data/language.svelte.js';
