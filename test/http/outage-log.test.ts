@@ -41,7 +41,7 @@ describe('the log of an application', () => {
         },
         short: () => null,
       },
-      options: { http: { adminToken: 'a-token-for-tests' }, maxRetries: 0, lease: '6s', pollInterval: '200ms' },
+      options: { http: { adminToken: 'a-token-for-tests' }, maxRetries: 0, lease: '12s', pollInterval: '200ms' },
     });
     const { id } = await jobs.enqueue('work', null);
     const { id: second } = await jobs.enqueue('work', null);
@@ -60,7 +60,7 @@ describe('the log of an application', () => {
       await sleep(100);
     }
     await server.start();
-    await until(() => apps.log.of('log', 'the database is back').length > 0, { timeoutMs: 20_000 });
+    await until(() => apps.log.of('log', 'the database is back').length > 0, { timeoutMs: 30_000 });
     stream.close();
     isOver = true;
     for (const each of [id, second]) {
