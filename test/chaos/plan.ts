@@ -44,29 +44,17 @@ const lights: readonly Light[] = [
   { mutant: 'effect outside the transaction', fault: kill, strikes: 6, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'cursor without compare', fault: killAtTicks, strikes: 3, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'random job id', fault: killAfterTicks, strikes: 20, on: kinds },
-  { mutant: 'cursor moved before the insert', fault: killAfterTicks, strikes: 20, on: kinds, quicklyOn: 'sqlite' },
-  ...limitLights('postgres', [
-    'limits without the lock',
-    'limits without the stamp',
-    'limits counted before the lock',
-    'limits counted by each process',
-    'a window that ends too early',
-  ]),
-  ...limitLights('sqlite', [
-    'limits counted before the lock',
-    'limits counted by each process',
-    'a window that ends too early',
-  ]),
+  { mutant: 'cursor moved before the insert', fault: killAfterTicks, strikes: 20, on: kinds },
+  { mutant: 'limits without the lock', fault: limitedLoad, strikes: 10, on: ['postgres'], quicklyOn: 'postgres' },
+  { mutant: 'limits without the stamp', fault: limitedLoad, strikes: 10, on: ['postgres'] },
+  { mutant: 'limits counted before the lock', fault: limitedLoad, strikes: 10, on: kinds },
+  { mutant: 'limits counted by each process', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'a window that ends too early', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'links counted without the lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'dead letters after the commit', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
 ];
-
-/** Limits that are exceeded show under load alone. All are tried in the quick campaign. */
-function limitLights(kind: Kind, names: readonly string[]): Light[] {
-  return names.map((mutant) => ({ mutant, fault: limitedLoad, strikes: 10, on: [kind], quicklyOn: kind }));
-}
 
 /** Every fault on every database it is meant for. */
 export function plannedRuns({ isQuick, only, share = 1 }: PlanOptions): Run[] {

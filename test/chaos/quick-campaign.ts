@@ -3,21 +3,14 @@ import { startRestartablePostgres } from '../processes/support/restartable-postg
 import type { Run } from './campaign.js';
 import { isPossible, perform } from './campaign.js';
 import { Dice } from './dice.js';
-import { drainAndKill } from './faults/drain-and-kill.js';
 import type { Fault, Kind } from './faults/fault.js';
 import { kill } from './faults/kill.js';
-import { limitsUnderKills } from './faults/limits-under-kills.js';
-import { linksUnderKills } from './faults/links-under-kills.js';
-import { poison } from './faults/poison.js';
 import { plannedMutants, plannedRuns } from './plan.js';
 
 const VIOLATIONS_SHOWN_MAX = 10;
 
-/** What `npm test` runs: each fault on one database, and plain kills on both. The matrix runs the rest and the mutants. */
-const FIRST: Record<Kind, readonly Fault[]> = {
-  postgres: [kill, drainAndKill, linksUnderKills],
-  sqlite: [kill, poison, limitsUnderKills],
-};
+/** What `npm test` runs: plain kills. The matrix runs the other faults and the mutants. */
+const FIRST: readonly Fault[] = [kill];
 
 /** What a test wants to know of a run. */
 export interface Findings {
@@ -40,9 +33,7 @@ export class QuickCampaign {
 
   constructor(kind: Kind, { isMatrix }: { isMatrix: boolean }) {
     const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
-    const runs = plannedRuns({ isQuick: true }).filter(
-      (run) => isOurs(run) && FIRST[kind].includes(run.fault) !== isMatrix,
-    );
+    const runs = plannedRuns({ isQuick: true }).filter((run) => isOurs(run) && FIRST.includes(run.fault) !== isMatrix);
     const mutants = !isMatrix ? [] : plannedMutants({ isQuick: true }).filter(isOurs);
     this.runs = runs.map((run) => [run.fault.name, run]);
     this.mutants = mutants.map((run) => [run.mutant!.name, run]);

@@ -6,7 +6,7 @@ import { RealQueue } from './model/queue-command.js';
 import { QueueModel } from './model/queue-model.js';
 import { realStore } from './model/store-under-test.js';
 
-const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 600 : 60));
+const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 300 : 40));
 /** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** For a busy machine. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Part } from '../support/tiers.cjs';
-import { files, isSelected, lists, ROOT, tiers } from '../support/tiers.cjs';
+import { files, isSelected, lists, ROOT, tiers, TITLES_FIRST } from '../support/tiers.cjs';
 
 const databases = ['PostgreSQL 18', 'PostgreSQL 15', 'a SQLite file', 'SQLite in memory', 'a SQLite file with sqlite3'];
 const titles = ['a title without a database', ...databases.map((label) => `claim on ${label}`)];
@@ -16,9 +16,11 @@ function partsOf(file: string, typeorm: Part['typeorm']): Part[] {
   return parts.filter((part) => part.typeorm === typeorm && !part.isOnNest11 && part.files.includes(file));
 }
 
+const readText = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+
 /** Whether the file itself asks for more seeds or rows in the matrix. */
 function isLarger(file: string): boolean {
-  return /import \{ isMatrix \}/.test(readFileSync(join(ROOT, file), 'utf8'));
+  return /import \{ isMatrix \}/.test(readText(file));
 }
 
 describe('the tiers of the tests', () => {
@@ -45,6 +47,27 @@ describe('the tiers of the tests', () => {
   it('run in both tiers each file that grows in the matrix', () => {
     const once = files.filter((file) => isLarger(file) && partsOf(file, 'typeorm').length !== 2);
     expect(once).toEqual([]);
+  });
+
+  it('name in `.ci/run` each part of the matrix once', () => {
+    const script = readFileSync(join(ROOT, '.ci/run'), 'utf8');
+    const named = [...script.matchAll(/^ +'(.*)'$/gm)].flatMap(([, parts]) => parts!.split('|'));
+    expect(named.sort()).toEqual(tiers.matrix.map(({ name }) => name).sort());
+  });
+
+  it('run in `npm test` some tests of each file that uses a browser', () => {
+    const unnamed = files.filter(
+      (file) =>
+        file.startsWith('test/ui/') &&
+        readText(file).includes('usePages()') &&
+        !(file in TITLES_FIRST) &&
+        !lists.MATRIX_FILES!.includes(file),
+    );
+    expect(unnamed).toEqual([]);
+    const missing = Object.entries(TITLES_FIRST).flatMap(([file, titles]) =>
+      titles.filter((title) => !readText(file).includes(title.replace(/^on |^works with /, ''))),
+    );
+    expect(missing).toEqual([]);
   });
 
   it('name only files and folders that exist', () => {

