@@ -178,7 +178,7 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       await ui.button('Resume paused').waitFor();
       expect(await findViolations(ui)).toEqual([]);
       await ui.page.getByRole('link', { name: 'digest', exact: true }).click();
-      await ui.page.getByRole('table', { name: 'The next runs' }).waitFor();
+      await ui.page.getByRole('table', { name: 'Next runs' }).waitFor();
       expect(await findViolations(ui)).toEqual([]);
       await ui.button('Edit').click();
       await ui.dialog.getByText('More options').click();
@@ -223,7 +223,7 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       await ui.dialog.getByLabel('Payload').fill('{');
       expect(await findViolations(ui)).toEqual([]);
       await ui.page.keyboard.press('Escape');
-      await ui.heading('Discard what is written?').waitFor();
+      await ui.heading('Discard your changes?').waitFor();
       expect(await findViolations(ui)).toEqual([]);
       await ui.button('Discard').click();
       await ui.button('Enqueue a job').click();

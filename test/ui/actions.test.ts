@@ -76,7 +76,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await app.event('started', id);
     const ui = await open(`jobs/${id}`);
     await ui.button('Cancel').click();
-    await ui.dialog.getByRole('button', { name: 'Stop it' }).click();
+    await ui.dialog.getByRole('button', { name: 'Stop job' }).click();
 
     expect(await app.jobAfter('cancelled', id)).toMatchObject({ status: 'cancelled' });
     await ui.page.locator('h1 + .badge', { hasText: 'cancelled' }).waitFor();
@@ -85,12 +85,12 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
   it('explains why a job does not continue', async () => {
     const { id } = await app.jobs.enqueue('unhandled', 1);
     const ui = await open(`jobs/${id}`);
-    await ui.sees('no process has a handler of its topic');
+    await ui.sees('No running worker handles this topic');
 
     const running = await app.jobs.enqueue('endless', 1);
     await app.event('started', running.id);
     await ui.goto(`${app.url}/admin/jobs/jobs/${running.id}`);
-    await ui.sees('Attempt 1 runs');
+    await ui.sees('Attempt 1 is running');
     expect(await ui.page.getByRole('status').getByText('has not renewed').count()).toBe(0);
     const [response] = await Promise.all([
       ui.page.waitForResponse(`**/api/jobs/${running.id}`),
@@ -102,7 +102,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
       ui.page.reload(),
     ]);
     expect(response.status()).toBe(200);
-    await ui.sees('has not renewed the lease');
+    await ui.sees('The worker stopped responding at');
 
     // The page asks again every two seconds; a request after the close of the application would fail the file.
     await ui.page.unrouteAll({ behavior: 'wait' });
@@ -201,11 +201,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
   it('explains why a button is disabled', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
-    const button = ui.row(id).getByRole('button', { name: 'Run now: it is due already' });
+    const button = ui.row(id).getByRole('button', { name: 'Run now: the job is due already' });
     expect(await button.getAttribute('aria-disabled')).toBe('true');
     // A disabled button still reacts to a click and explains why.
     await button.click({ force: true });
-    await ui.sees('Run now: it is due already');
+    await ui.sees('Run now: the job is due already');
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 

@@ -81,8 +81,8 @@ describe('groups and linked jobs in the admin UI', () => {
     await link(ui, 'Show all').click();
 
     await ui.button('Cancel group').click();
-    await ui.dialog.getByText('2 jobs will not start. What has been done is not undone.').waitFor();
-    await ui.dialog.getByRole('button', { name: 'Leave it' }).click();
+    await ui.dialog.getByText('2 jobs will not start. Finished work is not undone.').waitFor();
+    await ui.dialog.getByRole('button', { name: 'Cancel', exact: true }).click();
     expect(await jobs.group(nightly.id)).toMatchObject({ cancelled: 0 });
     await ui.button('Cancel group').click();
     await ui.dialog.getByRole('button', { name: 'Cancel group' }).click();
@@ -122,7 +122,7 @@ describe('groups and linked jobs in the admin UI', () => {
     await ui.button('Graph').click();
 
     await ui.page.keyboard.press('r');
-    await ui.dialog.getByLabel('Also re-queue the jobs that were cancelled because of it').waitFor();
+    await ui.dialog.getByLabel('Also re-queue the jobs that were cancelled because this job failed').waitFor();
     await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
     await node(scan, 'completed').waitFor();
     await node(crop, 'pending').waitFor();

@@ -37,7 +37,7 @@ describe('keys of the admin UI', () => {
     await ui.page.keyboard.press('Enter');
     await ui.heading('broken').waitFor();
     expect(ui.address).toBe(`/admin/jobs/jobs/${ids[1]}`);
-    await ui.page.locator('.timeline').getByText('Failed for good').waitFor();
+    await ui.page.locator('.timeline').getByText('Failed: not retried').waitFor();
     await ui.page.keyboard.press('r');
     await app().event('failed', ids[1], 3);
 
@@ -73,7 +73,7 @@ describe('keys of the admin UI', () => {
   it('close a form by Escape, after a confirmation if it has input', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     const form = ui.page.getByRole('dialog', { name: 'Enqueue a job' });
-    const question = ui.page.getByRole('dialog', { name: 'Discard what is written?' });
+    const question = ui.page.getByRole('dialog', { name: 'Discard your changes?' });
     const open = (): Promise<void> => ui.button('Enqueue a job').or(ui.button('Enqueue')).first().click();
     await open();
     await form.waitFor();

@@ -75,8 +75,8 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     await ui.page.goBack();
     await editButton(ui).click();
     await ui.dialog.getByText('The code has: 2 running, 1 per key.').waitFor();
-    await ui.dialog.getByRole('button', { name: 'Use the limits of the code' }).click();
-    await ui.sees('The limits in the code apply to sync');
+    await ui.dialog.getByRole('button', { name: 'Use the limits in the code' }).click();
+    await ui.sees('The limits in the code apply to sync again');
     await syncRow(ui).getByText('2 of 2 running').waitFor();
     await syncRow(ui).getByText('in the code: 1 per key').waitFor();
   });

@@ -94,9 +94,9 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     await ui.button('To the end').click();
     expect(await isAtEnd()).toBe(true);
 
-    await ui.page.getByLabel('Levels of the log').selectOption('warn');
+    await ui.page.getByLabel('Log levels').selectOption('warn');
     expect(await lines.getByRole('listitem').count()).toBe(1);
-    await ui.page.getByLabel('Levels of the log').selectOption('debug');
+    await ui.page.getByLabel('Log levels').selectOption('debug');
     end.resolve();
     await lines.getByText('the end', { exact: true }).waitFor();
     await ui.page.getByText('completed').first().waitFor();
@@ -108,7 +108,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     const ui = await open('jobs?status=pending');
     await ui.shows(ids);
     await app.jobs.cancel(ids[1]!);
-    await ui.row(ids[1]!).getByText('no longer here').waitFor();
+    await ui.row(ids[1]!).getByText('no longer matches').waitFor();
     expect(await ui.ids()).toEqual(ids);
   });
 
@@ -219,7 +219,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
   it('follow a job to its end', async () => {
     const { id } = await app.jobs.enqueue('work', 1);
     const ui = await open(`jobs/${id}`);
-    await ui.sees('Attempt 1 runs');
+    await ui.sees('Attempt 1 is running');
     end.resolve();
     await ui.page.locator('.timeline').getByText('Completed').waitFor();
   });
@@ -231,7 +231,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     const ui = await pages.open(`${network.url}admin/jobs/jobs`, { token: ADMIN_TOKEN });
     await ui.button(/^Live/).waitFor();
     await network.close();
-    await ui.button(/^Stale/).waitFor();
+    await ui.button(/^Offline/).waitFor();
     await app.jobs.cancel(id);
     await network.open();
     await ui.row(id).getByText('cancelled').waitFor();
@@ -250,7 +250,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     await until(() => apps.log.of('error', 'change feed: ').length > 0);
     await ui.page.clock.runFor(8_000);
     await ui.button(/^Stale/).waitFor();
-    expect(await ui.button(/^Stale/).getAttribute('title')).toContain('its database may be away');
+    expect(await ui.button(/^Stale/).getAttribute('title')).toContain('No response from the queue database');
 
     await app.dataSource.query('ALTER TABLE _jobs_away RENAME TO _jobs');
     await ui.button(/^Live/).waitFor();
@@ -273,8 +273,8 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     const ui = await open('jobs');
     await ui.page.route('**/api/jobs/stream', (route) => route.fulfill({ status: 404, body: 'being replaced' }));
     await ui.button(/^Live/).click();
-    await ui.button(/^Held/).click();
-    await ui.button(/^Stale/).waitFor();
+    await ui.button(/^Paused/).click();
+    await ui.button(/^Offline/).waitFor();
     await ui.page.unrouteAll();
     await ui.button(/^Live/).waitFor();
   });
@@ -288,16 +288,16 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     await ui.button(/^Live/).waitFor();
     await clock.pauseAt(Date.now() + 5_000);
     await ui.button(/^Live/).click();
-    await ui.button(/^Held/).click();
+    await ui.button(/^Paused/).click();
     // The page has just connected and would reload everything soon.
     await ui.button(/^Live/).click();
-    await ui.button(/^Held/).waitFor();
+    await ui.button(/^Paused/).waitFor();
     const requests = ui.requests();
     await app.jobs.cancel(id);
     await clock.runFor(5_000);
     expect(requests).toEqual([]);
     await clock.resume();
-    await ui.button(/^Held/).click();
+    await ui.button(/^Paused/).click();
     await ui.row(id).getByText('cancelled').waitFor();
     expect(requests[0]).toBe('GET /api/jobs/stream');
   });
@@ -310,7 +310,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
         document.dispatchEvent(new Event('visibilitychange'));
       `);
     await hide(true);
-    await ui.button(/^Held/).waitFor();
+    await ui.button(/^Paused/).waitFor();
     const requests = ui.requests();
     const { id } = await app.jobs.enqueue('later', 1);
     await hide(false);

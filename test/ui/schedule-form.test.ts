@@ -78,7 +78,7 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
     await ui.dialog.getByLabel('Name').fill('sync');
     await ui.dialog.getByLabel('Runs by').selectOption('interval');
     await ui.dialog.getByLabel('Every').fill('1ms');
-    await ui.dialog.getByText('An interval of at least 1s is needed').waitFor();
+    await ui.dialog.getByText('Use an interval of at least 1s').waitFor();
     await ui.dialog.getByLabel('Every').fill('90m');
     await ui.dialog.getByText('Every 90 minutes').waitFor();
     await ui.dialog.getByLabel('Counted from').fill('2031-01-15T08:15');
@@ -100,9 +100,9 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
     const preview = ui.dialog.getByRole('region', { name: 'Preview' });
     const pattern = ui.dialog.getByRole('textbox', { name: /^Pattern/ });
     await pattern.fill('0 3 *');
-    await preview.getByText('these are 3').waitFor();
+    await preview.getByText('The pattern has 3').waitFor();
     await pattern.fill('0 0 30 2 *');
-    await preview.getByText('There is no such moment').waitFor();
+    await preview.getByText('The pattern has no next run').waitFor();
     await pattern.fill('61 * * * *');
     await preview.getByText(/minute/).waitFor();
     await ui.dialog.getByRole('button', { name: 'Create' }).click();
@@ -133,7 +133,7 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
     await ui.dialog.getByLabel('Topic').fill('other');
     app.app.get(JobsEngine, { strict: false }).declareSchedule('taken', '0 3 * * *', { topic: 'report' });
     await ui.dialog.getByRole('button', { name: 'Save' }).click();
-    await ui.dialog.getByText('Change it in the code, or pause it.').waitFor();
+    await ui.dialog.getByText('Change the schedule in the code, or pause it.').waitFor();
     await ui.dialog.getByText('is declared by the code of a process').waitFor();
   });
 
@@ -173,7 +173,7 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
     const ui = await openNew();
     await ui.dialog.getByLabel('Name').fill('digest');
     await ui.page.keyboard.press('Escape');
-    await ui.heading('Discard what is written?').waitFor();
+    await ui.heading('Discard your changes?').waitFor();
     await ui.button('Discard').click();
     await until(async () => (await ui.dialog.count()) === 0);
   });

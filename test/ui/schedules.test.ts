@@ -72,7 +72,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await ui.page.getByRole('link', { name: 'digest', exact: true }).click();
     await ui.heading('digest').waitFor();
     expect(ui.address).toBe('/admin/jobs/schedules/digest');
-    const table = ui.page.getByRole('table', { name: 'The next runs' });
+    const table = ui.page.getByRole('table', { name: 'Next runs' });
     expect(await table.getByRole('columnheader').allInnerTexts()).toEqual([
       'Europe/Berlin',
       'America/New_York (yours)',
@@ -139,10 +139,10 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await app.jobs.schedules.upsert('digest', '0 7 * * *', { topic: 'mail' });
     const ui = await open(app);
     await ui.button('Run now digest').click();
-    await ui.sees('Added a job of digest');
+    await ui.sees('Enqueued a job of digest');
     await ui.page.getByRole('link', { name: 'Open' }).click();
     await ui.heading('mail').waitFor();
-    await ui.sees(/digest, run of (now|\d+ s ago)/);
+    await ui.sees(/digest ?, run of (now|\d+ s ago)/);
     await ui.page.getByRole('link', { name: 'digest' }).click();
     await ui.heading('digest').waitFor();
   });
@@ -170,11 +170,11 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await app.jobs.schedules.upsert('digest', '0 7 * * *', { topic: 'mail' });
     const ui = await open(app);
     await row(ui, 'digest').waitFor();
-    expect(await ui.page.getByText(/^late by/).count()).toBe(0);
+    expect(await ui.page.getByText(/ late$/).count()).toBe(0);
     await app.rows.query(`UPDATE _jobs_schedules SET next_tick = now() - interval '5 minutes'`);
-    await row(ui, 'digest').getByText('late by 5 min').waitFor();
+    await row(ui, 'digest').getByText('5 min late').waitFor();
     await app.jobs.schedules.pause('digest');
-    await ui.page.getByText(/^late by/).waitFor({ state: 'detached' });
+    await ui.page.getByText(/ late$/).waitFor({ state: 'detached' });
   });
 
   it('that code declares cannot be edited or deleted; without a process they can', async () => {
@@ -183,14 +183,14 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await ui.button('Pause nightly').waitFor();
     await ui.sees('the code');
     expect(await ui.page.getByRole('button', { name: /^(Edit|Delete)/ }).count()).toBe(0);
-    expect(await ui.page.getByText('no process declares it').count()).toBe(0);
+    expect(await ui.page.getByText('no worker declares it').count()).toBe(0);
     await ui.close();
     await declaring.close();
 
     const app = await apps.listen(producer);
     await app.rows.query(`UPDATE _jobs_schedules SET declared = now() - interval '1 hour'`);
     const orphan = await open(app);
-    await row(orphan, 'nightly').getByText('no process declares it').waitFor();
+    await row(orphan, 'nightly').getByText('no worker declares it').waitFor();
     await orphan.page.getByRole('link', { name: 'nightly', exact: true }).click();
     await orphan.button('Edit').waitFor();
     await orphan.button('Delete').click();
@@ -240,7 +240,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     expect(await isCutOff()).toBe(false);
     expect(await ui.page.getByRole('link', { name: 'Schedules' }).isVisible()).toBe(true);
     await ui.page.getByRole('link', { name: /^no+$/ }).click();
-    await ui.page.getByRole('table', { name: 'The next runs' }).waitFor();
+    await ui.page.getByRole('table', { name: 'Next runs' }).waitFor();
     expect(await isCutOff()).toBe(false);
   });
 });

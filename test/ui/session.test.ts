@@ -279,7 +279,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     const ui = await pages.open('about:blank', { token: ADMIN_TOKEN });
     await ui.page.route('**/api/jobs/**', (route) => route.abort());
     await ui.goto(`${app.url}/admin/jobs/`);
-    await ui.sees('Is the application running?');
+    await ui.sees('Check that the application is running');
     await ui.page.unroute('**/api/jobs/**');
     await ui.button('Try again').click();
     await ui.heading('Overview').waitFor();

@@ -49,7 +49,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     const ui = await open('');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).focus();
     await ui.page.keyboard.press('Enter');
-    await ui.sees('Paused work: its jobs wait until it is resumed');
+    await ui.sees('Paused work. Its jobs wait until you resume it');
     await topicRow(ui, 'work')
       .getByText(/^paused (now|\d+ s ago)$/)
       .waitFor();
@@ -95,7 +95,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     const ui = await open('');
     await topicRow(ui, 'work').waitFor();
     await ui.button(/^Live/).click();
-    await ui.button(/^Held/).waitFor();
+    await ui.button(/^Paused/).waitFor();
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).click();
     await topicRow(ui, 'work').getByRole('button', { name: 'Resume work' }).click();
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).waitFor();
@@ -152,17 +152,17 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     const ui = await open('');
     const { id } = await app.jobs.enqueue('unhandled', 1);
     await ui.goto(`${app.url}/admin/jobs/jobs/${id}`);
-    await ui.sees('no process has a handler of its topic');
+    await ui.sees('No running worker handles this topic');
     await app.jobs.pause('unhandled');
-    await ui.sees('its topic has been paused since');
-    expect(await ui.page.getByText('no process has a handler').count()).toBe(0);
+    await ui.sees('The topic was paused');
+    expect(await ui.page.getByText('No running worker handles').count()).toBe(0);
     await app.jobs.resume('unhandled');
-    await ui.sees('no process has a handler of its topic');
+    await ui.sees('No running worker handles this topic');
 
     await app.jobs.pause('work');
     const waiting = await app.jobs.enqueue('work', 1);
     await ui.goto(`${app.url}/admin/jobs/jobs/${waiting.id}`);
-    await ui.sees('its topic has been paused since');
+    await ui.sees('The topic was paused');
     await ui.button('Resume topic').focus();
     await ui.page.keyboard.press('Enter');
     await ui.sees('Resumed work');
@@ -179,7 +179,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     await ui.page.locator('.timeline').getByText('Due').waitFor();
     expect(await ui.button('Resume topic').count()).toBe(0);
     await ui.button('Run now').click();
-    await ui.sees('its topic has been paused since');
+    await ui.sees('The topic was paused');
     await waitForOtherTopic();
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
@@ -196,7 +196,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     );
 
     await ui.goto(`${readers.url}/admin/jobs/jobs/${id}`);
-    await ui.sees('its topic has been paused since');
+    await ui.sees('The topic was paused');
     expect(await actionButtons.count()).toBe(0);
   });
 });

@@ -60,7 +60,7 @@ describe('the workers in the admin UI', () => {
     await own.getByRole('heading', { name: hostname() }).waitFor();
     expect((await own.innerText()).replace(/\s+/g, ' ')).toMatch(
       new RegExp(
-        `pid ${process.pid} live .* hold Running \\d Concurrency 7 Finds jobs notified Version 0\\.1\\.0 Last seen`,
+        `pid ${process.pid} live .* hold Running \\d Concurrency 7 Finds jobs by notification Version 0\\.1\\.0 Last seen`,
       ),
     );
     await own.getByRole('link', { name: 'hold' }).click();

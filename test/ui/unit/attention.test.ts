@@ -48,13 +48,13 @@ describe('the counts of an error', () => {
   it.each([
     [0, 0, '0 failed'],
     [312, 0, '312 failed'],
-    [0, 188, '188 will be tried again'],
-    [1_312, 188, '1,312 failed · 188 will be tried again'],
+    [0, 188, '188 retrying'],
+    [1_312, 188, '1,312 failed · 188 retrying'],
   ])('%i failed and %i retrying: %s', (failed, retrying, text) => {
     expect(errorCounts(failed, retrying)).toBe(text);
   });
 
   it('say when there may be more', () => {
-    expect(errorCounts(10_000, 3, 10_000)).toBe('10,000+ failed · 3 will be tried again');
+    expect(errorCounts(10_000, 3, 10_000)).toBe('10,000+ failed · 3 retrying');
   });
 });

@@ -73,7 +73,7 @@ describe('the timeline of a job', () => {
       { title: 'Created' },
       { title: 'Attempt 1 failed', tookMs: 2_000, afterMs: 5_000 },
       { title: 'Attempt 2 failed', tookMs: 2_000, afterMs: 3_000 },
-      { title: 'Failed for good', afterMs: 0 },
+      { title: 'Failed: not retried', afterMs: 0 },
     ]);
     expect(titles({ ...job, status: 'pending', finished: null, run_at: at(90) }).at(-1)).toBe('Next attempt due');
   });
@@ -85,7 +85,7 @@ describe('the timeline of a job', () => {
       'Completed',
     ]);
     expect(titles({ ...JOB, status: 'completed', attempt: 1, finished: at(3) })).toEqual(['Created', 'Completed']);
-    expect(titles({ ...JOB, status: 'processing', attempt: 1, started: at(1) }).at(-1)).toBe('Attempt 1 runs');
+    expect(titles({ ...JOB, status: 'processing', attempt: 1, started: at(1) }).at(-1)).toBe('Attempt 1 is running');
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
     const expired = { ...JOB, status: 'cancelled', finished: at(1), last_error: 'expired', expires_at: at(1) } as const;
     expect(titles(expired).at(-1)).toBe('Expired before it started');
@@ -94,29 +94,23 @@ describe('the timeline of a job', () => {
   it('shows which errors are not stored', () => {
     const errors = Array.from({ length: 20 }, (_, index) => failure(6 + index, index));
     const job: Job = { ...JOB, status: 'failed', attempt: 25, retries: 24, max_retries: 24, errors, finished: at(30) };
-    expect(titles(job).slice(0, 3)).toEqual([
-      'Created',
-      'Attempts 1 to 5, whose errors are not shown',
-      'Attempt 6 failed',
-    ]);
+    expect(titles(job).slice(0, 3)).toEqual(['Created', 'Attempts 1–5 (errors no longer kept)', 'Attempt 6 failed']);
     expect(titles(job)).toHaveLength(23);
-    expect(titles({ ...job, attempt: 3, retries: 2, errors: [] })[1]).toBe(
-      'Attempts 1 to 3, whose errors are not shown',
-    );
+    expect(titles({ ...job, attempt: 3, retries: 2, errors: [] })[1]).toBe('Attempts 1–3 (errors no longer kept)');
   });
 
   it('shows which attempts ended without an error', () => {
-    const endedQuietly = (attempts: string) => `${attempts} ended without an error: given back, snoozed or cancelled`;
+    const endedQuietly = (attempts: string) => `${attempts} ended without an error: released, snoozed or cancelled`;
     const job: Job = { ...JOB, attempt: 5, retries: 1, errors: [failure(2, 5)] };
     expect(titles({ ...job, status: 'completed', started: at(9), finished: at(10) })).toEqual([
       'Created',
       endedQuietly('Attempt 1'),
       'Attempt 2 failed',
-      endedQuietly('Attempts 3 to 4'),
+      endedQuietly('Attempts 3–4'),
       'Attempt 5',
       'Completed',
     ]);
-    expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([endedQuietly('Attempts 3 to 5'), 'Next attempt due']);
+    expect(titles({ ...job, run_at: at(20) }).slice(3)).toEqual([endedQuietly('Attempts 3–5'), 'Next attempt due']);
     expect(titles({ ...JOB, status: 'cancelled', attempt: 1, finished: at(1) })).toEqual([
       'Created',
       endedQuietly('Attempt 1'),
@@ -125,7 +119,7 @@ describe('the timeline of a job', () => {
   });
 
   it('shows the failures before a requeue', () => {
-    const requeued = 'Re-queued, with all its retries';
+    const requeued = 'Re-queued with all retries';
     const errors = [failure(1, 5), failure(2, 10)];
     const job: Job = { ...JOB, attempt: 2, errors };
     expect(titles({ ...job, run_at: at(60) })).toEqual([
@@ -137,18 +131,18 @@ describe('the timeline of a job', () => {
     ]);
     expect(titles({ ...job, status: 'processing', attempt: 3, started: at(61) }).slice(3)).toEqual([
       requeued,
-      'Attempt 3 runs',
+      'Attempt 3 is running',
     ]);
     expect(titles({ ...job, status: 'failed', finished: at(12) })).toEqual([
       'Created',
       'Attempt 1 failed',
       requeued,
       'Attempt 2 failed',
-      'Failed for good',
+      'Failed: not retried',
     ]);
     expect(titles({ ...job, attempt: 4, status: 'pending', run_at: at(60) }).slice(3)).toEqual([
       requeued,
-      'Attempts 3 to 4 ended without an error: given back, snoozed or cancelled',
+      'Attempts 3–4 ended without an error: released, snoozed or cancelled',
       'Next attempt due',
     ]);
     expect(titles({ ...job, status: 'cancelled', finished: at(60) }).slice(3)).toEqual([requeued, 'Cancelled']);
@@ -171,8 +165,8 @@ describe('the timeline of a job', () => {
 
   it('disables a second cancel, and "run now" for a due job', () => {
     const ending: Job = { ...JOB, status: 'processing', cancel_requested: true };
-    expect(refusalOf('cancel', ending, 0)).toBe('cancelling was asked for already');
-    expect(refusalOf('promote', JOB, Date.parse(at(0)))).toBe('it is due already');
+    expect(refusalOf('cancel', ending, 0)).toBe('the job has been asked to stop already');
+    expect(refusalOf('promote', JOB, Date.parse(at(0)))).toBe('the job is due already');
   });
 
   it('shows one button to run the job', () => {

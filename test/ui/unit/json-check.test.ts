@@ -18,6 +18,6 @@ describe('checkJson', () => {
   });
 
   it('quotes the invalid word', () => {
-    expect(checkJson('{\n  "a": tru\n}')).toEqual({ ok: false, message: '“tru” is no JSON', line: 2 });
+    expect(checkJson('{\n  "a": tru\n}')).toEqual({ ok: false, message: '“tru” is not valid JSON', line: 2 });
   });
 });

@@ -1,9 +1,14 @@
+import { en } from '../../../ui/src/messages/en.js';
+import { useMessages } from '../../../ui/src/messages/messages.js';
+import { zhCn } from '../../../ui/src/messages/zh-cn.js';
 import { bytesText, jobsText, rateText, shortCount } from '../../../ui/src/text/amount.js';
 import { durationField, durationOfField, durationText, roughDuration } from '../../../ui/src/text/duration.js';
 import { relativeText } from '../../../ui/src/text/moment.js';
+import { patternWords } from '../../../ui/src/text/pattern-words.js';
 import { progressOf } from '../../../ui/src/text/progress.js';
 import { readStacks } from '../../../ui/src/text/stack.js';
 import { shortened, visible } from '../../../ui/src/text/visible-text.js';
+import { zoneText } from '../../../ui/src/text/zone-time.js';
 
 describe('texts of the admin UI', () => {
   it.each([
@@ -119,5 +124,35 @@ describe('texts of the admin UI', () => {
     expect(visible('مرحبا 👍')).toBe('مرحبا 👍');
     expect(shortened('abcdef', 4)).toBe('abc…');
     expect(shortened('ab👍def', 4)).toBe('ab…');
+  });
+});
+
+describe('texts in Chinese', () => {
+  const nothing = (): void => undefined;
+  beforeAll(() => useMessages(zhCn, 'zh-CN', nothing));
+  afterAll(() => useMessages(en, 'en', nothing));
+
+  it('show amounts, durations and times', () => {
+    const now = Date.parse('2030-01-01T00:00:00Z');
+    expect([jobsText(12_340), durationText(125_000), rateText(0.99999)]).toEqual([
+      '12,340 个任务',
+      '2 分钟 5 秒',
+      '> 99.9%',
+    ]);
+    expect(relativeText('2029-12-31T23:59:48Z', now)).toBe('12 秒前');
+    expect(zoneText('2030-01-01T00:00:00Z', 'UTC')).toBe('2030年1月1日周二 00:00');
+  });
+
+  it.each([
+    ['*/5 * * * *', '每 5 分钟'],
+    ['5,35 * * * *', '每小时的第 5 和 35 分钟'],
+    ['*/7 * * * *', '每 7 分钟（从每小时开始时起算）'],
+    ['*/15 9-17 * * MON-FRI', '星期一至星期五，09:00 至 17:59，每 15 分钟'],
+    ['0 3 * * 7', '每星期日 03:00'],
+    ['0 0 1 1,7 *', '一月和七月，每月 1 日 00:00'],
+    ['0 9 * * 5#2', '每月第 2 个星期五 09:00'],
+    [{ every: 5_400_000 }, '每 90 分钟'],
+  ])('describe the pattern %j: %s', (pattern, words) => {
+    expect(patternWords(pattern)).toBe(words);
   });
 });

@@ -1,3 +1,5 @@
+import { messages } from '../messages/messages.js';
+
 /** Puts text there. Browsers keep the clipboard from pages that came over plain HTTP; the old way still works there. */
 export async function copyText(text: string): Promise<void> {
   const clipboard = navigator.clipboard as Clipboard | undefined;
@@ -13,5 +15,5 @@ export async function copyText(text: string): Promise<void> {
   field.select();
   const isCopied = document.execCommand('copy');
   field.remove();
-  if (!isCopied) throw new Error('the browser does not let this page copy');
+  if (!isCopied) throw new Error(messages.problems.copyBlocked);
 }

@@ -1,4 +1,5 @@
 import { Cron } from 'croner';
+import { messages } from '../messages/messages.js';
 
 /** A pattern as the form has it. */
 export type DraftPattern = string | { readonly everyMs: number; readonly anchorMs: number };
@@ -29,7 +30,7 @@ export function previewTicks(pattern: DraftPattern, { zone, from, startAt, endAt
       ticks.push(new Date(tick).toISOString());
       tick = next(tick);
     }
-    return ticks.length > 0 ? { ok: true, ticks } : { ok: false, message: 'There is no such moment.' };
+    return ticks.length > 0 ? { ok: true, ticks } : { ok: false, message: messages.schedules.noMoment };
   } catch (error) {
     return { ok: false, message: (error as Error).message.replace(/^\w+: /, '') };
   }
@@ -40,13 +41,13 @@ type NextTick = (after: number) => number | null;
 function cronTicks(text: string, zone: string): NextTick {
   const fields = text === '' ? 0 : text.split(/\s+/).length;
   if (fields !== 5 && fields !== 6) {
-    throw new Error(`5 fields are needed, or 6 with seconds first; these are ${fields}.`);
+    throw new Error(messages.schedules.fieldsNeeded(fields));
   }
   const cron = new Cron(text, { timezone: zone, paused: true, mode: '5-or-6-parts' });
   return (after) => cron.nextRun(new Date(after))?.getTime() ?? null;
 }
 
 function intervalTicks({ everyMs, anchorMs }: Exclude<DraftPattern, string>): NextTick {
-  if (!(everyMs >= 1_000)) throw new Error('An interval of at least 1s is needed, such as 10s or 90m.');
+  if (!(everyMs >= 1_000)) throw new Error(messages.schedules.intervalTooShort);
   return (after) => anchorMs + Math.max(0, Math.floor((after - anchorMs) / everyMs) + 1) * everyMs;
 }

@@ -1,5 +1,5 @@
 import type { Job, JobGroup, JobStatus } from '../../../client/index.js';
-import { jobsText } from '../text/amount.js';
+import { messages } from '../messages/messages.js';
 import { groupTitle } from '../text/group-words.js';
 import { notices } from './notices.svelte.js';
 import { questions } from './questions.svelte.js';
@@ -19,16 +19,12 @@ export function unfinishedOf({ pending, processing }: JobGroup): number {
 /** Asks, and cancels the group. Returns the group as it is then; `null`: it was not cancelled. */
 export async function cancelGroup(group: JobGroup): Promise<JobGroup | null> {
   const { pending, processing } = group;
-  const parts = [
-    ...(pending > 0 ? [`${jobsText(pending)} will not start.`] : []),
-    ...(processing > 0 ? [`${jobsText(processing)} will be asked to stop.`] : []),
-    'What has been done is not undone.',
-  ];
-  const title = `Cancel ${groupTitle(group)}?`;
-  if (!(await questions.ask({ title, text: parts.join(' '), verb: 'Cancel group' }))) return null;
+  const title = messages.groups.cancelTitle(groupTitle(group));
+  const text = messages.groups.cancelText(pending, processing);
+  if (!(await questions.ask({ title, text, verb: messages.groups.cancelGroup }))) return null;
   try {
     const cancelled = await api.groups.cancel(group.id);
-    notices.say(`Cancelled ${groupTitle(group)}`);
+    notices.say(messages.groups.cancelled(groupTitle(group)));
     return cancelled;
   } catch (error) {
     notices.complain(error);

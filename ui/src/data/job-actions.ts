@@ -1,4 +1,5 @@
 import type { Job, JobFilterStatus, JobStatus } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 import type { Filters } from '../route/route.js';
 
 /** What can be done to a job, or to many. */
@@ -6,26 +7,11 @@ export type ActionName = 'requeue' | 'promote' | 'cancel' | 'delete';
 
 export const BULK_ACTIONS: readonly ActionName[] = ['requeue', 'promote', 'cancel', 'delete'];
 
-/** What the buttons say. */
-export const ACTION_LABELS: Readonly<Record<ActionName, string>> = {
-  requeue: 'Re-queue',
-  promote: 'Run now',
-  cancel: 'Cancel',
-  delete: 'Delete',
-};
-
 const ALLOWED: Readonly<Record<ActionName, readonly JobStatus[]>> = {
   requeue: ['failed', 'cancelled'],
   promote: ['pending'],
   cancel: ['pending', 'processing'],
   delete: ['pending', 'completed', 'failed', 'cancelled'],
-};
-
-const REASONS: Readonly<Record<ActionName, string>> = {
-  requeue: 'only failed and cancelled jobs can be re-queued',
-  promote: 'only jobs that wait can be run before their time',
-  cancel: 'only jobs that wait or run can be cancelled',
-  delete: 'a job that runs cannot be deleted; cancel it first',
 };
 
 /**
@@ -71,7 +57,8 @@ export function refusalOf(
   job: Pick<Job, 'status' | 'cancel_requested' | 'run_at'>,
   now: number,
 ): string | null {
-  if (!ALLOWED[action].includes(job.status)) return REASONS[action];
-  if (action === 'promote' && Date.parse(job.run_at) <= now) return 'it is due already';
-  return action === 'cancel' && job.cancel_requested ? 'cancelling was asked for already' : null;
+  const { refusals } = messages.actions;
+  if (!ALLOWED[action].includes(job.status)) return refusals[action];
+  if (action === 'promote' && Date.parse(job.run_at) <= now) return refusals.alreadyDue;
+  return action === 'cancel' && job.cancel_requested ? refusals.alreadyCancelling : null;
 }

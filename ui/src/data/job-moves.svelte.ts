@@ -1,5 +1,6 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import type { Job, RequeueOptions } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 import { topicName } from '../text/visible-text.js';
 import { hrefOf } from '../route/router.svelte.js';
 import type { ActionName } from './job-actions.js';
@@ -44,12 +45,16 @@ class JobMoves {
   async #requeue(job: Job, changes?: RequeueOptions, isThrowing = false): Promise<void> {
     const requeued = await this.#tried(job, api.requeue(job.id, changes), isThrowing);
     if (requeued)
-      notices.show({ text: `Re-queued ${nameOf(job)}`, tone: 'neutral', href: hrefOf({ screen: 'job', id: job.id }) });
+      notices.show({
+        text: messages.actions.requeued(nameOf(job)),
+        tone: 'neutral',
+        href: hrefOf({ screen: 'job', id: job.id }),
+      });
   }
 
   async promote(job: Job): Promise<void> {
     const promoted = await this.#tried(job, api.promote(job.id));
-    if (promoted) notices.say(`${nameOf(job)} is due now`);
+    if (promoted) notices.say(messages.actions.madeDue(nameOf(job)));
   }
 
   async cancel(job: Job): Promise<void> {
@@ -61,9 +66,9 @@ class JobMoves {
       const isLater = Date.parse(cancelled.run_at) > serverClock.now;
       const changes = { dependants: true, ...(isLater && { run_at: cancelled.run_at }) };
       const undo = (): void => void this.#requeue(cancelled, changes);
-      notices.show({ text: `Cancelled ${nameOf(job)}`, tone: 'neutral', undo });
+      notices.show({ text: messages.actions.cancelled(nameOf(job)), tone: 'neutral', undo });
     } else {
-      notices.say(`Asked ${nameOf(job)} to stop`);
+      notices.say(messages.actions.askedToStop(nameOf(job)));
     }
   }
 
@@ -82,7 +87,10 @@ class JobMoves {
       void this.#delete(job);
     };
     const timer = setTimeout(deleteNow, UNDO_MS);
-    const removeNotice = notices.show({ text: `Deleted ${nameOf(job)}`, tone: 'neutral', undo: end }, UNDO_MS);
+    const removeNotice = notices.show(
+      { text: messages.actions.deleted(nameOf(job)), tone: 'neutral', undo: end },
+      UNDO_MS,
+    );
     this.#deletions.set(job.id, deleteNow);
   }
 
@@ -98,9 +106,9 @@ class JobMoves {
 
   #mayStop(job: Job): Promise<boolean> {
     return questions.ask({
-      title: 'Stop a running job?',
-      text: `The handler of ${nameOf(job)} is asked to stop. Its finished steps are not undone.`,
-      verb: 'Stop it',
+      title: messages.actions.stopTitle,
+      text: messages.actions.stopText(nameOf(job)),
+      verb: messages.actions.stop,
     });
   }
 

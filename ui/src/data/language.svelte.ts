@@ -30,7 +30,7 @@ class Language {
 
   private async use(choice = LANGUAGES[0]!): Promise<void> {
     const messages = await choice.load();
-    useMessages(messages, choice.tag, () => void this.tag);
+    useMessages(messages, formatTagOf(choice), () => void this.tag);
     this.tag = choice.tag;
     document.documentElement.lang = choice.tag;
   }
@@ -40,6 +40,17 @@ class Language {
 function choiceOf(tag: string | null): Choice | undefined {
   const language = tag?.split('-')[0];
   return LANGUAGES.find((choice) => choice.tag.split('-')[0] === language);
+}
+
+/** Numbers and times follow the region of the browser, if it has the language and the script of the texts. */
+function formatTagOf({ tag }: Choice): string {
+  const { language, script } = new Intl.Locale(tag).maximize();
+  return (
+    navigator.languages.find((each) => {
+      const other = new Intl.Locale(each).maximize();
+      return other.language === language && other.script === script;
+    }) ?? tag
+  );
 }
 
 export const language = new Language();

@@ -1,3 +1,4 @@
+import { messages } from '../messages/messages.js';
 import { shortened, visible } from '../text/visible-text.js';
 import { problemOf } from './problem.js';
 
@@ -42,7 +43,7 @@ class Notices {
   /** Of what a call of the API has thrown. */
   complain(error: unknown): void {
     const { title, detail } = problemOf(error);
-    this.fail(`${title}: ${shortened(visible(detail), 300)}`);
+    this.fail(messages.problems.notice(title, shortened(visible(detail), 300)));
   }
 }
 

@@ -1,4 +1,5 @@
 import { JobsApiError } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 
 /** What went wrong and what to do, in words for the reader. */
 export interface Problem {
@@ -11,7 +12,7 @@ export interface Problem {
 /** Of anything that a call of the API may throw. */
 export function problemOf(error: unknown): Problem {
   const detail = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof JobsApiError)) return { title: 'Something went wrong', advice: 'Reload the page.', detail };
+  if (!(error instanceof JobsApiError)) return { ...messages.problems.unexpected, detail };
   return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
 }
 
@@ -23,25 +24,23 @@ export function isForbidden(error: unknown): boolean {
 /** Returns why a sign-in failed, in one line. A guard of the application may have its own text for 401 and 403. */
 export function signInComplaint(error: unknown, whenUnauthorized?: string): string {
   if (error instanceof JobsApiError && error.status === 401)
-    return whenUnauthorized ?? `Not signed in: ${error.message}`;
-  if (isForbidden(error)) return `Not allowed: ${(error as JobsApiError).message}`;
+    return whenUnauthorized ?? messages.problems.notSignedIn(error.message);
+  if (isForbidden(error)) return messages.problems.notAllowed((error as JobsApiError).message);
   const { title, advice } = problemOf(error);
-  return `${title}. ${advice}`;
+  return messages.problems.complaint(title, advice);
 }
 
 function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
-  if (status === 0) return { title: 'No answer', advice: 'Is the application running? Check it, then try again.' };
-  if (status === 401) return { title: 'Signed out', advice: 'Sign in again.' };
-  if (status === 403) return { title: 'Not allowed', advice: 'Ask an administrator of this application for access.' };
-  if (status === 404) return { title: 'Not found', advice: 'It may have been deleted, or pruned by age.' };
-  if (code === 'SCHEDULE_STATE') return { title: 'Not possible', advice: 'Change it in the code, or pause it.' };
-  if (status === 409) return { title: 'Not possible now', advice: 'The job has moved on. Look at it again.' };
-  if (status === 503) return { title: 'Database unavailable', advice: 'The queue goes on when it is back. Try again.' };
-  if (status >= 500) return { title: 'The server failed', advice: 'Its log says why.' };
-  if (code === 'INVALID_RESPONSE') {
-    return { title: 'Not the answer of this API', advice: 'A proxy, or another path? See the option http.path.' };
-  }
-  return { title: 'Refused', advice: 'Change what is wrong, then try again.' };
+  const { problems } = messages;
+  if (status === 0) return problems.unreachable;
+  if (status === 401) return problems.signedOut;
+  if (status === 403) return problems.forbidden;
+  if (status === 404) return problems.notFound;
+  if (code === 'SCHEDULE_STATE') return problems.scheduleState;
+  if (status === 409) return problems.conflict;
+  if (status === 503) return problems.unavailable;
+  if (status >= 500) return problems.serverError;
+  return code === 'INVALID_RESPONSE' ? problems.invalidResponse : problems.refused;
 }
 
 function fieldsOf({ data }: JobsApiError): string[] {

@@ -4,6 +4,8 @@ export interface Question {
   readonly text: string;
   /** What the button says that goes on. */
   readonly verb: string;
+  /** What the other button says. Default: Cancel. */
+  readonly refusal?: string;
 }
 
 /** One question at a time, shown as a dialog. */

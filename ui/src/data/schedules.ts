@@ -1,4 +1,5 @@
 import type { Job, Schedule } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 import { hrefOf } from '../route/router.svelte.js';
 import { visible } from '../text/visible-text.js';
 import { live } from './live.svelte.js';
@@ -24,11 +25,12 @@ class ScheduleMoves {
       removeNotice();
       void this.resume(name);
     };
-    const removeNotice = notices.show({ text: `Paused ${visible(name)}`, tone: 'neutral', undo });
+    const removeNotice = notices.show({ text: messages.schedules.paused(visible(name)), tone: 'neutral', undo });
   }
 
   async resume(name: string): Promise<void> {
-    if (await this.#move(name, () => api.schedules.resume(name))) notices.say(`Resumed ${visible(name)}`);
+    if (await this.#move(name, () => api.schedules.resume(name)))
+      notices.say(messages.schedules.resumed(visible(name)));
   }
 
   async run(name: string): Promise<void> {
@@ -38,16 +40,17 @@ class ScheduleMoves {
     });
     if (job) {
       const href = hrefOf({ screen: 'job', id: job.id });
-      notices.show({ text: `Added a job of ${visible(name)}`, tone: 'neutral', href });
+      notices.show({ text: messages.schedules.enqueued(visible(name)), tone: 'neutral', href });
     }
   }
 
   /** @returns whether it was removed */
   async remove({ name }: Schedule): Promise<boolean> {
-    const text = 'It adds no more jobs. Its jobs so far stay.';
-    if (!(await questions.ask({ title: `Delete ${visible(name)}?`, text, verb: 'Delete' }))) return false;
+    const title = messages.schedules.deleteTitle(visible(name));
+    const { deleteText: text, delete: verb } = messages.schedules;
+    if (!(await questions.ask({ title, text, verb }))) return false;
     const isRemoved = await this.#move(name, () => api.schedules.remove(name));
-    if (isRemoved) notices.say(`Deleted ${visible(name)}`);
+    if (isRemoved) notices.say(messages.schedules.deleted(visible(name)));
     return isRemoved;
   }
 

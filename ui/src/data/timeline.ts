@@ -1,4 +1,5 @@
 import type { Job, JobFailure } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 
 /** One thing that happened to a job, or will. */
 export interface TimelineEvent {
@@ -27,7 +28,7 @@ const FAILURES_MAX = 20;
 /** What is known of a job's life, oldest first. */
 export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
   const events = withPauses([
-    { title: 'Created', at: job.created, tone: 'neutral' },
+    { title: messages.timeline.created, at: job.created, tone: 'neutral' },
     ...job.errors.map(failedAttempt),
     ...latest(job),
   ]);
@@ -36,7 +37,7 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
   return events.flatMap((event, index) => {
     const before = index === 0 ? 0 : (event.attempt ?? job.attempt + 1) - 1;
     const notes = [
-      ...(index > 1 && index === requeuedBefore ? [{ note: 'Re-queued, with all its retries' }] : []),
+      ...(index > 1 && index === requeuedBefore ? [{ note: messages.timeline.requeued }] : []),
       ...(before > seen ? [{ note: unseenAttempts(seen + 1, before, index === 1 && areErrorsMissing(job)) }] : []),
     ];
     seen = event.attempt ?? before;
@@ -61,16 +62,14 @@ function areErrorsMissing(job: Job): boolean {
 }
 
 function unseenAttempts(first: number, last: number, areErrorsMissing: boolean): string {
-  const attempts = first === last ? `Attempt ${first}` : `Attempts ${first} to ${last}`;
-  return areErrorsMissing
-    ? `${attempts}, whose errors are not shown`
-    : `${attempts} ended without an error: given back, snoozed or cancelled`;
+  const { errorsNotKept, endedQuietly } = messages.timeline;
+  return (areErrorsMissing ? errorsNotKept : endedQuietly)(first, last);
 }
 
 function failedAttempt(failure: JobFailure): TimelineEvent {
   const { attempt, started, finished } = failure;
   return {
-    title: `Attempt ${attempt} failed`,
+    title: messages.timeline.attemptFailed(attempt),
     at: started ?? finished,
     tone: 'bad',
     attempt,
@@ -84,24 +83,30 @@ function hasExpired({ last_error, expires_at }: Job): boolean {
   return last_error === 'expired' && expires_at !== null;
 }
 
+/** The handler or a pipe can rule a retry out. */
+function failedTitle({ retries, max_retries }: Job): string {
+  return retries < max_retries ? messages.timeline.failedUnretried : messages.timeline.failedLast;
+}
+
 /** How it stands now, where the failures do not tell. */
 function latest(job: Job): TimelineEvent[] {
+  const { timeline: words } = messages;
   const { status, attempt, started, finished, run_at, created } = job;
   switch (status) {
     case 'pending': {
       // It becomes due when the jobs have ended for which it waits.
       if (job.blocked) return [];
       const isDelayed = between(created, run_at) > DELAY_MS || attempt > 0;
-      return isDelayed ? [{ title: attempt > 0 ? 'Next attempt due' : 'Due', at: run_at, tone: 'waiting' }] : [];
+      return isDelayed ? [{ title: attempt > 0 ? words.nextDue : words.due, at: run_at, tone: 'waiting' }] : [];
     }
     case 'processing':
-      return [{ title: `Attempt ${attempt} runs`, at: started ?? job.updated, tone: 'running', attempt }];
+      return [{ title: words.attemptRuns(attempt), at: started ?? job.updated, tone: 'running', attempt }];
     case 'completed':
-      return [...lastRun(job), { title: 'Completed', at: finished!, tone: 'good', attempt }];
+      return [...lastRun(job), { title: words.completed, at: finished!, tone: 'good', attempt }];
     case 'failed':
-      return [{ title: 'Failed for good', at: finished!, tone: 'bad' }];
+      return [{ title: failedTitle(job), at: finished!, tone: 'bad' }];
     case 'cancelled':
-      return [{ title: hasExpired(job) ? 'Expired before it started' : 'Cancelled', at: finished!, tone: 'neutral' }];
+      return [{ title: hasExpired(job) ? words.expired : words.cancelled, at: finished!, tone: 'neutral' }];
   }
 }
 
@@ -109,7 +114,15 @@ function latest(job: Job): TimelineEvent[] {
 function lastRun({ attempt, started, finished }: Job): TimelineEvent[] {
   return started === null
     ? []
-    : [{ title: `Attempt ${attempt}`, at: started, tone: 'neutral', attempt, tookMs: between(started, finished!) }];
+    : [
+        {
+          title: messages.timeline.attempt(attempt),
+          at: started,
+          tone: 'neutral',
+          attempt,
+          tookMs: between(started, finished!),
+        },
+      ];
 }
 
 /** An attempt pauses until the next one from its end on. */

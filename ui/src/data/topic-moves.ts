@@ -1,4 +1,5 @@
 import type { LimitsRequest } from '../../../client/index.js';
+import { messages } from '../messages/messages.js';
 import { topicName } from '../text/visible-text.js';
 import { notices } from './notices.svelte.js';
 import { api } from './session.svelte.js';
@@ -21,20 +22,20 @@ class TopicMoves {
       removeNotice();
       void this.resume(topic);
     };
-    const text = `Paused ${topicName(topic)}: its jobs wait until it is resumed`;
+    const text = messages.topics.pausedNotice(topicName(topic));
     const removeNotice = notices.show({ text, tone: 'neutral', undo });
   }
 
   /** Jobs start at once, so that nothing could be taken back. */
   async resume(topic: string): Promise<void> {
-    if (await this.#move(topic, () => api.resume(topic))) notices.say(`Resumed ${topicName(topic)}`);
+    if (await this.#move(topic, () => api.resume(topic))) notices.say(messages.topics.resumedNotice(topicName(topic)));
   }
 
   /** Sets limits; `null` lets those in the code apply again. @throws what the API throws */
   async setLimits(topic: string, limits: LimitsRequest | null): Promise<void> {
     await api.setLimits(topic, limits);
     const name = topicName(topic);
-    notices.say(limits === null ? `The limits in the code apply to ${name}` : `Changed the limits of ${name}`);
+    notices.say(limits === null ? messages.topics.limitsReset(name) : messages.topics.limitsChanged(name));
     this.#listeners.forEach((listener) => listener());
   }
 

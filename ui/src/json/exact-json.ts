@@ -1,3 +1,5 @@
+import { messages } from '../messages/messages.js';
+
 /** While text for the eye is made, which can be exact in every browser: what stands before each number in it. */
 let printMark: string | undefined;
 
@@ -8,7 +10,7 @@ export class ExactNumber {
   /** What `JSON.stringify` writes for the eye. It is not sent: the queue would round it. */
   toJSON(): unknown {
     if (printMark !== undefined) return printMark + this.text;
-    throw new Error(`${this.text} would be rounded; write it as text`);
+    throw new Error(messages.forms.jsonRounded(this.text));
   }
 }
 

@@ -1,3 +1,4 @@
+import { messages } from '../messages/messages.js';
 import { parseExact } from './exact-json.js';
 
 /** What is known of a text that is meant to be JSON. */
@@ -8,7 +9,7 @@ export function checkJson(text: string): JsonCheck {
   try {
     return { ok: true, value: parseExact(text), bytes: new TextEncoder().encode(text).length };
   } catch (error) {
-    if (text.trim() === '') return { ok: false, message: 'Write JSON, such as { "orderId": 7 }', line: 1 };
+    if (text.trim() === '') return { ok: false, message: messages.forms.jsonEmpty, line: 1 };
     return { ok: false, ...placeOf(error as Error, text) };
   }
 }
@@ -27,7 +28,10 @@ function placeOf({ message }: Error, text: string): { message: string; line: num
   if (position) return { message: words, line: lineOf(text, Number(position)) };
   const at = endOfWords(text);
   const [stranger] = /^[^\s,:[\]{}]+/.exec(text.slice(at)) ?? [];
-  return { message: stranger ? `“${stranger.slice(0, 40)}” is no JSON` : words, line: lineOf(text.trimEnd(), at) };
+  return {
+    message: stranger ? messages.forms.jsonWord(stranger.slice(0, 40)) : words,
+    line: lineOf(text.trimEnd(), at),
+  };
 }
 
 /** Where the words of JSON end: at what is none, or at the end of the text. */

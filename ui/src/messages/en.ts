@@ -1,3 +1,5 @@
+import type { WaitingReason } from '../../../client/index.js';
+
 const whole = new Intl.NumberFormat('en');
 
 /** `12,340`. */
@@ -8,6 +10,24 @@ const counted = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;
 
 const perMinutes = (minutes: number): string => (minutes === 1 ? 'per minute' : `per ${count(minutes)} minutes`);
+
+/** `1, 2 and 3`. */
+const anded = (items: readonly (number | string)[]): string =>
+  items.length < 2 ? items.join() : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
+
+/** `2nd`. */
+const ordinal = (number: number): string =>
+  ({ 2: '2nd', 3: '3rd', 21: '21st', 22: '22nd', 23: '23rd', 31: '31st' })[number] ?? `${number}th`;
+
+/** What a cron pattern or an interval counts in. */
+export type PatternUnit = 'day' | 'hour' | 'minute' | 'second';
+
+const LARGER_UNITS: Readonly<Record<PatternUnit, string>> = {
+  day: 'month',
+  hour: 'day',
+  minute: 'hour',
+  second: 'minute',
+};
 
 /** Plain English: say who does what, verb first. Name the thing. */
 export const en = {
@@ -35,11 +55,36 @@ export const en = {
     metadata: 'Metadata',
     progress: 'Progress',
     notLoaded: 'This form could not be loaded',
+    loading: 'Loading',
+    none: 'none',
+    actions: 'Actions',
+    discardTitle: 'Discard your changes?',
+    discardText: 'Your changes are not saved.',
+    discard: 'Discard',
+    keepEditing: 'Keep editing',
+    save: 'Save',
   },
 
   /** Numbers, durations, moments. */
   amounts: {
     jobs: (number: number) => counted(number, 'job'),
+    /** A number in a unit. */
+    durations: {
+      d: (number: string) => `${number} d`,
+      h: (number: string) => `${number} h`,
+      min: (number: string) => `${number} min`,
+      s: (number: string) => `${number} s`,
+      ms: (number: string) => `${number} ms`,
+    },
+    percent: (number: string) => `${number} %`,
+    now: 'now',
+    ago: (duration: string) => `${duration} ago`,
+    in: (duration: string) => `in ${duration}`,
+    partOf: (part: string, all: string) => `${part} of ${all}`,
+    failed: (number: string) => `${number} failed`,
+    retrying: (number: string) => `${number} retrying`,
+    list: (items: readonly string[]) => items.join(', '),
+    yourZone: (zone: string) => `${zone} (yours)`,
   },
 
   /** The frame of all screens: names of screens, menus, sign-in, keyboard shortcuts, notices, live updates. */
@@ -81,6 +126,17 @@ export const en = {
     mayNotRead: 'You may not see jobs. The options `http.readRule` and `http.manageRule` decide who may.',
     mayOnlyEnqueue:
       'You may enqueue jobs, but not see them. The options `http.readRule` and `http.manageRule` decide who may.',
+    liveNames: { connecting: 'Connecting', live: 'Live', lost: 'Offline', silent: 'Stale', held: 'Paused' },
+    liveButton: (name: string, hint: string) => `${name}. ${hint}`,
+    liveHint: 'The page shows changes as they happen. Click to pause live updates.',
+    heldHint: 'Click to resume live updates.',
+    lostHint: (duration: string) => `Offline for ${duration}. Reconnecting …`,
+    silentHint: (duration: string) => `No response from the queue database for ${duration}.`,
+    lostAlarm: 'The connection is lost. The page may show old data.',
+    silentAlarm: 'The queue database does not respond. The page may show old data.',
+    undo: 'Undo',
+    open: 'Open',
+    staySignedIn: 'Stay signed in on this tab',
   },
 
   /** Statuses of jobs and what can be done with them. */
@@ -98,10 +154,52 @@ export const en = {
     },
     /** What buttons say. */
     labels: { requeue: 'Re-queue', promote: 'Run now', cancel: 'Cancel', delete: 'Delete' },
+    refusals: {
+      requeue: 'only failed and cancelled jobs can be re-queued',
+      promote: 'only pending jobs can be run early',
+      cancel: 'only pending and running jobs can be cancelled',
+      delete: 'a running job cannot be deleted; cancel it first',
+      alreadyDue: 'the job is due already',
+      alreadyCancelling: 'the job has been asked to stop already',
+    },
+    refused: (action: string, reason: string) => `${action}: ${reason}`,
+    edit: 'Edit …',
+    editAndRequeue: 'Edit and re-queue',
+    requeued: (job: string) => `Re-queued ${job}`,
+    madeDue: (job: string) => `${job} is due now`,
+    cancelled: (job: string) => `Cancelled ${job}`,
+    askedToStop: (job: string) => `Asked ${job} to stop`,
+    deleted: (job: string) => `Deleted ${job}`,
+    stopTitle: 'Stop the running job?',
+    stopText: (job: string) => `The queue asks the handler of ${job} to stop. Finished steps stay finished.`,
+    stop: 'Stop job',
   },
 
   /** What a refused or failed request says. */
-  problems: {},
+  problems: {
+    unexpected: { title: 'Something went wrong', advice: 'Reload the page.' },
+    unreachable: {
+      title: 'Could not reach the server',
+      advice: 'Check that the application is running, then try again.',
+    },
+    signedOut: { title: 'Signed out', advice: 'Sign in again.' },
+    forbidden: { title: 'Not allowed', advice: 'Ask an administrator of this application for access.' },
+    notFound: { title: 'Not found', advice: 'It may have been deleted, or removed after its retention time.' },
+    scheduleState: { title: 'Not possible', advice: 'Change the schedule in the code, or pause it.' },
+    conflict: { title: 'Not possible now', advice: 'The job has changed. Look at it again.' },
+    unavailable: { title: 'Database unavailable', advice: 'The queue continues when the database is back. Try again.' },
+    serverError: { title: 'Server error', advice: 'See the log of the application.' },
+    invalidResponse: {
+      title: 'Unexpected response',
+      advice: 'The response is not from this API. Check the proxy and the option http.path.',
+    },
+    refused: { title: 'Request rejected', advice: 'Correct the input, then try again.' },
+    notice: (title: string, detail: string) => `${title}: ${detail}`,
+    complaint: (title: string, advice: string) => `${title}. ${advice}`,
+    notSignedIn: (detail: string) => `Not signed in: ${detail}`,
+    notAllowed: (detail: string) => `Not allowed: ${detail}`,
+    copyBlocked: 'the browser does not allow this page to copy',
+  },
 
   overview: {
     attention: 'Needs attention',
@@ -146,7 +244,33 @@ export const en = {
     enqueueHere: 'Enqueue a job here',
   },
 
-  topics: {},
+  topics: {
+    caption: 'Topics with their jobs by status',
+    topic: 'Topic',
+    success: 'Success',
+    longestWait: 'Longest wait',
+    runningAndLimits: 'Running and limits',
+    pause: (topic: string) => `Pause ${topic}`,
+    resume: (topic: string) => `Resume ${topic}`,
+    limitsOf: (topic: string) => `Limits of ${topic} …`,
+    showFewer: 'Show fewer',
+    showAll: (number: number) => `Show all ${count(number)} topics`,
+    paused: 'paused',
+    pausedHint: 'No worker starts jobs of this topic until you resume it',
+    noHandler: 'no handler',
+    noHandlerHint: 'No running worker handles this topic. Its jobs wait until one does',
+    atLimit: 'at its limit',
+    limitHints: {
+      concurrency: 'The topic has reached its limit of running jobs',
+      rate: 'The topic has reached its rate limit',
+      key: 'Each key with waiting jobs has reached its limit',
+    },
+    pausedNotice: (topic: string) => `Paused ${topic}. Its jobs wait until you resume it`,
+    resumedNotice: (topic: string) => `Resumed ${topic}`,
+    limitsReset: (topic: string) => `The limits in the code apply to ${topic} again`,
+    limitsChanged: (topic: string) => `Changed the limits of ${topic}`,
+    byStatus: 'Jobs by status',
+  },
 
   /** The page of a topic, with its charts and its handlers. */
   topic: {
@@ -205,6 +329,36 @@ export const en = {
     noMatchSearchHint:
       'A search finds a whole ID, the beginning of a topic, or part of the error of the newest failed jobs.',
     showAll: 'Show all jobs',
+    caption: 'Jobs, newest first',
+    status: 'Status',
+    job: 'Job',
+    detail: 'Error, progress or payload',
+    retries: 'Retries',
+    retriesHint: 'Failed attempts since the last re-queue, and how many retries the job has',
+    time: 'Time',
+    timeHint: 'How long the last attempt ran. For a waiting job: when it is due',
+    created: 'Created ↓',
+    createdHint: 'The list is sorted by creation time, newest first',
+    select: (id: string) => `Select job ${id}`,
+    selectPage: 'Select all jobs of this page',
+    noLongerMatches: 'no longer matches',
+    key: (key: string) => `key ${key}`,
+    dueAt: (time: string) => `Due ${time}`,
+    rangeOf: (first: number, last: number, total: string) => `${count(first)}–${count(last)} of ${total}`,
+    noneOf: (total: string) => `0 of ${total}`,
+    total: (total: string) => `of ${total}`,
+    pages: 'Pages',
+    rows: 'Rows',
+    newest: 'Newest',
+    previous: 'Previous',
+    next: 'Next',
+    keys: {
+      next: 'next job',
+      previous: 'previous job',
+      open: 'open the job',
+      select: 'select the job',
+      requeue: 're-queue the job',
+    },
   },
 
   bulk: {
@@ -294,10 +448,106 @@ export const en = {
     steps: 'Steps',
     noResult: 'The handler returned nothing.',
     timeline: 'Timeline',
+    id: 'ID',
+    attempt: 'Attempt',
+    retriesUsed: 'Retries used',
+    retriesOf: (used: number, max: number) => `${used} of ${max}`,
+    priority: 'Priority',
+    timeout: 'Timeout',
+    handlerDefault: 'handler default',
+    uniqueKey: 'Unique key',
+    concurrencyKey: 'Concurrency key',
+    created: 'Created',
+    due: 'Due',
+    expires: 'Expires',
+    started: 'Started',
+    finished: 'Finished',
+    updated: 'Updated',
+    lockedUntil: 'Locked until',
+    worker: 'Worker',
+    whyItWaits: 'Why it waits',
+    group: 'Group',
+    schedule: 'Schedule',
+    runOf: '{schedule}, run of {moment}',
+    deadLetter: 'Dead letter',
+    deadLetterOf: 'Dead letter of',
+    /** Why a pending job does not start. @param text the reason in English, with numbers */
+    waiting: (_code: WaitingReason['code'], text: string) => text,
+    copy: 'Copy',
+    copyAs: (format: string) => `Copy as ${format}`,
+    formats: { json: 'JSON', curl: 'curl', client: 'client call' },
+    copied: (format: string) => `Copied as ${format}`,
+    notCopied: (reason: string) => `Not copied: ${reason}`,
+    leaving: 'deleting …',
+    linked: 'Linked jobs',
+    linkedHint: (number: number) =>
+      `${counted(number, 'job')} · a job starts after the jobs to its left · dashed line: it still waits`,
+    nearestHint: (number: number) =>
+      `The nearest ${counted(number, 'job')} · a job starts after the jobs to its left · dashed line: it still waits`,
+    asGraph: 'Graph',
+    asList: 'List',
+    linkedList: 'Linked jobs as a list',
+    linkedGraph: 'Graph of linked jobs. The list shows the same jobs as text',
+    graphNotLoaded: 'The graph of linked jobs could not be loaded. Reload the page.',
+    deletedJob: 'deleted job',
+    thisJob: 'this job',
+    node: (topic: string, status: string, id: string, isThisJob: boolean) =>
+      `${topic} ${status} ${id}${isThisJob ? ', this job' : ''}`,
+    after: (jobs: string) => `after ${jobs}`,
+    afterMore: (jobs: string, number: number) => `after ${jobs} and ${count(number)} more`,
+    waitsFor: (number: number) => `Waits for ${counted(number, 'job')}:`,
+    andMore: (number: number) => `and ${count(number)} more`,
+    waitsForGroup: 'Waits for its group: {group}',
+    log: 'Log',
+    logLines: 'Log lines',
+    logLevels: 'Log levels',
+    levels: {
+      debug: 'All levels',
+      info: 'Info and above',
+      warn: 'Warnings and errors',
+      error: 'Errors only',
+    },
+    toEnd: 'To the end',
+    noLines: 'No lines of this level.',
+    logAttempt: (number: number) => `Attempt ${number}`,
+    lineData: 'Data of the line',
+    progress: 'Progress',
+    progressJson: 'Progress as JSON',
+    workerLost: (time: string) => `The worker stopped responding at ${time}. Another worker will retry the job.`,
+    topicPaused: (duration: string, time: string) =>
+      `The topic was paused ${duration} ago (${time}). The job will run after you resume the topic.`,
+    noHandler: 'No running worker handles this topic. The job waits until one does.',
+    resumeTopic: 'Resume topic',
+    causedBy: 'caused by {error}',
+    foreignFrames: (number: number) => `${counted(number, 'frame')} of packages and Node`,
+    items: (number: number) => counted(number, 'item'),
+    members: (number: number) => counted(number, 'member'),
+    showMore: (number: number, total: number) => `Show ${count(number)} more of ${count(total)}`,
+    allCharacters: (number: number) => `… all ${counted(number, 'character')}`,
   },
 
   /** The attempts of a job, its errors and its log. */
-  timeline: {},
+  timeline: {
+    created: 'Created',
+    due: 'Due',
+    nextDue: 'Next attempt due',
+    attempt: (number: number) => `Attempt ${number}`,
+    attemptFailed: (number: number) => `Attempt ${number} failed`,
+    attemptRuns: (number: number) => `Attempt ${number} is running`,
+    completed: 'Completed',
+    failedLast: 'Failed: no retries left',
+    failedUnretried: 'Failed: not retried',
+    cancelled: 'Cancelled',
+    expired: 'Expired before it started',
+    requeued: 'Re-queued with all retries',
+    errorsNotKept: (first: number, last: number) =>
+      `${first === last ? `Attempt ${first}` : `Attempts ${first}–${last}`} (errors no longer kept)`,
+    endedQuietly: (first: number, last: number) =>
+      `${first === last ? `Attempt ${first}` : `Attempts ${first}–${last}`} ended without an error: released, snoozed or cancelled`,
+    took: (duration: string) => `took ${duration}`,
+    later: (time: string, duration: string) => `${time} · ${duration} later`,
+    onWorker: 'on {worker}',
+  },
 
   errors: {
     list: 'Groups of errors',
@@ -326,10 +576,119 @@ export const en = {
     nextRuns: 'Next runs',
     nextWhilePaused: 'The schedule is paused. If you resume it, it runs at:',
     noNext: 'The pattern has no further run.',
+    pause: 'Pause',
+    resume: 'Resume',
+    runNow: 'Run now',
+    runNowHint: 'Enqueue a job now. The next run stays as planned',
+    pauseNamed: (name: string) => `Pause ${name}`,
+    resumeNamed: (name: string) => `Resume ${name}`,
+    runNamed: (name: string) => `Run now ${name}`,
+    paused: (name: string) => `Paused ${name}`,
+    resumed: (name: string) => `Resumed ${name}`,
+    enqueued: (name: string) => `Enqueued a job of ${name}`,
+    deleteTitle: (name: string) => `Delete ${name}?`,
+    deleteText: 'The schedule enqueues no more jobs. Its existing jobs stay.',
+    delete: 'Delete',
+    deleted: (name: string) => `Deleted ${name}`,
+    created: (name: string) => `Created ${name}`,
+    changed: (name: string) => `Changed ${name}`,
+    newTitle: 'New schedule',
+    editTitle: (name: string) => `Edit ${name}`,
+    name: 'Name',
+    nameHint: 'Letters, digits and _ . : -',
+    nameTaken: 'Another schedule has this name.',
+    runsBy: 'Runs by',
+    byCron: 'cron pattern',
+    byInterval: 'interval',
+    pattern: 'Pattern',
+    patternHint: 'minute hour day month weekday; optionally seconds first',
+    every: 'Every',
+    everyExample: 'e.g. 10m',
+    countedFrom: 'Counted from',
+    countedFromHint: 'Empty: 1 January 1970, UTC',
+    timeZone: 'Time zone',
+    preview: 'Preview',
+    topic: 'Topic',
+    payload: 'Payload',
+    metadata: 'Metadata',
+    missedRuns: 'Missed runs',
+    missed: { last: 'run the newest', all: 'run all', skip: 'skip them' },
+    missedFact: {
+      skip: 'skipped',
+      last: (within: string) => `the newest runs, within ${within}`,
+      all: (within: string, max: number) => `all run, within ${within}, at most ${count(max)}`,
+    },
+    whileUnfinished: 'While a job is unfinished',
+    overlap: { allow: 'enqueue another job', skip: 'enqueue no job' },
+    moreOptions: 'More options',
+    missedWithin: 'Missed within',
+    missedMax: 'Missed, at most',
+    jitter: 'Jitter',
+    notBefore: 'Not before',
+    notAfter: 'Not after',
+    retries: 'Retries',
+    priority: 'Priority',
+    timeout: 'Timeout',
+    topicDefault: 'topic default',
+    handlerDefault: 'handler default',
+    create: 'Create',
+    declaredBy: 'Declared by',
+    sources: { code: 'the code', api: 'the API' },
+    revision: 'Revision',
+    starts: 'Starts',
+    ends: 'Ends',
+    createdAt: 'Created',
+    changedAt: 'Changed',
+    lastRun: 'Last run',
+    never: 'never',
+    itsJob: 'its job',
+    jobDeleted: 'its job was deleted',
+    lateness: 'Delay of the last run',
+    next: 'Next',
+    last: 'Last',
+    jobsOfTopic: 'Jobs of this topic',
+    pausedState: 'paused',
+    pausedHint: 'The schedule enqueues no jobs until you resume it',
+    orphan: 'no worker declares it',
+    orphanHint: 'The schedule enqueues no jobs. It is removed 30 days after its last worker stopped',
+    late: (duration: string) => `${duration} late`,
+    lateHint: 'The next run is due, and no worker has started it',
+    when: 'When',
+    noMoment: 'The pattern has no next run.',
+    fieldsNeeded: (number: number) => `Use 5 fields, or 6 with seconds first. The pattern has ${number}.`,
+    intervalTooShort: 'Use an interval of at least 1s, such as 10s or 90m.',
   },
 
   /** Words for cron patterns. */
-  patterns: {},
+  patterns: {
+    /** A pattern in words: `days` and `months` may be empty. `isAt`: `time` is one or more times of a day. */
+    whole: (time: string, days: string, months: string, isAt: boolean) =>
+      (isAt ? [`${days || 'every day'} ${time}`, months] : [time, days, months]).filter(Boolean).join(', '),
+    interval: (field: string) => `every ${field}`,
+    every: (number: number, unit: PatternUnit) => (number === 1 ? `every ${unit}` : `every ${number} ${unit}s`),
+    everyFromTo: (unit: PatternUnit, from: number, to: number) =>
+      `every ${unit} from ${from} to ${to} of each ${LARGER_UNITS[unit]}`,
+    atUnits: (unit: PatternUnit, numbers: readonly number[]) =>
+      `at ${unit}${numbers.length > 1 ? 's' : ''} ${anded(numbers)} of each ${LARGER_UNITS[unit]}`,
+    countedFromStart: (words: string, unit: PatternUnit) =>
+      `${words}, counted from ${unit === 'hour' ? 'midnight' : `the start of each ${LARGER_UNITS[unit]}`}`,
+    hourlyFromTo: (from: string, to: string) => `every hour from ${from} to ${to}`,
+    at: (times: readonly string[]) => `at ${anded(times)}`,
+    during: (words: string, spans: readonly [string, string][]) =>
+      `${words}, from ${anded(spans.map(([from, to]) => `${from} to ${to}`))}`,
+    inEveryHour: (words: string, step: number) => `${words}, in every ${ordinal(step)} hour`,
+    lastDay: 'on the last day of the month',
+    dayRange: (from: number, to: number) => `on days ${from} to ${to} of the month`,
+    everyDay: (step: number) => `on every ${ordinal(step)} day, counted from day 1 of the month,`,
+    days: (days: readonly number[]) => `on day${days.length > 1 ? 's' : ''} ${anded(days)} of the month`,
+    eitherDay: (inMonth: string, inWeek: string) => `${inMonth}, and also ${inWeek},`,
+    weekdayRange: (from: string, to: string) => `${from} to ${to}`,
+    weekdays: (names: readonly string[]) => `on ${anded(names)}`,
+    nthWeekday: (nth: number, name: string) =>
+      `on the ${['last', 'first', 'second', 'third', 'fourth', 'fifth'][nth]} ${name} of the month`,
+    monthRange: (from: string, to: string) => `from ${from} to ${to}`,
+    months: (names: readonly string[]) => `in ${anded(names)}`,
+  },
 
   workers: {
     versions:
@@ -339,6 +698,28 @@ export const en = {
     noneLive: 'No process runs jobs. Due jobs wait until one starts.',
     noneHint: "Due jobs wait. Start a process of the application whose role is not `'producer'`:",
     gone: 'The process {worker} has ended and is no longer listed.',
+    states: { live: 'live', draining: 'draining', lost: 'lost' },
+    stateHints: {
+      live: 'The worker starts due jobs of its topics',
+      draining: 'The worker shuts down. It starts no more jobs and waits for the running ones',
+      lost: 'The worker has not reported for a minute. Other workers retry its jobs when their leases end',
+    },
+    pid: (pid: number) => `pid ${pid}`,
+    jobsOfTopic: 'Jobs of this topic',
+    noTopics: 'no topics',
+    moreTopics: (number: number) => counted(number, 'more topic'),
+    running: 'Running',
+    runningHint: 'Running jobs at its last report',
+    concurrency: 'Concurrency',
+    concurrencyHint: 'How many jobs the worker runs at a time. A batch counts as one job',
+    findsJobs: 'Finds jobs',
+    notified: 'by notification',
+    notifiedHint: 'The worker starts new jobs of other processes at once',
+    polling: 'by polling',
+    pollingHint: 'The worker starts new jobs of other processes after at most one pollInterval',
+    versionHint: 'Version of nestjs-jobs',
+    lastSeen: 'Last seen',
+    lastSeenHint: 'A worker reports every 20 seconds',
   },
 
   groups: {
@@ -371,10 +752,56 @@ export const en = {
     onlyStatus: (status: string) => `only ${status}`,
     noMember: (status: string) => `No member is ${status}.`,
     noMembers: 'The group has no jobs.',
+    untitled: (end: string) => `Group …${end}`,
+    noJobs: 'no jobs',
+    ended: (ended: number, total: number) => `${count(ended)} of ${count(total)} ended`,
+    member: (number: number, status: string) => `${count(number)} ${status}`,
+    callbackStarts: {
+      on_success: 'Starts when all jobs have completed',
+      on_finish: 'Starts when all jobs have ended',
+      on_failure: 'Starts when the first job fails',
+    },
+    cancelTitle: (group: string) => `Cancel ${group}?`,
+    cancelText: (pending: number, processing: number) =>
+      [
+        pending > 0 && `${counted(pending, 'job')} will not start.`,
+        processing > 0 && `${counted(processing, 'running job')} will be asked to stop.`,
+        'Finished work is not undone.',
+      ]
+        .filter(Boolean)
+        .join(' '),
+    cancelGroup: 'Cancel group',
+    cancelled: (group: string) => `Cancelled ${group}`,
   },
 
   /** Limits of topics. */
-  limits: {},
+  limits: {
+    running: (number: number) => `${count(number)} running`,
+    runningOf: (number: number, max: number) => `${count(number)} of ${count(max)} running`,
+    concurrency: (max: number) => `${count(max)} running`,
+    perKey: (max: number) => `${count(max)} per key`,
+    rate: (limit: number, period: string, isPerKey: boolean) =>
+      `${counted(limit, 'start')} in ${period}${isPerKey ? ' per key' : ''}`,
+    none: 'no limit',
+    keysWait: (number: number) => (number === 1 ? '1 key waits' : `${count(number)} keys wait`),
+    byOperator: 'by an operator',
+    inCode: 'in the code',
+    sourceWith: (source: string, limits: string) => `${source}: ${limits}`,
+    title: (topic: string) => `Limits of ${topic}`,
+    setByOperator: (inCode: string) =>
+      `An operator set these limits. The code has: ${inCode}. Limits apply across all workers. An empty field means no limit.`,
+    setInCode:
+      'The code sets these limits. Limits that you set here replace them. Limits apply across all workers. An empty field means no limit.',
+    notSet: 'The topic has no limits. Limits apply across all workers. An empty field means no limit.',
+    runningAtOnce: 'Running at once',
+    runningPerKey: 'Running per key',
+    rateTitle: 'Rate',
+    starts: 'Starts',
+    period: 'In any',
+    periodExample: 'e.g. 1m',
+    ratePerKey: 'Apply the rate to each key separately',
+    useCode: 'Use the limits in the code',
+  },
 
   /** The forms that enqueue and re-queue, and the JSON field. */
   forms: {
@@ -390,5 +817,20 @@ export const en = {
     unknownTopic: 'Unknown topic. The job will wait until a worker handles it.',
     enqueued: (job: string) => `Enqueued ${job}`,
     keyTaken: (job: string) => `Not enqueued: ${job} has the same unique key`,
+    format: 'Format',
+    jsonLine: (line: number, problem: string) => `Line ${line}: ${problem}`,
+    jsonValid: (size: string) => `Valid JSON, ${size}`,
+    jsonTooLarge: (size: string, max: string) => `${size}: the queue accepts at most ${max}`,
+    jsonEmpty: 'Write JSON, such as { "orderId": 7 }',
+    jsonWord: (word: string) => `“${word}” is not valid JSON`,
+    jsonRounded: (number: string) => `${number} would be rounded; write it as text`,
+    editTitle: 'Edit the payload and re-queue',
+    requeueTitle: (topic: string) => `Re-queue ${topic}?`,
+    payload: 'Payload',
+    notBefore: 'Not before',
+    notBeforeHint: 'Empty: now',
+    retriesAfterFirst: 'Retries after the first attempt',
+    withDependants: 'Also re-queue the jobs that were cancelled because this job failed',
+    requeue: 'Re-queue',
   },
 };

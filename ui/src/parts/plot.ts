@@ -1,3 +1,4 @@
+import { messages } from '../messages/messages.js';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import './plot.css';
@@ -57,7 +58,10 @@ export class Plot {
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
       },
       series: [
-        { label: 'Time', value: (_, at) => (at == null ? '–' : uPlot.fmtDate('{HH}:{mm}')(new Date(at * 1_000))) },
+        {
+          label: messages.jobs.time,
+          value: (_, at) => (at == null ? '–' : uPlot.fmtDate('{HH}:{mm}')(new Date(at * 1_000))),
+        },
         ...series.map((each, index) => this.#line(each, index)),
       ],
     };

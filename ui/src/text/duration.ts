@@ -1,3 +1,6 @@
+import { messages } from '../messages/messages.js';
+import { countText, decimalText } from './amount.js';
+
 const UNITS = [
   ['d', 86_400_000],
   ['h', 3_600_000],
@@ -7,16 +10,17 @@ const UNITS = [
 
 /** How long: `8 ms`, `1.4 s`, `2 min 5 s`, `3 d 4 h`. */
 export function durationText(ms: number): string {
-  if (ms < 1) return ms <= 0 ? '0 ms' : '< 1 ms';
-  if (ms < 999.5) return `${ms < 9.95 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`;
-  if (ms < 59_950) return `${Number((ms / 1_000).toFixed(ms < 9_950 ? 2 : 1))} s`;
+  const { durations } = messages.amounts;
+  if (ms < 1) return ms <= 0 ? durations.ms('0') : `< ${durations.ms('1')}`;
+  if (ms < 999.5) return durations.ms(ms < 9.95 ? decimalText(ms) : countText(Math.round(ms)));
+  if (ms < 59_950) return durations.s(decimalText(ms / 1_000, ms < 9_950 ? 2 : 1));
   return twoUnits(Math.round(ms / 1_000) * 1_000);
 }
 
-/** Roughly how long, in one unit: `now`, `12 s`, `3 h`. */
+/** Roughly how long, in one unit: `12 s`, `3 h`. */
 export function roughDuration(ms: number): string {
-  const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1_000];
-  return `${Math.max(0, Math.floor(ms / size))} ${unit}`;
+  const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? (['s', 1_000] as const);
+  return messages.amounts.durations[unit](countText(Math.max(0, Math.floor(ms / size))));
 }
 
 const FIELD_UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
@@ -38,5 +42,7 @@ function twoUnits(ms: number): string {
   const [unit, size] = UNITS[at]!;
   const [nextUnit, nextSize] = UNITS[at + 1]!;
   const rest = Math.floor((ms % size) / nextSize);
-  return `${Math.floor(ms / size)} ${unit}${rest > 0 ? ` ${rest} ${nextUnit}` : ''}`;
+  const { durations } = messages.amounts;
+  const first = durations[unit](countText(Math.floor(ms / size)));
+  return rest > 0 ? `${first} ${durations[nextUnit](countText(rest))}` : first;
 }

@@ -1,6 +1,8 @@
+import { messages } from '../messages/messages.js';
+import { perLanguage } from '../messages/per-language.js';
 import { roughDuration } from './duration.js';
 
-const exact = new Intl.DateTimeFormat(undefined, {
+const EXACT = {
   year: 'numeric',
   month: 'short',
   day: 'numeric',
@@ -9,36 +11,39 @@ const exact = new Intl.DateTimeFormat(undefined, {
   second: '2-digit',
   fractionalSecondDigits: 3,
   timeZoneName: 'short',
-});
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-
-const preciseClock = new Intl.DateTimeFormat(undefined, {
+} as const;
+const CLOCK = { hour: '2-digit', minute: '2-digit' } as const;
+const PRECISE_CLOCK = {
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
   fractionalSecondDigits: 3,
-});
+} as const;
+
+const exact = perLanguage((language) => new Intl.DateTimeFormat(language, EXACT));
+const clock = perLanguage((language) => new Intl.DateTimeFormat(language, CLOCK));
+const preciseClock = perLanguage((language) => new Intl.DateTimeFormat(language, PRECISE_CLOCK));
 
 /** `12 s ago`, `in 3 h`, `now`. */
 export function relativeText(iso: string, now: number): string {
   const ms = now - Date.parse(iso);
-  if (Math.abs(ms) < 1_000) return 'now';
-  return ms > 0 ? `${roughDuration(ms)} ago` : `in ${roughDuration(-ms)}`;
+  if (Math.abs(ms) < 1_000) return messages.amounts.now;
+  return ms > 0 ? messages.amounts.ago(roughDuration(ms)) : messages.amounts.in(roughDuration(-ms));
 }
 
 /** To the millisecond, in the reader's own time zone. */
 export function exactText(iso: string): string {
-  return exact.format(new Date(iso));
+  return exact().format(new Date(iso));
 }
 
 /** `14:05`. */
 export function clockText(iso: string): string {
-  return clock.format(new Date(iso));
+  return clock().format(new Date(iso));
 }
 
 /** `14:05:09.123`. */
 export function preciseClockText(iso: string): string {
-  return preciseClock.format(new Date(iso));
+  return preciseClock().format(new Date(iso));
 }
 
 /** What the API takes, of what an input of a date gives: its text is local time. */

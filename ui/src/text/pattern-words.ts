@@ -1,4 +1,8 @@
+import type { PatternUnit } from '../messages/en.js';
+import { messages } from '../messages/messages.js';
+import { perLanguage } from '../messages/per-language.js';
 import { durationField, durationText } from './duration.js';
+import { capitalized } from './visible-text.js';
 
 /** The pattern of a schedule: cron text, or an interval in milliseconds. */
 export type Pattern = string | { readonly every: number };
@@ -10,9 +14,8 @@ type Field =
   | { readonly kind: 'range'; readonly from: number; readonly to: number; readonly values: readonly number[] }
   | { readonly kind: 'values'; readonly values: readonly number[] };
 
-const MONTHS = 'January February March April May June July August September October November December'.split(' ');
-const WEEKDAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
-const ORDINALS = ['', 'first', 'second', 'third', 'fourth', 'fifth'];
+const MONTHS = 'JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC'.split(' ');
+const WEEKDAYS = 'SUN MON TUE WED THU FRI SAT'.split(' ');
 /** A list of more times than this would be no easier to read than the pattern. */
 const TIMES_MAX = 6;
 const UNITS = [
@@ -22,20 +25,23 @@ const UNITS = [
   ['second', 1_000],
 ] as const;
 
+const monthNames = perLanguage((language) => new Intl.DateTimeFormat(language, { month: 'long', timeZone: 'UTC' }));
+const weekdayNames = perLanguage((language) => new Intl.DateTimeFormat(language, { weekday: 'long', timeZone: 'UTC' }));
+
 /** A pattern in words, such as `Monday to Friday at 07:00`; `null` for a pattern that has no short description. */
 export function patternWords(pattern: Pattern): string | null {
   const words = typeof pattern === 'string' ? cronWords(pattern.trim().toUpperCase()) : intervalWords(pattern.every);
-  return words && words[0]!.toUpperCase() + words.slice(1);
+  return words && capitalized(words);
 }
 
 /** The pattern as its author wrote it. */
 export function patternText(pattern: Pattern): string {
-  return typeof pattern === 'string' ? pattern : `every ${durationField(pattern.every)}`;
+  return typeof pattern === 'string' ? pattern : messages.patterns.interval(durationField(pattern.every));
 }
 
 function intervalWords(ms: number): string {
-  const [unit, size] = UNITS.find(([, size]) => ms >= size && ms % size === 0) ?? ['', 0];
-  return size === 0 ? `every ${durationText(ms)}` : everyWords(ms / size, unit);
+  const unit = UNITS.find(([, size]) => ms >= size && ms % size === 0);
+  return unit ? messages.patterns.every(ms / unit[1], unit[0]) : messages.patterns.interval(durationText(ms));
 }
 
 function cronWords(text: string): string | null {
@@ -47,20 +53,30 @@ function cronWords(text: string): string | null {
   const days = dayWords(day, weekday);
   const months = monthWords(readField(month, 1, 12, MONTHS));
   if (time === null || days === null || months === null) return null;
-  if (/^at \d/.test(time)) return [`${days || 'every day'} ${time}`, months].filter(Boolean).join(', ');
-  return [time, days, months].filter(Boolean).join(', ');
+  return messages.patterns.whole(time.words, days, months, time.isAt);
 }
 
-function timeWords(second: Field | null, minute: Field | null, hour: Field | null): string | null {
+interface TimeWords {
+  readonly words: string;
+  /** Whether they name times of a day. */
+  readonly isAt: boolean;
+}
+
+function timeWords(second: Field | null, minute: Field | null, hour: Field | null): TimeWords | null {
   if (!second || !minute || !hour) return null;
-  const times = clockTimes(second, minute, hour);
-  if (times) return `at ${listed(times)}`;
+  const times = clockTimes(second, minute, hour) ?? hoursOf(second, minute, hour);
+  if (times) return { words: messages.patterns.at(times), isAt: true };
+  const words = periodWords(second, minute, hour);
+  return words === null ? null : { words, isAt: false };
+}
+
+function periodWords(second: Field, minute: Field, hour: Field): string | null {
   const isOnMinute = isOnly(second, 0);
   // Seconds are described only within every minute.
   if (!isOnMinute && minute.kind !== 'any') return null;
-  if (!isOnMinute) return withHours(finest(second, 'second', 'minute'), hour);
+  if (!isOnMinute) return withHours(finest(second, 'second'), hour);
   if (isOnly(minute, 0)) return hourlyWords(hour);
-  return withHours(finest(minute, 'minute', 'hour'), hour);
+  return withHours(finest(minute, 'minute'), hour);
 }
 
 /** Times of a day, if they are few. */
@@ -74,29 +90,40 @@ function clockTimes(second: Field, minute: Field, hour: Field): string[] | null 
   return times.length > TIMES_MAX ? null : times;
 }
 
-function finest(field: Field, unit: string, larger: string): string {
-  if (field.kind === 'any') return `every ${unit}`;
-  if (field.kind === 'range') return `every ${unit} from ${field.from} to ${field.to} of each ${larger}`;
-  if (field.kind === 'values') {
-    return `at ${unit}${field.values.length > 1 ? 's' : ''} ${listed(field.values)} of each ${larger}`;
-  }
-  // The step starts again with each larger unit.
-  return everyWords(field.step, unit) + (60 % field.step === 0 ? '' : `, counted from the start of each ${larger}`);
+/** Full hours, however many they are. */
+function hoursOf(second: Field, minute: Field, hour: Field): string[] | null {
+  return isOnly(second, 0) && isOnly(minute, 0) && hour.kind === 'values' ? hour.values.map(clock) : null;
+}
+
+function finest(field: Field, unit: 'minute' | 'second'): string {
+  const { patterns } = messages;
+  if (field.kind === 'any') return patterns.every(1, unit);
+  if (field.kind === 'range') return patterns.everyFromTo(unit, field.from, field.to);
+  if (field.kind === 'values') return patterns.atUnits(unit, field.values);
+  return stepWords(field.step, unit, 60);
+}
+
+/** A step that does not divide the larger unit starts again with each of them. */
+function stepWords(step: number, unit: PatternUnit, larger: number): string {
+  const words = messages.patterns.every(step, unit);
+  return larger % step === 0 ? words : messages.patterns.countedFromStart(words, unit);
 }
 
 function hourlyWords(hour: Field): string {
-  if (hour.kind === 'any') return 'every hour';
-  if (hour.kind === 'range') return `every hour from ${clock(hour.from)} to ${clock(hour.to)}`;
-  if (hour.kind === 'values') return `at ${listed(hour.values.map(clock))}`;
-  return everyWords(hour.step, 'hour') + (24 % hour.step === 0 ? '' : ', counted from midnight');
+  if (hour.kind === 'range') return messages.patterns.hourlyFromTo(clock(hour.from), clock(hour.to));
+  return stepWords(hour.kind === 'step' ? hour.step : 1, 'hour', 24);
 }
 
 function withHours(words: string, hour: Field): string {
+  const { patterns } = messages;
   if (hour.kind === 'any') return words;
-  if (hour.kind === 'range') return `${words}, from ${clock(hour.from)} to ${twoDigits(hour.to)}:59`;
-  if (hour.kind === 'step') return `${words}, in every ${ordinal(hour.step)} hour`;
-  const spans = hour.values.map((value) => `${clock(value)} to ${twoDigits(value)}:59`);
-  return `${words}, from ${listed(spans)}`;
+  if (hour.kind === 'step') return patterns.inEveryHour(words, hour.step);
+  const spans: [number, number][] =
+    hour.kind === 'range' ? [[hour.from, hour.to]] : hour.values.map((value) => [value, value]);
+  return patterns.during(
+    words,
+    spans.map(([from, to]) => [clock(from), `${twoDigits(to)}:59`]),
+  );
 }
 
 /** Without words for every day. A day of the month and a weekday are alternatives in cron. */
@@ -104,40 +131,42 @@ function dayWords(day: string, weekday: string): string | null {
   const inMonth = dayOfMonthWords(day === '?' ? '*' : day);
   const inWeek = weekdayWords(weekday === '?' ? '*' : weekday);
   if (inMonth === null || inWeek === null) return null;
-  return inMonth && inWeek ? `${inMonth}, and also ${inWeek},` : inMonth || inWeek;
+  return inMonth && inWeek ? messages.patterns.eitherDay(inMonth, inWeek) : inMonth || inWeek;
 }
 
 function dayOfMonthWords(text: string): string | null {
-  if (text === 'L') return 'on the last day of the month';
+  const { patterns } = messages;
+  if (text === 'L') return patterns.lastDay;
   const field = readField(text, 1, 31);
   if (field === null) return null;
   if (field.kind === 'any') return '';
-  if (field.kind === 'range') return `on days ${field.from} to ${field.to} of the month`;
-  if (field.kind === 'step') return `on every ${ordinal(field.step)} day, counted from day 1 of the month,`;
-  return `on day${field.values.length > 1 ? 's' : ''} ${listed(field.values)} of the month`;
+  if (field.kind === 'range') return patterns.dayRange(field.from, field.to);
+  return field.kind === 'step' ? patterns.everyDay(field.step) : patterns.days(field.values);
 }
 
 function weekdayWords(text: string): string | null {
+  const { patterns } = messages;
   const [, name, nth] = /^(\w+)#([1-5]|L)$/.exec(text) ?? /^(\w)(L)$/.exec(text) ?? [];
   if (name !== undefined) return nthWeekdayWords(readValue(name, 0, WEEKDAYS), nth!);
   const field = readField(text, 0, 7, WEEKDAYS);
   if (field === null || field.kind === 'step') return null;
   if (field.kind === 'any') return '';
-  if (field.kind === 'range') return `${weekdayName(field.from)} to ${weekdayName(field.to)}`;
-  return `on ${listed(field.values.map(weekdayName))}`;
+  if (field.kind === 'range') return patterns.weekdayRange(weekdayName(field.from), weekdayName(field.to));
+  return patterns.weekdays(field.values.map(weekdayName));
 }
 
+/** @param nth `1` to `5`, or `L` for the last */
 function nthWeekdayWords(weekday: number | null, nth: string): string | null {
   if (weekday === null || weekday > 7) return null;
-  return `on the ${nth === 'L' ? 'last' : ORDINALS[Number(nth)]} ${weekdayName(weekday)} of the month`;
+  return messages.patterns.nthWeekday(nth === 'L' ? 0 : Number(nth), weekdayName(weekday));
 }
 
 function monthWords(field: Field | null): string | null {
   if (field === null) return null;
   if (field.kind === 'any') return '';
-  if (field.kind === 'range') return `from ${MONTHS[field.from - 1]} to ${MONTHS[field.to - 1]}`;
+  if (field.kind === 'range') return messages.patterns.monthRange(monthName(field.from), monthName(field.to));
   const numbers = field.kind === 'step' ? range(1, 12, field.step) : field.values;
-  return `in ${listed(numbers.map((number) => MONTHS[number - 1]))}`;
+  return messages.patterns.months(numbers.map(monthName));
 }
 
 /** `null` for a field with anything but `*`, numbers, names, ranges and steps. `names` begin at `min`, or at 0 for weekdays. */
@@ -165,7 +194,7 @@ function readItem(text: string, min: number, max: number, names: readonly string
 
 function readValue(text: string, min: number, names: readonly string[]): number | null {
   if (/^\d+$/.test(text)) return Number(text);
-  const index = names.findIndex((name) => name.slice(0, 3).toUpperCase() === text);
+  const index = names.indexOf(text);
   return index < 0 ? null : index + min;
 }
 
@@ -173,24 +202,17 @@ function isOnly(field: Field, value: number): boolean {
   return field.kind === 'values' && field.values.length === 1 && field.values[0] === value;
 }
 
-function everyWords(count: number, unit: string): string {
-  return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
-}
-
-function listed(items: readonly unknown[]): string {
-  return items.length < 2 ? String(items[0]) : `${items.slice(0, -1).join(', ')} and ${String(items.at(-1))}`;
-}
-
 function range(from: number, to: number, step: number): number[] {
   return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, index) => from + index * step);
 }
 
+/** @param number 0 and 7 are Sunday */
 function weekdayName(number: number): string {
-  return WEEKDAYS[number % 7]!;
+  return weekdayNames().format(Date.UTC(2023, 0, 1 + number));
 }
 
-function ordinal(number: number): string {
-  return { 2: '2nd', 3: '3rd', 21: '21st', 22: '22nd', 23: '23rd', 31: '31st' }[number] ?? `${number}th`;
+function monthName(number: number): string {
+  return monthNames().format(Date.UTC(2023, number - 1));
 }
 
 function clock(hour: number): string {

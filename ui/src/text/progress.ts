@@ -1,3 +1,6 @@
+import { messages } from '../messages/messages.js';
+import { percentText } from './amount.js';
+
 /** How far a job is: a part of 1 for the bar, and words. */
 export interface Progress {
   readonly fraction: number;
@@ -34,12 +37,17 @@ function ofMembers(members: Record<string, unknown>): Progress | null {
 
 function ofCount(done: number, all: number): Progress | null {
   if (!(all > 0 && done >= 0)) return null;
-  return { fraction: Math.min(1, done / all), text: `${done} of ${all}`, message: null, hasMore: false };
+  return {
+    fraction: Math.min(1, done / all),
+    text: messages.amounts.partOf(String(done), String(all)),
+    message: null,
+    hasMore: false,
+  };
 }
 
 function ofPercent(percent: number): Progress | null {
   if (!(percent >= 0 && percent <= 100)) return null;
-  return { fraction: percent / 100, text: `${Number(percent.toFixed(1))} %`, message: null, hasMore: false };
+  return { fraction: percent / 100, text: percentText(percent), message: null, hasMore: false };
 }
 
 function nameOf(members: Record<string, unknown>, names: readonly string[]): string | undefined {

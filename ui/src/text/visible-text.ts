@@ -18,6 +18,11 @@ export function shortened(text: string, lengthMax: number): string {
   return `${/[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
 }
 
+/** With a capital first letter, in scripts that have one. */
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** The name of a topic, as a sentence or a label has it. */
 export function topicName(topic: string): string {
   return shortened(visible(topic), 60);

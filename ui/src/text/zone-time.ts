@@ -1,3 +1,5 @@
+import { languageTag } from '../messages/messages.js';
+
 /** The reader's own time zone. */
 export const OWN_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -31,14 +33,15 @@ export function zoneNames(): string[] {
 }
 
 function formatterOf(zone: string, second?: '2-digit'): Intl.DateTimeFormat | null {
-  const key = `${zone} ${second}`;
-  if (!formatters.has(key)) formatters.set(key, createFormatter({ ...SHAPE, second, timeZone: zone }));
+  const language = languageTag();
+  const key = `${language} ${zone} ${second}`;
+  if (!formatters.has(key)) formatters.set(key, createFormatter(language, { ...SHAPE, second, timeZone: zone }));
   return formatters.get(key)!;
 }
 
-function createFormatter(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat | null {
+function createFormatter(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat | null {
   try {
-    return new Intl.DateTimeFormat(undefined, options);
+    return new Intl.DateTimeFormat(language, options);
   } catch {
     return null;
   }
