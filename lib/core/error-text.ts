@@ -7,6 +7,8 @@ export const ERROR_STACK_BYTES_MAX = 8 * 1024;
 
 /** Upper bound of the causes that a message includes. */
 const CAUSES_MAX = 5;
+/** At least three characters: a minifier gives classes shorter names. */
+const CLASS_NAME = /^[A-Za-z_$][\w$]{2,99}$/;
 /** Upper bound of the errors of an AggregateError that are read. Many of them can be the same. */
 const ERRORS_MAX = 100;
 
@@ -82,6 +84,8 @@ function describe(value: unknown): string {
   return String(value);
 }
 
+type ErrorMember = 'cause' | 'constructor' | 'errors' | 'message' | 'name' | 'stack';
+
 /** A thrown value, or one of its causes. */
 interface Link {
   readonly value: unknown;
@@ -132,18 +136,36 @@ function delimit(text: string): string {
 }
 
 function joinStacks(chain: readonly Link[]): string | null {
-  const [own, ...causes] = chain.map(({ value }) => readMember(value, 'stack'));
-  if (typeof own !== 'string') {
+  const [own, ...causes] = chain.map(({ value }) => readStack(value));
+  if (own === undefined) {
     return null;
   }
-  const texts = causes.filter((stack) => typeof stack === 'string').map((stack) => `\n[cause]: ${stack}`);
+  const texts = causes.filter((stack) => stack !== undefined).map((stack) => `\n[cause]: ${stack}`);
   return bound(own + texts.join(''), ERROR_STACK_BYTES_MAX);
 }
 
+/** A stack begins with `Error` if the class of the error has no name when V8 writes the stack. Then this writes the name of the class. */
+function readStack(thrown: unknown): string | undefined {
+  const stack = readMember(thrown, 'stack');
+  if (typeof stack !== 'string') {
+    return undefined;
+  }
+  const isUnnamed = /^Error(?=[:\n]|$)/.test(stack);
+  return isUnnamed ? `${readClassName(thrown)}${stack.slice('Error'.length)}` : stack;
+}
+
+function readClassName(error: unknown): string {
+  const own = readMember(error, 'name');
+  const name = own === 'Error' ? readMember(readMember(error, 'constructor'), 'name') : own;
+  return typeof name === 'string' && CLASS_NAME.test(name) ? name : 'Error';
+}
+
 /** Returns `undefined` for a getter that throws, so that the other members are still read. */
-function readMember(value: unknown, name: 'cause' | 'errors' | 'message' | 'stack'): unknown {
+function readMember(value: unknown, name: ErrorMember): unknown {
   try {
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+    return (typeof value === 'object' && value !== null) || typeof value === 'function'
+      ? (value as Record<string, unknown>)[name]
+      : undefined;
   } catch {
     return undefined;
   }

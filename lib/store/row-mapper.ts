@@ -1,3 +1,4 @@
+import { LEASE_LOST_START } from '../core/failure-reason.js';
 import type {
   InsertedJob,
   JobInsert,
@@ -288,7 +289,7 @@ function numberOrNull(value: unknown): number | null {
 
 /* SQL that both databases share; `j` is the row. */
 
-const leaseLost = `'lease of attempt ' || j.attempt || ' lost: worker '`;
+const leaseLost = `'${LEASE_LOST_START}' || j.attempt || ' lost: worker '`;
 
 /** The error that the rescue records for an attempt that had started. */
 export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;

@@ -1,3 +1,4 @@
+import { explainFailure } from '../../../lib/core/failure-reason.js';
 import { claim, claimMany, claimOne, insertOne, outcomes, rescue, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -47,6 +48,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(job.finished).toEqual(job.updated);
     expect(job.lastError).toMatch(/lease of attempt 1 lost/);
     expect(job.errors).toHaveLength(1);
+    expect(explainFailure(job)).toMatchObject({ code: 'lease_lost' });
   });
 
   it.each([0, 2])('returns a job that never started to waiting, with no retry left after %d', async (retries) => {
