@@ -102,7 +102,7 @@ export interface JobConditions {
   due?: boolean | undefined;
   /** An exact id, a prefix of a topic, or a part of the error of a failed job. */
   q?: string | undefined;
-  /** Failed jobs with exactly this error: the `key` of a group of `errors`. Cannot be combined with `q`. */
+  /** Failed jobs of an error group: the `key` of a group of `errors`. Cannot be combined with `q`. */
   errorKey?: string | undefined;
   /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */
   concurrencyKey?: string | undefined;
@@ -146,6 +146,16 @@ export type BulkOptions = EitherCase<{
 /** Selects topics. Default: all. */
 export interface TopicOptions {
   topic?: string | readonly string[] | undefined;
+}
+
+/** Options of `errors`. */
+export interface ErrorsOptions extends TopicOptions {
+  /** `'last_seen'`: the error that occurred last is first. `'count'`: the most frequent one. Default `'last_seen'`. */
+  sort?: 'last_seen' | 'count' | undefined;
+  /** Number of groups, 1 to 100. Default 100. */
+  limit?: number | undefined;
+  /** Number of groups to skip. Default 0. */
+  offset?: number | undefined;
 }
 
 /** Options of `logs`. */

@@ -28,6 +28,7 @@ export type {
   Moment,
   NewJob,
   RequeueOptions,
+  ErrorsOptions,
   TimeseriesOptions,
   TopicOptions,
 } from './call-options.js';
@@ -74,6 +75,7 @@ export type {
   TopicLimits,
   TopicList,
   TopicStats,
+  FailureReason,
   WaitingReason,
   WorkerList,
   WorkerHandler,

@@ -3,6 +3,7 @@ import type {
   BulkOptions,
   CallOptions,
   EnqueueOptions,
+  ErrorsOptions,
   JobFilter,
   LogOptions,
   NewJob,
@@ -188,8 +189,8 @@ export abstract class JobsApi {
     await this.request({ method: 'POST', path: '/topics/resume', body: { topic }, signal });
   }
 
-  /** Returns failed jobs, grouped by topic and message. */
-  async errors(filter: TopicOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
+  /** Returns failed and retrying jobs, grouped by topic and error. The error that occurred last is first. */
+  async errors(filter: ErrorsOptions & CallOptions = {}, options: CallOptions = filter): Promise<ErrorGroups> {
     return this.#read('/errors', filter, options);
   }
 

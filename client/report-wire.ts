@@ -23,25 +23,35 @@ export interface Timeseries {
   window: Omit<TimeseriesPoint, 'minute'> & { p50: number; p99: number };
 }
 
-/** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */
+/** Failed jobs, and jobs that wait for a retry, of one topic with the same error, whatever its numbers and ids. */
 export interface ErrorGroup {
   topic: string;
+  /** The error of the job `sample_id`. */
   message: string;
+  /** The message of all jobs of the group: `#` stands for numbers, ids, email addresses, dates and IP addresses. */
+  pattern: string;
+  /** Class of the error of the job `sample_id`, from its stack; `null`: not known. */
+  name: string | null;
   /** Identifies the group: pass it as `error_key` to a filter. */
   key: string;
   /** Jobs that failed for good. */
   count: number;
   /** Pending jobs whose last error this is. */
   retrying: number;
+  /** When the latest attempts of these jobs failed: the first, and the last. */
   first_seen: string;
   last_seen: string;
-  /** Id of one of these jobs. */
+  /** The same times in the last hour: jobs in each five minutes, oldest first. 12 numbers. */
+  last_hour: number[];
+  /** Id of the newest of these jobs. */
   sample_id: string;
 }
 
-/** Response of `GET /errors`: at most 100 groups, most frequent first. */
+/** Response of `GET /errors`: a page of at most 100 groups. */
 export interface ErrorGroups {
   items: ErrorGroup[];
+  /** Number of all groups, on whichever page. */
+  groups_total: number;
   /** How many of the newest failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobs_max`: the upper bound of each. */
   window: { jobs: number; retrying: number; jobs_max: number };
 }

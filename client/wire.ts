@@ -18,6 +18,8 @@ export interface JobFailure {
   started: string | null;
   finished: string;
   message: string;
+  /** Class of the error, from its stack; `null`: not known. */
+  name: string | null;
   stack: string | null;
   /** The process that ran the attempt. */
   worker: string | null;
@@ -58,6 +60,8 @@ export interface Job<T = unknown> {
   timeout_ms: number | null;
   /** Message of the latest failure. */
   last_error: string | null;
+  /** Why the job failed for good; `null` unless `failed`. */
+  failed_because: FailureReason | null;
   /** The last 20 failures, oldest first. */
   errors: JobFailure[];
   /** Return value of the handler. */
@@ -92,6 +96,18 @@ export interface Job<T = unknown> {
   deduplicated?: true;
   /** Present if a debounced enqueue replaced the payload of that job. */
   replaced?: true;
+}
+
+/** Why a job failed for good. */
+export interface FailureReason {
+  /**
+   * - `no_retries_left`: its last attempt failed, and all retries were used.
+   * - `lease_lost`: the same, and its last attempt never ended: the process stopped renewing the lease.
+   * - `unrecoverable`: the error allows no retry.
+   */
+  code: 'no_retries_left' | 'lease_lost' | 'unrecoverable';
+  /** One sentence, such as "no retries left: 2 of 2 used". */
+  text: string;
 }
 
 /** Why a pending job does not start. */

@@ -109,6 +109,7 @@ export type { Failure } from './core/error-text.js';
 
 // Events and statistics
 export type { JobEvent, JobEventType } from './core/job-events.js';
+export type { ErrorGroupPage } from './core/error-groups.js';
 export type {
   ErrorGroup,
   ErrorGroups,

@@ -100,18 +100,26 @@ export interface TimeseriesReport {
   readonly window: TimeseriesWindow;
 }
 
-/** Failed jobs, and jobs that wait for a retry, of one topic with the same error message. */
+/** Failed jobs, and jobs that wait for a retry, of one topic with the same error, whatever its numbers and ids. */
 export interface ErrorGroup {
   readonly topic: string;
+  /** The error of the job `sampleId`. */
   readonly message: string;
+  /** The message of all jobs of the group: `#` stands for numbers, ids, email addresses, dates and IP addresses. */
+  readonly pattern: string;
+  /** Class of the error of the job `sampleId`, from its stack; `null`: not known. */
+  readonly name: string | null;
   /** Identifies the group: pass it as `errorKey` to a list or a bulk request. */
   readonly key: string;
   /** Jobs that failed for good. */
   readonly count: number;
   /** Pending jobs whose last error this is. */
   readonly retrying: number;
+  /** When the latest attempts of these jobs failed: the first, and the last. */
   readonly firstSeen: Date;
   readonly lastSeen: Date;
+  /** The same times in the last hour: jobs in each five minutes, oldest first. */
+  readonly lastHour: readonly number[];
   /** Id of the newest job of the group. */
   readonly sampleId: string;
 }
@@ -161,9 +169,11 @@ export interface WorkerProcess extends WorkerDetails {
   readonly isAlive: boolean;
 }
 
-/** The most frequent errors among the newest failed jobs and the newest jobs that wait for a retry. */
+/** A page of the errors among the newest failed jobs and the newest jobs that wait for a retry. */
 export interface ErrorGroups {
   readonly items: readonly ErrorGroup[];
+  /** Number of all groups, on whichever page. */
+  readonly groupsTotal: number;
   /** How many failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobsMax`: the upper bound of each. */
   readonly window: { readonly jobs: number; readonly retrying: number; readonly jobsMax: number };
 }

@@ -232,8 +232,7 @@ export interface JobFilter {
    */
   q?: string | undefined;
   /**
-   * Failed jobs with exactly this error: the `key` of an {@link ErrorGroup}. Searches the same jobs as `q`, and cannot be
-   * combined with it.
+   * Failed jobs of an error group: the `key` of an {@link ErrorGroup}. Searches the same jobs as `q`, and cannot be combined with it.
    */
   errorKey?: string | undefined;
   /** Jobs with this concurrency key: the newest 10,000. Cannot be combined with `q`, `errorKey` or `due`. */

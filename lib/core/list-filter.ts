@@ -140,7 +140,7 @@ function rejectKeyContradictions(
   }
 }
 
-/** The key of an {@link ErrorGroup}. The store computes it from the topic and the whole message. */
+/** The key of an {@link ErrorGroup}. The store computes it from the topic and the pattern of the message. */
 const errorKeyCheck: Check<string> = {
   expects: 'the key of a group of errors, 32 hexadecimal digits',
   schema: { type: 'string', pattern: '^[0-9a-f]{32}$' },
@@ -168,10 +168,7 @@ export const LIST_OPTIONS = {
     text(SEARCH_LENGTH_MAX),
     'an exact id, a topic prefix, or part of an error; searches errors of the newest 10,000 failed jobs; with status retrying also of these',
   ),
-  errorKey: condition(
-    errorKeyCheck,
-    'failed jobs with exactly this error; searches the same 10,000; not together with q',
-  ),
+  errorKey: condition(errorKeyCheck, 'failed jobs of this error group; searches the same 10,000; not together with q'),
   concurrencyKey: condition(
     concurrencyKeyCheck,
     'jobs with this concurrency key, the newest 10,000; not together with q, an error key or due',

@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { BulkResult } from '../core/bulk.js';
 import { describeValue } from '../core/error-text.js';
+import { foldMessage } from '../core/error-groups.js';
+import { explainFailure, readErrorName } from '../core/failure-reason.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
 import type { JobFailure, JobPage } from '../core/job.js';
@@ -57,7 +59,7 @@ export class JobSerializer {
     return Promise.all(schedules.map((schedule) => this.schedule(schedule)));
   }
 
-  /** Error groups. With `redact`, a group shows the message of its redacted sample job. */
+  /** Error groups. With `redact`, a group shows the error of its redacted sample job. */
   async errorGroups(groups: readonly ErrorGroup[]): Promise<ErrorGroup[]> {
     if (!this.settings.redact) {
       return [...groups];
@@ -73,8 +75,10 @@ export class JobSerializer {
       return undefined;
     }
     // The job may have failed with another error since the group was read.
-    const { lastError } = await this.redact(Object.assign(job, { lastError: group.message }));
-    return { ...group, message: lastError ?? '' };
+    const redacted = await this.redact(Object.assign(job, { lastError: group.message }));
+    const message = redacted.lastError ?? '';
+    const name = group.name && readErrorName(redacted.errors?.at(-1)?.stack);
+    return { ...group, message, pattern: foldMessage(message), name };
   }
 
   private async convert(jobs: readonly Job[], reasons: ReadonlyMap<string, WaitingReason>): Promise<JobDto[]> {
@@ -128,6 +132,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     priority: job.priority,
     timeout_ms: orNull(job.timeoutMs),
     last_error: orNull(job.lastError),
+    failed_because: explainFailure(job),
     errors: (job.errors ?? []).map(toFailureDto),
     result: orNull(job.result),
     progress: orNull(job.progress),
@@ -195,7 +200,7 @@ export function toScheduleDto(schedule: Schedule) {
 
 /** Omits members that a later release may add to the rows. */
 function toFailureDto({ attempt, started, finished, message, stack, worker }: JobFailure) {
-  return { attempt, started, finished, message, stack, worker };
+  return { attempt, started, finished, message, name: readErrorName(stack), stack, worker };
 }
 
 /** Jobs that were stored together. */

@@ -10,7 +10,7 @@ import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { toErrorGroupsDto, toStatsDto, toTimeseriesDto, toWorkerListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NO_FIELDS, STREAM, TIMESERIES, TOPICS } from './requests.js';
+import { ERRORS, NO_FIELDS, STREAM, TIMESERIES, TOPICS } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
 /** Routes with the numbers of the queue, and the stream of its changes. */
@@ -55,14 +55,14 @@ export class JobsReportsController {
   @Get('errors')
   @DescribeRoute({
     access: 'read',
-    summary: 'The newest failed and retrying jobs, grouped by topic and message',
-    query: TOPICS,
-    responses: { 200: { meaning: 'At most 100 groups, most frequent first', schema: ref('ErrorGroups') } },
+    summary: 'The newest failed and retrying jobs, grouped by topic and error',
+    query: ERRORS,
+    responses: { 200: { meaning: 'A page of the groups', schema: ref('ErrorGroups') } },
   })
   async errors(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const { topic } = this.read.query(request, TOPICS);
-    const { items, window } = await this.engine.errors.list(this.access.limitTopics(topic));
-    await sendJson(response, 200, toErrorGroupsDto(await this.serializer.errorGroups(items), window));
+    const { topic, ...page } = this.read.query(request, ERRORS);
+    const groups = await this.engine.errors.list(this.access.limitTopics(topic), page);
+    await sendJson(response, 200, toErrorGroupsDto(groups, await this.serializer.errorGroups(groups.items)));
   }
 
   @Get('workers')

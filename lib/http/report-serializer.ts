@@ -217,19 +217,21 @@ function toHandlerDto({
 /** Jobs with an error, grouped. */
 export type ErrorGroupsDto = ReturnType<typeof toErrorGroupsDto>;
 
-export function toErrorGroupsDto(
-  groups: readonly ErrorGroup[],
-  { jobs, retrying: retried, jobsMax }: ErrorGroups['window'],
-) {
-  const items = groups.map(({ topic, message, key, count, retrying, firstSeen, lastSeen, sampleId }) => ({
-    topic,
-    message,
-    key,
-    count,
-    retrying,
-    first_seen: firstSeen.toISOString(),
-    last_seen: lastSeen.toISOString(),
-    sample_id: sampleId,
+/** @param shown the groups as the caller may see them. */
+export function toErrorGroupsDto({ groupsTotal, window }: ErrorGroups, shown: readonly ErrorGroup[]) {
+  const items = shown.map((group) => ({
+    topic: group.topic,
+    message: group.message,
+    pattern: group.pattern,
+    name: group.name,
+    key: group.key,
+    count: group.count,
+    retrying: group.retrying,
+    first_seen: group.firstSeen.toISOString(),
+    last_seen: group.lastSeen.toISOString(),
+    last_hour: [...group.lastHour],
+    sample_id: group.sampleId,
   }));
-  return { items, window: { jobs, retrying: retried, jobs_max: jobsMax } };
+  const { jobs, retrying, jobsMax } = window;
+  return { items, groups_total: groupsTotal, window: { jobs, retrying, jobs_max: jobsMax } };
 }

@@ -1,5 +1,6 @@
 import { BULK_OPTIONS } from '../core/bulk.js';
 import { DEPENDENCY_OPTIONS } from '../core/dependencies.js';
+import { ERROR_GROUP_OPTIONS } from '../core/error-groups.js';
 import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LOG_OPTIONS } from '../core/job-log.js';
@@ -171,8 +172,11 @@ export const SCHEDULE = {
 /** `GET /schedules/:name/next`. */
 export const NEXT_TICKS = { count: toField(integer(1, NEXT_TICKS_MAX), 'number of ticks; default 5') };
 
-/** `GET /stats` and `GET /errors`. */
+/** `GET /stats`. */
 export const TOPICS = { topic: topics };
+
+/** `GET /errors`. */
+export const ERRORS = { topic: topics, ...pickFields(ERROR_GROUP_OPTIONS, 'sort', 'limit', 'offset') };
 
 /** `GET /timeseries`. */
 export const TIMESERIES = {

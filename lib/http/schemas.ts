@@ -1,3 +1,5 @@
+import { ERROR_GROUPS_MAX } from '../core/error-groups.js';
+import type { FailureReason } from '../core/failure-reason.js';
 import type { WaitingReason } from '../core/job-reports.js';
 import { GRAPH_NODES_MAX, PARENT_FAILURE_MODES } from '../core/dependencies.js';
 import { LOG_LEVELS } from '../core/job-log.js';
@@ -41,6 +43,7 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   priority: { type: 'integer', minimum: PRIORITY_MIN, maximum: PRIORITY_MAX },
   timeout_ms: orNull(NUMBER),
   last_error: orNull(TEXT),
+  failed_because: { ...orNull(ref('FailureReason')), description: 'Why a failed job will not run again' },
   errors: listOfSchema(ref('JobFailure'), { description: 'The last 20 failures, oldest first' }),
   result: ANY,
   progress: ANY,
@@ -87,6 +90,8 @@ const WAITING_CODES: readonly WaitingReason['code'][] = [
   'no_free_slot',
 ];
 
+const FAILURE_CODES: readonly FailureReason['code'][] = ['no_retries_left', 'lease_lost', 'unrecoverable'];
+
 const DEFINED_LIMITS = {
   limits: { ...orNull(ref('Limits')), description: 'The limits that apply' },
   limits_source: { enum: ['code', 'operator', null] },
@@ -101,8 +106,9 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     started: orNull(TIME),
     finished: TIME,
     message: TEXT,
+    name: { ...orNull(TEXT), description: 'Class of the error, from its stack' },
     stack: orNull(TEXT),
-    worker: orNull(TEXT),
+    worker: { ...orNull(TEXT), description: 'The process that ran the attempt' },
   }),
   JobStep: objectSchema({ name: TEXT, finished: TIME }),
   JobLogLine: objectSchema({
@@ -172,6 +178,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     'rate',
   ]),
   DefinedLimits: objectSchema({ topic: TEXT, ...DEFINED_LIMITS }),
+  FailureReason: objectSchema({ code: { enum: FAILURE_CODES }, text: TEXT }),
   WaitingReason: objectSchema({ code: { enum: WAITING_CODES }, text: TEXT }),
   JobGroup: objectSchema(JOB_GROUP),
   JobGroupWithCallbacks: objectSchema({
@@ -273,16 +280,23 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     items: listOfSchema(
       objectSchema({
         topic: TEXT,
-        message: TEXT,
+        message: { ...TEXT, description: 'The error of the job sample_id' },
+        pattern: { ...TEXT, description: 'The message of all jobs of the group: # stands for numbers and ids' },
+        name: { ...orNull(TEXT), description: 'Class of the error of that job, from its stack' },
         key: { ...ERROR_KEY, description: 'Finds these jobs as `error_key`' },
         count: { ...COUNT, description: 'Jobs that failed for good' },
         retrying: { ...COUNT, description: 'Pending jobs whose last error this is' },
         first_seen: TIME,
         last_seen: TIME,
-        sample_id: UUID,
+        last_hour: {
+          ...listOfSchema(COUNT, { minItems: 12, maxItems: 12 }),
+          description: 'Jobs whose latest attempt failed in each five minutes of the last hour, oldest first',
+        },
+        sample_id: { ...UUID, description: 'The newest of these jobs' },
       }),
-      { maxItems: 100 },
+      { maxItems: ERROR_GROUPS_MAX },
     ),
+    groups_total: { ...COUNT, description: 'Number of all groups, on whichever page' },
     window: objectSchema({ jobs: COUNT, retrying: COUNT, jobs_max: COUNT }),
   }),
   BulkResult: objectSchema({

@@ -6,7 +6,7 @@
  * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
  */
 import type { GroupTopic, JobGroup } from '../core/job-group.js';
-import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
+import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
@@ -17,6 +17,8 @@ import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
+  ErrorCount,
+  LastError,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
@@ -299,8 +301,10 @@ export interface JobReports {
   failingTopics(kind: FailureKind, topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]>;
   /** Sums the attempts of topics in the last minutes, the current one included. Leaves out topics without any. */
   recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]>;
-  /** Returns the most frequent errors of the newest jobs with an error of each topic. */
-  errors(shares: FailureShares, groupsMax: number): Promise<ErrorGroup[]>;
+  /** Counts the newest jobs with an error of each topic by message and time, in any order. */
+  errors(shares: FailureShares): Promise<ErrorCount[]>;
+  /** Returns the last errors of the jobs that exist, in any order. */
+  lastErrors(ids: readonly string[]): Promise<LastError[]>;
   /** Returns what finished in the last minutes, the current one included, oldest first. Takes topics, or `ALL_TOPICS`. */
   timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes>;
   /** Returns the topics for which a live process has a handler. */

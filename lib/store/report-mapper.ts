@@ -1,12 +1,15 @@
-import { createHash } from 'node:crypto';
-import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../core/job-reports.js';
+import { foldMessage, hashErrorGroup } from '../core/error-groups.js';
+import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Histogram } from '../core/run-times.js';
 import type { TopicSize } from './job-list.js';
+import { nextTurn } from './real-timers.js';
 import { time } from './row-mapper.js';
 import type { SqlRow } from './sql-runner.js';
 import type {
+  ErrorCount,
+  LastError,
   QueueGaugeRecord,
   RolledUpMinutes,
   TopicAttempts,
@@ -68,19 +71,44 @@ export function toTopicSize(row: SqlRow): TopicSize {
   return { topic: row.topic as string, jobs: Number(row.jobs) };
 }
 
-export function toErrorGroup(row: SqlRow): ErrorGroup {
-  const topic = row.topic as string;
-  const message = (row.message ?? '') as string;
+export function toErrorCount(row: SqlRow): ErrorCount {
   return {
-    topic,
-    message,
-    key: toErrorKey(topic, message),
-    count: Number(row.failed),
+    topic: row.topic as string,
+    message: row.message as string,
+    slot: Number(row.slot),
+    failed: Number(row.failed),
     retrying: Number(row.retrying),
     firstSeen: new Date(Number(row.first_seen)),
     lastSeen: new Date(Number(row.last_seen)),
     sampleId: row.sample_id as string,
   };
+}
+
+export function toLastError(row: SqlRow): LastError {
+  return { id: row.id as string, message: row.message as string, stack: row.stack as string | null };
+}
+
+/** Rows of (topic, message, ids) that are read between two iterations of the event loop: about 5 ms. */
+const PIECE_ROWS = 2_000;
+
+/** Reads rows of (topic, message, ids). Returns the ids of the jobs whose error belongs to a group. */
+export async function findInErrorGroup(rows: readonly SqlRow[], errorKey: string): Promise<string[]> {
+  const found: string[] = [];
+  // Many messages have one pattern.
+  const keys = new Map<string, string>();
+  for (const [index, { topic, message, ids }] of rows.entries()) {
+    const pattern = foldMessage(message as string);
+    const name = `${(topic as string).length}:${topic as string}${pattern}`;
+    const key = keys.get(name) ?? hashErrorGroup(topic as string, pattern);
+    keys.set(name, key);
+    if (key === errorKey) {
+      found.push(...(ids as string).split(' '));
+    }
+    if (index % PIECE_ROWS === PIECE_ROWS - 1) {
+      await nextTurn();
+    }
+  }
+  return found;
 }
 
 export function toTopicAttempts(row: SqlRow): TopicAttempts {
@@ -102,16 +130,6 @@ export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number]
     waitMs: Number(row.wait_ms),
     histogram: JSON.parse(row.histogram as string) as Histogram,
   };
-}
-
-/**
- * Returns the key of an error group: 32 hexadecimal digits of a SHA-256 over topic and message. A message of up to 8 KiB would not
- * fit into a URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out
- * leaves the payments alone.
- */
-export function toErrorKey(topic: string, message: string): string {
-  const text = `${Buffer.byteLength(topic)}:${topic}${message}`;
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
 export function toWorkerProcess(row: SqlRow): WorkerProcess {

@@ -51,6 +51,33 @@ export interface TopicShare {
 /** The newest jobs that `errors` reads. */
 export type FailureShares = Readonly<Record<FailureKind, readonly TopicShare[]>>;
 
+/** Failed jobs, and jobs that wait for a retry, of one topic that have the same message and failed at about the same time. */
+export interface ErrorCount {
+  readonly topic: string;
+  /** The first `READ_MESSAGE_CHARS` characters, at least. */
+  readonly message: string;
+  /** How long ago they failed, in units of `ERROR_SLOT_MS`. At most `ERROR_SLOTS`. */
+  readonly slot: number;
+  readonly failed: number;
+  readonly retrying: number;
+  readonly firstSeen: Date;
+  readonly lastSeen: Date;
+  /** The newest of these jobs. */
+  readonly sampleId: string;
+}
+
+/** Length of a slot in which reports count failed attempts. */
+export const ERROR_SLOT_MS = 300_000;
+/** Slots in an hour. */
+export const ERROR_SLOTS = 12;
+
+/** The last error of a job. */
+export interface LastError {
+  readonly id: string;
+  readonly message: string;
+  readonly stack: string | null;
+}
+
 /** Attempts of one topic that ended lately. */
 export interface TopicAttempts extends RecentAttempts {
   readonly topic: string;

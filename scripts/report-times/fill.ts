@@ -8,7 +8,7 @@ const RARE_EVERY = 20_000;
 const DAY_MS = 86_400_000;
 
 /** Columns of the n-th of `rows` jobs, as SQL that PostgreSQL and SQLite both read. `n` counts from 0, oldest first. */
-function columnsOf(rows: number, endMs: number): Record<'ms' | 'topic' | 'status' | 'error', string> {
+function columnsOf(rows: number, endMs: number): Record<'ms' | 'topic' | 'status' | 'error' | 'isRetrying', string> {
   const step = DAY_MS / rows;
   return {
     ms: `CAST(floor(${endMs - DAY_MS} + n * ${step}) AS bigint)`,
@@ -16,7 +16,8 @@ function columnsOf(rows: number, endMs: number): Record<'ms' | 'topic' | 'status
     // Of a hundred jobs 80 completed, 6 failed, 4 were cancelled and 10 wait; a few of the newest run.
     status: `CASE WHEN n >= ${rows - 100} AND n % 2 = 0 THEN 'processing' WHEN n * 31 % 100 < 80 THEN 'completed'
       WHEN n * 31 % 100 < 86 THEN 'failed' WHEN n * 31 % 100 < 90 THEN 'cancelled' ELSE 'pending' END`,
-    error: `'connect ECONNREFUSED 10.0.0.' || (n / 100 * 13 % 40) || ':25 while the message was on its way to the recipient'`,
+    error: `'order ' || n || ': connect ECONNREFUSED 10.0.0.' || (n / 100 * 13 % 40) || ':25 while the message was on its way to the recipient'`,
+    isRetrying: `status = 'pending' AND n % 7 = 0`,
   };
 }
 
@@ -30,10 +31,10 @@ export async function fill(app: DataSource, rows: number, endMs: number): Promis
 }
 
 async function fillPostgres(app: DataSource, rows: number, endMs: number): Promise<void> {
-  const { ms, topic, status, error } = columnsOf(rows, endMs);
+  const { ms, topic, status, error, isRetrying } = columnsOf(rows, endMs);
   await app.query(`
     INSERT INTO _jobs (id, topic, payload, status, attempt, created, updated, run_at, started, finished, locked_until,
-      locked_by, last_error)
+      locked_by, last_error, retries)
     SELECT (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n * 7919 % 268435456), 15, '0'))::uuid,
       topic, ${payload}::jsonb, status, CASE WHEN status = 'pending' THEN 0 ELSE 1 END, t, t,
       CASE WHEN status = 'pending' AND n % 3 = 0 THEN t + interval '2 days' ELSE t END,
@@ -41,7 +42,7 @@ async function fillPostgres(app: DataSource, rows: number, endMs: number): Promi
       CASE WHEN status IN ${finishedStatuses} THEN t + (20 + n % 900) * interval '1 millisecond' END,
       CASE WHEN status = 'processing' THEN t + interval '1 day' END,
       CASE WHEN status = 'processing' THEN 'worker' END,
-      CASE WHEN status = 'failed' THEN ${error} END
+      CASE WHEN status = 'failed' OR ${isRetrying} THEN ${error} END, CASE WHEN ${isRetrying} THEN 1 ELSE 0 END
     FROM (SELECT n, ${ms} AS ms, to_timestamp(${ms} / 1000.0) AS t, ${topic} AS topic, ${status} AS status
           FROM generate_series(0::bigint, ${rows - 1}) AS n) AS jobs ORDER BY n`);
   await app.query(`
@@ -57,14 +58,14 @@ async function fillPostgres(app: DataSource, rows: number, endMs: number): Promi
 }
 
 async function fillSqlite(app: DataSource, rows: number, endMs: number): Promise<void> {
-  const { ms, topic, status, error } = columnsOf(rows, endMs);
+  const { ms, topic, status, error, isRetrying } = columnsOf(rows, endMs);
   const series = (name: string, last: number): string =>
     `${name}s(${name}) AS (SELECT 0 UNION ALL SELECT ${name} + 1 FROM ${name}s WHERE ${name} < ${last})`;
   const time = (sql: string): string => `strftime('%Y-%m-%d %H:%M:%f', (${sql}) / 1000.0, 'unixepoch')`;
   await app.query('PRAGMA synchronous = OFF');
   await app.query(`
     INSERT INTO _jobs (id, topic, payload, status, attempt, created, updated, run_at, started, finished, locked_until,
-      locked_by, last_error)
+      locked_by, last_error, retries)
     WITH ${series('n', rows - 1)}
     SELECT printf('%s-%s-7%03x-8%03x-%012x', substr(printf('%012x', ms), 1, 8), substr(printf('%012x', ms), 9), n % 4096,
         n % 4093 % 4096, n * 7919 % 268435456),
@@ -74,7 +75,7 @@ async function fillSqlite(app: DataSource, rows: number, endMs: number): Promise
       CASE WHEN status IN ${finishedStatuses} THEN ${time('ms + 20 + n % 900')} END,
       CASE WHEN status = 'processing' THEN ${time('ms + 86400000')} END,
       CASE WHEN status = 'processing' THEN 'worker' END,
-      CASE WHEN status = 'failed' THEN ${error} END
+      CASE WHEN status = 'failed' OR ${isRetrying} THEN ${error} END, CASE WHEN ${isRetrying} THEN 1 ELSE 0 END
     FROM (SELECT n, ${ms} AS ms, ${topic} AS topic, ${status} AS status FROM ns)`);
   await app.query(`
     INSERT INTO _jobs_rollup

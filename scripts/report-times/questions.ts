@@ -13,7 +13,7 @@ const DEEP_PAGES = 200;
 
 /** What people ask of the queue, each as the admin UI and the HTTP API do. */
 export async function questions(store: JobStore, endMs: number): Promise<Question[]> {
-  const { jobs } = new JobsEngine({ store });
+  const { jobs, errors } = new JobsEngine({ store });
   const at = (hours: number): Date => new Date(endMs + hours * HOUR_MS);
 
   const page = (title: string, filter: JobFilter): Question => ({
@@ -29,6 +29,7 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
     ({ nextCursor: cursor } = await jobs.list({ status: 'completed', limit: 200, cursor: cursor ?? undefined }));
   }
 
+  const { items: groups } = await errors.list('topic_7');
   return [
     page('first page', {}),
     page('page of a rare topic', { topic: RARE_TOPIC }),
@@ -41,6 +42,12 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
     page('page of a topic that waits for its time', { topic: 'topic_7', due: false }),
     page('text search in errors', { q: '10.0.0.17:25' }),
     page('text search without a hit', { q: 'no such text' }),
+    page('page of an error group', { errorKey: groups[0]!.key, status: ['failed', 'retrying'] }),
+    page('page of an error group of a topic', {
+      errorKey: groups[0]!.key,
+      topic: 'topic_7',
+      status: ['failed', 'retrying'],
+    }),
     page('page of the last hour', { createdFrom: at(-1) }),
     page('page of an hour half a day ago', { createdFrom: at(-12), createdTo: at(-11) }),
     page('page of an hour, of a topic', { topic: 'topic_7', createdFrom: at(-12), createdTo: at(-11) }),

@@ -20,6 +20,12 @@ describe.each(everyAdapter)('the schema of a topic over HTTP on $adapter', (adap
 
     const { id } = await app.jobs.enqueue(Bill, { orderId: 1 });
     await app.event('failed', id);
+    expect(await app.api.get(`/${id}`)).toMatchObject({
+      body: {
+        failed_because: { code: 'unrecoverable', text: 'the error allows no retry: UnrecoverableError' },
+        errors: [{ name: 'UnrecoverableError', message: 'no luck' }],
+      },
+    });
     expect(await app.api.post(`/${id}/requeue`, wrong)).toMatchObject(refusal);
     expect(await app.job(id)).toMatchObject({ status: 'failed', payload: { orderId: 1 } });
   });

@@ -1,11 +1,13 @@
 import type { Job } from '../../core/job.js';
-import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
+import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import type { ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
 import type {
+  ErrorCount,
   FailureKind,
   FailureShares,
+  LastError,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
@@ -17,7 +19,9 @@ import type {
 import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import {
   toTopicCounts,
-  toErrorGroup,
+  findInErrorGroup,
+  toErrorCount,
+  toLastError,
   toTopicAttempts,
   toGaugeRecord,
   toTopicSize,
@@ -43,8 +47,8 @@ export class PostgresStats implements JobReports, ReportRecords {
       this.texts('id', list.FAILED_WITH[kind], [toShareJson(shares), text, asOf]),
     withConcurrencyKey: (...params) => this.texts('id', list.WITH_CONCURRENCY_KEY, params),
     inGroup: (...params) => this.texts('id', list.IN_GROUP, params),
-    failedAlike: (errorKey, kind, shares, asOf) =>
-      this.texts('id', list.FAILED_ALIKE[kind], [toShareJson(shares), errorKey, asOf]),
+    failedAlike: async (errorKey, kind, shares, asOf) =>
+      findInErrorGroup(await this.query(list.FAILED_TEXTS[kind], [toShareJson(shares), asOf]), errorKey),
     waitingUpTo: async (due, shares) =>
       (await this.query(due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, [toShareJson(shares)])).map(toTopicSize),
     waiting: (due, shares, asOf) =>
@@ -98,9 +102,12 @@ export class PostgresStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.source, kind);
   }
 
-  async errors({ failed, retrying }: FailureShares, groupsMax: number): Promise<ErrorGroup[]> {
-    const rows = await this.query(list.ERRORS, [toShareJson(failed), toShareJson(retrying), groupsMax]);
-    return rows.map(toErrorGroup);
+  async errors({ failed, retrying }: FailureShares): Promise<ErrorCount[]> {
+    return (await this.query(list.ERRORS, [toShareJson(failed), toShareJson(retrying)])).map(toErrorCount);
+  }
+
+  async lastErrors(ids: readonly string[]): Promise<LastError[]> {
+    return (await this.query(list.LAST_ERRORS, [ids])).map(toLastError);
   }
 
   async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {

@@ -1,13 +1,14 @@
-import type { ErrorGroup, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
+import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
-  toErrorKey,
   toStatusCounts,
   toTopicCounts,
-  toErrorGroup,
+  findInErrorGroup,
+  toErrorCount,
+  toLastError,
   toTopicAttempts,
   toGaugeRecord,
   toTopicSize,
@@ -20,8 +21,10 @@ import type { ListPlan, ListSource } from '../job-list.js';
 import { measureFailingTopics, readList, readListIds } from '../job-list.js';
 import { nextTurn } from '../real-timers.js';
 import type {
+  ErrorCount,
   FailureKind,
   FailureShares,
+  LastError,
   TopicAttempts,
   TopicShare,
   QueueGaugeRecord,
@@ -49,6 +52,8 @@ const COUNT_PIECE_ROWS = 40_000;
 const CLOCK_TURNS_MAX = 1_000;
 /** Rows that one statement reads whole. */
 const READ_PIECE_ROWS = 500;
+/** Rows whose errors one statement reads. */
+const ERRORS_PIECE_ROWS = 20;
 /** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
@@ -65,7 +70,11 @@ export class SqliteStats implements JobReports, ReportRecords {
     withConcurrencyKey: async (...conditions) =>
       toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
     inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
-    failedAlike: (errorKey, kind, shares, asOf) => this.failedAlike(errorKey, kind, shares, toSqliteMoment(asOf)),
+    failedAlike: async (errorKey, kind, shares, asOf) =>
+      findInErrorGroup(
+        await this.readShares(shares, list.FAILED_TEXTS[kind], (row) => row, toSqliteMoment(asOf)),
+        errorKey,
+      ),
     waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
     waiting: (due, shares, asOf) =>
       asOf === null
@@ -192,18 +201,25 @@ export class SqliteStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.source, kind);
   }
 
-  async errors({ failed, retrying }: FailureShares, groupsMax: number): Promise<ErrorGroup[]> {
-    const topics = [...new Set([...failed, ...retrying].map(({ topic }) => topic))];
-    const groups: ErrorGroup[] = [];
-    for (const topic of topics) {
+  async errors({ failed, retrying }: FailureShares): Promise<ErrorCount[]> {
+    const counts: ErrorCount[] = [];
+    for (const topic of new Set([...failed, ...retrying].map((share) => share.topic))) {
       const limits = [failed, retrying].map((shares) => shares.find((share) => share.topic === topic)?.limit ?? 0);
-      groups.push(...(await this.read(list.ERRORS, [topic, ...limits, groupsMax])).map(toErrorGroup));
+      counts.push(...(await this.read(list.ERRORS, [topic, ...limits])).map(toErrorCount));
       await nextTurn();
     }
-    const size = ({ count, retrying: waiting }: ErrorGroup): number => count + waiting;
-    const byCount = (left: ErrorGroup, right: ErrorGroup): number =>
-      size(right) - size(left) || right.lastSeen.getTime() - left.lastSeen.getTime();
-    return groups.sort(byCount).slice(0, groupsMax);
+    return counts;
+  }
+
+  /** A job may have twenty errors of 16 KiB, so few are read at a time. */
+  async lastErrors(ids: readonly string[]): Promise<LastError[]> {
+    const errors: LastError[] = [];
+    for (let start = 0; start < ids.length; start += ERRORS_PIECE_ROWS) {
+      const piece = ids.slice(start, start + ERRORS_PIECE_ROWS);
+      errors.push(...(await this.read(list.LAST_ERRORS, [JSON.stringify(piece)])).map(toLastError));
+      await nextTurn();
+    }
+    return errors;
   }
 
   async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {
@@ -247,25 +263,6 @@ export class SqliteStats implements JobReports, ReportRecords {
       await nextTurn();
     }
     return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
-  }
-
-  /** SQLite has no SHA-256, so this method finds the message that has the key. PostgreSQL compares in SQL. */
-  private async failedAlike(
-    errorKey: string,
-    kind: FailureKind,
-    shares: readonly TopicShare[],
-    asOf: string | null,
-  ): Promise<string[]> {
-    const ids: string[] = [];
-    for (const share of shares) {
-      const toText = ({ message }: SqlRow): string => message as string;
-      const messages = await this.readShares([share], list.FAILED_TEXTS[kind], toText, asOf);
-      const found = messages.find((message) => toErrorKey(share.topic, message) === errorKey);
-      if (found !== undefined) {
-        ids.push(...(await this.readShares([share], list.FAILED_ALIKE[kind], toId, found, asOf)));
-      }
-    }
-    return ids;
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {

@@ -1,5 +1,5 @@
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { toErrorKey } from '../../../lib/store/report-mapper.js';
+import { toErrorKey } from '../../../lib/core/error-groups.js';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import {
   claimMany,
@@ -144,7 +144,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
   describe('an error key', () => {
     const key = toErrorKey(TOPIC, 'no route');
 
-    it('finds failed jobs of a topic with exactly that error', async () => {
+    it('finds failed jobs of a topic with that error', async () => {
       const mail = await failed('no route');
       await failed('no route to host');
       await failed('No Route');
@@ -157,7 +157,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
     });
 
     it('supports long, unusual and missing messages', async () => {
-      const odd = `größer\n"'%_\\ ${'😀'.repeat(1_000)}`;
+      const odd = `größer\n"'%_\\ ${'😀'.repeat(400)}`;
       const long = await failed(odd);
       const [none, other] = [await failed('x'), await failed(`${odd} `)];
       await fixture.set(none, { last_error: null });

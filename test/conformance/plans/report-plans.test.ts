@@ -76,8 +76,6 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   'FAILED_TEXTS, failed': FAILED,
   'FAILED_TEXTS, retrying': RETRYING,
   WITH_CONCURRENCY_KEY: /INDEX _jobs_concurrency_key \(concurrency_key=\?\)/,
-  'FAILED_ALIKE, failed': FAILED,
-  'FAILED_ALIKE, retrying': RETRYING,
   RETRYING_IDS: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
   RETRYING_IDS_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
   RETRYING_SIZE: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
@@ -89,6 +87,7 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   COUNT_RUNNING: /INDEX _jobs_processing/,
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: [FAILED, RETRYING],
+  LAST_ERRORS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
   GAUGES: laneByLane('_jobs_pending'),
   KEYED_LANES: laneByLane('_jobs_keyed'),
   OLDEST_KEYED: [

@@ -1,9 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import type { ErrorGroupPage } from '../../../lib/core/error-groups.js';
+import { toErrorKey } from '../../../lib/core/error-groups.js';
+import { toFailure } from '../../../lib/core/error-text.js';
 import type { ErrorGroups, TopicStats } from '../../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../../lib/core/job-state.js';
+import { readListFilter } from '../../../lib/core/list-filter.js';
 import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
-import { toErrorKey } from '../../../lib/store/report-mapper.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
 import type { TopicShare } from '../../../lib/store/report-records.js';
 import {
   claim,
@@ -154,40 +159,87 @@ describe.each(storeKinds())('reports on $label', (kind) => {
   });
 
   describe('errors', () => {
-    const readErrors = (topics: readonly string[] | null = null): Promise<ErrorGroups> =>
-      new ErrorStats({ store: fixture.store, clock: systemClock }).list(topics);
+    const readErrors = (topics: readonly string[] | null = null, page?: ErrorGroupPage): Promise<ErrorGroups> =>
+      new ErrorStats({ store: fixture.store, clock: systemClock }).list(topics, page);
 
-    it('are grouped by topic and message, the most frequent first', async () => {
+    it('are grouped by topic and message, the one that occurred last first', async () => {
       await createFailed('no route', 2);
       const sms = await createFailed('no route', 3, 'sms');
-      const last = await createFailed('mail box full');
-      const { items, window } = await readErrors();
-      expect(items.map(({ topic, message, count }) => [topic, message, count])).toEqual([
+      const [last] = await createFailed('mail box full');
+      await fixture.set(last!, { finished: { msFromNow: 1_000 } });
+      const { items, groupsTotal, window } = await readErrors();
+      expect(items[0]).toMatchObject({ topic: TOPIC, message: 'mail box full', count: 1, sampleId: last });
+      expect(groupsTotal).toBe(3);
+      expect(window).toEqual({ jobs: 6, retrying: 0, jobsMax: 10_000 });
+      expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => toErrorKey(topic, message)));
+
+      const byCount = await readErrors(null, { sort: 'count' });
+      expect(byCount.items.map(({ topic, message, count }) => [topic, message, count])).toEqual([
         ['sms', 'no route', 3],
         [TOPIC, 'no route', 2],
         [TOPIC, 'mail box full', 1],
       ]);
-      expect(items[0]!.sampleId).toBe(sms.at(-1));
-      expect(items[2]!.sampleId).toBe(last[0]);
-      expect(window).toEqual({ jobs: 6, retrying: 0, jobsMax: 10_000 });
-      expect(items.map(({ key }) => key)).toEqual(items.map(({ topic, message }) => toErrorKey(topic, message)));
+      expect(byCount.items[0]!.sampleId).toBe(sms.at(-1));
+      expect(await readErrors(null, { sort: 'count', limit: 1, offset: 1 })).toEqual({
+        items: [byCount.items[1]],
+        groupsTotal: 3,
+        window,
+      });
     });
 
-    it('have the times of their first and last occurrence', async () => {
-      const [first, second] = await createFailed('no route', 2);
-      const at = (text: string): Date => new Date(`2024-01-01T${text}.000Z`);
-      await fixture.set(first!, { finished: at('10:00:00') });
-      await fixture.set(second!, { finished: at('09:00:00') });
-      expect((await readErrors()).items).toMatchObject([
-        { firstSeen: at('09:00:00'), lastSeen: at('10:00:00'), sampleId: second },
+    it('are one group whatever their numbers and ids, and the filter finds exactly its jobs', async () => {
+      const messages = [1, 20, 300].map((order) => `Order ${order} of ${randomUUID()}`);
+      const failed = (await Promise.all(messages.map((message) => createFailed(message)))).flat();
+      await createFailed('Order of nobody');
+      await createFailed(messages[0]!, 1, 'sms');
+      const [retrying] = await createRetrying(fixture.store, 1, messages[2]);
+      const { items } = await readErrors([TOPIC], { sort: 'count' });
+      expect(items).toMatchObject([
+        { pattern: 'Order # of #', count: 3, retrying: 1, sampleId: retrying, message: messages[2] },
+        { pattern: 'Order of nobody', count: 1, retrying: 0 },
       ]);
+      const filter = readListFilter({ errorKey: items[0]!.key, status: ['failed', 'retrying'] });
+      const { ids } = await fixture.store.reports.listIds(filter);
+      expect(ids.toSorted()).toEqual([...failed, retrying!].toSorted());
+    });
+
+    it('are told apart, and found, by the first 2,000 characters', async () => {
+      const long = (end: string): string => `${'long 😀 '.repeat(150)}${end}${'x '.repeat(600)}`;
+      await createFailed(long('one'));
+      await createFailed(`${long('one')}!`);
+      const { items } = await readErrors();
+      expect(items).toMatchObject([{ count: 2, message: expect.stringContaining('😀') as string }]);
+      expect(items[0]!.pattern).toHaveLength(1_000);
+      const { ids } = await fixture.store.reports.listIds(readListFilter({ errorKey: items[0]!.key }));
+      expect(ids).toHaveLength(2);
+    });
+
+    it('have the times of their first and last occurrence, and a line of the last hour', async () => {
+      const [first, second, third] = await createFailed('no route', 3);
+      const minutesAgo = (minutes: number): number => Date.now() - minutes * 60_000;
+      const at = [92, 8, 57].map((minutes) => new Date(minutesAgo(minutes)));
+      await fixture.set(first!, { finished: at[0]! });
+      await fixture.set(second!, { finished: at[1]! });
+      await fixture.set(third!, { finished: at[2]! });
+      const [group] = (await readErrors()).items;
+      expect(group).toMatchObject({ firstSeen: at[0], lastSeen: at[1], sampleId: third, count: 3 });
+      expect(group!.lastHour).toEqual([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    });
+
+    it('have the class of the error of their newest job', async () => {
+      const [token] = await claimMany(fixture.store, 1);
+      const thrown = toFailure(new RangeError('no route', { cause: new Error('no cable') }));
+      await fixture.store.settle([settlement(token!, { kind: 'failed', failure: thrown })]);
+      expect((await readErrors()).items).toMatchObject([{ name: 'RangeError', message: 'no route: no cable' }]);
+      await createFailed('no route: no cable');
+      expect((await readErrors()).items).toMatchObject([{ name: null, count: 2 }]);
     });
 
     it('count the failed jobs of a group and those that wait for a retry', async () => {
       await createFailed('no route', 2);
       await createRetrying(fixture.store, 3, 'no route');
       await createRetrying(fixture.store, 1, 'timed out', 'sms');
-      const { items, window } = await readErrors();
+      const { items, window } = await readErrors(null, { sort: 'count' });
       expect(items.map(({ topic, message, count, retrying }) => [topic, message, count, retrying])).toEqual([
         [TOPIC, 'no route', 2, 3],
         ['sms', 'timed out', 0, 1],
@@ -197,7 +249,8 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     });
 
     it('contain only failed and retrying jobs of requested topics', async () => {
-      expect(await readErrors()).toEqual({ items: [], window: { jobs: 0, retrying: 0, jobsMax: 10_000 } });
+      const window = { jobs: 0, retrying: 0, jobsMax: 10_000 };
+      expect(await readErrors()).toEqual({ items: [], groupsTotal: 0, window });
       await createFailed('no route');
       await createFailed('no route', 1, 'sms');
       const token = await claimOne(fixture.store);
@@ -214,24 +267,34 @@ describe.each(storeKinds())('reports on $label', (kind) => {
         { topic: TOPIC, limit: 3 },
         { topic: 'sms', limit: 3 },
       ];
-      const groups = await fixture.store.reports.errors({ failed: lanes, retrying: [] }, 10);
-      expect(groups.map(({ message, count }) => [message, count])).toEqual([
-        ['new', 2],
-        expect.arrayContaining([1]),
-        expect.arrayContaining([1]),
-      ]);
-      expect(await fixture.store.reports.errors({ failed: lanes, retrying: [] }, 1)).toMatchObject([
-        { message: 'new', count: 2 },
-      ]);
+      const counts = await fixture.store.reports.errors({ failed: lanes, retrying: [] });
+      expect(Object.fromEntries(counts.map(({ message, failed }) => [message, failed]))).toEqual({
+        new: 2,
+        old: 1,
+        other: 1,
+      });
     });
 
     it('are all read, even if they are unevenly distributed over topics', async () => {
       await createFailed('rare', 1, 'sms');
       await createFailed('frequent', 40);
-      expect(await readErrors()).toMatchObject({
+      expect(await readErrors(null, { sort: 'count' })).toMatchObject({
         items: [{ message: 'frequent', count: 40 }, { message: 'rare' }],
         window: { jobs: 41 },
       });
+    });
+
+    it('show the pattern when the newest job has another error since it was counted', async () => {
+      const [id] = await createFailed('order 7 is gone');
+      const { reports } = fixture.store;
+      const late: JobStore['reports'] = Object.assign(Object.create(reports) as typeof reports, {
+        lastErrors: async (ids: readonly string[]) => {
+          await fixture.set(id!, { last_error: 'another' });
+          return reports.lastErrors(ids);
+        },
+      });
+      const stats = new ErrorStats({ store: { ...fixture.store, reports: late } as JobStore, clock: systemClock });
+      expect((await stats.list()).items).toMatchObject([{ message: 'order # is gone', name: null }]);
     });
 
     it('without a message are a separate group', async () => {

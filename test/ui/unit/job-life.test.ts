@@ -20,6 +20,7 @@ const JOB: Job = {
   priority: 0,
   timeout_ms: null,
   last_error: null,
+  failed_because: null,
   errors: [],
   result: null,
   progress: null,
@@ -40,6 +41,7 @@ const failure = (attempt: number, second: number) => ({
   started: at(second),
   finished: at(second + 2),
   message: 'no',
+  name: null,
   stack: null,
   worker: null,
 });

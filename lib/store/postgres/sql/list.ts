@@ -1,5 +1,7 @@
+import { READ_MESSAGE_CHARS } from '../../../core/error-groups.js';
 import type { JobFilterStatus } from '../../../core/job-state.js';
 import type { FailureKind } from '../../report-records.js';
+import { ERROR_SLOT_MS, ERROR_SLOTS } from '../../report-records.js';
 import { holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */
@@ -167,8 +169,9 @@ export const newestJobs = (status: JobFilterStatus, columns: string, condition =
       AND ${condition}
     ORDER BY id DESC LIMIT l.job_limit) n`;
 
-/** Those that have not changed since $3. */
-const newestFailures = (kind: FailureKind): string => newestJobs(kind, 'id, last_error', isUnchangedSince('$3'));
+/** Those that have not changed since `asOf`. */
+const newestFailures = (kind: FailureKind, asOf: string): string =>
+  newestJobs(kind, 'id, last_error', isUnchangedSince(asOf));
 
 const forFailures = (statement: (kind: FailureKind) => string): Readonly<Record<FailureKind, string>> => ({
   failed: statement('failed'),
@@ -184,15 +187,16 @@ SELECT l.topic, count(*) AS jobs FROM ${newestJobs(kind, 'id')} GROUP BY l.topic
 /** Lists jobs whose error contains the text $2, among the newest of each topic. */
 export const FAILED_WITH = forFailures(
   (kind) => `
-SELECT n.id FROM ${newestFailures(kind)} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`,
+SELECT n.id FROM ${newestFailures(kind, '$3')} WHERE strpos(lower(n.last_error), (SELECT lower($2))) > 0`,
 );
 
-/** Lists jobs whose error has the key $2, as `toErrorKey` computes it, among the newest of each topic. */
-export const FAILED_ALIKE = forFailures(
+/** As much of an error as tells groups apart, and more than is read of it. */
+const message = `coalesce(left(last_error, ${READ_MESSAGE_CHARS + 1}), '')`;
+
+/** Lists the ids of jobs by error, among the newest of each topic that have not changed since $2. */
+export const FAILED_TEXTS = forFailures(
   (kind) => `
-SELECT n.id FROM ${newestFailures(kind)}
-WHERE left(encode(sha256(convert_to(
-  octet_length(convert_to(l.topic, 'UTF8')) || ':' || l.topic || coalesce(n.last_error, ''), 'UTF8')), 'hex'), 32) = $2`,
+SELECT l.topic, ${message} AS message, string_agg(n.id::text, ' ') AS ids FROM ${newestFailures(kind, '$2')} GROUP BY 1, 2`,
 );
 
 /**
@@ -212,15 +216,22 @@ WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[])
 ORDER BY l.parent_id DESC LIMIT $4::int`;
 
 /**
- * Reads the errors of the newest failed jobs ($1) and of the newest jobs that wait for a retry ($2) of each topic, grouped by text, the
- * most frequent first, up to $3 groups. A job that waits for a retry was written last when its attempt failed.
+ * Counts the newest failed jobs ($1) and the newest jobs that wait for a retry ($2) of each topic by message and by time, in slots
+ * before now. A job that waits for a retry was written last when its attempt failed.
  */
 export const ERRORS = `
-SELECT topic, message, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, ${ms('min(seen)')} AS first_seen,
+SELECT topic, message, slot, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, ${ms('min(seen)')} AS first_seen,
   ${ms('max(seen)')} AS last_seen, max(id::text) AS sample_id
 FROM (
-  SELECT l.topic, n.last_error AS message, n.id, n.finished AS seen, 1 AS is_failed
-  FROM ${newestJobs('failed', 'id, last_error, finished')}
-  UNION ALL
-  SELECT l.topic, n.last_error, n.id, n.updated, 0 FROM ${newestJobs('retrying', 'id, last_error, updated', 'true', '$2')}) e
-GROUP BY topic, message ORDER BY count(*) DESC, last_seen DESC LIMIT $3::int`;
+  SELECT topic, ${message} AS message, id, seen, is_failed, least(greatest(
+    floor(extract(epoch FROM statement_timestamp() - seen)::float8 * 1000 / ${ERROR_SLOT_MS}), 0), ${ERROR_SLOTS})::int AS slot
+  FROM (
+    SELECT l.topic, n.last_error, n.id, n.finished AS seen, 1 AS is_failed
+    FROM ${newestJobs('failed', 'id, last_error, finished')}
+    UNION ALL
+    SELECT l.topic, n.last_error, n.id, n.updated, 0 FROM ${newestJobs('retrying', 'id, last_error, updated', 'true', '$2')}) e) s
+GROUP BY topic, message, slot`;
+
+/** Reads the last errors of jobs. */
+export const LAST_ERRORS = `
+SELECT id, coalesce(last_error, '') AS message, errors -> -1 ->> 'stack' AS stack FROM _jobs WHERE id = ANY ($1::uuid[])`;

@@ -1,4 +1,6 @@
+import { READ_MESSAGE_CHARS } from '../../../core/error-groups.js';
 import type { FailureKind } from '../../report-records.js';
+import { ERROR_SLOT_MS, ERROR_SLOTS } from '../../report-records.js';
 import { byId, holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms, now } from './job-row.js';
 
 /*
@@ -155,16 +157,14 @@ export const FAILED_WITH = forFailures(
 SELECT id FROM ${newest(kind, 'id, last_error', isUnchangedSince('?4'))} WHERE instr(lower(last_error), lower(?3)) > 0`,
 );
 
-/** Lists the error messages of jobs that have not changed since ?3. */
+/** As much of an error as tells groups apart, and more than is read of it. */
+const message = `coalesce(substr(last_error, 1, ${READ_MESSAGE_CHARS + 1}), '')`;
+
+/** Lists the ids of jobs by error. They have not changed since ?3. */
 export const FAILED_TEXTS = forFailures(
   (kind) => `
-SELECT DISTINCT coalesce(last_error, '') AS message FROM ${newest(kind, 'last_error', isUnchangedSince('?3'))}`,
-);
-
-/** Finds jobs whose error equals ?3. They have not changed since ?4. */
-export const FAILED_ALIKE = forFailures(
-  (kind) => `
-SELECT id FROM ${newest(kind, 'id, last_error', isUnchangedSince('?4'))} WHERE coalesce(last_error, '') = ?3`,
+SELECT ?1 AS topic, ${message} AS message, group_concat(id, ' ') AS ids
+FROM ${newest(kind, 'id, last_error', isUnchangedSince('?3'))} GROUP BY 2`,
 );
 
 /** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
@@ -183,14 +183,21 @@ WHERE l.child_id = ?1 AND l.mode = 'member'
 ORDER BY l.parent_id DESC LIMIT ?4`;
 
 /**
- * Groups jobs by error message, the most frequent first, up to ?4 groups: the ?2 newest failed jobs of topic ?1, and the ?3 newest that
- * wait for a retry. These were written last when their attempt failed.
+ * Counts jobs by error message and by time, in slots before now: the ?2 newest failed jobs of topic ?1, and the ?3 newest that wait for
+ * a retry. These were written last when their attempt failed.
  */
 export const ERRORS = `
-SELECT ?1 AS topic, message, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, ${ms('min(seen)')} AS first_seen,
-  ${ms('max(seen)')} AS last_seen, max(id) AS sample_id
+SELECT ?1 AS topic, message, slot, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, min(seen) AS first_seen,
+  max(seen) AS last_seen, max(id) AS sample_id
 FROM (
-  SELECT last_error AS message, id, finished AS seen, 1 AS is_failed FROM ${newest('failed', 'id, last_error, finished')}
-  UNION ALL
-  SELECT last_error, id, updated, 0 FROM ${newest('retrying', 'id, last_error, updated', 'true', '?3')})
-GROUP BY message ORDER BY count(*) DESC, last_seen DESC LIMIT ?4`;
+  SELECT message, id, is_failed, seen, min(max((now - seen) / ${ERROR_SLOT_MS}, 0), ${ERROR_SLOTS}) AS slot
+  FROM (SELECT ${ms(now)} AS now) CROSS JOIN (
+    SELECT ${message} AS message, id, ${ms('finished')} AS seen, 1 AS is_failed FROM ${newest('failed', 'id, last_error, finished')}
+    UNION ALL
+    SELECT ${message}, id, ${ms('updated')}, 0 FROM ${newest('retrying', 'id, last_error, updated', 'true', '?3')}))
+GROUP BY message, slot`;
+
+/** Reads the last errors of jobs. */
+export const LAST_ERRORS = `
+SELECT id, coalesce(last_error, '') AS message, errors ->> '$[#-1].stack' AS stack
+FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))`;
