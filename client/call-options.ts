@@ -100,7 +100,10 @@ export interface JobConditions {
    * those that run first. Cannot be combined with a `status` other than `'pending'`.
    */
   due?: boolean | undefined;
-  /** An exact id, a prefix of a topic, or a part of the error of a failed job. */
+  /**
+   * A whole id or unique key, or a part of a topic, an error, a payload or metadata. `orderId:7` finds the jobs with this member in payload
+   * or metadata.
+   */
   q?: string | undefined;
   /** Failed jobs of an error group: the `key` of a group of `errors`. Cannot be combined with `q`. */
   errorKey?: string | undefined;

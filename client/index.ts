@@ -60,6 +60,7 @@ export type {
   JobFailure,
   JobStep,
   JobPage,
+  JobSearch,
   JobStats,
   JobFilterStatus,
   JobStatus,

@@ -171,6 +171,18 @@ export interface JobPage<T = unknown> {
   offset: number;
   /** Pass it as `cursor`, with the same filter, to get the next page; `null` on the last page. */
   next_cursor: string | null;
+  /** What `q` has searched; `null` without `q`. */
+  search: JobSearch | null;
+}
+
+/** Which jobs a search text has looked into. Ids and topics are always searched in all jobs. */
+export interface JobSearch {
+  /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
+  window: number;
+  /** When the oldest of them was created; `null` if there are none. */
+  oldest: string | null;
+  /** Whether these, and the jobs that were searched by error, are all jobs that match the other conditions. */
+  complete: boolean;
 }
 
 /** Statistics of the queue, at most 2 s old. */
@@ -331,6 +343,8 @@ export interface Capabilities {
   version: string;
   /** Largest page, largest bulk request, and largest JSON text of a payload in bytes. */
   limits: { page: 200; bulk: 10000; payload_bytes: number };
+  /** Whether `q` searches payloads, metadata and unique keys. */
+  search_payloads: boolean;
 }
 
 /** Body of every error response. */

@@ -24,6 +24,7 @@ export type {
   JobFailure,
   JobFilter,
   JobPage,
+  JobSearch,
   JobStats,
   JobStep,
   NewJob,

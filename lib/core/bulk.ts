@@ -17,7 +17,9 @@ export type BulkAction = (typeof BULK_ACTIONS)[number];
 export interface BulkRequest {
   action: BulkAction;
   ids?: readonly string[] | undefined;
-  filter?: Pick<JobFilter, 'topic' | 'status' | 'due' | 'q' | 'errorKey' | 'createdFrom' | 'createdTo'> | undefined;
+  filter?:
+    | Pick<JobFilter, 'topic' | 'status' | 'due' | 'q' | 'searchPayloads' | 'errorKey' | 'createdFrom' | 'createdTo'>
+    | undefined;
   /** Counts without changing any job. Default `false`. */
   dryRun?: boolean | undefined;
   /** Changes only jobs that have not changed since this time: the `asOf` of a dry run. Default with a filter: the time of this call. */

@@ -70,6 +70,11 @@ export interface HttpOptions {
   metrics?: boolean | undefined;
   /** Edits jobs before the API sends them. Default: no change. */
   redact?: RedactFunction | undefined;
+  /**
+   * Whether the search of the API reads payloads, metadata and unique keys, as they are stored. Default: `true` without `redact`, `false`
+   * with it, since a search would reveal what `redact` hides.
+   */
+  searchPayloads?: boolean | undefined;
 }
 
 /** {@link HttpOptions}, checked. */
@@ -85,6 +90,7 @@ export interface HttpSettings {
   readonly allowedTopics: readonly string[] | undefined;
   readonly metrics: boolean;
   readonly redact: RedactFunction | undefined;
+  readonly searchPayloads: boolean;
 }
 
 /** The path and the files of the admin UI, and where its users sign in. */
@@ -180,6 +186,7 @@ export const HTTP_OPTIONS = {
   allowedTopics: optional(listOf(topicNameCheck)),
   metrics: option(false, flag),
   redact: optional(functionCheck<RedactFunction>('a function of the job')),
+  searchPayloads: optional(flag),
 };
 
 const folderCheck: Check<string> = {
@@ -228,5 +235,5 @@ export function readHttpOptions(given: unknown = {}): HttpSettings {
   if (ways.length > 1) {
     throw new InvalidOptionsError(`http.${ways[1]!}`, `contradicts http.${ways[0]!}; give one of the two`);
   }
-  return Object.freeze(settings);
+  return Object.freeze({ ...settings, searchPayloads: settings.searchPayloads ?? settings.redact === undefined });
 }

@@ -227,10 +227,14 @@ export interface JobFilter {
    */
   due?: boolean | undefined;
   /**
-   * An exact id, a prefix of a topic, or a part of an error. Searches the errors of at most
-   * 10,000 failed jobs, the newest of each topic. With the status `'retrying'` it also searches as many of these jobs.
+   * A whole id or unique key; a part of a topic, an error, a payload or metadata, in any case of ASCII letters. `name:value` also finds
+   * the payload or metadata member `name` with that value, `a.b:value` one at a path, `unique:key` a unique key. A value with spaces
+   * has quotes. Searches the payloads of the newest 10,000 jobs that match the other conditions, and the errors of at most 10,000
+   * failed jobs and 10,000 that wait for a retry, the newest of each topic.
    */
   q?: string | undefined;
+  /** Whether `q` also searches payloads, metadata and unique keys. Default `true`. */
+  searchPayloads?: boolean | undefined;
   /**
    * Failed jobs of an error group: the `key` of an {@link ErrorGroup}. Searches the same jobs as `q`, and cannot be combined with it.
    */
@@ -265,6 +269,18 @@ export interface JobPage {
   offset: number;
   /** Pass it as `cursor` to get the next page; `null` on the last page. */
   nextCursor: string | null;
+  /** What `q` has searched; `null` without `q`. */
+  search: JobSearch | null;
+}
+
+/** Which jobs a search text has looked into. Ids, topics and the unique keys of unfinished jobs are always searched in all jobs. */
+export interface JobSearch {
+  /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
+  window: number;
+  /** When the oldest of them was created; `null` if there are none. */
+  oldest: Date | null;
+  /** Whether these, and the jobs that were searched by error, are all jobs that match the other conditions. */
+  complete: boolean;
 }
 
 /** Statistics of the jobs in the table. */

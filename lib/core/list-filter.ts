@@ -23,6 +23,7 @@ export interface ListFilter {
   /** If set, `statuses` is `['pending']` or `['retrying']`. */
   readonly due: boolean | null;
   readonly q: string | null;
+  readonly searchPayloads: boolean;
   readonly errorKey: string | null;
   readonly concurrencyKey: string | null;
   readonly groupId: string | null;
@@ -50,6 +51,11 @@ export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
   const conditions = { topics: topic, statuses, ...others };
   const beforeId = cursor === null ? null : parseCursor(cursor, hashConditions(conditions));
   return { ...conditions, limit, offset, beforeId };
+}
+
+/** Returns whether the filter has a range of dates of creation. */
+export function isDated({ createdFrom, createdTo }: Pick<ListFilter, 'createdFrom' | 'createdTo'>): boolean {
+  return createdFrom !== null || createdTo !== null;
 }
 
 /** `pending` includes `retrying`. */
@@ -89,6 +95,7 @@ function hashConditions(conditions: Conditions): string {
 /** Returns the same text for filters that mean the same. */
 export function toConditionsText(conditions: Conditions): string {
   const { topics, statuses, due, q, errorKey, concurrencyKey, groupId, createdFrom, createdTo } = conditions;
+  const searchesLess = q !== null && !conditions.searchPayloads;
   return JSON.stringify([
     topics && [...topics].sort(),
     statuses && [...statuses].sort(),
@@ -99,6 +106,7 @@ export function toConditionsText(conditions: Conditions): string {
     createdTo,
     ...(concurrencyKey === null ? [] : [concurrencyKey]),
     ...(groupId === null ? [] : ['group', groupId]),
+    ...(searchesLess ? ['without payloads'] : []),
   ]);
 }
 
@@ -166,8 +174,9 @@ export const LIST_OPTIONS = {
   ),
   q: condition(
     text(SEARCH_LENGTH_MAX),
-    'an exact id, a topic prefix, or part of an error; searches errors of the newest 10,000 failed jobs; with status retrying also of these',
+    'a whole id or unique key, part of a topic, an error, a payload or metadata, or name:value for a member of these; searches the newest 10,000 jobs',
   ),
+  searchPayloads: option(true, flag, 'whether q also searches payloads, metadata and unique keys'),
   errorKey: condition(errorKeyCheck, 'failed jobs of this error group; searches the same 10,000; not together with q'),
   concurrencyKey: condition(
     concurrencyKeyCheck,

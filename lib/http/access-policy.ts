@@ -59,6 +59,8 @@ export class RequestIdentity {
 export class AccessPolicy {
   /** The topics of `http.allowedTopics`; `null`: there is no whitelist. */
   readonly topics: readonly string[] | null;
+  /** Whether a search may read payloads, metadata and unique keys. */
+  readonly searchesPayloads: boolean;
 
   private readonly identities = new WeakMap<HttpRequest, RequestIdentity>();
 
@@ -67,6 +69,7 @@ export class AccessPolicy {
     @Inject(CallerResolver) private readonly resolver: CallerResolver,
   ) {
     this.topics = settings.allowedTopics ?? null;
+    this.searchesPayloads = settings.searchPayloads;
   }
 
   /** Creates the identity of a request, for `getIdentity`. */

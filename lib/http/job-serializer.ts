@@ -211,8 +211,16 @@ export interface JobListDto {
 export type JobPageDto = ReturnType<typeof toPageDto>;
 
 /** A page of jobs. */
-export function toPageDto({ total, totalCapped, limit, offset, nextCursor }: JobPage, items: JobDto[]) {
-  return { items, total, total_capped: totalCapped, limit, offset, next_cursor: nextCursor };
+export function toPageDto({ total, totalCapped, limit, offset, nextCursor, search }: JobPage, items: JobDto[]) {
+  return {
+    items,
+    total,
+    total_capped: totalCapped,
+    limit,
+    offset,
+    next_cursor: nextCursor,
+    search: search && { window: search.window, oldest: toTextOrNull(search.oldest), complete: search.complete },
+  };
 }
 
 export type BulkDto = ReturnType<typeof toBulkDto>;

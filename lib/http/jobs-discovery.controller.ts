@@ -34,6 +34,7 @@ export interface CapabilitiesDto {
   database: 'postgres' | 'sqlite';
   version: string;
   limits: { page: 200; bulk: 10_000; payload_bytes: number };
+  search_payloads: boolean;
 }
 
 /** Routes that describe the API and what the caller may do. */
@@ -67,6 +68,7 @@ export class JobsDiscoveryController {
       database: this.engine.database,
       version: VERSION,
       limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: this.engine.settings.payloadBytesMax },
+      search_payloads: this.access.searchesPayloads,
     };
     await sendJson(response, 200, capabilities);
   }

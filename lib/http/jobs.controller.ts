@@ -98,7 +98,7 @@ export class JobsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
-    const page = await this.engine.jobs.list(this.limitToAllowedTopics(filter));
+    const page = await this.engine.jobs.list(this.limitSearch(this.limitToAllowedTopics(filter)));
     await sendJson(response, 200, toPageDto(page, await this.serializer.explained(page.items)));
   }
 
@@ -115,7 +115,10 @@ export class JobsController {
     const filter = body.filter && this.limitToAllowedTopics(body.filter);
     const selection = ids ? { ids } : { filter };
     const result = await this.engine.bulk
-      .run({ action, ids, filter, dryRun, asOf, max, pace, cursor }, this.access.topics)
+      .run(
+        { action, ids, filter: filter && this.limitSearch(filter), dryRun, asOf, max, pace, cursor },
+        this.access.topics,
+      )
       .catch((error: unknown) => {
         if (error instanceof QueueUnavailableError && !dryRun) {
           // Some jobs may have changed before the outage, so the action is audited.
@@ -256,6 +259,11 @@ export class JobsController {
   private limitToAllowedTopics<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {
     const topic = this.access.limitTopics(filter.topic);
     return topic ? { ...filter, topic } : filter;
+  }
+
+  /** Without this a search would reveal what `redact` hides. */
+  private limitSearch<Filter>(filter: Filter): Filter & { readonly searchPayloads: boolean } {
+    return { ...filter, searchPayloads: this.access.searchesPayloads };
   }
 }
 

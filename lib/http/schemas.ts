@@ -127,6 +127,12 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     limit: COUNT,
     offset: COUNT,
     next_cursor: orNull(TEXT),
+    search: { ...orNull(ref('JobSearch')), description: 'What `q` has searched; null without `q`' },
+  }),
+  JobSearch: objectSchema({
+    window: { ...COUNT, description: 'How many of the newest jobs were searched by payload, metadata and unique key' },
+    oldest: { ...orNull(TIME), description: 'When the oldest of them was created' },
+    complete: { ...FLAG, description: 'The search has covered all jobs that match the other conditions' },
   }),
   JobStats: objectSchema({
     ...COUNTS,
@@ -332,6 +338,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,
     limits: objectSchema({ page: COUNT, bulk: COUNT, payload_bytes: COUNT }),
+    search_payloads: { ...FLAG, description: 'A search reads payloads, metadata and unique keys' },
   }),
   ApiError: objectSchema({
     status: { type: 'integer' },

@@ -1,9 +1,12 @@
-import type { Job } from '../core/job.js';
-import { JOB_STATUSES, parseJobId } from '../core/job-state.js';
+import type { Job, JobSearch } from '../core/job.js';
+import { JOB_STATUSES } from '../core/job-state.js';
 import type { JobFilterStatus } from '../core/job-state.js';
-import { SEARCHED_FAILURES_MAX, SMALL_TABLE_JOBS } from '../core/limits.js';
+import { SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { FailureKind, TopicShare } from './report-records.js';
+import { isDated } from '../core/list-filter.js';
+import { isInTopic } from '../core/search-text.js';
+import type { SearchSource, SearchWindow } from './job-search.js';
+import { isFoundBySearch, searchJobs } from './job-search.js';
 import type { ListedIds, ListedJobs } from './store-records.js';
 
 /** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`, or of `_jobs_retrying`. */
@@ -18,7 +21,9 @@ export interface ListPlan {
   readonly ranges: readonly ListRange[] | null;
   /** Topics whose running jobs are listed. */
   readonly runningTopics: readonly string[];
-  /** Single jobs, listed if they pass `idFilter` and are in no range. */
+  /** Single jobs that match the whole filter and are in no range, newest first. */
+  readonly found: readonly string[];
+  /** Other single jobs, listed if they pass `idFilter` and are in no range. */
   readonly ids: readonly string[];
   readonly idFilter: {
     readonly topics: readonly string[];
@@ -37,13 +42,8 @@ export interface ListPlan {
   readonly asOf: string | null;
   /** There are more jobs than were searched by error, concurrency key, group or due time: some matches may be missing. */
   readonly isSearchCut: boolean;
-  /** `ids` are all matches of the filter: nothing else has to be read. */
-  readonly isFound: boolean;
-}
-
-/** Returns whether the filter has a range of dates. */
-export function isDated({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom' | 'createdTo'>): boolean {
-  return createdFrom !== null || createdTo !== null;
+  /** The jobs that a search text looked into; `null`: there was none. */
+  readonly window: SearchWindow | null;
 }
 
 /** Returns whether a list must read rows, since no index has its conditions: dates, due times or changes. */
@@ -52,56 +52,28 @@ export function readsRows(plan: ListPlan): boolean {
 }
 
 /** The queries behind a list, one set for each database. */
-export interface ListSource {
-  /** Returns all topics, or those with jobs in a status. */
-  topics(kind?: FailureKind): Promise<string[]>;
-  /** Counts the jobs with an error of each topic up to its limit. May leave out topics without any. */
-  failedUpTo(kind: FailureKind, shares: readonly TopicShare[]): Promise<TopicSize[]>;
-  /** Finds jobs with a text in their error, among the newest of each topic. */
-  failedWith(text: string, kind: FailureKind, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
-  /** Finds jobs of an error group, among the newest of each topic. */
-  failedAlike(
-    errorKey: string,
-    kind: FailureKind,
-    shares: readonly TopicShare[],
-    asOf: string | null,
-  ): Promise<string[]>;
-  /** Finds the newest jobs with a concurrency key, up to `max`. */
-  withConcurrencyKey(
-    key: string,
-    topics: readonly string[],
-    statuses: readonly JobFilterStatus[],
-    max: number,
-    asOf: string | null,
-  ): Promise<string[]>;
-  /** Finds the newest members of a group, up to `max`. */
-  inGroup(
-    id: string,
-    topics: readonly string[],
-    statuses: readonly JobFilterStatus[],
-    max: number,
-    asOf: string | null,
-  ): Promise<string[]>;
-  /** Counts the pending jobs of each topic that are due, or not due, up to its limit. */
-  waitingUpTo(due: boolean, shares: readonly TopicShare[]): Promise<TopicSize[]>;
-  /** Finds those of each topic that would run first. */
-  waiting(due: boolean, shares: readonly TopicShare[], asOf: string | null): Promise<string[]>;
+export interface ListSource extends SearchSource {
   /** Whether the table has at most this many jobs. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Returns ids, newest first. */
   ids(plan: ListPlan, limit: number, offset: number): Promise<string[]>;
+  /** Returns the newest ids of each range from `fromId` on, up to `limit`. */
+  pieces(ranges: readonly RangePiece[], fromId: string, limit: number): Promise<readonly string[][]>;
   /** Counts the jobs of the plan up to `max`. */
   count(plan: ListPlan, max: number): Promise<number>;
   /** Returns jobs, in any order. */
   find(ids: readonly string[]): Promise<Job[]>;
 }
 
+/** The part of a range before an id. */
+export interface RangePiece extends ListRange {
+  readonly beforeId: string;
+}
+
 /** Totals above this are reported as capped. */
 const COUNT_MAX = 10_000;
-/** How many pending jobs are searched by due time. */
-const WAITING_MAX = 10_000;
-/** How many jobs are searched by concurrency key or by group. */
-const KEYED_MAX = 10_000;
+/** A longer list reads its ranges piece by piece. */
+const WHOLE_RANGES_MAX = 1_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
@@ -110,13 +82,12 @@ const ID_SLACK_MS = 3_600_000;
 const ALL = {
   ranges: null,
   runningTopics: [],
+  found: [],
   ids: [],
   idFilter: { topics: [], statuses: [], due: null },
   isSearchCut: false,
-  isFound: false,
+  window: null,
 } as const;
-
-const NOT_SEARCHED: ListedIds = { ids: [], isSearchCut: false };
 
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -128,14 +99,26 @@ export async function readList(query: ListFilter, source: ListSource): Promise<L
   const read = await readIds(plan, query.limit + 1, query.offset, source);
   const ids = read.slice(0, query.limit);
   const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
-  const total = plan.isFound ? plan.ids.length : await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1);
+  const others = hasOthers(plan) ? await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1) : 0;
+  const total = plan.found.length + others;
   return {
     // A job may have been deleted since its id was read.
     items: ids.flatMap((id) => found.get(id) ?? []),
     lastId: read.length > ids.length ? ids.at(-1)! : null,
     total: Math.min(total, COUNT_MAX),
-    totalCapped: total > COUNT_MAX || plan.isSearchCut,
+    totalCapped: total > COUNT_MAX || !isComplete(plan),
+    search: plan.window && (await toSearch(plan.window, isComplete(plan), source)),
   };
+}
+
+/** Whether the search has covered all jobs. */
+function isComplete({ isSearchCut, window }: ListPlan): boolean {
+  return !isSearchCut && (window?.isComplete ?? true);
+}
+
+async function toSearch({ jobs, oldestId }: SearchWindow, isWhole: boolean, source: ListSource): Promise<JobSearch> {
+  const [oldest] = oldestId === null ? [] : await source.find([oldestId]);
+  return { window: jobs, oldest: oldest?.created ?? null, complete: isWhole };
 }
 
 /** Reads the ids of one page. */
@@ -146,12 +129,57 @@ export async function readListIds(query: ListFilter, source: ListSource): Promis
 
 /** Newest first. */
 async function readIds(plan: ListPlan, limit: number, offset: number, source: ListSource): Promise<string[]> {
-  if (!plan.isFound) {
-    return source.ids(plan, limit, offset);
+  const found = plan.found.filter((id) => id < plan.beforeId);
+  if (!hasOthers(plan)) {
+    return found.slice(offset, offset + limit);
   }
-  // Ids are ASCII, so JavaScript and the database sort them alike.
-  const before = plan.ids.filter((id) => id < plan.beforeId).sort();
-  return before.reverse().slice(offset, offset + limit);
+  if (found.length === 0) {
+    return readOthers(plan, limit, offset, source);
+  }
+  const others = await readOthers(plan, limit + offset, 0, source);
+  return [...found, ...others].sort(newestFirst).slice(offset, offset + limit);
+}
+
+/** Whether the list has more than the jobs that were found. */
+function hasOthers({ ranges, runningTopics, ids }: ListPlan): boolean {
+  return ranges === null || ranges.length + runningTopics.length + ids.length > 0;
+}
+
+/** Reads the ids that are not in `found`. */
+function readOthers(plan: ListPlan, limit: number, offset: number, source: ListSource): Promise<string[]> {
+  const isLong = limit > WHOLE_RANGES_MAX && offset === 0;
+  return isLong && canMerge(plan) ? mergeRanges(plan, limit, source) : source.ids(plan, limit, offset);
+}
+
+/** Ids are ASCII, so JavaScript and the database order them alike. */
+export function newestFirst(one: string, other: string): number {
+  return one < other ? 1 : -1;
+}
+
+/** Whether the ranges can be read from the index alone, and are several. */
+function canMerge(plan: ListPlan): boolean {
+  return (
+    (plan.ranges?.length ?? 0) > 1 && !readsRows(plan) && plan.ranges!.every(({ status }) => status !== 'retrying')
+  );
+}
+
+/**
+ * Returns the newest ids of all ranges. Reads each range in growing pieces, as long as it may have newer ids than those found, since
+ * a hundred ranges may each have as many jobs as the list.
+ */
+async function mergeRanges(plan: ListPlan, limit: number, source: ListSource): Promise<string[]> {
+  let ids = await source.ids({ ...plan, ranges: [] }, limit, 0);
+  let open = plan.ranges!.map((range) => ({ ...range, beforeId: plan.beforeId }));
+  for (let pieceJobs = Math.ceil((2 * limit) / open.length); open.length > 0; pieceJobs *= 2) {
+    const pieces = await source.pieces(open, plan.fromId, pieceJobs);
+    ids = [...ids, ...pieces.flat()].sort(newestFirst).slice(0, limit);
+    const lastId = ids[limit - 1] ?? plan.fromId;
+    open = open.flatMap((range, index) => {
+      const beforeId = pieces[index]![pieceJobs - 1];
+      return beforeId !== undefined && beforeId > lastId ? [{ ...range, beforeId }] : [];
+    });
+  }
+  return ids;
 }
 
 async function planList(query: ListFilter, source: ListSource): Promise<ListPlan> {
@@ -162,20 +190,21 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   }
   const allTopics = query.topics ?? (await source.topics());
   const statuses: readonly JobFilterStatus[] = query.statuses ?? JOB_STATUSES;
-  const found = await searchJobs(query, allTopics, statuses, source);
-  const isListed = (topic: string): boolean => !isFoundBySearch(query) && topic.startsWith(q ?? '');
+  const readNewest = (limit: number): Promise<readonly string[]> => readWithoutText(query, limit, source);
+  const { ids, candidates, ...search } = await searchJobs(query, { topics: allTopics, statuses, readNewest }, source);
+  const isListed = (topic: string): boolean => !isFoundBySearch(query) && isInTopic(q, topic);
   const topics = allTopics.filter(isListed);
   return {
     ranges: topics.flatMap((topic) =>
       statuses.filter((status) => status !== 'processing').map((status) => ({ topic, status })),
     ),
     runningTopics: statuses.includes('processing') ? topics : [],
-    ...found,
+    found: [...ids].sort(newestFirst),
+    ids: candidates,
+    ...search,
     idFilter: { topics: allTopics.filter((topic) => !isListed(topic)), statuses, due },
     ...bounds,
     asOf,
-    // A search by id may match any job, and the times of the found jobs are not known.
-    isFound: isFoundBySearch(query) && q === null && !isDated(bounds) && asOf === null,
   };
 }
 
@@ -184,97 +213,10 @@ function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey, groupId }
   return [topics, statuses, q, errorKey, concurrencyKey, groupId].every((condition) => condition === null);
 }
 
-/**
- * Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time.
- */
-function isFoundBySearch(query: ListFilter): boolean {
-  return query.errorKey !== null || query.concurrencyKey !== null || query.groupId !== null || isFoundByDueTime(query);
-}
-
-/** With dates, the time in the ids selects few enough rows to check each due time. So does the index of jobs that wait for a retry. */
-function isFoundByDueTime({ due, statuses, ...dates }: ListFilter): boolean {
-  return due !== null && !isDated(dates) && (statuses?.includes('pending') ?? true);
-}
-
-/** Finds single jobs by error, concurrency key, group, id, text or due time. */
-async function searchJobs(
-  query: ListFilter,
-  topics: readonly string[],
-  statuses: readonly JobFilterStatus[],
-  source: ListSource,
-): Promise<ListedIds> {
-  const { q, errorKey, concurrencyKey, groupId, due, asOf = null } = query;
-  if (errorKey !== null) {
-    return searchFailed(topics, statuses, source, (kind, shares) => source.failedAlike(errorKey, kind, shares, asOf));
-  }
-  if (concurrencyKey !== null) {
-    const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX, asOf);
-    return { ids, isSearchCut: ids.length >= KEYED_MAX };
-  }
-  if (groupId !== null) {
-    const ids = await source.inGroup(groupId, topics, statuses, KEYED_MAX, asOf);
-    return { ids, isSearchCut: ids.length >= KEYED_MAX };
-  }
-  const found = q === null ? NOT_SEARCHED : await searchText({ q, asOf }, topics, statuses, source);
-  if (due === null || !isFoundByDueTime(query)) {
-    return found;
-  }
-  const searched = topics.filter((topic) => topic.startsWith(q ?? ''));
-  const shares = await measureShares(searched, WAITING_MAX, (open) => source.waitingUpTo(due, open));
-  const filled = shares.filter(({ limit }) => limit > 0);
-  const waiting = filled.length > 0 ? await source.waiting(due, filled, asOf) : [];
-  return { ids: [...new Set([...waiting, ...found.ids])], isSearchCut: sumLimits(shares) >= WAITING_MAX };
-}
-
-/** Finds the job with this id, and the jobs with this text in their error. */
-async function searchText(
-  { q, asOf }: { q: string; asOf: string | null },
-  topics: readonly string[],
-  statuses: readonly JobFilterStatus[],
-  source: ListSource,
-): Promise<ListedIds> {
-  const id = parseJobId(q);
-  const { ids, isSearchCut } = await searchFailed(topics, statuses, source, (kind, shares) =>
-    source.failedWith(q, kind, shares, asOf),
-  );
-  return { ids: id === undefined ? ids : [...ids.filter((each) => each !== id), id], isSearchCut };
-}
-
-/** Searches the errors of failed jobs, and those of jobs that wait for a retry when the filter names them. */
-async function searchFailed(
-  topics: readonly string[],
-  statuses: readonly JobFilterStatus[],
-  source: ListSource,
-  search: (kind: FailureKind, shares: readonly TopicShare[]) => Promise<string[]>,
-): Promise<ListedIds> {
-  const found = { ids: new Array<string>(), isSearchCut: false };
-  for (const kind of FAILURE_KINDS.filter((each) => statuses.includes(each))) {
-    const shares = await measureFailingTopics(topics, SEARCHED_FAILURES_MAX, source, kind);
-    if (shares.length > 0) {
-      found.ids.push(...(await search(kind, shares)));
-      found.isSearchCut ||= sumLimits(shares) >= SEARCHED_FAILURES_MAX;
-    }
-  }
-  return found;
-}
-
-const FAILURE_KINDS = ['failed', 'retrying'] as const satisfies readonly FailureKind[];
-
-function sumLimits(shares: readonly TopicShare[]): number {
-  return shares.reduce((sum, { limit }) => sum + limit, 0);
-}
-
-/** Shares `jobsMax` among topics by their jobs with an error; `null` is all topics. Costs as much as it counts. */
-export async function measureFailingTopics(
-  topics: readonly string[] | null,
-  jobsMax: number,
-  source: ListSource,
-  kind: FailureKind,
-): Promise<TopicShare[]> {
-  const failing = await source.topics(kind);
-  const selected = topics && new Set(topics);
-  const searched = failing.filter((topic) => selected?.has(topic) ?? true);
-  return measureShares(searched, jobsMax, (open) => source.failedUpTo(kind, open));
+/** Reads the newest jobs that match the conditions of a search other than its text. */
+async function readWithoutText(query: ListFilter, limit: number, source: ListSource): Promise<string[]> {
+  const plan = await planList({ ...query, q: null, beforeId: null }, source);
+  return readIds(plan, limit, 0, source);
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;
@@ -298,57 +240,4 @@ function toFirstId(timeMs: number): string {
     .toString(16)
     .padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
-}
-
-/** How many jobs a topic has. */
-export interface TopicSize {
-  readonly topic: string;
-  /** `Infinity`: not known. */
-  readonly jobs: number;
-}
-
-/**
- * Shares a number of jobs among topics. No topic gets more than it has; what small topics leave goes to the others. When all have
- * at most `jobsMax` together, each gets what it has.
- */
-export function shareJobs(sizes: readonly TopicSize[], jobsMax: number): TopicShare[] {
-  const limits = new Map<string, number>();
-  let left = jobsMax;
-  const smallestFirst = [...sizes].sort((one, other) => (one.jobs < other.jobs ? -1 : 1));
-  for (const [index, { topic, jobs }] of smallestFirst.entries()) {
-    const limit = Math.min(jobs, Math.ceil(left / (sizes.length - index)));
-    limits.set(topic, limit);
-    left -= limit;
-  }
-  return sizes.map(({ topic }) => ({ topic, limit: limits.get(topic)! }));
-}
-
-/**
- * Shares a number of jobs among topics whose sizes are expensive to count. Each pass counts those that may be larger than their
- * share, up to that share, until no topic leaves anything to the others.
- *
- * @param sizesUpTo counts the jobs of each topic up to its limit.
- */
-export async function measureShares(
-  topics: readonly string[],
-  jobsMax: number,
-  sizesUpTo: (shares: readonly TopicShare[]) => Promise<readonly TopicSize[]>,
-): Promise<TopicShare[]> {
-  const known = new Map(topics.map((topic) => [topic, Infinity]));
-  for (;;) {
-    const shares = shareJobs(
-      topics.map((topic) => ({ topic, jobs: known.get(topic)! })),
-      jobsMax,
-    );
-    const open = shares.filter(({ topic }) => known.get(topic) === Infinity);
-    if (open.length === 0) {
-      return shares;
-    }
-    const sizes = new Map((await sizesUpTo(open)).map(({ topic, jobs }) => [topic, jobs]));
-    const small = open.filter(({ topic, limit }) => (sizes.get(topic) ?? 0) < limit);
-    if (small.length === 0) {
-      return shares;
-    }
-    small.forEach(({ topic }) => known.set(topic, sizes.get(topic) ?? 0));
-  }
 }

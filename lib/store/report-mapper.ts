@@ -3,7 +3,7 @@ import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Histogram } from '../core/run-times.js';
-import type { TopicSize } from './job-list.js';
+import type { SearchedContents, TopicSize } from './job-search.js';
 import { nextTurn } from './real-timers.js';
 import { time } from './row-mapper.js';
 import type { SqlRow } from './sql-runner.js';
@@ -55,6 +55,18 @@ export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
     oldestWaitingMs,
     workers: Number(named('workers')[0]!.value),
   };
+}
+
+/** The text as it appears in a string of JSON, its ASCII letters in lower case. */
+export function toJsonText(text: string): string {
+  return JSON.stringify(text)
+    .slice(1, -1)
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+export function toSearchedContents({ found, bytes }: SqlRow): SearchedContents {
+  const jobs = JSON.parse(found as string) as [id: string, topic: string][];
+  return { found: jobs.map(([id, topic]) => ({ id, topic })), bytes: Number(bytes) };
 }
 
 export function toJobSummary(row: SqlRow): JobSummary {

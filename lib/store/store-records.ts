@@ -1,7 +1,7 @@
 import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/error-text.js';
 import type { Expiry } from '../core/expiry.js';
-import type { ClaimToken, Idempotency, Job, Outcome } from '../core/job.js';
+import type { ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { UniqueMode } from '../core/unique-key.js';
@@ -298,6 +298,8 @@ export interface ListedJobs {
   readonly total: number;
   /** There may be more than `total`. */
   readonly totalCapped: boolean;
+  /** What a search text looked into; `null`: there was none. */
+  readonly search: JobSearch | null;
 }
 
 export interface ListedIds {

@@ -26,7 +26,7 @@ describe('HTTP options', () => {
     { adminToken: '', authenticate },
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
     { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
-    { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }) },
+    { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }), searchPayloads: true },
   ])('accept %j', (http) => {
     expect(readJobsOptions({ http }).http).toMatchObject(http);
   });
@@ -41,12 +41,22 @@ describe('HTTP options', () => {
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],
     ['redact', [true, {}, null]],
+    ['searchPayloads', ['yes', 1, null]],
   ])('reject a wrong %s by name', (name, values) => {
     for (const value of values) {
       const error = catchError({ [name]: value });
       expect(error).toBeInstanceOf(InvalidOptionsError);
       expect(error.message).toContain(`http.${name}`);
     }
+  });
+
+  it('let a search read payloads unless they are redacted', () => {
+    const redact: HttpOptions['redact'] = (job) => job;
+    const searches = (http: HttpOptions): unknown => readJobsOptions({ http }).http;
+    expect(searches({})).toMatchObject({ searchPayloads: true });
+    expect(searches({ redact })).toMatchObject({ searchPayloads: false });
+    expect(searches({ redact, searchPayloads: true })).toMatchObject({ searchPayloads: true });
+    expect(searches({ searchPayloads: false })).toMatchObject({ searchPayloads: false });
   });
 
   it('do not quote a rejected token', () => {

@@ -12,6 +12,7 @@ const EVERYTHING: ListFilter = {
   statuses: null,
   due: null,
   q: null,
+  searchPayloads: true,
   errorKey: null,
   concurrencyKey: null,
   groupId: null,

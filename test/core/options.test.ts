@@ -18,6 +18,7 @@ const HTTP = {
   allowedTopics: undefined,
   metrics: false,
   redact: undefined,
+  searchPayloads: true,
 };
 
 /** All module options, in the order of the documentation. */

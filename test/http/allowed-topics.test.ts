@@ -103,10 +103,10 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
   });
 
   it('narrows the search', async () => {
-    for (const q of [hidden, failed, 'hidden', 'hidden.fails', 'hidden reason', 'reason']) {
+    for (const q of [hidden, failed, 'hidden', 'hidden.fails', 'hidden reason', 'reason', 'hidden:1']) {
       const found = await api().get<JobPage>(`?q=${encodeURIComponent(q)}`);
       expect(found.text).not.toContain(HIDDEN);
-      expect(found.body.total).toBe(q === 'reason' ? 1 : 0);
+      expect(found.body).toMatchObject({ total: q === 'reason' ? 1 : 0, search: { window: 2, complete: true } });
     }
   });
 

@@ -196,7 +196,9 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
       const encoded = encodeURIComponent(topic);
       for (const query of [`topic=${encoded}`, `q=${encoded}`, `topic=${encoded}&q=${encoded}&status=pending`]) {
         const { body } = await list(query);
-        expect([query, body.items.map((job) => job.topic)]).toEqual([query, [topic]]);
+        const found = body.items.map((job) => job.topic);
+        expect([query, found.includes(topic)]).toEqual([query, true]);
+        expect(found.filter((each) => !each.toLowerCase().includes(topic.toLowerCase()))).toEqual([]);
       }
     }
     for (const q of [
@@ -214,7 +216,8 @@ describe.each(everyPlace)('pages on $adapter with $database', ({ kind, adapterKi
       '1 OR 1=1',
     ]) {
       const { status, body } = await list(`q=${encodeURIComponent(q)}`);
-      expect([q, status, body.items.length]).toEqual([q, 200, q === 'a%' ? 1 : 0]);
+      const found = strange.filter((topic) => topic.toLowerCase().includes(q.toLowerCase()));
+      expect([q, status, body.items.length]).toEqual([q, 200, found.length]);
     }
     expect((await list('')).body.total).toBe(18);
   });

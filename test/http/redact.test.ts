@@ -68,6 +68,27 @@ describe.each(everyPlace)('jobs over HTTP on $adapter with $database', ({ kind, 
     expect((await api.get(`/${failed.id}`)).text).not.toContain('abc123');
   });
 
+  it.each<[boolean | undefined, boolean]>([
+    [undefined, false],
+    [true, true],
+  ])('are searched by what redact hides only with searchPayloads: true (here %p)', async (searchPayloads, isFound) => {
+    const redact = (job: Job): Job => ({ ...job, payload: null, metadata: null, uniqueKey: null });
+    const { api, jobs } = await apps.listen({
+      options: { http: { adminToken: ADMIN_TOKEN, redact, searchPayloads } },
+    });
+    const options = { delay: '1h', uniqueKey: 'key-s3cret', metadata: { pin: 1234 } } as const;
+    const { id } = await jobs.enqueue('later', { card: { number: '4111 1111' } }, options);
+    const found = isFound ? [{ id, payload: null }] : [];
+    for (const q of ['4111', 'card.number:"4111 1111"', 'number', 'pin:1234', 'key-s3cret', 'unique:key-s3cret']) {
+      const { body } = await api.get<JobPage>(`?q=${encodeURIComponent(q)}`);
+      expect({ q, ...body }).toMatchObject({ items: found, total: found.length, search: { window: found.length } });
+      const dryRun = { action: 'cancel', filter: { q }, dry_run: true };
+      expect(await api.post('/bulk', dryRun)).toMatchObject({ body: { matched: found.length } });
+    }
+    expect(await api.get(`?q=${id}`)).toMatchObject({ body: { items: [{ id }], search: { complete: isFound } } });
+    expect(await api.get('/capabilities')).toMatchObject({ body: { search_payloads: isFound } });
+  });
+
   it.each<[string, (job: Job) => unknown]>([
     ['throws', fails],
     ['gives nothing', () => undefined],

@@ -292,6 +292,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
         database: kind.canRunTransactionalHandlers ? 'postgres' : 'sqlite',
         version: some(String),
         limits: { page: 200, bulk: 10_000, payload_bytes: 1_048_576 },
+        search_payloads: true,
       },
     });
   });

@@ -16,6 +16,10 @@ export interface ListedJob {
   readonly error: string | null;
   readonly created: Date;
   readonly isDue: boolean;
+  /** JSON. */
+  readonly payload: string;
+  readonly metadata: string | null;
+  readonly uniqueKey: string | null;
 }
 
 /** The jobs of a test are created around this time. */
@@ -23,6 +27,11 @@ export const DAY = new Date('2024-05-06T12:00:00.000Z');
 
 const MINUTE_MS = 60_000;
 const TOPICS = ['mail', 'mail.bounce', 'sms', 'Mail'];
+/** A search reads the contents of the newest jobs only. */
+const SEARCHED_JOBS = 10_000;
+const PAYLOADS = ['null', '"box"', '{"to":"Ann","size":5}', '{"to":{"city":"Box \\"A\\""},"size":"5","done":true}'];
+const METADATA = [null, '{"from":"sms box"}', '{"to":"Ann","x":{"to":0.5}}'];
+const KEYS = [null, null, 'key-1', 'key:2', '5'];
 const ERRORS = ['connect ECONNREFUSED', 'mail box is full', '100% of [it]'];
 
 /** Creates a UUID v7 for a time; `serial` makes ids of the same time different. */
@@ -45,13 +54,18 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
       error: fc.constantFrom(...ERRORS),
       created: anyMoment,
       isDue: fc.boolean(),
+      payload: fc.constantFrom(...PAYLOADS),
+      metadata: fc.constantFrom(...METADATA),
+      uniqueKey: fc.constantFrom(...KEYS),
       clockOffByMinutes: fc.integer({ min: -59, max: 59 }),
     }),
     { maxLength: 40, size: 'max' },
   )
   .map((jobs) =>
-    jobs.map(({ error, clockOffByMinutes, ...job }, index) => ({
+    jobs.map(({ error, clockOffByMinutes, uniqueKey, ...job }, index) => ({
       ...job,
+      // Only one unfinished job holds a key.
+      uniqueKey: uniqueKey && (isFinal(toJobStatus(job.status)) ? uniqueKey : `${uniqueKey}:${index}`),
       id: createIdAt(new Date(job.created.getTime() + clockOffByMinutes * MINUTE_MS), index),
       error: job.status === 'failed' || job.status === 'retrying' ? error : null,
     })),
@@ -62,7 +76,8 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.opt
 /** An arbitrary query of such jobs. */
 export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyId = jobs.length === 0 ? fc.constant(createIdAt(DAY, 0)) : fc.constantFrom(...jobs.map(({ id }) => id));
-  const words = ['mail', 'Mail', 'sms', 'econn', 'BOX', '100%', '[', 'x'];
+  const words = ['mail', 'Mail', 'IL.B', 'econn', 'BOX', '100%', '[', 'x', '5', 'key-1', 'key:2:1', 'key-1:0', 'x "a'];
+  const members = ['size:5', 'to:Ann', 'to:ann', 'to.city:"Box "A""', 'x.to:0.5', 'done:true', 'unique:key-1', 'to:x'];
   const anyErrorKey = fc
     .tuple(fc.constantFrom(...TOPICS), fc.constantFrom(...ERRORS, 'x'))
     .map(([topic, error]) => toErrorKey(topic, error));
@@ -70,7 +85,10 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
   const anyText = fc.oneof(
     {
       weight: 4,
-      arbitrary: fc.record({ q: orNull(fc.oneof(fc.constantFrom(...words), anyId)), errorKey: fc.constant(null) }),
+      arbitrary: fc.record({
+        q: orNull(fc.oneof(fc.constantFrom(...words), fc.constantFrom(...members), anyId)),
+        errorKey: fc.constant(null),
+      }),
     },
     {
       weight: 1,
@@ -83,6 +101,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     due: fc.constant(null),
     createdFrom: orNull(anyMoment),
     createdTo: orNull(anyMoment),
+    searchPayloads: fc.boolean(),
     concurrencyKey: fc.constant(null),
     groupId: fc.constant(null),
     beforeId: orNull(anyId),
@@ -109,46 +128,90 @@ function withoutPart(statuses: readonly JobFilterStatus[]): readonly JobFilterSt
   return statuses.includes('pending') ? statuses.filter((status) => status !== 'retrying') : statuses;
 }
 
-/** Computes the expected page of a list of these jobs. */
-export function expectedPage(jobs: readonly ListedJob[], query: ListFilter): { ids: string[]; total: number } {
-  const { beforeId, offset, limit } = query;
-  const matching = jobs.filter((job) => matches(job, query)).map(({ id }) => id);
+/** Computes the expected page of a list of these jobs, and what its search covers. */
+export function expectedPage(jobs: readonly ListedJob[], query: ListFilter) {
+  const { q, searchPayloads, beforeId, offset, limit } = query;
+  const others = jobs.filter((job) => matches(job, query));
+  const isNewer = (one: ListedJob, other: ListedJob): number => (one.id < other.id ? 1 : -1);
+  const window = q === null || !searchPayloads ? [] : [...others].sort(isNewer).slice(0, SEARCHED_JOBS);
+  const searched = new Set(window);
+  const isFound = (job: ListedJob): boolean =>
+    q === null || isFoundByText(job, q) || (searched.has(job) && containsText(job, q));
+  const matching = others.filter(isFound).map(({ id }) => id);
   const ids = matching.filter((id) => beforeId === null || id < beforeId).sort();
-  return { ids: ids.reverse().slice(offset, offset + limit), total: matching.length };
+  const search = {
+    window: window.length,
+    oldest: window.at(-1)?.created ?? null,
+    complete: searchPayloads && window.length === others.length,
+  };
+  return {
+    ids: ids.reverse().slice(offset, offset + limit),
+    total: matching.length,
+    search: q === null ? null : search,
+  };
 }
 
+/** Whether the job matches all conditions but the search text. */
 function matches(job: ListedJob, filter: ListFilter): boolean {
-  const { topics, statuses, due, q, errorKey, createdFrom, createdTo } = filter;
-  const isErrorSearched = job.status === 'failed' || (statuses?.includes('retrying') ?? false);
+  const { topics, statuses, due, errorKey, createdFrom, createdTo } = filter;
+  const hasGroupedError = job.status === 'failed' || (statuses?.includes('retrying') ?? false);
   return (
     (topics === null || topics.includes(job.topic)) &&
     (statuses === null || statuses.includes(job.status) || statuses.includes(toJobStatus(job.status))) &&
     (due === null || job.isDue === due) &&
-    (q === null || isFoundBy(job, q, isErrorSearched)) &&
-    (errorKey === null || isErrorSearched) &&
+    (errorKey === null || hasGroupedError) &&
     (errorKey === null || (job.error !== null && toErrorKey(job.topic, job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
     (createdTo === null || job.created < createdTo)
   );
 }
 
-function isFoundBy({ id, topic, error }: ListedJob, q: string, isErrorSearched: boolean): boolean {
-  const text = isErrorSearched ? (error ?? '') : '';
-  return id === q || topic.startsWith(q) || text.toLowerCase().includes(q.toLowerCase());
+const includes = (text: string | null, q: string): boolean => text?.toLowerCase().includes(q.toLowerCase()) ?? false;
+
+function isFoundByText({ id, topic, error }: ListedJob, q: string): boolean {
+  return id === q || includes(topic, q) || includes(error, q);
+}
+
+function containsText({ payload, metadata, uniqueKey }: ListedJob, q: string): boolean {
+  const texts = [payload, metadata].flatMap((json) => listTexts(JSON.parse(json ?? 'null')));
+  const [, path, value] = /^([^:]+):"?(.*?)"?$/.exec(q) ?? [];
+  const isValue = (json: string | null): boolean => path !== undefined && readMember(json, path) === value;
+  const isKey = uniqueKey === q || (path === 'unique' && uniqueKey === value);
+  return isKey || texts.some((text) => includes(text, q)) || isValue(payload) || isValue(metadata);
+}
+
+/** The names and values in a document. */
+function listTexts(document: unknown): string[] {
+  return typeof document === 'object' && document !== null
+    ? Object.entries(document).flatMap(([name, value]) => [
+        ...(Array.isArray(document) ? [] : [name]),
+        ...listTexts(value),
+      ])
+    : [String(document)];
+}
+
+function readMember(json: string | null, path: string): string | undefined {
+  const member = path
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | null)?.[name], JSON.parse(json ?? 'null'));
+  return ['string', 'number', 'boolean'].includes(typeof member) ? String(member) : undefined;
 }
 
 /** Inserts these jobs. */
 export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJob[]): Promise<void> {
   if (jobs.length > 0) {
-    await fixture.store.insert(jobs.map(({ id, topic }) => newJob({ id, topic })));
+    await fixture.store.insert(
+      jobs.map(({ id, topic, payload, metadata }) => newJob({ id, topic, payload, metadata })),
+    );
   }
-  for (const { id, status, error, created, isDue } of jobs) {
+  for (const { id, status, error, created, isDue, uniqueKey } of jobs) {
     await fixture.set(id, {
       status: toJobStatus(status),
       retries: Number(status === 'retrying'),
       created,
       run_at: { msFromNow: isDue ? 0 : 3_600_000 },
       last_error: error,
+      unique_key: uniqueKey,
       finished: isFinal(toJobStatus(status)) ? { msFromNow: 0 } : null,
       locked_until: status === 'processing' ? { msFromNow: 60_000 } : null,
     });

@@ -73,9 +73,9 @@ export class JobAdmin {
   async list(filter?: JobFilter): Promise<JobPage> {
     const query = readListFilter(filter);
     const { limit, offset } = query;
-    const { items, lastId, total, totalCapped } = await this.parts.store.reports.list(query);
+    const { lastId, ...page } = await this.parts.store.reports.list(query);
     const nextCursor = lastId === null ? null : buildCursor(lastId, query);
-    return { items, total, totalCapped, limit, offset, nextCursor };
+    return { ...page, limit, offset, nextCursor };
   }
 
   /**

@@ -13,7 +13,7 @@ import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-
 import type { TopicName } from '../../core/topic.js';
 import { ALL_TOPICS } from '../../store/report-records.js';
 import { toFullGap } from '../../store/store-records.js';
-import { shareJobs } from '../../store/job-list.js';
+import { shareJobs } from '../../store/job-search.js';
 import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/report-records.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { LimitedTopic, StoredTopic } from '../../store/limit-records.js';

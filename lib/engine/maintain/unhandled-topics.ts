@@ -1,5 +1,6 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
+import { readListFilter } from '../../core/list-filter.js';
 import { findNearest } from '../../core/suggestion.js';
 import { toFullGap } from '../../store/store-records.js';
 import { runDetached } from '../detached-context.js';
@@ -291,16 +292,4 @@ function list(topics: readonly string[]): string {
 }
 
 /** The first of a topic's due jobs, with their number. */
-const DUE_JOBS = {
-  statuses: ['pending'],
-  due: true,
-  q: null,
-  errorKey: null,
-  concurrencyKey: null,
-  groupId: null,
-  createdFrom: null,
-  createdTo: null,
-  limit: 1,
-  offset: 0,
-  beforeId: null,
-} as const;
+const DUE_JOBS = readListFilter({ due: true, limit: 1 });

@@ -1,8 +1,9 @@
 import type { Job } from '../../core/job.js';
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { ListPlan, ListSource } from '../job-list.js';
-import { measureFailingTopics, readList, readListIds, readsRows } from '../job-list.js';
+import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
+import { readList, readListIds, readsRows } from '../job-list.js';
+import { measureFailingTopics } from '../job-search.js';
 import type {
   ErrorCount,
   FailureKind,
@@ -18,6 +19,8 @@ import type {
 } from '../report-records.js';
 import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import {
+  toJsonText,
+  toSearchedContents,
   toTopicCounts,
   findInErrorGroup,
   toErrorCount,
@@ -45,6 +48,11 @@ export class PostgresStats implements JobReports, ReportRecords {
       (await this.query(list.FAILED_UP_TO[kind], [toShareJson(shares)])).map(toTopicSize),
     failedWith: (text, kind, shares, asOf) =>
       this.texts('id', list.FAILED_WITH[kind], [toShareJson(shares), text, asOf]),
+    holdersOf: (uniqueKeys, topics) => this.texts('id', list.HOLDERS_OF, [topics, uniqueKeys]),
+    contents: async (ids, { uniqueKeys, text, member }) => {
+      const params = [ids, uniqueKeys, toJsonText(text), member?.path ?? null, member?.value ?? null];
+      return toSearchedContents((await this.query(list.SEARCH_CONTENTS, params))[0]!);
+    },
     withConcurrencyKey: (...params) => this.texts('id', list.WITH_CONCURRENCY_KEY, params),
     inGroup: (...params) => this.texts('id', list.IN_GROUP, params),
     failedAlike: async (errorKey, kind, shares, asOf) =>
@@ -57,6 +65,12 @@ export class PostgresStats implements JobReports, ReportRecords {
         : this.texts('id', due ? list.DUE_IDS_AS_OF : list.NOT_DUE_IDS_AS_OF, [toShareJson(shares), asOf]),
     isSmall: async (rowsMax) => (await this.query(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) => this.texts('id', selectStatements(plan).ids, [...toParams(plan), limit, offset]),
+    pieces: async (ranges, fromId, limit) => {
+      const rows = await this.query(list.RANGE_PIECES, [toRangeJson(ranges), fromId, limit]);
+      const pieces = ranges.map(() => new Array<string>());
+      rows.forEach(({ number, id }) => pieces[number as number]!.push(id as string));
+      return pieces;
+    },
     count: async (plan, max) => {
       const [row] = await this.query(selectStatements(plan).count, [...toParams(plan), max]);
       return Number(row!.total);
@@ -191,6 +205,12 @@ function toParams(plan: ListPlan): unknown[] {
   const { topics, statuses, due } = plan.idFilter;
   const params = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
   return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
+}
+
+function toRangeJson(ranges: readonly RangePiece[]): string {
+  return JSON.stringify(
+    ranges.map(({ topic, status, beforeId }, number) => ({ number, topic, status, before: beforeId })),
+  );
 }
 
 function toShareJson(shares: readonly TopicShare[]): string {

@@ -1,6 +1,6 @@
 import type { JobFilterStatus } from '../../core/job-state.js';
 import type { ListPlan, ListRange } from '../job-list.js';
-import { readsRows } from '../job-list.js';
+import { newestFirst, readsRows } from '../job-list.js';
 import type { FailureKind } from '../report-records.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import { toSqliteMoment, toSqliteTime } from './sql/job-row.js';
@@ -102,11 +102,6 @@ function toRangeStatement(
   return readsRows(plan)
     ? { sql: dated, params: [...params, ...dates, dueParam(plan), toSqliteMoment(plan.asOf)] }
     : { sql: undated, params };
-}
-
-/** Ids are ASCII, so JavaScript and SQLite order them alike. */
-function newestFirst(one: string, other: string): number {
-  return one < other ? 1 : -1;
 }
 
 export function toSearchParams(

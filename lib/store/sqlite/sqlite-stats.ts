@@ -4,6 +4,8 @@ import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
+  toJsonText,
+  toSearchedContents,
   toStatusCounts,
   toTopicCounts,
   findInErrorGroup,
@@ -17,8 +19,11 @@ import {
   toWorkerProcess,
 } from '../report-mapper.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
-import type { ListPlan, ListSource } from '../job-list.js';
-import { measureFailingTopics, readList, readListIds } from '../job-list.js';
+import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
+import { readList, readListIds } from '../job-list.js';
+import type { SearchedContents } from '../job-search.js';
+import { measureFailingTopics } from '../job-search.js';
+import type { SearchTerms } from '../../core/search-text.js';
 import { nextTurn } from '../real-timers.js';
 import type {
   ErrorCount,
@@ -54,6 +59,8 @@ const CLOCK_TURNS_MAX = 1_000;
 const READ_PIECE_ROWS = 500;
 /** Rows whose errors one statement reads. */
 const ERRORS_PIECE_ROWS = 20;
+/** Rows whose payloads one statement searches: half a millisecond, or 10 ms if all are large. */
+const SEARCH_PIECE_ROWS = 200;
 /** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
@@ -67,6 +74,14 @@ export class SqliteStats implements JobReports, ReportRecords {
     failedUpTo: (kind, shares) => this.readShares(shares, list.FAILED_UP_TO[kind], toTopicSize),
     failedWith: (text, kind, shares, asOf) =>
       this.readShares(shares, list.FAILED_WITH[kind], toId, text, toSqliteMoment(asOf)),
+    holdersOf: async (uniqueKeys, topics) =>
+      toIds(
+        await this.read(
+          list.HOLDERS_OF,
+          [topics, uniqueKeys].map((each) => JSON.stringify(each)),
+        ),
+      ),
+    contents: (ids, terms) => this.searchContents(ids, terms),
     withConcurrencyKey: async (...conditions) =>
       toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
     inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
@@ -83,6 +98,7 @@ export class SqliteStats implements JobReports, ReportRecords {
     isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
     ids: (plan, limit, offset) =>
       plan.asOf === null ? this.idsAfterOffset(plan, limit, offset) : this.idsInPieces(plan, limit),
+    pieces: (ranges, fromId, limit) => this.readPieces(ranges, fromId, limit),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
     find: async (ids) => (await this.read(list.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
   };
@@ -263,6 +279,35 @@ export class SqliteStats implements JobReports, ReportRecords {
       await nextTurn();
     }
     return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
+  }
+
+  private async readPieces(ranges: readonly RangePiece[], fromId: string, limit: number): Promise<string[][]> {
+    const pieces: string[][] = [];
+    for (const { topic, status, beforeId } of ranges) {
+      pieces.push(toIds(await this.read(list.RANGE_IDS, [fromId, beforeId, topic, status, limit])));
+      await nextTurn();
+    }
+    return pieces;
+  }
+
+  private async searchContents(
+    ids: readonly string[],
+    { uniqueKeys, text, member }: SearchTerms,
+  ): Promise<SearchedContents> {
+    const found: SearchedContents['found'][number][] = [];
+    let bytes = 0;
+    const path = member && `$${member.path.map((name) => `."${name}"`).join('')}`;
+    const params = [JSON.stringify(uniqueKeys), toJsonText(text), path, member && member.value];
+    for (let start = 0; start < ids.length; start += SEARCH_PIECE_ROWS) {
+      const piece = ids.slice(start, start + SEARCH_PIECE_ROWS);
+      const searched = toSearchedContents(
+        (await this.read(list.SEARCH_CONTENTS, [JSON.stringify(piece), ...params]))[0]!,
+      );
+      found.push(...searched.found);
+      bytes += searched.bytes;
+      await nextTurn();
+    }
+    return { found, bytes };
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {

@@ -9,8 +9,10 @@ const TABLES = 3;
 const WALKS_EACH = 10;
 
 /** Converts a query to the filter of a caller, without empty conditions. */
-function toFilter({ topics, statuses, due, q, errorKey, createdFrom, createdTo, limit }: ListFilter): JobFilter {
+function toFilter(query: ListFilter): JobFilter {
+  const { topics, statuses, due, q, searchPayloads, errorKey, createdFrom, createdTo, limit } = query;
   return {
+    searchPayloads,
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),
     ...(due !== null && { due }),

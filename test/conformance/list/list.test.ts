@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { toErrorKey } from '../../../lib/core/error-groups.js';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
@@ -42,6 +43,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
       lastId: null,
       total: 0,
       totalCapped: false,
+      search: null,
     });
   });
 
@@ -102,16 +104,17 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await listIds({ q: id!.slice(0, -1) })).toEqual([]);
     });
 
-    it('finds jobs by a prefix of their topic, case-sensitive', async () => {
-      const digest = await insertOne(fixture.store, { topic: 'mail_digest' });
-      const mail = await insertOne(fixture.store, { topic: 'mail' });
-      await insertOne(fixture.store, { topic: 'email' });
+    it('finds jobs by a part of their topic, in any case', async () => {
+      const digest = await insertOne(fixture.store, { topic: 'MAIL_digest' });
+      const mail = await insertOne(fixture.store, { topic: 'email' });
+      await insertOne(fixture.store, { topic: 'sms' });
       const odd = await insertOne(fixture.store, { topic: 'ma%l' });
       expect(await listIds({ q: 'mail' })).toEqual([mail, digest]);
+      expect(await listIds({ q: 'Mail' })).toEqual([mail, digest]);
       expect(await listIds({ q: 'mail_' })).toEqual([digest]);
       expect(await listIds({ q: 'ma%' })).toEqual([odd]);
       expect(await listIds({ q: 'ma?l' })).toEqual([]);
-      expect(await listIds({ q: '_' })).toEqual([]);
+      expect(await listIds({ q: '_' })).toEqual([digest]);
     });
 
     it('finds failed jobs by a part of their error, in any case of ASCII letters', async () => {
@@ -126,10 +129,101 @@ describe.each(storeKinds())('list on $label', (kind) => {
       expect(await listIds({ q: '%' })).toEqual([odd]);
     });
 
-    it('searches only errors of failed jobs', async () => {
+    it('finds jobs that wait for a retry by a part of their error', async () => {
       const token = await claimOne(fixture.store);
       await fixture.store.settle([settlement(token, { kind: 'retry', delayMs: 0, failure: failure('no route') })]);
-      expect(await listIds({ q: 'no route' })).toEqual([]);
+      expect(await listIds({ q: 'NO ROUTE' })).toEqual([token.id]);
+      expect(await listIds({ q: 'no route', statuses: ['pending'] })).toEqual([token.id]);
+      expect(await listIds({ q: 'no route', statuses: ['failed'] })).toEqual([]);
+    });
+
+    describe('in contents', () => {
+      const insert = async (
+        payload: unknown,
+        metadata: unknown = null,
+        uniqueKey: string | null = null,
+      ): Promise<string> =>
+        insertOne(fixture.store, {
+          payload: JSON.stringify(payload),
+          metadata: metadata === null ? null : JSON.stringify(metadata),
+          uniqueKey,
+        });
+
+      it('finds a member of the payload or of the metadata by its whole value', async () => {
+        const number = await insert({ orderId: 20_231, done: false, share: 0.5 });
+        const text = await insert({ orderId: '20231' }, { tenant: 'Shop A', 'größe-x': 1 });
+        await insert({ orderId: 202_312, list: [{ orderId: 20_231 }], sub: { orderId: 20_231 } });
+        expect(await listIds({ q: 'orderId:20231' })).toEqual([text, number]);
+        expect(await listIds({ q: 'orderId:"20231"' })).toEqual([text, number]);
+        expect(await listIds({ q: 'orderid:20231' })).toEqual([]);
+        expect(await listIds({ q: 'share:0.5' })).toEqual([number]);
+        expect(await listIds({ q: 'done:false' })).toEqual([number]);
+        expect(await listIds({ q: 'tenant:"Shop A"' })).toEqual([text]);
+        expect(await listIds({ q: 'tenant:Shop' })).toEqual([]);
+        expect(await listIds({ q: 'größe-x:1' })).toEqual([text]);
+        expect(await listIds({ q: 'orderId:20231', topics: ['sms'] })).toEqual([]);
+        expect(await listIds({ q: 'orderId:20231', statuses: ['failed'] })).toEqual([]);
+      });
+
+      it('finds a member at a path', async () => {
+        const ann = await insert({ customer: { email: 'ann@example.org' } });
+        const bob = await insert(null, { customer: { email: 'bob@example.org' } });
+        await insert({ 'customer.email': 'ann@example.org', customer: ['ann@example.org'] });
+        expect(await listIds({ q: 'customer.email:ann@example.org' })).toEqual([ann]);
+        expect(await listIds({ q: 'customer.email:bob@example.org' })).toEqual([bob]);
+        expect(await listIds({ q: 'customer.email.x:bob' })).toEqual([]);
+      });
+
+      it('finds a part of the payload or of the metadata', async () => {
+        const quoted = await insert(['He said "no"\n\\ %_']);
+        const named = await insert({ 'X-Größe': { List: [1, 'clip-7.MOV'] } }, { trace: 'AB12' });
+        for (const part of ['said "no"', 'no"\n\\', '%_']) {
+          expect(await listIds({ q: part })).toEqual([quoted]);
+        }
+        for (const part of ['x-größe', 'clip-7.mov', 'ab12', 'IST']) {
+          expect(await listIds({ q: part })).toEqual([named]);
+        }
+        expect(await listIds({ q: 'clip_7' })).toEqual([]);
+      });
+
+      it('finds a whole unique key', async () => {
+        const held = await insert(null, null, 'order-7');
+        const done = await claimOne(fixture.store, { topic: 'sms', uniqueKey: 'order-7' });
+        await fixture.store.settle([settlement(done, outcomes.completed())]);
+        const waits = await insertOne(fixture.store, {
+          topic: 'push',
+          uniqueKey: 'order-7',
+          uniqueMode: { untilStarted: true, forMs: null, debounce: null },
+        });
+        await insert(null, null, 'order-71');
+        const all = newestFirst(held, done.id, waits);
+        expect(await listIds({ q: 'order-7' })).toEqual(all);
+        expect(await listIds({ q: 'unique:order-7' })).toEqual(all);
+        expect(await listIds({ q: 'Order-7' })).toEqual([]);
+      });
+
+      it('reads no contents without searchPayloads', async () => {
+        await insert({ orderId: 1 }, { a: 'Ann' }, 'order-7');
+        for (const q of ['orderId:1', 'ann', 'order-7', 'unique:order-7']) {
+          const page = await fixture.store.reports.list({ ...EVERYTHING, q, searchPayloads: false });
+          expect(page).toMatchObject({
+            items: [],
+            totalCapped: true,
+            search: { window: 0, oldest: null, complete: false },
+          });
+        }
+      });
+
+      it('skips large payloads', async () => {
+        const large = await insert(
+          Array.from({ length: 3_000 }, () => randomUUID()),
+          null,
+          'large',
+        );
+        const small = await insert('large');
+        expect(await listIds({ q: 'large' })).toEqual([small, large]);
+        expect(await listIds({ q: '-4' })).toEqual([]);
+      });
     });
 
     it('can be combined with other conditions', async () => {

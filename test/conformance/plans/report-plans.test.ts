@@ -65,6 +65,7 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   RANGE_SIZE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
   RANGE_SIZE_DATED: /INDEX _jobs_listed \(topic=\? AND status=\? AND id>\? AND id<\?\)/,
   RUNNING_IDS: /INDEX _jobs_processing/,
+  SEARCH_CONTENTS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
   SINGLE_IDS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
   ALL_IDS: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,
   COUNT_ALL: /sqlite_autoindex__jobs_1 \(id>\? AND id<\?\)/,

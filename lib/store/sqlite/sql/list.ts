@@ -1,4 +1,5 @@
 import { READ_MESSAGE_CHARS } from '../../../core/error-groups.js';
+import { SEARCHED_BYTES_MAX } from '../../job-search.js';
 import type { FailureKind } from '../../report-records.js';
 import { ERROR_SLOT_MS, ERROR_SLOTS } from '../../report-records.js';
 import { byId, holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms, now } from './job-row.js';
@@ -156,6 +157,32 @@ export const FAILED_WITH = forFailures(
   (kind) => `
 SELECT id FROM ${newest(kind, 'id, last_error', isUnchangedSince('?4'))} WHERE instr(lower(last_error), lower(?3)) > 0`,
 );
+
+/** Finds the jobs of the topics ?1 that hold one of the unique keys ?2. */
+export const HOLDERS_OF = ['unique', 'waiting']
+  .map(
+    (kind) => `
+SELECT j.id FROM json_each(?1) AS t CROSS JOIN json_each(?2) AS k CROSS JOIN _jobs AS j INDEXED BY _jobs_${kind}_key
+WHERE j.topic = t.value AND j.${kind}_key = k.value AND ${kind === 'unique' ? holdsKey('j') : holdsWaitingKey('j')}`,
+  )
+  .join(' UNION ALL ');
+
+const hasText = (json: string): string => `instr(lower(${json}), ?3) > 0`;
+/** -> returns numbers as they are written, and ->> returns text without quotes. */
+const hasMember = (json: string): string => `CASE WHEN json_type(${json}, ?4) = 'text' THEN ${json} ->> ?4
+  WHEN json_type(${json}, ?4) IN ('integer', 'real', 'true', 'false') THEN ${json} -> ?4 END = ?5`;
+
+/**
+ * Finds those of the jobs ?1 with one of the unique keys ?2, with the text ?3 in payload or metadata, or with the value ?5 at the path ?4
+ * of one of these. Also returns how many bytes it has read. `octet_length` reads no large payload.
+ */
+export const SEARCH_CONTENTS = `
+SELECT json_group_array(json_array(id, topic)) FILTER (WHERE is_found) AS found, coalesce(sum(CASE WHEN is_read THEN bytes END), 0) AS bytes FROM (
+  SELECT id, topic, bytes, bytes <= ${SEARCHED_BYTES_MAX} AS is_read, unique_key IN (SELECT value FROM json_each(?2)) OR bytes <= ${SEARCHED_BYTES_MAX}
+    AND (${['payload', 'metadata'].flatMap((json) => [hasText(json), hasMember(json)]).join(' OR ')}) AS is_found
+  FROM (
+    SELECT id, topic, unique_key, payload, metadata, octet_length(payload) + coalesce(octet_length(metadata), 0) AS bytes
+    FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1))))`;
 
 /** As much of an error as tells groups apart, and more than is read of it. */
 const message = `coalesce(substr(last_error, 1, ${READ_MESSAGE_CHARS + 1}), '')`;
