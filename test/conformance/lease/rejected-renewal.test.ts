@@ -4,7 +4,8 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
-const LEASE_MS = 600;
+/** A process without a turn for two seconds still renews its leases in time. */
+const LEASE_MS = 3_000;
 
 /** Triggers of the application that reject renewals of one topic. */
 const TRIGGERS = {
@@ -43,9 +44,7 @@ describe.each(storeKinds())('a lease that the database rejects to renew, on $lab
     await engine.enqueueMany(topics.map((topic) => ({ topic, payload: null })));
     await engine.start();
     await stuckEnds.promise;
-    // Without renewal the other leases would be lost by then.
-    const lostBy = Date.now() + 2 * LEASE_MS;
-    await until(() => Date.now() > lostBy);
+    // All leases began together, so the others would have ended too without a renewal.
     end.resolve();
     await until(async () => (await engine.stats.get(TOPIC)).completed === 8);
     await engine.close();
