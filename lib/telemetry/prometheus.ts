@@ -26,6 +26,9 @@ export interface PrometheusRegistry {
 /** Upper bounds of the buckets in seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
 
+/** The outcomes of attempts whose rates tell how healthy a topic is. */
+const COMMON_OUTCOMES = ['completed', 'retrying', 'failed'] as const;
+
 /**
  * Adds the metrics of the queue to a registry of `prom-client`. Call it once for each registry. Counters and histograms describe this
  * process, from this call on; gauges describe the whole queue and cost at most one query a second.
@@ -53,6 +56,8 @@ class PromMetrics {
   private readonly lostLeases: Counter;
   private readonly runTime: Histogram;
   private readonly waitTime: Histogram;
+  /** Topics whose counters have a value. */
+  private readonly started = new Set<string>();
 
   constructor(
     registry: Registry,
@@ -103,6 +108,7 @@ class PromMetrics {
       async (jobs) => {
         for (const { topic, ...counts } of await this.readTopics()) {
           JOB_STATUSES.forEach((status) => jobs.set({ topic, status }, counts[status]));
+          this.startCounters(topic);
         }
       },
     );
@@ -128,6 +134,16 @@ class PromMetrics {
     } else if (isEndEvent(event)) {
       this.attempts.inc({ topic, outcome: event.type });
       this.runTime.observe({ topic }, event.durationMs / 1_000);
+    }
+  }
+
+  /** Prometheus computes no rate from the first value of a series. So each counter is 0 before it counts. */
+  private startCounters(topic: string): void {
+    if (!this.started.has(topic)) {
+      this.started.add(topic);
+      this.enqueued.inc({ topic }, 0);
+      this.lostLeases.inc({ topic }, 0);
+      COMMON_OUTCOMES.forEach((outcome) => this.attempts.inc({ topic, outcome }, 0));
     }
   }
 

@@ -60,6 +60,15 @@ describe('registerJobsMetrics', () => {
     expect(series('nestjs_jobs_oldest_waiting_seconds')['topic=unhandled']).toBeGreaterThan(0);
     expect(series('nestjs_jobs_workers')).toEqual({ '': 1 });
     expect(() => registerJobsMetrics(registry, app.jobs)).toThrow('already been registered');
+
+    // Prometheus computes no rate for the first value of a series, so the first failure must not be the first value.
+    const next = readSeries(await registry.metrics());
+    expect(next('nestjs_jobs_lost_leases_total')).toEqual({ 'topic=work': 0, 'topic=fail': 0, 'topic=unhandled': 0 });
+    expect(next('nestjs_jobs_attempts_total')).toMatchObject({
+      'topic=work outcome=completed': 3,
+      'topic=work outcome=failed': 0,
+      'topic=unhandled outcome=retrying': 0,
+    });
   });
 
   it('keeps the other metrics of the registry while the database is away, with at most one query a second', async () => {
