@@ -148,8 +148,8 @@ export type {
   HttpOptions,
   HttpUser,
   RedactFunction,
-  UiOptions,
 } from './core/http-options.js';
+export type { UiColor, UiEnvironment, UiLink, UiOptions } from './core/ui-options.js';
 
 // The engine without Nest
 export { createJobStore, JobsEngine } from './engine/jobs-engine.js';

@@ -93,33 +93,13 @@ export interface HttpSettings {
   readonly searchPayloads: boolean;
 }
 
-/** The path and the files of the admin UI, and where its users sign in. */
-export interface UiOptions {
-  /** Default `'admin/jobs'`. */
-  path?: string | undefined;
-  /** A copy of the package's `dist/ui`, for bundled applications. Default: the package's own files. */
-  folder?: string | undefined;
-  /**
-   * The application's own sign-in page: a path such as `'/login'`, or an http or https URL. The UI links to it, with the
-   * query parameter `return`. Default: no link.
-   */
-  signIn?: string | undefined;
-}
-
-/** {@link UiOptions}, checked. */
-export interface UiSettings {
-  readonly path: string;
-  readonly folder: string | undefined;
-  readonly signIn: string | undefined;
-}
-
 /** Removes a leading and a trailing slash. */
 export function trimSlashes(path: string): string {
   return path.replace(/^\/|\/$/g, '');
 }
 
 /** A path below the global prefix, without a leading or trailing slash. */
-const pathCheck: Check<string> = {
+export const pathCheck: Check<string> = {
   expects: "a path such as 'api/jobs', of letters, digits and . _ ~ -",
   parse: (value) => {
     const path = typeof value === 'string' ? trimSlashes(value) : '';
@@ -189,43 +169,10 @@ export const HTTP_OPTIONS = {
   searchPayloads: optional(flag),
 };
 
-const folderCheck: Check<string> = {
-  expects: 'the path of a folder',
-  parse: (value) => (typeof value === 'string' && value !== '' ? value : undefined),
-};
-
-const signInCheck: Check<string> = {
-  expects: "a path such as '/login', or an http or https URL",
-  parse: (value) => (typeof value === 'string' && isSignInAddress(value) ? value : undefined),
-};
-
-/** Accepts characters of URLs only, so that a browser reads the same address. Rejects `//host`, other schemes and user names. */
-function isSignInAddress(text: string): boolean {
-  if (!/^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/.test(text) || !URL.canParse(text, 'http://host')) {
-    return false;
-  }
-  const { username, password } = new URL(text, 'http://host');
-  return /^(\/(?!\/)|https?:\/\/)/i.test(text) && username === '' && password === '';
-}
-
-/** Default and check of each option of the admin UI. {@link UiOptions} documents them. */
-export const UI_OPTIONS = {
-  path: option('admin/jobs', pathCheck),
-  folder: optional(folderCheck),
-  signIn: optional(signInCheck),
-};
-
 /** The option `http`, unless it is `false`. */
 export const httpCheck: Check<HttpSettings> = {
   expects: 'an object',
   parse: (value) => (typeof value === 'object' && value !== null ? readHttpOptions(value) : undefined),
-};
-
-/** The option `ui`, unless it is `false`. */
-export const uiCheck: Check<UiSettings> = {
-  expects: 'an object',
-  parse: (value, path) =>
-    typeof value === 'object' && value !== null ? Object.freeze(readOptions(UI_OPTIONS, value, path)) : undefined,
 };
 
 /** Checks the option `http`. @throws InvalidOptionsError for an unknown name, an invalid value, or two ways to identify callers. */

@@ -5,8 +5,8 @@ import type { ContextOptions, NamedContext } from './context-option.js';
 import { contextCheck } from './context-option.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
-import type { HttpOptions, HttpSettings, UiOptions, UiSettings } from './http-options.js';
-import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes, UI_OPTIONS, uiCheck } from './http-options.js';
+import type { HttpOptions, HttpSettings } from './http-options.js';
+import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
 import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
 import type { Check } from './option-checks.js';
@@ -28,6 +28,8 @@ import {
 import type { TelemetryOptions, TelemetrySettings } from './telemetry-option.js';
 import { telemetryCheck } from './telemetry-option.js';
 import type { TopicName } from './topic.js';
+import type { UiOptions, UiSettings } from './ui-options.js';
+import { UI_OPTIONS, uiCheck } from './ui-options.js';
 import { topicNameCheck } from './topic.js';
 
 /** Options of `JobsModule.forRoot()`. */

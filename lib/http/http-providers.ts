@@ -1,7 +1,8 @@
 import type { Provider, Type } from '@nestjs/common';
 import { Controller, VERSION_NEUTRAL } from '@nestjs/common';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { HttpSettings, UiSettings } from '../core/http-options.js';
+import type { HttpSettings } from '../core/http-options.js';
+import type { UiSettings } from '../core/ui-options.js';
 import { AccessPolicy } from './access-policy.js';
 import { JobsUiController, UI_SETTINGS } from './jobs-ui.controller.js';
 import { AuditLog } from './audit-log.js';

@@ -2,7 +2,7 @@ import type { OnApplicationBootstrap } from '@nestjs/common';
 import { Controller, Get, Inject, Req, Res, SetMetadata } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { UiSettings } from '../core/http-options.js';
+import type { UiSettings } from '../core/ui-options.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { CallerResolver } from './caller-resolver.js';
 import type { CompleteResponse, HttpRequest, HttpResponse } from './http-adapter.js';
@@ -125,15 +125,22 @@ export class JobsUiController implements OnApplicationBootstrap {
     if (cached) {
       return cached;
     }
+    const { title = '', environment, links = [] } = this.settings;
     const contents = {
       'jobs-api': root + this.apiFromRoot(),
       'jobs-auth': this.callers.authMode,
       'jobs-sign-in': this.settings.signIn ?? '',
       'jobs-cookie': hasCookie ? 'yes' : 'no',
+      'jobs-title': title,
+      'jobs-environment': environment?.name ?? '',
+      'jobs-color': environment?.color ?? '',
+      'jobs-links': JSON.stringify(links),
     };
     const template = this.files.get('index.html')!.body.toString('utf8').replaceAll('"./', `"${root}`);
     const page = Object.entries(contents).reduce((html, [name, content]) => setMeta(html, name, content), template);
-    const shell = new UiFile('index.html', Buffer.from(page, 'utf8'));
+    const tabTitle = ['Jobs', title, environment?.name].filter(Boolean).join(' · ');
+    const titled = page.replace(/<title>.*<\/title>/, () => `<title>${escapeHtml(tabTitle)}</title>`);
+    const shell = new UiFile('index.html', Buffer.from(titled, 'utf8'));
     this.shells.set(key, shell);
     return shell;
   }
@@ -149,8 +156,12 @@ export class JobsUiController implements OnApplicationBootstrap {
 
 /** Sets the content of the page's `<meta>` element with this name. */
 function setMeta(page: string, name: string, content: string): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+  const escaped = escapeHtml(content);
   return page.replace(new RegExp(`(name="${name}" content=)"[^"]*"`), (_, start: string) => `${start}"${escaped}"`);
+}
+
+function escapeHtml(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
 }
 
 function toSegments(path = ''): string[] {

@@ -84,41 +84,6 @@ describe('HTTP options', () => {
     expect(() => readJobsOptions({ http: { path: 'jobs/api' }, ui: { path: 'jobs' } })).not.toThrow();
   });
 
-  it.each([
-    '/login',
-    '/',
-    '/#/login',
-    '/login?from=jobs&x=%20',
-    'https://sso.example.com/start',
-    'http://localhost:3000',
-  ])('accept the sign-in address %s', (signIn) => {
-    expect(readJobsOptions({ ui: { signIn } }).ui).toMatchObject({ signIn });
-  });
-
-  it.each([
-    '',
-    'login',
-    './login',
-    '//evil.example.com',
-    '/\\evil.example.com',
-    '/\t/evil.example.com',
-    ' /login',
-    '/log in',
-    'javascript:alert(1)',
-    'JavaScript:alert(1)',
-    'data:text/html,a',
-    'https:evil.example.com',
-    'https://',
-    'https://anna:secret@example.com',
-    '/"><script>alert(1)</script>',
-    '/login\n',
-    '/anmeldung/für',
-    7,
-    null,
-  ])('reject the sign-in address %j', (signIn) => {
-    expect(catchError({}, { signIn }).option).toBe('ui.signIn');
-  });
-
   it('are accepted again after they were checked', () => {
     const { http } = readJobsOptions({ http: { path: '/queue/', adminToken: 't' } });
     expect(readJobsOptions({ http: http as HttpOptions }).http).toEqual(http);

@@ -39,6 +39,23 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     }
   });
 
+  it('contain the title, the environment and the links of the options, escaped', async () => {
+    const ui = {
+      title: 'Tea & "Coffee" </title><script>',
+      environment: { name: "<b>$1'", color: '#C2185B' },
+      links: [{ label: '"><i>', url: 'https://logs.example.org/?q={id}&t={topic}' }],
+    };
+    const { url } = await apps.listen({ options: { ui } });
+    const text = await (await fetch(`${url}/admin/jobs/`)).text();
+    expect(text).toContain(`<title>Jobs · Tea &amp; &quot;Coffee&quot; &lt;/title>&lt;script> · &lt;b>$1'</title>`);
+    expect(text).toContain('name="jobs-title" content="Tea &amp; &quot;Coffee&quot; &lt;/title>&lt;script>"');
+    expect(text).toContain(`name="jobs-environment" content="&lt;b>$1'"`);
+    expect(text).toContain('name="jobs-color" content="#c2185b"');
+    const [, links = ''] = /name="jobs-links" content="([^"]*)"/.exec(text) ?? [];
+    const unescaped = links.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&amp;', '&');
+    expect(JSON.parse(unescaped)).toEqual(ui.links);
+  });
+
   it('contain the sign-in address of the options, escaped, and whether the browser sent a cookie', async () => {
     const signIn = "/login?a=1&copy=$1'";
     const { url } = await apps.listen({ options: { ui: { signIn } } });

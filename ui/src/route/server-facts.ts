@@ -12,6 +12,15 @@ export const AUTH_MODE = metaContent('jobs-auth', 'token') as 'token' | 'applica
 /** Whether the browser sent a cookie with the request for this page. The page cannot see HttpOnly cookies. */
 export const HAS_COOKIE = metaContent('jobs-cookie', 'no') === 'yes';
 
+/** The option `ui.title`; empty if it is not set. */
+export const APP_TITLE = metaContent('jobs-title', '');
+
+/** The option `ui.environment`; its name is empty if it is not set. The colour is `#rrggbb`. */
+export const ENVIRONMENT = { name: metaContent('jobs-environment', ''), color: metaContent('jobs-color', '') };
+
+/** The option `ui.links`. */
+export const LINKS = JSON.parse(metaContent('jobs-links', '[]')) as readonly { label: string; url: string }[];
+
 /** The option `ui.signIn`; empty if it is not set. */
 const SIGN_IN = metaContent('jobs-sign-in', '');
 
