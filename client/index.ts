@@ -57,6 +57,7 @@ export type {
   EnqueuedJobs,
   EnqueueRequest,
   Job,
+  JobAction,
   JobFailure,
   JobStep,
   JobPage,

@@ -31,6 +31,17 @@ export interface JobStep {
   finished: string;
 }
 
+/** An action of a caller on a job. */
+export interface JobAction {
+  /** `edit`: re-queued with another payload. */
+  action: 'requeue' | 'edit' | 'promote' | 'cancel';
+  /** Through the HTTP API, the command line, or a method of the application. */
+  via: 'api' | 'cli' | 'application';
+  /** The id of the caller, as the application identifies it; `null`: it has none. */
+  by: string | null;
+  time: string;
+}
+
 /** A job. `T` is the caller's type of its payload; the client does not check it. */
 export interface Job<T = unknown> {
   /** UUID v7, created by the enqueuing process. Ids sort by creation time if the clocks of the machines agree. */
@@ -70,6 +81,8 @@ export interface Job<T = unknown> {
   progress: unknown;
   /** The finished steps of its handler, in their order. Their results are not sent. */
   steps: JobStep[];
+  /** The last 20 times that a caller re-queued, promoted or cancelled it, oldest first. */
+  actions: JobAction[];
   /** A topic has at most one unfinished job per key, or one that has not started: see `unique_until`. */
   unique_key: string | null;
   /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. */

@@ -29,6 +29,7 @@ export type {
   JobStep,
   NewJob,
 } from './core/job.js';
+export type { Actor, JobActionEntry } from './core/job-action.js';
 export type { RequeueOptions } from './core/job-options.js';
 export type { JobFilterStatus, JobStatus } from './core/job-state.js';
 export type { BulkAction, BulkRequest, BulkResult, SkippedJobs, TopicChanges } from './core/bulk.js';

@@ -89,6 +89,7 @@ const postgresTables = [
     unique_until timestamptz,
     watched smallint,
     expires_at timestamptz,
+    actions jsonb,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -220,6 +221,7 @@ const sqliteTables = [
     unique_until datetime,
     watched integer,
     expires_at datetime,
+    actions text,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),

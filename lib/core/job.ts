@@ -7,6 +7,7 @@ import type { JobDependencies } from './dependencies.js';
 import type { Backoff, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import type { Failure } from './error-text.js';
+import type { JobActionEntry } from './job-action.js';
 import type { JobLogLine } from './job-log.js';
 import type { JobFilterStatus, JobStatus } from './job-state.js';
 import type { TopicName } from './topic.js';
@@ -53,6 +54,8 @@ export class Job<T = unknown, R = unknown> {
   progress!: unknown;
   /** The steps of the handler that have finished, in their order: see `job.step`. At most 64 KiB of JSON. */
   steps!: readonly JobStep[];
+  /** The last 20 times that the job was re-queued, promoted or cancelled by a call, oldest first. */
+  actions!: readonly JobActionEntry[];
   /** A topic has at most one unfinished job per key, or one that has not started: see `uniqueUntil`. */
   uniqueKey!: string | null;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. Set at enqueue. */

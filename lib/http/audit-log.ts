@@ -1,12 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { Actor } from '../core/job-action.js';
 import { moduleLogger } from '../nest/nest-logger.js';
 import { AccessPolicy } from './access-policy.js';
 import type { Caller } from './caller-resolver.js';
+import { ANONYMOUS } from './caller-resolver.js';
 import type { HttpRequest } from './http-adapter.js';
 
 const TEXT_LENGTH_MAX = 300;
 
-/** Logs who changed jobs over HTTP. The queue itself does not know the caller. */
+/** Logs who changed jobs over HTTP, and names the caller for the rows of the jobs. */
 @Injectable()
 export class AuditLog {
   constructor(@Inject(AccessPolicy) private readonly policy: AccessPolicy) {}
@@ -24,6 +26,15 @@ export class AuditLog {
         (caller) => this.write(caller, action, selection),
         () => this.write(undefined, action, selection),
       );
+  }
+
+  /** Returns who sends a request that changes jobs. Their rows record it. */
+  async actor(request: HttpRequest): Promise<Actor> {
+    const caller = await this.policy
+      .getIdentity(request)
+      .callerOrAnonymous()
+      .catch(() => ANONYMOUS);
+    return { via: 'api', by: caller.kind === 'anonymous' || caller.id === '' ? null : caller.id };
   }
 
   private write(caller: Caller | undefined, action: string, selection: object | undefined): void {

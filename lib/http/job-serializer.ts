@@ -137,6 +137,7 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
     result: orNull(job.result),
     progress: orNull(job.progress),
     steps: (job.steps ?? []).map(({ name, finished }) => ({ name, finished })),
+    actions: (job.actions ?? []).map(({ action, via, by, time }) => ({ action, via, by, time })),
     unique_key: orNull(job.uniqueKey),
     concurrency_key: orNull(job.concurrencyKey),
     metadata: orNull(job.metadata),

@@ -108,7 +108,7 @@ export class JobsGroupsController {
   async cancel(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
     const { id } = await this.find(request.params.id!);
-    const group = await this.engine.groups.cancel(id);
+    const group = await this.engine.groups.cancel(id, await this.audit.actor(request));
     this.audit.record(request, `cancelled the group ${id}`);
     await sendJson(response, 202, toGroupDto(group));
   }

@@ -118,6 +118,7 @@ export class JobsController {
       .run(
         { action, ids, filter: filter && this.limitSearch(filter), dryRun, asOf, max, pace, cursor },
         this.access.topics,
+        await this.audit.actor(request),
       )
       .catch((error: unknown) => {
         if (error instanceof QueueUnavailableError && !dryRun) {
@@ -173,7 +174,7 @@ export class JobsController {
     if (changes.dependants) {
       await ensureDependantsAllowed(this.engine, this.access, id);
     }
-    const job = await this.engine.jobs.requeue(id, changes);
+    const job = await this.engine.jobs.requeue(id, changes, await this.audit.actor(request));
     const change = changes.payload === undefined ? '' : ' with another payload';
     this.audit.record(request, `${JOB_ACTIONS.requeue.done} ${describeJob(job)}${change}`);
     await this.sendExplained(response, job);
@@ -189,7 +190,7 @@ export class JobsController {
   })
   async promote(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const job = await this.engine.jobs.promote(await this.allowedId(request));
+    const job = await this.engine.jobs.promote(await this.allowedId(request), await this.audit.actor(request));
     this.audit.record(request, `${JOB_ACTIONS.promote.done} ${describeJob(job)}`);
     await this.sendExplained(response, job);
   }
@@ -207,7 +208,7 @@ export class JobsController {
   })
   async cancel(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const job = await this.engine.jobs.cancel(await this.allowedId(request));
+    const job = await this.engine.jobs.cancel(await this.allowedId(request), await this.audit.actor(request));
     const isRunning = job.status === 'processing';
     this.audit.record(
       request,

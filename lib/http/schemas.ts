@@ -48,6 +48,9 @@ const JOB: Readonly<Record<string, JsonSchema>> = {
   result: ANY,
   progress: ANY,
   steps: listOfSchema(ref('JobStep'), { description: 'The finished steps of its handler, in their order' }),
+  actions: listOfSchema(ref('JobAction'), {
+    description: 'The last 20 times that a caller re-queued, promoted or cancelled it, oldest first',
+  }),
   unique_key: orNull(TEXT),
   concurrency_key: orNull(TEXT),
   metadata: orNull({ type: 'object' }),
@@ -111,6 +114,12 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     worker: { ...orNull(TEXT), description: 'The process that ran the attempt' },
   }),
   JobStep: objectSchema({ name: TEXT, finished: TIME }),
+  JobAction: objectSchema({
+    action: { enum: ['requeue', 'edit', 'promote', 'cancel'], description: 'edit: re-queued with another payload' },
+    via: { enum: ['api', 'cli', 'application'] },
+    by: { ...orNull(TEXT), description: 'The id of the caller, as the application identifies it' },
+    time: TIME,
+  }),
   JobLogLine: objectSchema({
     id: { ...TEXT, description: 'Attempt and number of the line; `after` takes it' },
     attempt: COUNT,

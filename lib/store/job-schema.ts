@@ -39,6 +39,7 @@ export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
       result: json('result'),
       progress: json('progress'),
       steps: { ...json('steps'), transformer: emptyListFromNull },
+      actions: { ...json('actions'), transformer: emptyListFromNull },
       uniqueKey: { ...text('unique_key'), nullable: true },
       concurrencyKey: { ...text('concurrency_key'), nullable: true },
       metadata: json('metadata'),

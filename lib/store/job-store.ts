@@ -30,7 +30,7 @@ import type {
   TopicShare,
 } from './report-records.js';
 import type {
-  ActionGuard,
+  ActionRequest,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -177,13 +177,13 @@ interface JobMaintenance {
 /** Used by the admin actions. Each verb returns its results in the order of `ids`. */
 interface JobActionWriter {
   /** failed, cancelled → pending. Skips jobs whose unique key is taken. */
-  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]>;
+  requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]>;
   /** pending → pending. Sets `run_at` to now, unless it is earlier already. */
-  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
+  promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]>;
   /** pending → cancelled. Marks processing jobs and notifies their workers. */
-  cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
+  cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]>;
   /** Deletes jobs that are not processing. */
-  delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]>;
+  delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]>;
 }
 
 /** Hints between processes. Any of them may be lost. */

@@ -1,7 +1,7 @@
 import type { GraphLink, OnParentFailure, ParentJob } from '../core/dependencies.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { StoredDeadLetter } from './dead-letter-script.js';
-import type { ActionResult, InsertedJob, JobInsert, RequeueChanges } from './store-records.js';
+import type { ActionRequest, ActionResult, InsertedJob, JobInsert, RequeueChanges } from './store-records.js';
 
 /**
  * The due time of a job that waits for its parents. A job is blocked while it is pending, has this due time, and has a link without an
@@ -120,7 +120,7 @@ export interface LinkStore {
   /** Returns those of the jobs that are blocked. */
   blocked(ids: readonly string[]): Promise<BlockedJob[]>;
   /** Re-queues a job. The jobs that were cancelled because of it wait for it again. */
-  requeueDependants(id: string, changes?: RequeueChanges): Promise<RequeuedDependants>;
+  requeueDependants(id: string, changes?: RequeueChanges, request?: ActionRequest): Promise<RequeuedDependants>;
   /** Ends the links of parents that have ended, and releases children without open links. Deletes links of deleted children. */
   repair(after: string | null): Promise<RepairedPage>;
 }

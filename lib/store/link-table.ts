@@ -33,7 +33,7 @@ import { toActionResult } from './row-mapper.js';
 import { SqlError } from './sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from './sql-runner.js';
 import type {
-  ActionGuard,
+  ActionRequest,
   ActionResult,
   InsertedJob,
   JobInsert,
@@ -73,8 +73,16 @@ interface LinkTableOptions {
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
   /** Runs an action on watched jobs too. Results are in the order of `ids`. */
-  readonly actScript: (action: EndingAction, ids: readonly string[], guard: ActionGuard) => SqlScript<ActionResult[]>;
-  readonly requeueScript: (ids: readonly string[], changes: RequeueChanges | undefined) => SqlScript<ActionResult[]>;
+  readonly actScript: (
+    action: EndingAction,
+    ids: readonly string[],
+    request: ActionRequest,
+  ) => SqlScript<ActionResult[]>;
+  readonly requeueScript: (
+    ids: readonly string[],
+    changes: RequeueChanges | undefined,
+    request: ActionRequest,
+  ) => SqlScript<ActionResult[]>;
 }
 
 export interface InsertSteps<T> {
@@ -181,12 +189,16 @@ export class LinkTable implements LinkStore {
   }
 
   /** Acts on the watched jobs that an ordinary statement has left out. Returns all results. */
-  async act(action: EndingAction, results: readonly ActionResult[], guard: ActionGuard = {}): Promise<ActionResult[]> {
+  async act(
+    action: EndingAction,
+    results: readonly ActionResult[],
+    request: ActionRequest = {},
+  ): Promise<ActionResult[]> {
     const left = results.filter(({ changed, isWatched }) => !changed && isWatched).map(({ id }) => id);
     if (left.length === 0) {
       return [...results];
     }
-    const late = new Map((await this.actTogether(action, left, guard)).map((result) => [result.id, result]));
+    const late = new Map((await this.actTogether(action, left, request)).map((result) => [result.id, result]));
     return results.map((result) => late.get(result.id) ?? result);
   }
 
@@ -210,13 +222,13 @@ export class LinkTable implements LinkStore {
     return rows.map(({ id, open }) => ({ id: id as string, waitingOn: Number(open) }));
   }
 
-  requeueDependants(root: string, changes?: RequeueChanges): Promise<RequeuedDependants> {
+  requeueDependants(root: string, changes?: RequeueChanges, request: ActionRequest = {}): Promise<RequeuedDependants> {
     const { statements, requeueScript } = this.options;
     return this.options.transact(function* () {
-      const [result] = yield* requeueScript([root], changes);
+      const [result] = yield* requeueScript([root], changes, request);
       const dependants: SqlRow[] = [];
       for (let level = result!.changed ? [root] : []; level.length > 0;) {
-        const rows = yield { sql: statements.REQUEUE_CHILDREN, params: [JSON.stringify(level)] };
+        const rows = yield { sql: statements.REQUEUE_CHILDREN, params: [JSON.stringify(level), request.entry ?? null] };
         dependants.push(...rows);
         level = toIds(rows.map(({ id }) => id));
         if (level.length > 0) {
@@ -329,11 +341,15 @@ export class LinkTable implements LinkStore {
   }
 
   /** Acts on all jobs in one transaction, or one by one when the database refuses one of them. */
-  private async actTogether(action: EndingAction, ids: readonly string[], guard: ActionGuard): Promise<ActionResult[]> {
+  private async actTogether(
+    action: EndingAction,
+    ids: readonly string[],
+    request: ActionRequest,
+  ): Promise<ActionResult[]> {
     const { statements, actScript, transact } = this.options;
     try {
       const { results, changes } = await transact(function* () {
-        const results = yield* actScript(action, ids, guard);
+        const results = yield* actScript(action, ids, request);
         const ended = results
           .filter(({ changed }) => changed)
           .flatMap(({ id, status }): EndedParent[] =>
@@ -353,7 +369,7 @@ export class LinkTable implements LinkStore {
     }
     const results: ActionResult[] = [];
     for (const id of ids) {
-      results.push(...(await this.actTogether(action, [id], guard)));
+      results.push(...(await this.actTogether(action, [id], request)));
     }
     return results;
   }

@@ -15,6 +15,7 @@ import type { PresenceReply } from './job-store.js';
 import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure, JobStep } from '../core/job.js';
 import { Job } from '../core/job.js';
+import type { JobActionEntry } from '../core/job-action.js';
 import type { JobStatus } from '../core/job-state.js';
 import type { SqlRow } from './sql-runner.js';
 
@@ -43,6 +44,7 @@ export function toJob(row: SqlRow): Job {
     result: json(row.result),
     progress: json(row.progress),
     steps: (json(row.steps) ?? []) as JobStep[],
+    actions: (json(row.actions) ?? []) as JobActionEntry[],
     uniqueKey: row.unique_key as string | null,
     concurrencyKey: row.concurrency_key as string | null,
     metadata: json(row.metadata) as Record<string, unknown> | null,
@@ -56,6 +58,7 @@ export function toJob(row: SqlRow): Job {
 }
 
 const NO_STEPS: readonly JobStep[] = Object.freeze([]);
+const NO_ACTIONS: readonly JobActionEntry[] = Object.freeze([]);
 
 /** Returns a new job without reading its row. Sets each member on its own: every enqueued job passes here. */
 export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job {
@@ -77,6 +80,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.result = null;
   job.progress = null;
   job.steps = NO_STEPS;
+  job.actions = NO_ACTIONS;
   job.uniqueKey = row.uniqueKey;
   job.concurrencyKey = row.concurrencyKey;
   job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);

@@ -264,6 +264,12 @@ export interface ActionGuard {
   readonly asOf?: string | null;
 }
 
+/** Which jobs an action changes, and what it records in them. */
+export interface ActionRequest extends ActionGuard {
+  /** JSON text of a `JobActionEntry` without its time. `null`, the default, records nothing. A deletion leaves nothing to record. */
+  readonly entry?: string | null;
+}
+
 /** The result of an action for one job. */
 export interface ActionResult {
   readonly id: string;

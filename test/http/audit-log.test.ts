@@ -1,3 +1,4 @@
+import type { Job } from '../../client/index.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { textWith } from '../nest/support/matchers.js';
 import { everyAdapter } from './support/adapters.js';
@@ -49,6 +50,25 @@ describe.each(everyAdapter)('the audit log on $adapter', (adapterKind) => {
     expect(await jobs.get(other.id)).toMatchObject({ status: 'cancelled' });
   });
 
+  it('is in each job, too, for those who may read it', async () => {
+    const { api, jobs } = await listen({ authenticate });
+    const { id } = await jobs.enqueue('later', 1);
+    const cancelled = await api.as().post<Job>(`/${id}/cancel`, {}, { headers });
+    expect(cancelled.body.actions).toMatchObject([{ action: 'cancel', via: 'api', by: 'anna' }]);
+    await api.as().post(`/${id}/requeue`, { payload: 3 }, { headers: { 'X-User': 'ben' } });
+    await api.as().post(`/${id}/promote`, {}, { headers });
+    await jobs.cancel(id);
+    await api.as().post('/bulk', { action: 'requeue', ids: [id] }, { headers });
+    const { body } = await api.as().get<Job>(`/${id}`, { headers });
+    expect(body.actions.map(({ action, via, by }) => [action, via, by])).toEqual([
+      ['cancel', 'api', 'anna'],
+      ['edit', 'api', 'ben'],
+      ['promote', 'api', 'anna'],
+      ['cancel', 'application', null],
+      ['requeue', 'api', 'anna'],
+    ]);
+  });
+
   it('ignores rejected requests and dry runs', async () => {
     const { api, jobs } = await listen({ authenticate });
     const { id } = await jobs.enqueue('later', 1);
@@ -78,5 +98,7 @@ describe.each(everyAdapter)('the audit log on $adapter', (adapterKind) => {
     const open = await listen({ manageRule: 'public' });
     await open.api.as().post(`/${id}/requeue`, {});
     expect(apps.log.of('log', 're-queued job')).toEqual([textWith('an unknown caller re-queued job')]);
+    const nameless = { via: 'api', by: null };
+    expect((await open.jobs.get(id))!.actions).toMatchObject([nameless, nameless]);
   });
 });

@@ -63,6 +63,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       result: null,
       progress: null,
       steps: [],
+      actions: [],
       unique_key: 'k',
       concurrency_key: null,
       metadata: { by: 'test' },

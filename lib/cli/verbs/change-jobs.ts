@@ -1,5 +1,6 @@
 import type { BulkAction, BulkRequest, BulkResult } from '../../core/bulk.js';
 import { BULK_JOBS_MAX } from '../../core/bulk.js';
+import type { Actor } from '../../core/job-action.js';
 import { JOB_ACTIONS } from '../../core/job-state.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import type { FieldTable, FieldValues } from '../../http/request-fields.js';
@@ -20,6 +21,9 @@ const SELECTION =
 
 /** The jobs of a call. */
 type Selection = Pick<BulkRequest, 'ids' | 'filter'>;
+
+/** Recorded in the jobs. */
+const COMMAND_LINE: Actor = { via: 'cli', by: null };
 
 /** Returns failed and cancelled jobs to the queue. */
 export const requeue = defineVerb({
@@ -66,7 +70,7 @@ async function requeueChanged(
   changes: FieldValues<typeof REQUEUE>,
   preview: BulkResult,
 ): Promise<BulkResult> {
-  await engine.jobs.requeue(id, changes);
+  await engine.jobs.requeue(id, changes, COMMAND_LINE);
   return { ...preview, matched: 1, changed: 1 };
 }
 
@@ -145,7 +149,11 @@ async function runAll(engine: JobsEngine, request: BulkRequest, preview: BulkRes
   let sum: BulkResult = { ...preview, changed: 0, nextCursor: null, byTopic: [], sampleIds: [] };
   do {
     const max = Math.min(counted - sum.changed, BULK_JOBS_MAX);
-    const last = await engine.bulk.run({ ...request, asOf, max, cursor: sum.nextCursor ?? undefined });
+    const last = await engine.bulk.run(
+      { ...request, asOf, max, cursor: sum.nextCursor ?? undefined },
+      null,
+      COMMAND_LINE,
+    );
     sum = { ...last, ...addChanges(sum, last), ...addSkipped(sum, last) };
   } while (sum.nextCursor !== null && sum.changed < counted);
   return sum;

@@ -111,6 +111,7 @@ function printJob(terminal: Terminal, job: Job): void {
   printJsonPart(terminal, 'progress', job.progress);
   printJsonPart(terminal, 'result', job.result);
   printSteps(terminal, job.steps);
+  printActions(terminal, job.actions);
   for (const { attempt, finished: failed, message, stack } of job.errors) {
     terminal.print();
     terminal.print(terminal.paint('red', `attempt ${attempt} failed ${formatTime(new Date(failed))}`));
@@ -126,6 +127,17 @@ function printSteps(terminal: Terminal, steps: Job['steps']): void {
   }
   for (const { name, finished } of steps) {
     terminal.print(`${formatTime(new Date(finished))} ${escapeText(name)}`);
+  }
+}
+
+/** Prints who has changed the job. */
+function printActions(terminal: Terminal, actions: Job['actions']): void {
+  if (actions.length > 0) {
+    terminal.print();
+    terminal.print(terminal.paint('dim', 'actions'));
+  }
+  for (const { action, via, by, time } of actions) {
+    terminal.print(`${formatTime(new Date(time))} ${action} by ${by === null ? via : escapeText(by)}`);
   }
 }
 

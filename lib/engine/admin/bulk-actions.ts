@@ -9,6 +9,7 @@ import type {
 } from '../../core/bulk.js';
 import { BULK_JOBS_MAX, buildBulkCursor, readBulkRequest } from '../../core/bulk.js';
 import { RowLockedError } from '../../core/errors.js';
+import type { Actor } from '../../core/job-action.js';
 import { JOB_ACTIONS, toJobStatus } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
@@ -46,6 +47,7 @@ interface Run extends BulkSettings {
   readonly asOf: string;
   readonly position: BulkPosition;
   readonly guard: ActionGuard;
+  readonly actor?: Actor | undefined;
 }
 
 /** Re-queues, promotes, cancels and deletes many jobs at once. */
@@ -57,10 +59,11 @@ export class BulkActions {
    * cannot change are skipped and counted by reason. A call that rejects half-way may be repeated.
    *
    * @param topics skips jobs of other topics; `null`, the default, allows all.
+   * @param actor recorded in the `actions` of each job. Default: the application.
    * @throws InvalidOptionsError for an invalid request; no job was changed then. QueueUnavailableError.
    */
-  async run(request: BulkRequest, topics: Topics = null): Promise<BulkResult> {
-    const run = toRun(readBulkRequest(request), await this.parts.store.reports.now());
+  async run(request: BulkRequest, topics: Topics = null, actor?: Actor): Promise<BulkResult> {
+    const run = { ...toRun(readBulkRequest(request), await this.parts.store.reports.now()), actor };
     const { ids, more, isOrdered } = await this.select(run, topics);
     const [changes, skipped] = [new ChangeCounter(), new SkippedCounter()];
     let done = 0;
@@ -88,14 +91,14 @@ export class BulkActions {
 
   private async change(
     ids: readonly string[],
-    { action, dryRun, guard, paceMs, position }: Run,
+    { action, dryRun, guard, paceMs, position, actor }: Run,
     { changes, skipped }: Counters,
   ): Promise<void> {
     if (dryRun || ids.length === 0) {
       return;
     }
     const requeueChanges = paceMs === null ? undefined : toPacedChanges(paceMs, position, changes.count);
-    for (const result of await this.parts.actions.run(action, ids, { guard, changes: requeueChanges })) {
+    for (const result of await this.parts.actions.run(action, ids, { guard, changes: requeueChanges, actor })) {
       if (result.changed) {
         changes.add(result.topic!, result.id);
       } else {

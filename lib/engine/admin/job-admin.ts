@@ -11,6 +11,8 @@ import type { RequeueOptions } from '../../core/job-options.js';
 import { readRequeueOptions } from '../../core/job-options.js';
 import type { JobLogLine, JobLogOptions } from '../../core/job-log.js';
 import { LOG_OPTIONS, parseLineId } from '../../core/job-log.js';
+import type { Actor } from '../../core/job-action.js';
+import { APPLICATION, toActionText } from '../../core/job-action.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
@@ -18,7 +20,7 @@ import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { applyCheck, readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
-import type { ActionGuard, ActionResult, RequeueChanges } from '../../store/store-records.js';
+import type { ActionGuard, ActionRequest, ActionResult, RequeueChanges } from '../../store/store-records.js';
 import type { PayloadEncoder } from '../codec/payload-encoder.js';
 import type { EngineParts } from '../engine-parts.js';
 import { explainWaiting } from '../flow/waiting-reasons.js';
@@ -104,13 +106,14 @@ export class JobAdmin {
    * otherwise. `changes` may also replace the payload and `maxRetries`. With `changes.dependants` the jobs that were cancelled because
    * of this one wait for it again.
    *
+   * @param actor recorded in the job's `actions`, as for `promote` and `cancel`. Default: the application.
    * @throws JobNotFoundError; JobStateError for another status, or when another job holds its unique key;
    * InvalidPayloadError, PayloadTooLargeError and InvalidOptionsError for invalid changes. The job is unchanged then.
    */
-  async requeue(id: string, changes?: RequeueOptions): Promise<Job> {
+  async requeue(id: string, changes?: RequeueOptions, actor?: Actor): Promise<Job> {
     const { payload, dependants, ...others } = readRequeueOptions(changes);
     const read = payload === undefined ? others : { ...others, ...(await this.readPayload(id, payload)) };
-    return (await this.run('requeue', id, read, dependants)).job!;
+    return (await this.run('requeue', id, { changes: read, dependants, actor })).job!;
   }
 
   /**
@@ -118,8 +121,8 @@ export class JobAdmin {
    *
    * @throws JobNotFoundError; JobStateError when it is not pending.
    */
-  async promote(id: string): Promise<Job> {
-    return (await this.run('promote', id)).job!;
+  async promote(id: string, actor?: Actor): Promise<Job> {
+    return (await this.run('promote', id, { actor })).job!;
   }
 
   /**
@@ -128,8 +131,8 @@ export class JobAdmin {
    *
    * @throws JobNotFoundError; JobStateError when it has finished already.
    */
-  async cancel(id: string): Promise<Job> {
-    return (await this.run('cancel', id)).job!;
+  async cancel(id: string, actor?: Actor): Promise<Job> {
+    return (await this.run('cancel', id, { actor })).job!;
   }
 
   /**
@@ -141,14 +144,8 @@ export class JobAdmin {
     await this.run('delete', id);
   }
 
-  private async run(
-    action: JobAction,
-    id: string,
-    changes?: RequeueChanges,
-    dependants?: boolean,
-  ): Promise<ActionResult> {
+  private async run(action: JobAction, id: string, options?: ActionOptions): Promise<ActionResult> {
     const normal = parseJobId(id);
-    const options = { changes, dependants };
     const result = normal === undefined ? undefined : (await this.parts.actions.run(action, [normal], options))[0];
     if (result?.changed) {
       return result;
@@ -183,6 +180,7 @@ interface ActionOptions {
   readonly changes?: RequeueChanges | undefined;
   readonly dependants?: boolean | undefined;
   readonly guard?: ActionGuard;
+  readonly actor?: Actor | undefined;
 }
 
 /** Runs an action on a set of jobs, then logs it, emits events, wakes the dispatchers and updates the change feed. */
@@ -195,18 +193,20 @@ export class JobActions {
    * @param options.changes applied by `requeue`.
    * @param options.dependants whether `requeue` of one job includes the jobs that were cancelled because of it.
    * @param options.guard what must be true of a job; others are left unchanged.
+   * @param options.actor who acts. Default: the application.
    */
   async run(
     action: JobAction,
     ids: readonly string[],
-    { changes, dependants = false, guard = {} }: ActionOptions = {},
+    { changes, dependants = false, guard, actor = APPLICATION }: ActionOptions = {},
   ): Promise<ActionResult[]> {
     const { store } = this.parts;
+    const request = { ...guard, entry: toActionText(action, actor, changes?.payload !== undefined) };
     const results = await (dependants
-      ? this.requeueWithDependants(ids[0]!, changes)
+      ? this.requeueWithDependants(ids[0]!, changes, request)
       : action === 'requeue'
-        ? store.requeue(ids, changes, guard)
-        : store[action](ids, guard));
+        ? store.requeue(ids, changes, request)
+        : store[action](ids, request));
     this.warnOfRefusals(action, results);
     const changed = results.filter((result) => result.changed);
     changed.forEach((job) => this.report(action, job));
@@ -223,8 +223,12 @@ export class JobActions {
     return results;
   }
 
-  private async requeueWithDependants(id: string, changes?: RequeueChanges): Promise<ActionResult[]> {
-    const { result, dependants } = await this.parts.store.links.requeueDependants(id, changes);
+  private async requeueWithDependants(
+    id: string,
+    changes: RequeueChanges | undefined,
+    request: ActionRequest,
+  ): Promise<ActionResult[]> {
+    const { result, dependants } = await this.parts.store.links.requeueDependants(id, changes, request);
     dependants.forEach(({ topic }) => this.parts.changes.markChanged(topic));
     return [result];
   }

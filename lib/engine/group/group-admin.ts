@@ -12,6 +12,7 @@ import type {
 } from '../../core/job-group.js';
 import { GROUP_CALLBACKS, GROUP_METADATA, GROUPS_PAGE, readGroupOptions } from '../../core/job-group.js';
 import type { Job } from '../../core/job.js';
+import type { Actor } from '../../core/job-action.js';
 import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
 import type { StoreTransaction } from '../../store/job-store.js';
@@ -106,14 +107,15 @@ export class GroupAdmin {
   /**
    * Cancels the members that have not ended, and returns the group. Running members end `cancelled` when their handlers have ended.
    *
+   * @param actor recorded in the `actions` of each member. Default: the application.
    * @throws GroupNotFoundError
    */
-  async cancel(id: string): Promise<JobGroup> {
+  async cancel(id: string, actor?: Actor): Promise<JobGroup> {
     const { store, actions } = this.parts;
     const normal = parseJobId(id);
     const ids = normal === undefined ? [] : await store.groups.unfinishedMembers(normal);
     for (let start = 0; start < ids.length; start += CANCEL_JOBS) {
-      await actions.run('cancel', ids.slice(start, start + CANCEL_JOBS));
+      await actions.run('cancel', ids.slice(start, start + CANCEL_JOBS), { actor });
     }
     const group = await this.get(id);
     if (!group) {

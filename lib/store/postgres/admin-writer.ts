@@ -1,11 +1,11 @@
 import { RowLockedError } from '../../core/errors.js';
 import { toUnchangedRow } from '../batch-results.js';
-import type { ActionGuard, ActionResult, RequeueChanges } from '../store-records.js';
+import type { ActionGuard, ActionRequest, ActionResult, RequeueChanges } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import type { ActionStatement } from './sql/admin.js';
-import { REQUEUE, REQUEUE_PACED } from './sql/admin.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE, REQUEUE_PACED } from './sql/admin.js';
 import { RELEASE_KEYS_OF_JOBS } from './sql/unique.js';
 
 /** How many lock timeouts one call takes before it stops waiting for locked rows. */
@@ -19,15 +19,27 @@ type Rows = Map<string, SqlRow>;
 export class AdminWriter {
   constructor(private readonly query: SqlQuery) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, guard?: ActionGuard): Promise<ActionResult[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, request?: ActionRequest): Promise<ActionResult[]> {
     const { pace } = changes;
     return pace
-      ? this.run(REQUEUE_PACED, ids, guard, (changed) => [
-          ...toRequeueParams(changes),
+      ? this.run(REQUEUE_PACED, ids, request, (changed) => [
+          ...toRequeueParams(changes, request),
           pace.firstSlot + changed,
           pace.intervalMs,
         ])
-      : this.run(REQUEUE, ids, guard, () => toRequeueParams(changes));
+      : this.run(REQUEUE, ids, request, () => toRequeueParams(changes, request));
+  }
+
+  promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.run(PROMOTE, ids, request, () => toEntryParams(request));
+  }
+
+  cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.run(CANCEL, ids, request, () => toEntryParams(request));
+  }
+
+  delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.run(DELETE, ids, request);
   }
 
   /**
@@ -36,13 +48,13 @@ export class AdminWriter {
    *
    * @param toValues returns further parameters of a statement that runs after this number of jobs has changed.
    */
-  async run(
+  private async run(
     statement: ActionStatement,
     ids: readonly string[],
-    guard: ActionGuard = {},
+    request: ActionRequest = {},
     toValues: (changed: number) => readonly unknown[] = () => [],
   ): Promise<ActionResult[]> {
-    const params = (changed: number): unknown[] => [...toGuardParams(guard), ...toValues(changed)];
+    const params = (changed: number): unknown[] => [...toGuardParams(request), ...toValues(changed)];
     if (ids.length === 1) {
       return [toActionResult((await this.runOneByOne(statement, ids, params)).get(ids[0]!)!)];
     }
@@ -141,10 +153,15 @@ export function toGuardParams({ from = null, asOf = null }: ActionGuard): unknow
   return [from, asOf];
 }
 
+/** The parameter of statements that record the action. */
+export function toEntryParams({ entry = null }: ActionRequest = {}): unknown[] {
+  return [entry];
+}
+
 /** The parameters of `REQUEUE` after those of the guard. */
-export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
+export function toRequeueParams(changes: RequeueChanges = {}, request?: ActionRequest): unknown[] {
   const { payload = null, runAt, maxRetries = null } = changes;
-  return [payload, runAt?.toISOString() ?? null, maxRetries];
+  return [payload, runAt?.toISOString() ?? null, maxRetries, ...toEntryParams(request)];
 }
 
 /** Returns why one job was not changed. @throws the error when it concerns other jobs too. */

@@ -3,7 +3,7 @@ import type { InsertSteps } from '../link-table.js';
 import { LinkTable } from '../link-table.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { runScript } from '../sql-runner.js';
-import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
+import { actionScript, toEntryParams, toGuardParams, toRequeueParams } from './admin-writer.js';
 import type { JobInserter } from './job-inserter.js';
 import { completeWatchedScript } from './outcome-writer.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
@@ -43,7 +43,11 @@ export function createPostgresLinks({
     completeWatched: completeWatchedScript,
     insertBetween: (steps, tx) => (tx ? insertIn(tx, steps) : transaction((own) => insertIn(own, steps))),
     timeText: (moment) => moment.toISOString(),
-    actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),
-    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [...toGuardParams({}), ...toRequeueParams(changes)]),
+    actScript: (action, ids, request) => {
+      const values = action === 'cancel' ? toEntryParams(request) : [];
+      return actionScript(actions[action], ids, [...toGuardParams(request), ...values]);
+    },
+    requeueScript: (ids, changes, request) =>
+      actionScript(REQUEUE, ids, [...toGuardParams(request), ...toRequeueParams(changes, request)]),
   });
 }

@@ -14,7 +14,7 @@ import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
-  ActionGuard,
+  ActionRequest,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -307,24 +307,24 @@ export class PostgresStore implements JobStore {
     return this.maintenanceWriter.prune(retention, page);
   }
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.adminWriter.requeue(ids, changes, guard);
+  requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]> {
+    return this.adminWriter.requeue(ids, changes, request);
   }
 
-  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.adminWriter.run(admin.PROMOTE, ids, guard);
+  promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.adminWriter.promote(ids, request);
   }
 
-  async cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    const results = await this.links.act('cancel', await this.adminWriter.run(admin.CANCEL, ids, guard), guard);
+  async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    const results = await this.links.act('cancel', await this.adminWriter.cancel(ids, request), request);
     if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(CANCEL_CHANNEL, '');
     }
     return results;
   }
 
-  async delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.adminWriter.run(admin.DELETE, ids, guard), guard);
+  async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.adminWriter.delete(ids, request), request);
   }
 
   announce(topics: Iterable<string>): void {

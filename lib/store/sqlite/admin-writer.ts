@@ -1,5 +1,5 @@
 import { toUnchangedRow, toActionResults, selectUnchanged } from '../batch-results.js';
-import type { ActionGuard, ActionResult, RequeueChanges } from '../store-records.js';
+import type { ActionGuard, ActionRequest, ActionResult, RequeueChanges } from '../store-records.js';
 import { toActionResult } from '../row-mapper.js';
 import { SqlError } from '../sql-error.js';
 import type { SqlScript } from '../sql-runner.js';
@@ -15,37 +15,37 @@ type ToValues = (changed: number) => readonly unknown[];
 export class AdminWriter {
   constructor(private readonly run: <T>(script: () => SqlScript<T>) => Promise<T>) {}
 
-  requeue(ids: readonly string[], changes: RequeueChanges = {}, guard?: ActionGuard): Promise<ActionResult[]> {
+  requeue(ids: readonly string[], changes: RequeueChanges = {}, request?: ActionRequest): Promise<ActionResult[]> {
     const { pace } = changes;
     return pace
-      ? this.apply(REQUEUE_PACED, ids, guard, (changed) => [
-          ...toRequeueParams(changes),
+      ? this.apply(REQUEUE_PACED, ids, request, (changed) => [
+          ...toRequeueParams(changes, request),
           pace.firstSlot + changed,
           pace.intervalMs,
         ])
-      : this.apply(REQUEUE, ids, guard, () => toRequeueParams(changes));
+      : this.apply(REQUEUE, ids, request, () => toRequeueParams(changes, request));
   }
 
-  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.apply(PROMOTE, ids, guard);
+  promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.apply(PROMOTE, ids, request, () => toEntryParams(request));
   }
 
-  cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.apply(CANCEL, ids, guard);
+  cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.apply(CANCEL, ids, request, () => toEntryParams(request));
   }
 
-  delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.apply(DELETE, ids, guard);
+  delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.apply(DELETE, ids, request);
   }
 
-  /** @param toValues returns the parameters after those of the guard, for a statement that runs after this number of jobs has changed. */
+  /** @param toValues returns the parameters after those of the request, for a statement that runs after this number of jobs has changed. */
   private apply(
     statements: ActionStatements,
     ids: readonly string[],
-    guard: ActionGuard = {},
+    request: ActionRequest = {},
     toValues: ToValues = () => [],
   ): Promise<ActionResult[]> {
-    return this.applyToAll(statements, ids, (changed) => [...toGuardParams(guard), ...toValues(changed)]);
+    return this.applyToAll(statements, ids, (changed) => [...toGuardParams(request), ...toValues(changed)]);
   }
 
   /** Runs one script for all jobs. When the database refuses it, splits the set until the refused jobs are alone. */
@@ -99,10 +99,15 @@ export function toGuardParams({ from = null, asOf = null }: ActionGuard): unknow
   return [from && JSON.stringify(from), toSqliteMoment(asOf)];
 }
 
+/** The parameter of statements that record the action. */
+export function toEntryParams({ entry = null }: ActionRequest = {}): unknown[] {
+  return [entry];
+}
+
 /** The parameters of `REQUEUE` after those of the guard. */
-export function toRequeueParams(changes: RequeueChanges = {}): unknown[] {
+export function toRequeueParams(changes: RequeueChanges = {}, request?: ActionRequest): unknown[] {
   const { payload = null, runAt, maxRetries = null } = changes;
-  return [payload, runAt ? toSqliteTime(runAt) : null, maxRetries];
+  return [payload, runAt ? toSqliteTime(runAt) : null, maxRetries, ...toEntryParams(request)];
 }
 
 /** Changes jobs, then reads the state of the unchanged ones. A single job is returned whole: it may be deleted soon. */

@@ -2,7 +2,7 @@ import type { StoreTransaction } from '../job-store.js';
 import type { InsertSteps } from '../link-table.js';
 import { LinkTable } from '../link-table.js';
 import type { SqlQuery, SqlScript } from '../sql-runner.js';
-import { actionScript, toGuardParams, toRequeueParams } from './admin-writer.js';
+import { actionScript, toEntryParams, toGuardParams, toRequeueParams } from './admin-writer.js';
 import { insertScript } from './insert-script.js';
 import { completeWatchedScript } from './settle-script.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from './sql/admin.js';
@@ -28,8 +28,12 @@ export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): L
     completeWatched: completeWatchedScript,
     insertBetween: (steps, tx) => (tx ? runIn(tx, insertBetween(steps)) : transact(() => insertBetween(steps))),
     timeText: toSqliteTime,
-    actScript: (action, ids, guard) => actionScript(actions[action], ids, toGuardParams(guard)),
-    requeueScript: (ids, changes) => actionScript(REQUEUE, ids, [...toGuardParams({}), ...toRequeueParams(changes)]),
+    actScript: (action, ids, request) => {
+      const values = action === 'cancel' ? toEntryParams(request) : [];
+      return actionScript(actions[action], ids, [...toGuardParams(request), ...values]);
+    },
+    requeueScript: (ids, changes, request) =>
+      actionScript(REQUEUE, ids, [...toGuardParams(request), ...toRequeueParams(changes, request)]),
   });
 }
 

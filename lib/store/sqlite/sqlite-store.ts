@@ -16,7 +16,7 @@ import { toProgressJson, toTokenJson } from '../batch-json.js';
 import { toClaimStates } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
-  ActionGuard,
+  ActionRequest,
   ActionResult,
   ClaimRequest,
   ClaimState,
@@ -285,20 +285,20 @@ export class SqliteStore implements JobStore {
     return this.maintenance.prune(retention, page);
   }
 
-  requeue(ids: readonly string[], changes?: RequeueChanges, guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.admin.requeue(ids, changes, guard);
+  requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]> {
+    return this.admin.requeue(ids, changes, request);
   }
 
-  promote(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.admin.promote(ids, guard);
+  promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.admin.promote(ids, request);
   }
 
-  async cancel(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.links.act('cancel', await this.admin.cancel(ids, guard), guard);
+  async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.links.act('cancel', await this.admin.cancel(ids, request), request);
   }
 
-  async delete(ids: readonly string[], guard?: ActionGuard): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.admin.delete(ids, guard), guard);
+  async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
+    return this.links.act('delete', await this.admin.delete(ids, request), request);
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {

@@ -36,6 +36,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       result: null,
       progress: null,
       steps: [],
+      actions: [],
       uniqueKey: 'order-1',
       concurrencyKey: null,
       metadata: { trace: 't-1' },

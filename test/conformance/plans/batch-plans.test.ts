@@ -62,16 +62,17 @@ const statements: { name: string; sql: string; types: string; values: (string | 
 ];
 /** Statements of admin actions, a full batch at once. */
 const meant = [arrays[0]!, '{pending,failed}', '2035-01-01'];
+const entry = '{"action":"requeue","via":"api","by":"anna"}';
 const meantTypes = 'uuid[], text[], timestamptz';
 const moves: { name: string; sql: string; types: string; values: (string | number)[] }[] = [
-  { name: 'PROMOTE', sql: PROMOTE.several, types: meantTypes, values: meant },
-  { name: 'CANCEL', sql: CANCEL.several, types: meantTypes, values: meant },
+  { name: 'PROMOTE', sql: PROMOTE.several, types: `${meantTypes}, jsonb`, values: [...meant, entry] },
+  { name: 'CANCEL', sql: CANCEL.several, types: `${meantTypes}, jsonb`, values: [...meant, entry] },
   { name: 'DELETE', sql: DELETE.several, types: meantTypes, values: meant },
   {
     name: 'REQUEUE',
     sql: REQUEUE.several,
-    types: `${meantTypes}, jsonb, timestamptz, int`,
-    values: [...meant, '1', '2035-01-01', 3],
+    types: `${meantTypes}, jsonb, timestamptz, int, jsonb`,
+    values: [...meant, '1', '2035-01-01', 3, entry],
   },
 ];
 const modes: PlanMode[] = ['custom', 'generic'];

@@ -25,6 +25,7 @@ const JOB: Job = {
   result: null,
   progress: null,
   steps: [],
+  actions: [],
   unique_key: null,
   concurrency_key: null,
   expires_at: null,

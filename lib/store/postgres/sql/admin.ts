@@ -1,4 +1,13 @@
-import { isBlocked, holdsKey, holdsWaitingKey, isUnchangedSince, matchesId, jobColumns, ms } from './job-row.js';
+import {
+  appendAction,
+  isBlocked,
+  holdsKey,
+  holdsWaitingKey,
+  isUnchangedSince,
+  matchesId,
+  jobColumns,
+  ms,
+} from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -50,7 +59,7 @@ const requeue = (source: string, runAt: string): ActionStatement =>
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
     progress = NULL, steps = CASE WHEN $4::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL,
     expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
-    updated = statement_timestamp()
+    actions = ${appendAction('$7::jsonb')}, updated = statement_timestamp()
   FROM ${source} WHERE ${matchesId('l')} AND ${isRequeued}`,
     { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
   );
@@ -61,20 +70,21 @@ const requeue = (source: string, runAt: string): ActionStatement =>
  */
 export const REQUEUE = requeue('l', 'coalesce($5::timestamptz, statement_timestamp())');
 
-/** The same, newest first, one job each $8 milliseconds. The first becomes due $7 intervals after $5. */
+/** The same, newest first, one job each $9 milliseconds. The first becomes due $8 intervals after $5. */
 export const REQUEUE_PACED = requeue(
   `(SELECT l.*, row_number() OVER (ORDER BY l.id DESC) - 1 AS slot FROM l WHERE ${isRequeued}) l`,
-  `$5::timestamptz + ($7::int + l.slot) * make_interval(secs => $8::float8 / 1000)`,
+  `$5::timestamptz + ($8::int + l.slot) * make_interval(secs => $9::float8 / 1000)`,
 );
 
 /** pending → pending, due now; a job that is due keeps its `run_at`. A job that waits for its parents is unchanged. */
 export const PROMOTE = actionStatement(`
-  UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), flow_key = NULL, updated = statement_timestamp()
+  UPDATE _jobs j SET run_at = least(l.run_at, statement_timestamp()), flow_key = NULL, actions = ${appendAction('$4::jsonb')},
+    updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status = 'pending' AND NOT ${isBlocked('l')}`);
 
 const cancel = (guard: string): ActionStatement =>
   actionStatement(`
-  UPDATE _jobs j SET cancel_requested = true, updated = statement_timestamp(),
+  UPDATE _jobs j SET cancel_requested = true, actions = ${appendAction('$4::jsonb')}, updated = statement_timestamp(),
     status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,

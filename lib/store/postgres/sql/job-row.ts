@@ -22,7 +22,7 @@ export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_
   const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key', 'concurrency_key'];
   const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
   const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
-  const json = ['payload', 'errors', 'result', 'progress', 'steps', 'metadata'].map(
+  const json = ['payload', 'errors', 'result', 'progress', 'steps', 'actions', 'metadata'].map(
     (name) => `${row}.${name}::text AS ${name}`,
   );
   const names = ['run_at', 'locked_until', 'expires_at', 'started', 'finished', 'created', 'updated'];
@@ -57,6 +57,12 @@ export const isUnchangedSince = (
   CASE ${row}status WHEN 'pending' THEN ${row}updated WHEN 'processing' THEN ${row}started ELSE ${row}finished END, ${row}updated))`;
 
 export const finalStatuses = `('completed', 'failed', 'cancelled')`;
+
+/** Appends an entry to the last 19 actions of a row, with the time. @param entry SQL for the entry as JSON; NULL: appends none. */
+export const appendAction = (entry: string, row = 'l'): string => `
+  CASE WHEN ${entry} IS NULL THEN ${row}.actions ELSE
+    CASE WHEN jsonb_array_length(${row}.actions) >= 20 THEN ${row}.actions - 0 ELSE coalesce(${row}.actions, '[]') END
+    || jsonb_build_array(${entry} || jsonb_build_object('time', ${iso('statement_timestamp()')})) END`;
 
 /** Appends a failure to `errors` and keeps the last 20; the arguments are SQL. */
 export const appendError = (message: string, stack: string, started = 'j.started'): string => `

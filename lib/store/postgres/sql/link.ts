@@ -1,5 +1,5 @@
 import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
-import { blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
+import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
@@ -130,7 +130,7 @@ const isCancelledByParent = (row: string): string =>
  */
 export const REQUEUE_CHILDREN = `
 WITH c AS (
-  SELECT c.id FROM _jobs c
+  SELECT c.id, c.actions FROM _jobs c
   WHERE c.id = ANY (ARRAY(SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (${ids}) AND l.mode = 'cancel' AND l.outcome <> 'completed'))
   AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
   AND NOT EXISTS (
@@ -140,7 +140,7 @@ WITH c AS (
     SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
   ORDER BY c.id FOR NO KEY UPDATE OF c)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
-  flow_key = NULL, expires_at = NULL, updated = statement_timestamp()
+  flow_key = NULL, expires_at = NULL, actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
 RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
 

@@ -1,4 +1,5 @@
 import {
+  appendAction,
   byId,
   holdsKey,
   isBlocked,
@@ -54,12 +55,12 @@ const requeued = `
 const asRequeued = (runAt: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
-  max_retries = coalesce(?6, max_retries), updated = ${now}`;
+  max_retries = coalesce(?6, max_retries), actions = ${appendAction('?7')}, updated = ${now}`;
 
 const requeue = (columns: string): string =>
   `${asRequeued(`coalesce(?5, ${now})`)} WHERE id IN (${requeued}) RETURNING ${columns}`;
 
-const requeuePaced = (columns: string): string => `${asRequeued(timeAfter('?5', '(?7 + slot) * ?8'))}
+const requeuePaced = (columns: string): string => `${asRequeued(timeAfter('?5', '(?8 + slot) * ?9'))}
 FROM (SELECT id AS paced_id, row_number() OVER (ORDER BY id DESC) - 1 AS slot FROM (${requeued})) WHERE id = paced_id RETURNING ${columns}`;
 
 const notRequeued = `
@@ -76,7 +77,7 @@ export const REQUEUE: ActionStatements = {
   unchanged: notRequeued,
 };
 
-/** The same, newest first, one job each ?8 milliseconds. The first becomes due ?7 intervals after ?5. */
+/** The same, newest first, one job each ?9 milliseconds. The first becomes due ?8 intervals after ?5. */
 export const REQUEUE_PACED: ActionStatements = {
   one: requeuePaced(jobColumns),
   several: requeuePaced(resultColumns),
@@ -87,7 +88,7 @@ const unchanged = `
 SELECT ${resultColumns}, NOT ${isUnchangedSince('?2')} AS is_newer FROM _jobs ${byId} WHERE id IN ${ids}`;
 
 const promote = (columns: string): string => `
-UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), flow_key = NULL, updated = ${now}
+UPDATE _jobs ${byId} SET run_at = min(run_at, ${now}), flow_key = NULL, actions = ${appendAction('?4')}, updated = ${now}
 WHERE id IN ${ids} AND status = 'pending' AND ${isExpected()} AND NOT ${isBlocked('_jobs')} RETURNING ${columns}`;
 
 /**
@@ -97,7 +98,7 @@ export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: pr
 
 const cancel = (columns: string, guard: string): string => `
 UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
-  cancel_requested = 1, updated = ${now}
+  cancel_requested = 1, actions = ${appendAction('?4')}, updated = ${now}
 WHERE id IN ${ids} AND ${guard} AND ${isExpected()} RETURNING ${columns}`;
 
 const cancelStatements = (guard: string): ActionStatements => ({

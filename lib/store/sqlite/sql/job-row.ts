@@ -59,7 +59,7 @@ export const hasUnfinishedChild = (row: string): string => `EXISTS (
 
 /** The columns that `toJob` reads. */
 export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
-  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, steps, unique_key,
+  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, steps, actions, unique_key,
   concurrency_key, metadata, cancel_requested, ${ms('expires_at')} AS expires_at, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
   ${ms('updated')} AS updated`;
 
@@ -113,6 +113,11 @@ export const isOwned = `j.id = o.id AND j.attempt = o.attempt AND +j.status = 'p
 
 /** The oldest time of creation at which an idempotency key still counts. */
 export const keptSince = fromNow(`-${IDEMPOTENCY_MS}`);
+
+/** Appends an entry to the last 19 actions, with the time. @param entry SQL for the entry as JSON text; NULL: appends none. */
+export const appendAction = (entry: string): string => `iif(${entry} IS NULL, actions, json_insert(
+  CASE WHEN json_array_length(coalesce(actions, '[]')) >= 20 THEN json_remove(actions, '$[0]') ELSE coalesce(actions, '[]') END,
+  '$[#]', json_set(${entry}, '$.time', ${iso(now)})))`;
 
 /** Appends a failure to the last 19 of row `j`. The arguments are SQL for the new entry's message, stack and start. */
 export const appendError = (message: string, stack: string, started = 'j.started'): string => `json_insert(

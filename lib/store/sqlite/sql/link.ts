@@ -1,5 +1,5 @@
 import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
-import { blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from './job-row.js';
+import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
@@ -102,7 +102,7 @@ const isCancelledByParent = (row: string): string =>
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
-  flow_key = NULL, expires_at = NULL, updated = ${now}
+  flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
 WHERE status = 'cancelled' AND id IN (
   SELECT c.id FROM json_each(?1) AS e
   CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.mode = 'cancel' AND l.outcome <> 'completed'
