@@ -13,7 +13,7 @@ const BACKOFF = { type: 'quadratic', delay_ms: 60_000, max_delay_ms: 86_400_000,
 const HANDLER = {
   concurrency: null,
   timeout_ms: 600_000,
-  max_retries: 3,
+  max_retries: 0,
   backoff: BACKOFF,
   batch_size: null,
   transactional: false,
