@@ -715,6 +715,7 @@ export const en = {
     notifiedHint: 'The worker starts new jobs of other processes at once',
     polling: 'by polling',
     pollingHint: 'The worker starts new jobs of other processes after at most one pollInterval',
+    versionName: 'Version',
     versionHint: 'Version of nestjs-jobs',
     lastSeen: 'Last seen',
     lastSeenHint: 'A worker reports every 20 seconds',

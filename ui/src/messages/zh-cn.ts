@@ -681,6 +681,7 @@ export const zhCn: Messages = {
     notifiedHint: '立即启动其他进程的新任务',
     polling: '通过轮询',
     pollingHint: '最多在一个 pollInterval 之后启动其他进程的新任务',
+    versionName: '版本',
     versionHint: 'nestjs-jobs 的版本',
     lastSeen: '最近报告',
     lastSeenHint: '工作进程每 20 秒报告一次',
