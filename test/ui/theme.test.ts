@@ -1,3 +1,4 @@
+import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -10,8 +11,14 @@ const pages = usePages();
 const LIGHT = 'rgb(246, 246, 248)';
 const DARK = 'rgb(17, 18, 21)';
 
-describe('the theme of the admin UI', () => {
-  const app = useOneHttpApp(kind, adapterKind);
+describe('the admin UI', () => {
+  const app = useOneHttpApp(kind, adapterKind, {
+    handlers: {
+      broken: () => {
+        throw new UnrecoverableError('printer on fire');
+      },
+    },
+  });
 
   const background = (ui: UiPage): Promise<string> =>
     ui.page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
@@ -21,7 +28,7 @@ describe('the theme of the admin UI', () => {
     await ui.button(name).click();
   }
 
-  it('follows the system until the user chooses another, which is kept', async () => {
+  it('has the theme of the system until the user chooses another, which is kept', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, colorScheme: 'light' });
     await ui.heading('Overview').waitFor();
     expect(await background(ui)).toBe(LIGHT);
@@ -36,5 +43,28 @@ describe('the theme of the admin UI', () => {
 
     await choose(ui, 'System');
     expect(await background(ui)).toBe(DARK);
+  });
+
+  it('has the language of the browser until the user chooses another, which is kept', async () => {
+    const { id } = await app().jobs.enqueue('broken', 1);
+    await app().event('failed', id);
+    const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, locale: 'zh-CN' });
+    await ui.heading('概览').waitFor();
+    expect(await ui.page.title()).toBe('概览 · 任务');
+    await ui.page.getByRole('link', { name: '任务', exact: true }).click();
+    await ui.row(id).getByText('失败').waitFor();
+    await ui.page.getByRole('button', { name: '就绪' }).waitFor();
+    await ui.row(id).getByRole('link').first().click();
+    await ui.page.getByRole('heading', { name: '载荷' }).waitFor();
+    await ui.page.getByRole('link', { name: '错误', exact: true }).click();
+    await ui.sees('1 个失败，按主题和错误消息分组。');
+    expect(await ui.page.evaluate('document.documentElement.lang')).toBe('zh-CN');
+
+    await ui.button('语言').click();
+    await ui.button('English').click();
+    await ui.sees('1 failed, grouped by topic and message.');
+    await ui.page.reload();
+    await ui.heading('Errors').waitFor();
+    expect(await ui.page.evaluate('document.documentElement.lang')).toBe('en');
   });
 });
