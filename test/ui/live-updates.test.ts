@@ -43,6 +43,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     await ui.page.evaluate(WATCH_SHIFTS);
     const newer = await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'later', payload })));
     await ui.button('3 new').waitFor();
+    await ui.page.getByRole('status').getByText('3 new jobs').waitFor();
     newer.push(...(await app.jobs.enqueueMany(Array.from({ length: 9 }, () => ({ topic: 'later', payload: 1 })))));
     await ui.button('12 new').waitFor();
     expect(await ui.ids()).toEqual([id]);

@@ -108,6 +108,8 @@ export const en = {
     signOut: 'Sign out',
     /** Of a tab. */
     title: (screen: string) => `${screen} · Jobs`,
+    filtered: (screen: string, filters: readonly string[]) =>
+      filters.length === 0 ? screen : `${screen}: ${filters.join(', ')}`,
     noPage: 'There is no such page',
     signIn: 'Sign in',
     ended: 'Your session has ended',
@@ -312,6 +314,8 @@ export const en = {
   /** The list of jobs, with its filters. */
   jobs: {
     list: 'List of jobs',
+    new: (number: number, isCapped: boolean) => (isCapped ? `${count(number)}+ new jobs` : counted(number, 'new job')),
+    filters: (number: number) => (number === 0 ? 'Filters' : `Filters (${count(number)})`),
     search: 'Search by ID, beginning of a topic, or part of an error',
     searchHint: 'Search by ID, topic or error',
     createdFrom: 'Created from',
@@ -725,6 +729,7 @@ export const en = {
     group: 'Group',
     all: 'All groups',
     only: 'Only unfinished groups',
+    unfinished: 'unfinished',
     noneUnfinished: 'No unfinished groups',
     noneMore: 'No more groups',
     none: 'No groups yet',

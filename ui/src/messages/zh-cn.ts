@@ -96,6 +96,7 @@ export const zhCn: Messages = {
     language: '语言',
     signOut: '退出登录',
     title: (screen) => `${screen} · 任务`,
+    filtered: (screen, filters) => (filters.length === 0 ? screen : `${screen}：${filters.join('，')}`),
     noPage: '页面不存在',
     signIn: '登录',
     ended: '会话已结束',
@@ -286,6 +287,8 @@ export const zhCn: Messages = {
 
   jobs: {
     list: '任务列表',
+    new: (number, isCapped) => `${count(number)}${isCapped ? '+' : ''} 个新任务`,
+    filters: (number) => (number === 0 ? '筛选' : `筛选（${count(number)}）`),
     search: '按 ID、主题开头或错误内容搜索',
     searchHint: '按 ID、主题或错误搜索',
     createdFrom: '创建时间不早于',
@@ -691,6 +694,7 @@ export const zhCn: Messages = {
     group: '任务组',
     all: '所有任务组',
     only: '仅未结束的任务组',
+    unfinished: '未结束',
     noneUnfinished: '没有未结束的任务组',
     noneMore: '没有更多任务组',
     none: '还没有任务组',

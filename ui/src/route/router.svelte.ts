@@ -8,6 +8,10 @@ class Router {
   route: Route = $state.raw(here());
   /** What travels with an entry of the browser's history, beside its address. */
   state: unknown = $state.raw(history.state);
+  /** Names the screen; the query holds its filters. */
+  #path = location.pathname;
+  /** Whether the heading of the screen has yet to take the focus. */
+  #isNew = false;
 
   constructor() {
     addEventListener('popstate', () => this.#read());
@@ -43,8 +47,19 @@ class Router {
     return () => element.removeEventListener('click', follow);
   };
 
+  /**
+   * Focuses the heading of a screen after a navigation, so that a screen reader announces the screen. A focus that the user has
+   * moved into the screen meanwhile stays.
+   */
+  readonly heading: Attachment<HTMLElement> = (element) => {
+    if (this.#isNew && !document.activeElement?.closest('main, dialog')) element.focus({ preventScroll: true });
+    this.#isNew = false;
+  };
+
   #read(): void {
     this.route = here();
+    this.#isNew ||= this.#path !== location.pathname;
+    this.#path = location.pathname;
     this.state = history.state;
   }
 }
