@@ -45,7 +45,7 @@ const TITLES_FIRST = {
     'that expires continues where it was after a new sign-in',
     'of a user with read access shows jobs and no actions',
   ],
-  'test/ui/theme.test.ts': ['follows the system'],
+  'test/ui/theme.test.ts': ['has the theme of the system', 'has the language of the browser'],
   'test/ui/topic-pause.test.ts': ['works by keyboard'],
   'test/ui/topics.test.ts': ['is sorted by name'],
   'test/ui/workers.test.ts': ['are listed with what they do'],

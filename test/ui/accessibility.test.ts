@@ -76,12 +76,16 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       const inLightTheme = await runAxe(ui, { runOnly: TAGS });
       await ui.page.emulateMedia({ colorScheme: 'dark' });
       const inDarkTheme = await runAxe(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
+      await ui.page.emulateMedia({ forcedColors: 'active' });
+      const inForcedColors = await runAxe(ui, { runOnly: { type: 'rule', values: ['color-contrast'] } });
+      await ui.page.emulateMedia({ forcedColors: 'none' });
       const isCutOff = await ui.page.evaluate<boolean>(
         'document.documentElement.scrollWidth > document.documentElement.clientWidth',
       );
       return [
         ...inLightTheme,
         ...inDarkTheme.map((violation) => `dark theme: ${violation}`),
+        ...inForcedColors.map((violation) => `forced colours: ${violation}`),
         ...(isCutOff ? ['the page is wider than the window'] : []),
       ];
     }
@@ -136,6 +140,23 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       expect(await findViolations(ui)).toEqual([]);
       await ui.button('Delete …').click();
       await ui.dialog.getByLabel(/^Type/).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it('on the filters', async () => {
+      const ui = await open('jobs?status=failed');
+      const filters = ui.page.getByRole('group', { name: 'Status' });
+      await ui.row(ids.broken!).waitFor();
+      if (width < 720) {
+        expect(await filters.isVisible()).toBe(false);
+        // At a zoom of 200 %.
+        await ui.page.setViewportSize({ width: 640, height: 400 });
+        const { y, height } = (await ui.row(ids[LONG_TOPIC]!).boundingBox())!;
+        expect(y + height).toBeLessThan(400);
+        await ui.page.setViewportSize({ width, height: 844 });
+        await ui.button('Filters (1)').click();
+      }
+      await filters.waitFor();
       expect(await findViolations(ui)).toEqual([]);
     });
 

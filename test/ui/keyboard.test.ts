@@ -35,7 +35,7 @@ describe('keys of the admin UI', () => {
     await app().event('failed', ids[1], 2);
 
     await ui.page.keyboard.press('Enter');
-    await ui.heading('broken').waitFor();
+    await ui.heading('broken').and(ui.page.locator(':focus')).waitFor();
     expect(ui.address).toBe(`/admin/jobs/jobs/${ids[1]}`);
     await ui.page.locator('.timeline').getByText('Failed: not retried').waitFor();
     await ui.page.keyboard.press('r');

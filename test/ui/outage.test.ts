@@ -64,7 +64,7 @@ describe('during a total outage, with the default options, the admin UI', () => 
     await ui.page.getByRole('group', { name: 'Status' }).getByRole('button', { name: 'retrying' }).click();
     await until(() => ui.address.endsWith('?status=retrying'));
     await ui.sees(/of 50/);
-    await until(async () => (await ui.page.title()) === '⚠ Jobs');
+    await until(async () => (await ui.page.title()) === '⚠ Jobs: retrying');
   });
 
   it('shows the errors, and retries their jobs on request', async () => {

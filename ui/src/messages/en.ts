@@ -286,7 +286,6 @@ export const en = {
     enqueue: 'Enqueue …',
     window: (hours: number) => (hours === 1 ? 'Last hour' : `Last ${count(hours)} hours`),
     attempts: 'Attempts',
-    attemptsFailed: 'Failed attempts',
     successRate: 'Success rate',
     mean: 'Mean run time',
     meanWait: 'Mean wait',

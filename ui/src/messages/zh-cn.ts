@@ -260,7 +260,6 @@ export const zhCn: Messages = {
     enqueue: '入队…',
     window: (hours) => `最近 ${count(hours)} 小时`,
     attempts: '执行次数',
-    attemptsFailed: '失败次数',
     successRate: '成功率',
     mean: '平均运行时间',
     meanWait: '平均等待',
