@@ -442,7 +442,7 @@ export const zhCn: Messages = {
     runOf: '{schedule}，{moment} 的运行',
     deadLetter: '死信',
     deadLetterOf: '死信来源',
-    waiting: (code) =>
+    waiting: (code, _text) =>
       ({
         not_due: '任务尚未到期',
         paused: '主题已暂停',
