@@ -1,3 +1,4 @@
+import type { Locator } from 'playwright-core';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -66,5 +67,21 @@ describe('the admin UI', () => {
     await ui.page.reload();
     await ui.heading('Errors').waitFor();
     expect(await ui.page.evaluate('document.documentElement.lang')).toBe('en');
+  });
+
+  it('shows a job and the topics first in a small window, or at a zoom of 200 %', async () => {
+    const { id } = await app().jobs.enqueue('later', 1);
+    const ui = await pages.open(`${app().url}/admin/jobs/jobs`, {
+      token: ADMIN_TOKEN,
+      viewport: { width: 640, height: 400 },
+    });
+    await ui.row(id).waitFor();
+    const top = async (locator: Locator): Promise<number> => (await locator.boundingBox())!.y;
+    expect((await top(ui.row(id))) + 30).toBeLessThan(400);
+    await ui.page.getByRole('link', { name: 'Overview' }).click();
+    const [topics, charts] = ['Topics', 'Throughput'].map((name) => ui.page.getByRole('region', { name }));
+    await topics!.getByText('later').waitFor();
+    await charts!.waitFor();
+    expect(await top(topics!)).toBeLessThan(await top(charts!));
   });
 });
