@@ -42,6 +42,9 @@ describe('the table of topics', () => {
     await app().jobs.enqueueMany(OTHERS.map((topic) => ({ topic, payload: 1 })));
     const ui = await open();
     expect(await names(ui)).toEqual(OTHERS.slice(0, 12));
+    await ui.page.getByRole('searchbox', { name: 'Find a topic' }).fill('FAILS');
+    expect(await names(ui)).toEqual(['z_fails']);
+    await ui.page.getByRole('searchbox', { name: 'Find a topic' }).fill('');
     await ui.button('Show all 15 topics').click();
     expect(await names(ui)).toEqual([...OTHERS, 'z_fails']);
     await ui.button(/^Failed/).click();

@@ -255,6 +255,7 @@ export const en = {
     pause: (topic: string) => `Pause ${topic}`,
     resume: (topic: string) => `Resume ${topic}`,
     limitsOf: (topic: string) => `Limits of ${topic} …`,
+    find: 'Find a topic',
     showFewer: 'Show fewer',
     showAll: (number: number) => `Show all ${count(number)} topics`,
     paused: 'paused',

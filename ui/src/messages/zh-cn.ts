@@ -230,6 +230,7 @@ export const zhCn: Messages = {
     pause: (topic) => `暂停 ${topic}`,
     resume: (topic) => `恢复 ${topic}`,
     limitsOf: (topic) => `${topic} 的限制…`,
+    find: '查找主题',
     showFewer: '显示较少',
     showAll: (number) => `显示全部 ${count(number)} 个主题`,
     paused: '已暂停',
