@@ -288,7 +288,7 @@ export const en = {
     window: (hours: number) => (hours === 1 ? 'Last hour' : `Last ${count(hours)} hours`),
     attempts: 'Attempts',
     successRate: 'Success rate',
-    mean: 'Mean run time',
+    mean: 'Mean execution time',
     meanWait: 'Mean wait',
     longestWait: 'Longest wait now',
     nothingWaits: 'nothing waits',
