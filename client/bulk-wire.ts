@@ -12,6 +12,8 @@ export interface BulkFilter {
   group_id?: string;
   created_from?: string;
   created_to?: string;
+  finished_from?: string;
+  finished_to?: string;
 }
 
 /** Body of `POST /bulk`. Selects at most 10,000 jobs by `ids` or by `filter`. */

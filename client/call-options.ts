@@ -115,11 +115,17 @@ export interface JobConditions {
   createdFrom?: Moment | undefined;
   /** Created before this time. */
   createdTo?: Moment | undefined;
+  /** Failed or was cancelled at this time or later. Selects failed and cancelled jobs, in the order of their end. */
+  finishedFrom?: Moment | undefined;
+  /** Failed or was cancelled before this time. */
+  finishedTo?: Moment | undefined;
 }
 
 /** Filter of `list`: conditions and a page. */
 export type JobFilter = EitherCase<
   JobConditions & {
+    /** `'finished'`: failed and cancelled jobs, the last one that ended first. Default `'created'`: newest first. */
+    order?: 'created' | 'finished' | undefined;
     /** Page size, 1 to 200. Default 20. */
     limit?: number | undefined;
     /** Number of jobs to skip. Cannot be combined with `cursor`, which reads deep pages faster. */

@@ -192,7 +192,7 @@ export interface JobPage<T = unknown> {
 export interface JobSearch {
   /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
   window: number;
-  /** When the oldest of them was created; `null` if there are none. */
+  /** When the oldest of them was created, or with `order=finished` when the first of them ended; `null` if there are none. */
   oldest: string | null;
   /** Whether these, and the jobs that were searched by error, are all jobs that match the other conditions. */
   complete: boolean;

@@ -326,6 +326,8 @@ const indexes = [
   `CREATE INDEX IF NOT EXISTS _jobs_expiring ON _jobs (expires_at) WHERE expires_at IS NOT NULL AND status = 'pending'`,
   // Inserts and first attempts fail the first test. With the last two columns SQLite counts without reading rows.
   `CREATE INDEX IF NOT EXISTS _jobs_retrying ON _jobs (topic, id, retries, status) WHERE retries > 0 AND status = 'pending'`,
+  // Without completed jobs: they would make it a tenth of the cost of a completion. Their rows fail the second test.
+  `CREATE INDEX IF NOT EXISTS _jobs_ended ON _jobs (topic, status, finished, id) WHERE finished IS NOT NULL AND status <> 'completed'`,
   `CREATE INDEX IF NOT EXISTS _jobs_listed ON _jobs (topic, status, id) WHERE status <> 'processing'`,
   `CREATE UNIQUE INDEX IF NOT EXISTS _jobs_unique_key ON _jobs (topic, unique_key)
     WHERE unique_key IS NOT NULL AND waiting_key IS NULL AND (status IN ('pending', 'processing') OR unique_until IS NOT NULL)`,

@@ -4,7 +4,7 @@ import type { JobFilter } from './job.js';
 import type { JobAction } from './job-state.js';
 import { parseJobId } from './job-state.js';
 import type { ListFilter } from './list-filter.js';
-import { hashText, readListFilter, toConditionsText } from './list-filter.js';
+import { hashText, parseMicroseconds, readListFilter, toConditionsText } from './list-filter.js';
 import type { Check } from './option-checks.js';
 import { condition, flag, integer, oneOf, option, optional, readOptions, text } from './option-checks.js';
 
@@ -17,9 +17,7 @@ export type BulkAction = (typeof BULK_ACTIONS)[number];
 export interface BulkRequest {
   action: BulkAction;
   ids?: readonly string[] | undefined;
-  filter?:
-    | Pick<JobFilter, 'topic' | 'status' | 'due' | 'q' | 'searchPayloads' | 'errorKey' | 'createdFrom' | 'createdTo'>
-    | undefined;
+  filter?: Omit<JobFilter, 'order' | 'limit' | 'offset' | 'cursor'> | undefined;
   /** Counts without changing any job. Default `false`. */
   dryRun?: boolean | undefined;
   /** Changes only jobs that have not changed since this time: the `asOf` of a dry run. Default with a filter: the time of this call. */
@@ -162,20 +160,11 @@ function hashRun({ action, filter, paceMs }: Run): string {
   return hashText(JSON.stringify([action, toConditionsText(filter!), paceMs]));
 }
 
-/** A time of the database. Converts it to ISO 8601 in UTC with six digits, so that no database rounds it. */
+/** A time of the database. */
 const asOfCheck = {
   expects: "a time in UTC such as '2027-01-31T12:00:00.123456Z'",
   schema: { type: 'string', format: 'date-time' },
-  parse: (value: unknown): string | undefined => {
-    const match = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z$/.exec(
-      typeof value === 'string' ? value : '',
-    );
-    const [, seconds, digits = ''] = match ?? [];
-    const ms = seconds === undefined ? NaN : Date.parse(`${seconds}Z`);
-    // A day that does not exist, such as the 30th of February, becomes another one.
-    const isExact = ms >= 0 && new Date(ms).toISOString().startsWith(seconds!);
-    return isExact ? `${seconds}.${digits.padEnd(6, '0')}Z` : undefined;
-  },
+  parse: parseMicroseconds,
 } satisfies Check<string>;
 
 const PACE_UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
@@ -213,7 +202,7 @@ const idsCheck: Check<readonly string[]> = {
 };
 
 const filterCheck: Check<ListFilter> = {
-  expects: 'an object with topic, status, due, q, errorKey, createdFrom or createdTo',
+  expects: 'an object with conditions such as topic, status or createdFrom',
   parse: (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return undefined;

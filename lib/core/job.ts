@@ -218,6 +218,9 @@ export type Outcome =
   | { readonly kind: 'release'; readonly delayMs: number | null }
   | { readonly kind: 'cancelled' };
 
+/** The order of a list: by creation, or by end. */
+export type ListOrder = 'created' | 'finished';
+
 /** Filter of a list. A job must match all conditions. */
 export interface JobFilter {
   /** One topic or several. Default: all. */
@@ -250,6 +253,15 @@ export interface JobFilter {
   createdFrom?: Date | undefined;
   /** Created before this moment. */
   createdTo?: Date | undefined;
+  /** Failed or was cancelled at this moment or later. Selects failed and cancelled jobs, in the order of their end. */
+  finishedFrom?: Date | undefined;
+  /** Failed or was cancelled before this moment. */
+  finishedTo?: Date | undefined;
+  /**
+   * `'created'`: newest first. `'finished'`: failed and cancelled jobs, the last one that ended first. Completed jobs have no such order: its
+   * index would cost each of them. Default `'created'`, or `'finished'` with `finishedFrom` or `finishedTo`.
+   */
+  order?: ListOrder | undefined;
   /** Page size, 1 to 200. Default 20. */
   limit?: number | undefined;
   /** Number of jobs to skip, 0 to 10,000,000. Default 0. Cannot be combined with `cursor`. */
@@ -258,9 +270,9 @@ export interface JobFilter {
   cursor?: string | undefined;
 }
 
-/** One page of a list, newest job first. */
+/** One page of a list. */
 export interface JobPage {
-  /** At most `limit` jobs, newest first. */
+  /** At most `limit` jobs, in the order of the filter. */
   items: Job[];
   /** Number of matching jobs; a lower bound if `totalCapped`. */
   total: number;
@@ -280,7 +292,7 @@ export interface JobPage {
 export interface JobSearch {
   /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
   window: number;
-  /** When the oldest of them was created; `null` if there are none. */
+  /** When the oldest of them was created or, in the order of the end, when the first of them ended; `null` if there are none. */
   oldest: Date | null;
   /** Whether these, and the jobs that were searched by error, are all jobs that match the other conditions. */
   complete: boolean;

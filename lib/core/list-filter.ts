@@ -1,5 +1,5 @@
 import { InvalidOptionsError } from './errors.js';
-import type { JobFilter } from './job.js';
+import type { JobFilter, ListOrder } from './job.js';
 import type { JobFilterStatus } from './job-state.js';
 import { FILTER_STATUSES, parseJobId, toJobStatus } from './job-state.js';
 import type { Check, OptionValues } from './option-checks.js';
@@ -29,10 +29,16 @@ export interface ListFilter {
   readonly groupId: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
+  readonly finishedFrom: Date | null;
+  readonly finishedTo: Date | null;
+  /** If it is `finished`, `statuses` are final ones other than `completed`. */
+  readonly order: ListOrder;
   readonly limit: number;
   readonly offset: number;
-  /** Only jobs older than this id, which comes from the cursor. */
+  /** Only jobs older than this id, which comes from the cursor. In the order of the end, only among those that ended at `beforeFinished`. */
   readonly beforeId: string | null;
+  /** In the order of the end: only jobs that ended before this time of the database, ISO 8601 in microseconds. */
+  readonly beforeFinished: string | null;
   /** Only jobs that have not changed since this time of the database, ISO 8601 in microseconds. Absent, like `null`: no condition. */
   readonly asOf?: string | null;
 }
@@ -47,10 +53,20 @@ export function readListFilter(given: JobFilter = {}, path = ''): ListFilter {
   const read = readOptions(LIST_OPTIONS, given, path);
   rejectContradictions(read, path);
   const { topic, status, limit, offset, cursor, ...others } = read;
-  const statuses: readonly JobFilterStatus[] | null = toStatuses(status, others.due);
-  const conditions = { topics: topic, statuses, ...others };
-  const beforeId = cursor === null ? null : parseCursor(cursor, hashConditions(conditions));
-  return { ...conditions, limit, offset, beforeId };
+  const order = toOrder(read);
+  const statuses = order === 'finished' ? (status ?? ENDED_STATUSES) : toStatuses(status, others.due);
+  const conditions = { topics: topic, statuses, ...others, order };
+  const position = cursor === null ? START : parseCursor(cursor, conditions);
+  return { ...conditions, limit, offset, ...position };
+}
+
+/** The final statuses of a list in the order of the end. */
+const ENDED_STATUSES: readonly JobFilterStatus[] = ['failed', 'cancelled'];
+
+type OrderOptions = Pick<OptionValues<typeof LIST_OPTIONS>, 'order' | 'finishedFrom' | 'finishedTo'>;
+
+function toOrder({ order, finishedFrom, finishedTo }: OrderOptions): ListOrder {
+  return order ?? (finishedFrom === null && finishedTo === null ? 'created' : 'finished');
 }
 
 /** Returns whether the filter has a range of dates of creation. */
@@ -64,29 +80,41 @@ function toStatuses(given: readonly JobFilterStatus[] | null, due: boolean | nul
   return statuses?.includes('pending') ? statuses.filter((each) => each !== 'retrying') : statuses;
 }
 
-/** Returns the cursor of the page that follows `lastId`. It is valid for the same filter only. */
-export function buildCursor(lastId: string, filter: ListFilter): string {
-  return encodeCursor(lastId, hashConditions(filter));
+/** The last job of a page. */
+export interface ListPosition {
+  readonly id: string;
+  /** When it ended, ISO 8601 in microseconds; `null` in the order of creation. */
+  readonly finished: string | null;
 }
 
-function encodeCursor(id: string, hash: string): string {
-  return Buffer.from(`${id} ${hash}`).toString('base64url');
+type CursorPosition = Pick<ListFilter, 'beforeId' | 'beforeFinished'>;
+
+const START: CursorPosition = { beforeId: null, beforeFinished: null };
+
+/** Returns the cursor of the page that follows `last`. It is valid for the same filter only. */
+export function buildCursor(last: ListPosition, filter: ListFilter): string {
+  return encodeCursor(last, hashConditions(filter));
 }
 
-function parseCursor(cursor: string, expectedHash: string): string {
-  const [id = '', hash = ''] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
-  const beforeId = parseJobId(id);
+function encodeCursor({ id, finished }: ListPosition, hash: string): string {
+  return Buffer.from([id, hash, ...(finished === null ? [] : [finished])].join(' ')).toString('base64url');
+}
+
+function parseCursor(cursor: string, conditions: Conditions): CursorPosition {
+  const [text = '', hash = '', finished = null] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
+  const id = parseJobId(text);
+  const isTime = finished === null || parseMicroseconds(finished) === finished;
   // The decoder ignores characters outside its alphabet: compare with the canonical text.
-  if (beforeId === undefined || cursor !== encodeCursor(beforeId, hash)) {
+  if (id === undefined || !isTime || cursor !== encodeCursor({ id, finished }, hash)) {
     throw new InvalidOptionsError('cursor', 'invalid; pass the nextCursor of the previous page');
   }
-  if (hash !== expectedHash) {
+  if (hash !== hashConditions(conditions) || (finished === null) !== (conditions.order === 'created')) {
     throw new InvalidOptionsError('cursor', 'belongs to another filter; request the first page again');
   }
-  return beforeId;
+  return { beforeId: id, beforeFinished: finished };
 }
 
-type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId' | 'asOf'>;
+type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId' | 'beforeFinished' | 'asOf'>;
 
 function hashConditions(conditions: Conditions): string {
   return hashText(toConditionsText(conditions));
@@ -95,6 +123,7 @@ function hashConditions(conditions: Conditions): string {
 /** Returns the same text for filters that mean the same. */
 export function toConditionsText(conditions: Conditions): string {
   const { topics, statuses, due, q, errorKey, concurrencyKey, groupId, createdFrom, createdTo } = conditions;
+  const { finishedFrom, finishedTo, order } = conditions;
   const searchesLess = q !== null && !conditions.searchPayloads;
   return JSON.stringify([
     topics && [...topics].sort(),
@@ -107,7 +136,18 @@ export function toConditionsText(conditions: Conditions): string {
     ...(concurrencyKey === null ? [] : [concurrencyKey]),
     ...(groupId === null ? [] : ['group', groupId]),
     ...(searchesLess ? ['without payloads'] : []),
+    ...(order === 'created' ? [] : [order, finishedFrom, finishedTo]),
   ]);
+}
+
+/** Converts a time of the database to ISO 8601 in UTC with six digits, so that no database rounds it. `undefined`: it is no such time. */
+export function parseMicroseconds(value: unknown): string | undefined {
+  const match = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z$/.exec(typeof value === 'string' ? value : '');
+  const [, seconds, digits = ''] = match ?? [];
+  const ms = seconds === undefined ? NaN : Date.parse(`${seconds}Z`);
+  // A day that does not exist, such as the 30th of February, becomes another one.
+  const isExact = ms >= 0 && new Date(ms).toISOString().startsWith(seconds!);
+  return isExact ? `${seconds}.${digits.padEnd(6, '0')}Z` : undefined;
 }
 
 /** Hashes a text (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
@@ -129,9 +169,32 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
     throw new InvalidOptionsError(withPath('errorKey'), 'contradicts q; give one of the two');
   }
   rejectKeyContradictions(given, path);
+  rejectOtherThanEnded(given, withPath);
   if (due !== null && (errorKey !== null || status?.some((each) => toJobStatus(each) !== 'pending'))) {
     const reason = errorKey === null ? 'status' : 'errorKey, which selects failed jobs';
     throw new InvalidOptionsError(withPath('due'), `selects pending jobs only; contradicts ${reason}`);
+  }
+}
+
+/** Rejects what contradicts the order of the end, which has failed and cancelled jobs only. */
+function rejectOtherThanEnded(
+  { order, finishedFrom, finishedTo, status, due }: OptionValues<typeof LIST_OPTIONS>,
+  withPath: (name: string) => string,
+): void {
+  const name = finishedFrom ? 'finishedFrom' : finishedTo ? 'finishedTo' : null;
+  if (name !== null && order === 'created') {
+    throw new InvalidOptionsError(withPath(name), "lists jobs in the order of their end; contradicts order 'created'");
+  }
+  if (name === null && order !== 'finished') {
+    return;
+  }
+  const other = status?.find((each) => !ENDED_STATUSES.includes(each));
+  if (other !== undefined) {
+    const expected = 'the order of the end has failed and cancelled jobs only';
+    throw new InvalidOptionsError(withPath('status'), `${expected}, got '${other}'`);
+  }
+  if (due !== null) {
+    throw new InvalidOptionsError(withPath('due'), 'selects pending jobs; contradicts the order of the end');
   }
 }
 
@@ -188,6 +251,12 @@ export const LIST_OPTIONS = {
   ),
   createdFrom: condition(dateCheck, 'created at this moment or later'),
   createdTo: condition(dateCheck, 'created before this moment'),
+  finishedFrom: condition(dateCheck, 'failed or cancelled at this moment or later, in the order of the end'),
+  finishedTo: condition(dateCheck, 'failed or cancelled before this moment, in the order of the end'),
+  order: condition(
+    oneOf('created', 'finished'),
+    'finished: failed and cancelled jobs, the last one that ended first; default created, or finished with finishedFrom or finishedTo',
+  ),
   limit: option(PAGE_JOBS, integer(1, PAGE_JOBS_MAX), 'page size'),
   offset: option(0, integer(0, OFFSET_MAX), 'number of jobs to skip; not together with cursor'),
   cursor: condition(text(CURSOR_LENGTH_MAX), 'the cursor that the previous page returned, with the same filter'),

@@ -92,7 +92,7 @@ export class JobsController {
   @Get()
   @DescribeRoute({
     access: 'read',
-    summary: 'One page of jobs, newest first',
+    summary: 'One page of jobs, newest first, or by `order`',
     query: LIST,
     responses: { 200: { meaning: 'The page', schema: ref('JobPage') } },
   })

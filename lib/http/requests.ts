@@ -55,6 +55,8 @@ const conditions = pickFields(
   'groupId',
   'createdFrom',
   'createdTo',
+  'finishedFrom',
+  'finishedTo',
 );
 const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun', 'asOf', 'max', 'pace', 'cursor');
 
@@ -118,7 +120,7 @@ export const NO_FIELDS = {};
 export const BULK_FILTER = { ...conditions, topic: topics, status: { ...conditions.status, isRepeatable: true } };
 
 /** `GET /` of the list. */
-export const LIST = { ...BULK_FILTER, ...pickFields(LIST_OPTIONS, 'limit', 'offset', 'cursor') };
+export const LIST = { ...BULK_FILTER, ...pickFields(LIST_OPTIONS, 'order', 'limit', 'offset', 'cursor') };
 
 /** `POST /bulk`. */
 export const BULK = {

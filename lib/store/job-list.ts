@@ -2,9 +2,11 @@ import type { Job, JobSearch } from '../core/job.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { JobFilterStatus } from '../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../core/limits.js';
-import type { ListFilter } from '../core/list-filter.js';
+import type { ListFilter, ListPosition } from '../core/list-filter.js';
 import { isDated } from '../core/list-filter.js';
 import { isInTopic } from '../core/search-text.js';
+import type { EndedSource } from './ended-list.js';
+import { toEndedPlan } from './ended-list.js';
 import type { SearchSource, SearchWindow } from './job-search.js';
 import { isFoundBySearch, searchJobs } from './job-search.js';
 import type { ListedIds, ListedJobs } from './store-records.js';
@@ -47,12 +49,12 @@ export interface ListPlan {
 }
 
 /** Returns whether a list must read rows, since no index has its conditions: dates, due times or changes. */
-export function readsRows(plan: ListPlan): boolean {
+export function readsRows(plan: Pick<ListPlan, 'createdFrom' | 'createdTo' | 'idFilter' | 'asOf'>): boolean {
   return isDated(plan) || plan.idFilter.due !== null || plan.asOf !== null;
 }
 
 /** The queries behind a list, one set for each database. */
-export interface ListSource extends SearchSource {
+export interface ListSource extends SearchSource, EndedSource {
   /** Whether the table has at most this many jobs. */
   isSmall(rowsMax: number): Promise<boolean>;
   /** Returns ids, newest first. */
@@ -96,19 +98,28 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
   const plan = await planList(query, source);
   // One more than the page shows whether there is a next page.
-  const read = await readIds(plan, query.limit + 1, query.offset, source);
-  const ids = read.slice(0, query.limit);
-  const found = new Map((await source.find(ids)).map((job) => [job.id, job]));
-  const others = hasOthers(plan) ? await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1) : 0;
-  const total = plan.found.length + others;
+  const read = await readPositions(plan, { ...query, limit: query.limit + 1 }, source);
+  const page = read.slice(0, query.limit);
+  const found = new Map((await source.find(page.map(({ id }) => id))).map((job) => [job.id, job]));
+  const total = await countJobs(plan, query, source);
   return {
     // A job may have been deleted since its id was read.
-    items: ids.flatMap((id) => found.get(id) ?? []),
-    lastId: read.length > ids.length ? ids.at(-1)! : null,
+    items: page.flatMap(({ id }) => found.get(id) ?? []),
+    last: read.length > page.length ? page.at(-1)! : null,
     total: Math.min(total, COUNT_MAX),
     totalCapped: total > COUNT_MAX || !isComplete(plan),
-    search: plan.window && (await toSearch(plan.window, isComplete(plan), source)),
+    search: plan.window && (await toSearch(plan, query, source)),
   };
+}
+
+/** Counts up to `COUNT_MAX + 1`. */
+async function countJobs(plan: ListPlan, query: ListFilter, source: ListSource): Promise<number> {
+  if (query.order === 'finished') {
+    const ended = toEndedPlan(plan, query);
+    return source.countEnded({ ...ended, before: ended.end }, COUNT_MAX + 1);
+  }
+  const others = hasOthers(plan) ? await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1) : 0;
+  return plan.found.length + others;
 }
 
 /** Whether the search has covered all jobs. */
@@ -116,15 +127,25 @@ function isComplete({ isSearchCut, window }: ListPlan): boolean {
   return !isSearchCut && (window?.isComplete ?? true);
 }
 
-async function toSearch({ jobs, oldestId }: SearchWindow, isWhole: boolean, source: ListSource): Promise<JobSearch> {
+async function toSearch(plan: ListPlan, { order }: ListFilter, source: ListSource): Promise<JobSearch> {
+  const { jobs, oldestId } = plan.window!;
   const [oldest] = oldestId === null ? [] : await source.find([oldestId]);
-  return { window: jobs, oldest: oldest?.created ?? null, complete: isWhole };
+  return { window: jobs, oldest: oldest?.[order] ?? null, complete: isComplete(plan) };
 }
 
 /** Reads the ids of one page. */
 export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
   const plan = await planList(query, source);
-  return { ids: await readIds(plan, query.limit, query.offset, source), isSearchCut: plan.isSearchCut };
+  const read = await readPositions(plan, query, source);
+  return { ids: read.map(({ id }) => id), isSearchCut: plan.isSearchCut };
+}
+
+/** Reads a page in the order of the filter. */
+async function readPositions(plan: ListPlan, query: ListFilter, source: ListSource): Promise<ListPosition[]> {
+  const { order, limit, offset } = query;
+  return order === 'finished'
+    ? source.ended(toEndedPlan(plan, query), limit, offset)
+    : (await readIds(plan, limit, offset, source)).map((id) => ({ id, finished: null }));
 }
 
 /** Newest first. */
@@ -208,15 +229,16 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   };
 }
 
-/** Whether the filter has no condition but dates. */
+/** Whether the filter has no condition but dates of creation. */
 function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey, groupId }: ListFilter): boolean {
   return [topics, statuses, q, errorKey, concurrencyKey, groupId].every((condition) => condition === null);
 }
 
 /** Reads the newest jobs that match the conditions of a search other than its text. */
 async function readWithoutText(query: ListFilter, limit: number, source: ListSource): Promise<string[]> {
-  const plan = await planList({ ...query, q: null, beforeId: null }, source);
-  return readIds(plan, limit, 0, source);
+  const others = { ...query, q: null, beforeId: null, beforeFinished: null, limit, offset: 0 };
+  const read = await readPositions(await planList(others, source), others, source);
+  return read.map(({ id }) => id);
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;

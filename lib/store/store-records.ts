@@ -1,6 +1,7 @@
 import type { Backoff } from '../core/backoff.js';
 import type { Failure } from '../core/error-text.js';
 import type { Expiry } from '../core/expiry.js';
+import type { ListPosition } from '../core/list-filter.js';
 import type { ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../core/job.js';
 import type { JobStatus } from '../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
@@ -299,8 +300,8 @@ export interface PausedTopic {
 
 export interface ListedJobs {
   readonly items: Job[];
-  /** The next page starts after this id; `null` on the last one. Its job may be deleted already. */
-  readonly lastId: string | null;
+  /** The next page starts after this job; `null` on the last one. It may be deleted already. */
+  readonly last: ListPosition | null;
   readonly total: number;
   /** There may be more than `total`. */
   readonly totalCapped: boolean;

@@ -198,6 +198,12 @@ const cases: Case[] = [
     method: 'GET',
     url: `/api/jobs?group_id=${ID}&status=failed`,
   },
+  {
+    name: 'list in the order of the end',
+    call: (jobs) => jobs.list({ order: 'finished', finishedFrom: new Date(0), q: 'orderId:7' }),
+    method: 'GET',
+    url: '/api/jobs?order=finished&finished_from=1970-01-01T00%3A00%3A00.000Z&q=orderId%3A7',
+  },
   { name: 'workers', call: (jobs) => jobs.workers(), method: 'GET', url: '/api/jobs/workers' },
   { name: 'capabilities', call: (jobs) => jobs.capabilities(), method: 'GET', url: '/api/jobs/capabilities' },
 ];

@@ -21,6 +21,10 @@ const EVERYTHING: ListFilter = {
   limit: 20,
   offset: 0,
   beforeId: null,
+  beforeFinished: null,
+  finishedFrom: null,
+  finishedTo: null,
+  order: 'created',
 };
 
 const KEY = '0123456789abcdef'.repeat(2);
@@ -63,6 +67,12 @@ describe('a filter of jobs', () => {
     [
       { due: false, status: 'retrying' },
       { due: false, statuses: ['retrying'] },
+    ],
+    [{ order: 'created' }, {}],
+    [{ order: 'finished' }, { order: 'finished', statuses: ['failed', 'cancelled'] }],
+    [
+      { finishedFrom: FIRST, finishedTo: LAST, status: 'failed' },
+      { finishedFrom: FIRST, finishedTo: LAST, order: 'finished', statuses: ['failed'] },
     ],
     [{ q: 'refused' }, { q: 'refused' }],
     [{ errorKey: KEY }, { errorKey: KEY }],
@@ -135,6 +145,18 @@ describe('a filter of jobs', () => {
     );
   });
 
+  it.each<[Record<string, unknown>, string]>([
+    [{ order: 'finished', status: ['failed', 'completed'] }, 'status'],
+    [{ finishedTo: LAST, status: 'retrying' }, 'status'],
+    [{ order: 'finished', due: true }, 'due'],
+    [{ order: 'created', finishedFrom: FIRST }, 'finishedFrom'],
+    [{ order: 'created', finishedTo: FIRST }, 'finishedTo'],
+    [{ order: 'started' }, 'order'],
+    [{ finishedFrom: '2026-01-01' }, 'finishedFrom'],
+  ])('rejects what has no place in the order of the end: %j', (given, option) => {
+    expect(catchError(given).option).toBe(option);
+  });
+
   it('rejects an unknown name and suggests the nearest', () => {
     expect(catchError({ state: 'failed' }).message).toContain("'status'");
     expect(catchError({ topics: ['a'] }).message).toContain("'topic'");
@@ -159,16 +181,32 @@ describe('a cursor', () => {
     due === undefined ? others : { ...others, due, status: 'pending' as const },
   );
 
+  const last = { id, finished: null };
+
   it('continues after the last job of its page', () => {
-    const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
+    const cursor = buildCursor(last, readListFilter({ topic: 'mail' }));
 
     expect(readListFilter({ topic: 'mail', cursor })).toEqual({ ...EVERYTHING, topics: ['mail'], beforeId: id });
+  });
+
+  it('continues after the end of the last job in the order of the end', () => {
+    const finished = '2030-01-31T09:00:00.123456Z';
+    const filter = { order: 'finished', topic: 'mail' } as const;
+    const cursor = buildCursor({ id, finished }, readListFilter(filter));
+    expect(cursor).toMatch(/^[\w-]{1,200}$/);
+    expect(readListFilter({ ...filter, cursor })).toMatchObject({ beforeId: id, beforeFinished: finished });
+    expect(catchError({ topic: 'mail', cursor }).option).toBe('cursor');
+    const [created, forged] = [null, '2030-01-31T09:00:00Z'].map((time) =>
+      buildCursor({ id, finished: time }, readListFilter(filter)),
+    );
+    expect(catchError({ ...filter, cursor: created }).option).toBe('cursor');
+    expect(catchError({ ...filter, cursor: forged }).option).toBe('cursor');
   });
 
   it('can be read with any filter that it was created for', () => {
     fc.assert(
       fc.property(conditions, fc.uuid(), (filter, lastId) => {
-        const cursor = buildCursor(lastId, readListFilter(filter));
+        const cursor = buildCursor({ id: lastId, finished: null }, readListFilter(filter));
 
         expect(readListFilter({ ...filter, cursor }).beforeId).toBe(lastId);
       }),
@@ -178,19 +216,19 @@ describe('a cursor', () => {
   it('stays within its maximum length and needs no escapes in a URL', () => {
     fc.assert(
       fc.property(conditions, (filter) => {
-        expect(buildCursor(id, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
+        expect(buildCursor(last, readListFilter(filter))).toMatch(/^[\w-]{1,200}$/);
       }),
     );
   });
 
   it('accepts topics and statuses in another order and another page size', () => {
-    const cursor = buildCursor(id, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
+    const cursor = buildCursor(last, readListFilter({ topic: ['a', 'b'], status: ['failed', 'pending'], limit: 5 }));
 
     expect(readListFilter({ topic: ['b', 'a'], status: ['pending', 'failed'], limit: 50, cursor }).beforeId).toBe(id);
   });
 
   it('does not depend on the start of its page', () => {
-    expect(readListFilter({ cursor: buildCursor(id, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
+    expect(readListFilter({ cursor: buildCursor(last, readListFilter({ offset: 40 })) }).beforeId).toBe(id);
   });
 
   it.each<[string, JobFilter]>([
@@ -202,9 +240,11 @@ describe('a cursor', () => {
     ['error', { topic: 'mail', errorKey: KEY }],
     ['start', { topic: 'mail', createdFrom: new Date(0) }],
     ['end', { topic: 'mail', createdTo: new Date(0) }],
+    ['order', { topic: 'mail', order: 'finished' }],
+    ['first end', { topic: 'mail', finishedFrom: new Date(0) }],
     ['lack of conditions', {}],
   ])('is rejected with another %s', (_name, filter) => {
-    const cursor = buildCursor(id, readListFilter({ topic: 'mail' }));
+    const cursor = buildCursor(last, readListFilter({ topic: 'mail' }));
 
     expect(catchError({ ...filter, cursor })).toMatchObject({
       option: 'cursor',
@@ -213,7 +253,7 @@ describe('a cursor', () => {
   });
 
   it('is rejected together with an offset', () => {
-    const cursor = buildCursor(id, readListFilter());
+    const cursor = buildCursor(last, readListFilter());
 
     expect(catchError({ cursor, offset: 1 }).message).toBe('offset: contradicts cursor; give one of the two');
     expect(() => readListFilter({ cursor, offset: 0 })).not.toThrow();

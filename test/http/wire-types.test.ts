@@ -80,7 +80,7 @@ describe('client and server', () => {
     holds<Same<WireNames<typeof SCHEDULE>, keyof Client.ScheduleRequest>>();
     holds<Same<WireNames<typeof BULK>, keyof Bulk.BulkRequest>>();
     holds<Same<WireNames<typeof BULK_FILTER>, keyof Bulk.BulkFilter>>();
-    holds<Same<WireNames<typeof LIST>, keyof Bulk.BulkFilter | 'limit' | 'offset' | 'cursor'>>();
+    holds<Same<WireNames<typeof LIST>, keyof Bulk.BulkFilter | 'order' | 'limit' | 'offset' | 'cursor'>>();
     expect.assertions(0);
   });
 

@@ -15,6 +15,8 @@ export interface ListedJob {
   /** Only of a failed or retrying job. */
   readonly error: string | null;
   readonly created: Date;
+  /** Only final jobs use it. */
+  readonly finished: Date;
   readonly isDue: boolean;
   /** JSON. */
   readonly payload: string;
@@ -40,7 +42,9 @@ export function createIdAt(moment: Date, serial: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${serial.toString(16).padStart(12, '0')}`;
 }
 
-const anyMoment = fc.integer({ min: -180, max: 180 }).map((minutes) => new Date(DAY.getTime() + minutes * MINUTE_MS));
+const anyMomentWithin = (minutesMax: number): fc.Arbitrary<Date> =>
+  fc.integer({ min: -minutesMax, max: minutesMax }).map((minutes) => new Date(DAY.getTime() + minutes * MINUTE_MS));
+const anyMoment = anyMomentWithin(180);
 
 /**
  * Arbitrary jobs with few topics and errors. The clock of the ids differs from the clock of the database by less
@@ -53,6 +57,8 @@ export const anyJobs: fc.Arbitrary<ListedJob[]> = fc
       status: fc.constantFrom(...FILTER_STATUSES),
       error: fc.constantFrom(...ERRORS),
       created: anyMoment,
+      // Some of them end in the same millisecond.
+      finished: anyMomentWithin(3),
       isDue: fc.boolean(),
       payload: fc.constantFrom(...PAYLOADS),
       metadata: fc.constantFrom(...METADATA),
@@ -105,6 +111,10 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     concurrencyKey: fc.constant(null),
     groupId: fc.constant(null),
     beforeId: orNull(anyId),
+    beforeFinished: fc.constant(null),
+    finishedFrom: fc.constant(null),
+    finishedTo: fc.constant(null),
+    order: fc.constant('created' as const),
     limit: fc.integer({ min: 1, max: 30 }),
     offset: fc.constantFrom(0, 0, 3, 25),
   });
@@ -118,9 +128,27 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
       }),
     },
   );
+  const anyEnd = anyMomentWithin(3);
+  const anyPosition = fc
+    .tuple(anyId, anyEnd)
+    .map(([beforeId, time]) => ({ beforeId, beforeFinished: time.toISOString().replace('Z', '000Z') }));
+  const anyEnded = fc
+    .record({
+      order: fc.constant('finished' as const),
+      statuses: fc.constantFrom<readonly JobFilterStatus[]>(['failed'], ['cancelled'], ['failed', 'cancelled']),
+      finishedFrom: orNull(anyEnd),
+      finishedTo: orNull(anyEnd),
+      position: fc.option(anyPosition, { nil: { beforeId: null, beforeFinished: null } }),
+    })
+    .map(({ position, ...ended }) => ({ ...ended, ...position }));
   return fc
-    .tuple(anyText, anyOther, anyDue)
-    .map(([text, other, due]) => ({ ...text, ...other, ...(text.errorKey === null && due) }));
+    .tuple(anyText, anyOther, anyDue, fc.option(anyEnded, { nil: {}, freq: 2 }))
+    .map(([text, other, due, ended]) => ({
+      ...text,
+      ...other,
+      ...(text.errorKey === null && !('order' in ended) && due),
+      ...ended,
+    }));
 }
 
 /** `pending` includes `retrying`. */
@@ -130,22 +158,26 @@ function withoutPart(statuses: readonly JobFilterStatus[]): readonly JobFilterSt
 
 /** Computes the expected page of a list of these jobs, and what its search covers. */
 export function expectedPage(jobs: readonly ListedJob[], query: ListFilter) {
-  const { q, searchPayloads, beforeId, offset, limit } = query;
-  const others = jobs.filter((job) => matches(job, query));
-  const isNewer = (one: ListedJob, other: ListedJob): number => (one.id < other.id ? 1 : -1);
-  const window = q === null || !searchPayloads ? [] : [...others].sort(isNewer).slice(0, SEARCHED_JOBS);
+  const { q, searchPayloads, order, beforeId, beforeFinished, offset, limit } = query;
+  const toPlace = ({ id, finished }: Pick<ListedJob, 'id' | 'finished'>): string =>
+    order === 'created' ? id : `${finished.toISOString()} ${id}`;
+  const others = jobs
+    .filter((job) => matches(job, query))
+    .sort((one, other) => (toPlace(one) < toPlace(other) ? 1 : -1));
+  const window = q === null || !searchPayloads ? [] : others.slice(0, SEARCHED_JOBS);
   const searched = new Set(window);
   const isFound = (job: ListedJob): boolean =>
     q === null || isFoundByText(job, q) || (searched.has(job) && containsText(job, q));
-  const matching = others.filter(isFound).map(({ id }) => id);
-  const ids = matching.filter((id) => beforeId === null || id < beforeId).sort();
+  const matching = others.filter(isFound);
+  const before = beforeId && toPlace({ id: beforeId, finished: new Date(beforeFinished ?? 0) });
+  const page = matching.filter((job) => before === null || toPlace(job) < before).slice(offset, offset + limit);
   const search = {
     window: window.length,
-    oldest: window.at(-1)?.created ?? null,
+    oldest: window.at(-1)?.[order] ?? null,
     complete: searchPayloads && window.length === others.length,
   };
   return {
-    ids: ids.reverse().slice(offset, offset + limit),
+    ids: page.map(({ id }) => id),
     total: matching.length,
     search: q === null ? null : search,
   };
@@ -153,7 +185,7 @@ export function expectedPage(jobs: readonly ListedJob[], query: ListFilter) {
 
 /** Whether the job matches all conditions but the search text. */
 function matches(job: ListedJob, filter: ListFilter): boolean {
-  const { topics, statuses, due, errorKey, createdFrom, createdTo } = filter;
+  const { topics, statuses, due, errorKey, createdFrom, createdTo, finishedFrom, finishedTo } = filter;
   const hasGroupedError = job.status === 'failed' || (statuses?.includes('retrying') ?? false);
   return (
     (topics === null || topics.includes(job.topic)) &&
@@ -162,7 +194,9 @@ function matches(job: ListedJob, filter: ListFilter): boolean {
     (errorKey === null || hasGroupedError) &&
     (errorKey === null || (job.error !== null && toErrorKey(job.topic, job.error) === errorKey)) &&
     (createdFrom === null || job.created >= createdFrom) &&
-    (createdTo === null || job.created < createdTo)
+    (createdTo === null || job.created < createdTo) &&
+    (finishedFrom === null || job.finished >= finishedFrom) &&
+    (finishedTo === null || job.finished < finishedTo)
   );
 }
 
@@ -204,7 +238,7 @@ export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJ
       jobs.map(({ id, topic, payload, metadata }) => newJob({ id, topic, payload, metadata })),
     );
   }
-  for (const { id, status, error, created, isDue, uniqueKey } of jobs) {
+  for (const { id, status, error, created, finished, isDue, uniqueKey } of jobs) {
     await fixture.set(id, {
       status: toJobStatus(status),
       retries: Number(status === 'retrying'),
@@ -212,7 +246,7 @@ export async function insertListed(fixture: StoreFixture, jobs: readonly ListedJ
       run_at: { msFromNow: isDue ? 0 : 3_600_000 },
       last_error: error,
       unique_key: uniqueKey,
-      finished: isFinal(toJobStatus(status)) ? { msFromNow: 0 } : null,
+      finished: isFinal(toJobStatus(status)) ? finished : null,
       locked_until: status === 'processing' ? { msFromNow: 60_000 } : null,
     });
   }

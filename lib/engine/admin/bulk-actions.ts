@@ -242,8 +242,8 @@ function toPacedChanges(intervalMs: number, { pacedUntil }: BulkPosition, firstS
 }
 
 /** Whether a list by this filter is in the order of ids as far as it goes. A search finds the newest or first jobs of each topic. */
-function isOrderedById({ q, errorKey, concurrencyKey, groupId, due }: ListFilter): boolean {
-  return [q, errorKey, concurrencyKey, groupId, due].every((condition) => condition === null);
+function isOrderedById({ order, q, errorKey, concurrencyKey, groupId, due }: ListFilter): boolean {
+  return order === 'created' && [q, errorKey, concurrencyKey, groupId, due].every((condition) => condition === null);
 }
 
 /**

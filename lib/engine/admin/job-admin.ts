@@ -68,15 +68,15 @@ export class JobAdmin {
   }
 
   /**
-   * Returns a page of jobs, newest first. The page has 20 jobs, or `filter.limit` (1 to 200).
+   * Returns a page of jobs, newest first or by `filter.order`. The page has 20 jobs, or `filter.limit` (1 to 200).
    *
    * @throws InvalidOptionsError for an invalid filter.
    */
   async list(filter?: JobFilter): Promise<JobPage> {
     const query = readListFilter(filter);
     const { limit, offset } = query;
-    const { lastId, ...page } = await this.parts.store.reports.list(query);
-    const nextCursor = lastId === null ? null : buildCursor(lastId, query);
+    const { last, ...page } = await this.parts.store.reports.list(query);
+    const nextCursor = last === null ? null : buildCursor(last, query);
     return { ...page, limit, offset, nextCursor };
   }
 

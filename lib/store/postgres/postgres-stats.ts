@@ -1,6 +1,7 @@
 import type { Job } from '../../core/job.js';
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
+import type { EndedPlan } from '../ended-list.js';
 import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readList, readListIds, readsRows } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
@@ -73,6 +74,14 @@ export class PostgresStats implements JobReports, ReportRecords {
     },
     count: async (plan, max) => {
       const [row] = await this.query(selectStatements(plan).count, [...toParams(plan), max]);
+      return Number(row!.total);
+    },
+    ended: async (plan, limit, offset) => {
+      const rows = await this.query(selectEnded(plan).ids, [...toEndedParams(plan), limit, offset]);
+      return rows.map(({ id, ended }) => ({ id: id as string, finished: ended as string }));
+    },
+    countEnded: async (plan, max) => {
+      const [row] = await this.query(selectEnded(plan).count, [...toEndedParams(plan), max]);
       return Number(row!.total);
     },
     find: async (ids): Promise<Job[]> => (await this.query(list.FIND_JOBS, [ids])).map(toJob),
@@ -204,6 +213,20 @@ function toParams(plan: ListPlan): unknown[] {
   }
   const { topics, statuses, due } = plan.idFilter;
   const params = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
+  return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
+}
+
+const LIST_ENDED = { filtered: list.listEnded(true), unfiltered: list.listEnded(false) };
+
+function selectEnded(plan: EndedPlan): list.ListStatements {
+  return LIST_ENDED[readsRows(plan) ? 'filtered' : 'unfiltered'];
+}
+
+function toEndedParams(plan: EndedPlan): unknown[] {
+  const { before, finishedFrom, ranges, ids, idFilter } = plan;
+  const range = [before.finished ?? 'infinity', before.id, finishedFrom?.toISOString() ?? '-infinity'];
+  const params = [...range, JSON.stringify(ranges), ids, idFilter.topics, idFilter.statuses];
+  const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
   return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
 }
 

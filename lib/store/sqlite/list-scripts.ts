@@ -1,4 +1,5 @@
 import type { JobFilterStatus } from '../../core/job-state.js';
+import type { EndedJob, EndedPlan } from '../ended-list.js';
 import type { ListPlan, ListRange } from '../job-list.js';
 import { newestFirst, readsRows } from '../job-list.js';
 import type { FailureKind } from '../report-records.js';
@@ -104,6 +105,73 @@ function toRangeStatement(
     : { sql: undated, params };
 }
 
+/** Lists jobs by their end, from the last one on. */
+export function* endedScript(plan: EndedPlan, limit: number): SqlScript<EndedJob[]> {
+  let jobs = (yield* singleEndedScript(plan)).sort(lastEndedFirst);
+  for (const range of plan.ranges) {
+    // The page needs only jobs that ended later than its last one so far.
+    const from = jobs[limit - 1]?.finished ?? null;
+    const more = (yield toEndedStatement(ENDED_IDS, plan, range, limit, from)).map(toEndedJob);
+    jobs = more.length === 0 ? jobs : [...jobs, ...more].sort(lastEndedFirst).slice(0, limit);
+  }
+  return jobs.slice(0, limit);
+}
+
+export function* countEndedScript(plan: EndedPlan, max: number): SqlScript<number> {
+  let total = (yield* singleEndedScript(plan)).length;
+  for (const range of plan.ranges) {
+    if (total >= max) {
+      return max;
+    }
+    const [size] = yield toEndedStatement(ENDED_SIZE, plan, range, max - total, null);
+    total += Number(size!.jobs);
+  }
+  return Math.min(total, max);
+}
+
+function* singleEndedScript(plan: EndedPlan): SqlScript<EndedJob[]> {
+  if (plan.ids.length === 0) {
+    return [];
+  }
+  const { topics, statuses } = plan.idFilter;
+  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const params = [...toEndedBounds(plan, null), ...filter, ...dateParams(plan), toSqliteMoment(plan.asOf)];
+  return (yield { sql: list.SINGLE_ENDED_IDS, params }).map(toEndedJob);
+}
+
+const ENDED_IDS = { dated: list.ENDED_IDS_DATED, undated: list.ENDED_IDS };
+const ENDED_SIZE = { dated: list.ENDED_SIZE_DATED, undated: list.ENDED_SIZE };
+
+/** @param from the earliest end that counts, if it is later than that of the plan. */
+function toEndedStatement(
+  { dated, undated }: typeof ENDED_IDS,
+  plan: EndedPlan,
+  { topic, status }: ListRange,
+  limit: number,
+  from: string | null,
+): SqlStatement {
+  const params = [...toEndedBounds(plan, from), topic, status, limit];
+  return readsRows(plan)
+    ? { sql: dated, params: [...params, ...dateParams(plan), toSqliteMoment(plan.asOf)] }
+    : { sql: undated, params };
+}
+
+/** Text after and before all times. */
+const [LAST_TIME, FIRST_TIME] = ['~', ''];
+
+function toEndedBounds({ before, finishedFrom }: EndedPlan, from: string | null): string[] {
+  const earliest = from === null ? finishedFrom && toSqliteTime(finishedFrom) : toSqliteMoment(from);
+  return [toSqliteMoment(before.finished) ?? LAST_TIME, before.id, earliest ?? FIRST_TIME];
+}
+
+function toEndedJob({ id, finished }: SqlRow): EndedJob {
+  return { id: id as string, finished: `${(finished as string).replace(' ', 'T')}000Z` };
+}
+
+function lastEndedFirst(one: EndedJob, other: EndedJob): number {
+  return one.finished === other.finished ? newestFirst(one.id, other.id) : one.finished < other.finished ? 1 : -1;
+}
+
 export function toSearchParams(
   key: string,
   topics: readonly string[],
@@ -114,7 +182,7 @@ export function toSearchParams(
   return [key, JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
 }
 
-function dateParams({ createdFrom, createdTo }: ListPlan): (string | null)[] {
+function dateParams({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom' | 'createdTo'>): (string | null)[] {
   return [createdFrom, createdTo].map((date) => date && toSqliteTime(date));
 }
 

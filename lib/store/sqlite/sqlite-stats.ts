@@ -19,8 +19,9 @@ import {
   toWorkerProcess,
 } from '../report-mapper.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
+import type { EndedJob, EndedPlan } from '../ended-list.js';
 import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
-import { readList, readListIds } from '../job-list.js';
+import { readList, readListIds, readsRows } from '../job-list.js';
 import type { SearchedContents } from '../job-search.js';
 import { measureFailingTopics } from '../job-search.js';
 import type { SearchTerms } from '../../core/search-text.js';
@@ -43,7 +44,16 @@ import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
-import { countScript, idsScript, toId, toIds, topicsScript, toSearchParams } from './list-scripts.js';
+import {
+  countEndedScript,
+  countScript,
+  endedScript,
+  idsScript,
+  toId,
+  toIds,
+  topicsScript,
+  toSearchParams,
+} from './list-scripts.js';
 import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
@@ -100,6 +110,8 @@ export class SqliteStats implements JobReports, ReportRecords {
       plan.asOf === null ? this.idsAfterOffset(plan, limit, offset) : this.idsInPieces(plan, limit),
     pieces: (ranges, fromId, limit) => this.readPieces(ranges, fromId, limit),
     count: (plan, max) => this.readScript(() => countScript(plan, max)),
+    ended: (plan, limit, offset) => this.ended(plan, limit, offset),
+    countEnded: (plan, max) => this.readScript(() => countEndedScript(plan, max)),
     find: async (ids) => (await this.read(list.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
   };
 
@@ -279,6 +291,21 @@ export class SqliteStats implements JobReports, ReportRecords {
       await nextTurn();
     }
     return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
+  }
+
+  private async ended(plan: EndedPlan, limit: number, offset: number): Promise<EndedJob[]> {
+    const pieceRows = readsRows(plan) ? READ_PIECE_ROWS : SKIP_PIECE_ROWS;
+    const jobs: EndedJob[] = [];
+    for (let { before } = plan, skip = offset, isFull = true; isFull && jobs.length < limit;) {
+      const rows = Math.min(pieceRows, skip + limit - jobs.length);
+      const piece = await this.readScript(() => endedScript({ ...plan, before }, rows));
+      jobs.push(...piece.slice(skip));
+      skip = Math.max(0, skip - piece.length);
+      isFull = piece.length === rows;
+      before = piece.at(-1) ?? before;
+      await nextTurn();
+    }
+    return jobs;
   }
 
   private async readPieces(ranges: readonly RangePiece[], fromId: string, limit: number): Promise<string[][]> {

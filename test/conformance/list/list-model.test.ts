@@ -17,7 +17,7 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
 
   async function expectPage(jobs: readonly ListedJob[], query: ListFilter): Promise<void> {
     const { ids, total, search } = expectedPage(jobs, query);
-    const { items, lastId: _, ...listed } = await fixture.store.reports.list(query);
+    const { items, last: _, ...listed } = await fixture.store.reports.list(query);
     const totalCapped = total > 10_000 || search?.complete === false;
     const page = { total: Math.min(total, 10_000), totalCapped, search };
     expect({ query, ids: items.map(({ id }) => id), ...listed }).toEqual({ query, ids, ...page });
@@ -56,7 +56,16 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
     const filling = Array.from({ length: LARGE_ROWS }, (_, index): ListedJob => {
       const created = new Date(DAY.getTime() + (index % 2 === 0 ? -1 : 1) * 7 * 86_400_000);
       const id = createIdAt(created, 1_000 + index);
-      return { id, topic: 'filling', status: 'pending', error: null, created, isDue: true, ...NO_CONTENTS };
+      return {
+        id,
+        topic: 'filling',
+        status: 'pending',
+        error: null,
+        created,
+        isDue: true,
+        ...NO_CONTENTS,
+        finished: created,
+      };
     });
     const inserts = filling.map(({ id, topic }) => newJob({ id, topic }));
     for (let from = 0; from < inserts.length; from += 5_000) {

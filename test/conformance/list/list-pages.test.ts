@@ -11,8 +11,12 @@ const WALKS_EACH = 10;
 /** Converts a query to the filter of a caller, without empty conditions. */
 function toFilter(query: ListFilter): JobFilter {
   const { topics, statuses, due, q, searchPayloads, errorKey, createdFrom, createdTo, limit } = query;
+  const { order, finishedFrom, finishedTo } = query;
   return {
     searchPayloads,
+    ...(order === 'finished' && { order }),
+    ...(finishedFrom && { finishedFrom }),
+    ...(finishedTo && { finishedTo }),
     ...(topics?.length && { topic: topics }),
     ...(statuses && { status: statuses }),
     ...(due !== null && { due }),
@@ -45,7 +49,7 @@ describe.each(storeKinds())('all pages of a list on $label', (kind) => {
       await insertListed(fixture, jobs);
       for (const query of fc.sample(anyQuery(jobs), { numRuns: WALKS_EACH, seed })) {
         const topics = query.topics?.length ? query.topics : null;
-        const all = { ...query, topics, beforeId: null, offset: 0, limit: jobs.length + 1 };
+        const all = { ...query, topics, beforeId: null, beforeFinished: null, offset: 0, limit: jobs.length + 1 };
         expect(await walk(toFilter(query))).toEqual(expectedPage(jobs, all).ids);
       }
     });

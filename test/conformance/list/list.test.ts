@@ -40,7 +40,7 @@ describe.each(storeKinds())('list on $label', (kind) => {
   it('returns nothing for an empty table', async () => {
     expect(await fixture.store.reports.list(EVERYTHING)).toEqual({
       items: [],
-      lastId: null,
+      last: null,
       total: 0,
       totalCapped: false,
       search: null,
@@ -94,6 +94,39 @@ describe.each(storeKinds())('list on $label', (kind) => {
     expect(await listIds({ createdTo: moment })).toEqual([ids[0]]);
     expect(await listIds({ createdFrom: at(-1), createdTo: at(1) })).toEqual([ids[1], ids[0]]);
     expect(await listIds({ createdFrom: at(2) })).toEqual([]);
+  });
+
+  it('lists failed and cancelled jobs by their end, exact to what the database stores', async () => {
+    const [first, second, third] = await insertMany(fixture.store, 3);
+    const cancelled = await insertOne(fixture.store, { topic: 'sms' });
+    const completed = await claimOne(fixture.store, { topic: 'push' });
+    await fixture.store.settle([settlement(completed, outcomes.completed())]);
+    const end = async (id: string, status: string, digits: string): Promise<void> => {
+      const time = kind.locksRows ? `2024-05-06 07:08:09.${digits}+00` : `2024-05-06 07:08:09.${digits.slice(0, 3)}`;
+      await fixture.sql(`UPDATE _jobs SET status = '${status}', finished = '${time}' WHERE id = '${id}'`);
+    };
+    await end(first!, 'failed', '123457');
+    await end(second!, 'failed', '123456');
+    await end(third!, 'failed', '122000');
+    await end(cancelled, 'cancelled', '124000');
+    const byEnd = kind.locksRows
+      ? [cancelled, first, second, third]
+      : [cancelled, ...newestFirst(first!, second!), third];
+    const walked: string[] = [];
+    for (let query = readListFilter({ order: 'finished', limit: 1 }), isLast = false; !isLast;) {
+      const { items, last, total } = await fixture.store.reports.list(query);
+      walked.push(...items.map(({ id }) => id));
+      expect(total).toBe(4);
+      isLast = last === null;
+      query = { ...query, beforeId: last?.id ?? null, beforeFinished: last?.finished ?? null };
+    }
+    expect(walked).toEqual(byEnd);
+    expect(await listIds(readListFilter({ finishedFrom: new Date('2024-05-06T07:08:09.123Z') }))).toEqual(
+      byEnd.slice(0, 3),
+    );
+    expect(await listIds(readListFilter({ finishedTo: new Date('2024-05-06T07:08:09.123Z') }))).toEqual([third]);
+    expect(await listIds(readListFilter({ order: 'finished', status: 'cancelled' }))).toEqual([cancelled]);
+    expect(await listIds(readListFilter({ order: 'finished', topic: 'push' }))).toEqual([]);
   });
 
   describe('a search', () => {

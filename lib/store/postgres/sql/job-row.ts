@@ -17,6 +17,10 @@ export const msOfMany = (time: string): string => `(date_part('epoch', ${time}) 
 /** A time as ISO 8601 text in UTC, for the entries of `errors`. */
 export const iso = (time: string): string => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+/** The same in microseconds. */
+export const isoMicroseconds = (time: string): string =>
+  `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
 /** The columns of a whole job; `id` and `flag` are SQL for the columns `id` and `cancel_requested`. */
 export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string => {
   const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key', 'concurrency_key'];

@@ -3,7 +3,7 @@ import type { JobFilterStatus } from '../../../core/job-state.js';
 import { SEARCHED_BYTES_MAX } from '../../job-search.js';
 import type { FailureKind } from '../../report-records.js';
 import { ERROR_SLOT_MS, ERROR_SLOTS } from '../../report-records.js';
-import { holdsKey, holdsWaitingKey, isUnchangedSince, jobColumns, ms } from './job-row.js';
+import { holdsKey, holdsWaitingKey, isoMicroseconds, isUnchangedSince, jobColumns, ms } from './job-row.js';
 
 /* Jobs by id, the list of jobs, and the lists behind its filters. */
 
@@ -118,6 +118,34 @@ export const LIST_ALL: ListStatements = (() => {
     count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $6::int) c`,
   };
 })();
+
+/** The condition of the partial index of failed and cancelled jobs. */
+const isEnded = `finished IS NOT NULL AND status <> 'completed'`;
+
+const endedMatches = (condition: string, rangeLimit: string): string => `
+  SELECT c.id, c.finished FROM jsonb_to_recordset($4::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
+    SELECT id, finished FROM _jobs WHERE ${isEnded} AND topic = l.topic AND status = l.status AND ${condition}
+    ORDER BY finished DESC, id DESC LIMIT ${rangeLimit}) c
+  UNION ALL
+  SELECT id, finished FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND ${hasStatus('', '$7')} AND ${condition}`;
+
+/**
+ * Lists failed and cancelled jobs before the moment $1 and the id $2, from the moment $3 on, the last one that ended first: $4 ranges of
+ * topic and status, $5 single ids with $6 topics and $7 statuses. With `isFiltered`, by the dates of creation $8 and $9 and by changes
+ * since $10 too, which must read each row. The last parameters are limit and offset.
+ */
+export const listEnded = (isFiltered: boolean): ListStatements => {
+  const isInEndedRange = `(finished, id) < ($1::timestamptz, $2::uuid) AND finished >= $3::timestamptz`;
+  const condition = isFiltered
+    ? `${isInEndedRange} AND ${isBetween('$8', '$9')} AND ${isUnchangedSince('$10')}`
+    : isInEndedRange;
+  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$8::int', '$9::int'];
+  return {
+    ids: `SELECT id, ${isoMicroseconds('finished')} AS ended FROM (${endedMatches(condition, `${limit} + ${offset}`)}) m
+ORDER BY finished DESC, id DESC LIMIT ${limit} OFFSET ${offset}`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM (${endedMatches(condition, limit)}) m LIMIT ${limit}) c`,
+  };
+};
 
 /** Selects pending jobs by priority, by a loose scan: it jumps from one priority to the next, however many jobs each has. */
 const waitingByPriority = (isKeyed: boolean, columns: string, condition: string, order: string): string => {

@@ -78,6 +78,26 @@ export const RETRYING_IDS_DATED = `${retryingRange('id', isSelected)} ORDER BY i
 export const RETRYING_SIZE = `SELECT count(*) AS jobs FROM (${retryingRange('1', 'true')} LIMIT ?5)`;
 export const RETRYING_SIZE_DATED = `SELECT count(*) AS jobs FROM (${retryingRange('1', isSelected)} LIMIT ?5)`;
 
+/** Failed and cancelled jobs before the moment ?1 and the id ?2, from the moment ?3 on. */
+const endedBefore = `(finished, id) < (?1, ?2) AND finished >= ?3`;
+const endedRange = (columns: string, filter: string): string => `
+SELECT ${columns} FROM _jobs INDEXED BY _jobs_ended
+WHERE finished IS NOT NULL AND status <> 'completed' AND topic = ?4 AND status = ?5 AND ${endedBefore} AND ${filter}`;
+const isEndedSelected = `${isDated('?7', '?8')} AND ${isUnchangedSince('?9')}`;
+
+/** Lists those of topic ?4 and status ?5, the last one that ended first, up to ?6. */
+export const ENDED_IDS = `${endedRange('id, finished', 'true')} ORDER BY finished DESC, id DESC LIMIT ?6`;
+export const ENDED_IDS_DATED = `${endedRange('id, finished', isEndedSelected)} ORDER BY finished DESC, id DESC LIMIT ?6`;
+
+/** Counts the same jobs, up to ?6. */
+export const ENDED_SIZE = `SELECT count(*) AS jobs FROM (${endedRange('1', 'true')} LIMIT ?6)`;
+export const ENDED_SIZE_DATED = `SELECT count(*) AS jobs FROM (${endedRange('1', isEndedSelected)} LIMIT ?6)`;
+
+/** Filters the ids in ?4 by the topics in ?5, the statuses in ?6, the end, the dates of creation ?7 and ?8, and the last change ?9. */
+export const SINGLE_ENDED_IDS = `
+SELECT id, finished FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?4)) AND topic IN (SELECT value FROM json_each(?5))
+  AND ${hasStatus('?6')} AND ${endedBefore} AND ${isEndedSelected}`;
+
 /** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
 export const RUNNING_IDS = `
 SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM json_each(?3))
