@@ -74,6 +74,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       created: textLike(TIME),
       updated: textLike(TIME),
       waiting_because: null,
+      failed_because: null,
     });
     expect(answer.headers.get('Location')).toBe(`/api/jobs/${answer.body.id}`);
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
