@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { integer, oneOf, option } from './option-checks.js';
 
 /* How jobs are grouped by their error: messages that differ only in numbers and ids have one pattern. */
@@ -75,21 +74,4 @@ function foldRun(run: string): string {
     return '#';
   }
   return run.replace(/[0-9]+/g, (digits, at: number) => (digits.length === 1 && at > 0 ? digits : '#'));
-}
-
-/**
- * Returns the key of the group of an error: 32 hexadecimal digits of a SHA-256 over topic and pattern. A pattern would not fit into a
- * URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out leaves the payments
- * alone.
- *
- * @param pattern see `foldMessage`.
- */
-export function hashErrorGroup(topic: string, pattern: string): string {
-  const text = `${Buffer.byteLength(topic)}:${topic}${pattern}`;
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
-}
-
-/** Returns the key of the group to which a message belongs. */
-export function toErrorKey(topic: string, message: string): string {
-  return hashErrorGroup(topic, foldMessage(message));
 }

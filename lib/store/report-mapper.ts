@@ -1,4 +1,5 @@
-import { foldMessage, hashErrorGroup } from '../core/error-groups.js';
+import { createHash } from 'node:crypto';
+import { foldMessage } from '../core/error-groups.js';
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
@@ -121,6 +122,23 @@ export async function findInErrorGroup(rows: readonly SqlRow[], errorKey: string
     }
   }
   return found;
+}
+
+/**
+ * Returns the key of the group of an error: 32 hexadecimal digits of a SHA-256 over topic and pattern. A pattern would not fit into a
+ * URL, and a redacted one would find nothing. The topic is part of it, so that re-queuing the mails that timed out leaves the payments
+ * alone.
+ *
+ * @param pattern see `foldMessage`.
+ */
+export function hashErrorGroup(topic: string, pattern: string): string {
+  const text = `${Buffer.byteLength(topic)}:${topic}${pattern}`;
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+/** Returns the key of the group to which a message belongs. */
+export function toErrorKey(topic: string, message: string): string {
+  return hashErrorGroup(topic, foldMessage(message));
 }
 
 export function toTopicAttempts(row: SqlRow): TopicAttempts {

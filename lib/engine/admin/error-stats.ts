@@ -1,5 +1,5 @@
 import type { ErrorGroupPage } from '../../core/error-groups.js';
-import { ERROR_GROUP_OPTIONS, foldMessage, hashErrorGroup } from '../../core/error-groups.js';
+import { ERROR_GROUP_OPTIONS, foldMessage } from '../../core/error-groups.js';
 import { readErrorName } from '../../core/failure-reason.js';
 import type { ErrorGroup, ErrorGroups } from '../../core/job-reports.js';
 import { SEARCHED_FAILURES_MAX } from '../../core/limits.js';
@@ -8,6 +8,7 @@ import type { TopicName } from '../../core/topic.js';
 import type { ErrorCount, LastError, TopicShare } from '../../store/report-records.js';
 import { ERROR_SLOTS } from '../../store/report-records.js';
 import { nextTurn } from '../../store/real-timers.js';
+import { hashErrorGroup } from '../../store/report-mapper.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
