@@ -10,7 +10,7 @@ const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 300 : 4
 /** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** For a busy machine. */
-const SEQUENCE_MAX_MS = 2_000;
+const SEQUENCE_MAX_MS = 5_000;
 
 describe.each(storeKinds())('the state machine on $label', (kind) => {
   const fixture = useStore(kind);

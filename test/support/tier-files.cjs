@@ -90,8 +90,14 @@ const IN_MEMORY = [
 
 /** `npm test` runs these files on a SQLite file only. What they test is the same on every database. */
 const SQLITE_ONLY = [
+  'test/conformance/admin/bulk-as-of.test.ts',
   'test/conformance/admin/wait-for.test.ts',
   'test/conformance/connections/disposed-engine.test.ts',
+  'test/conformance/lease/last-attempt.test.ts',
+  'test/conformance/lease/latest-progress.test.ts',
+  'test/conformance/schedule/schedule-faults.test.ts',
+  'test/conformance/schedule/schedules.test.ts',
+  'test/conformance/stats/process-statistics.test.ts',
   'test/nest/app-shutdown.test.ts',
   'test/nest/async-local-storage.test.ts',
   'test/nest/batch-handlers.test.ts',

@@ -22,7 +22,7 @@ export interface ProcessExit {
 }
 
 const OUTPUT_MAX = 4_000;
-const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/chaos/programs/take-engine.cjs'];
+const PRELOADED = ['test/processes/support/register-typescript.cjs', 'test/processes/support/take-engine.cjs'];
 
 /** A process that works on the queue or adds to it: a program of `programs/`, on `dist/` as it stands. */
 export class Member {

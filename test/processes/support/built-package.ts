@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { until } from '../../support/wait.js';
 
 export const ROOT = join(__dirname, '../../..');
-const BUILD_TIMEOUT_MS = 120_000;
+const BUILD_TIMEOUT_MS = 300_000;
 /** Each program starts its own Node and loads TypeORM or Nest, which takes seconds on a busy machine. */
 const TEST_TIMEOUT_MS = 60_000;
 

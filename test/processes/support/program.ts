@@ -14,6 +14,9 @@ export interface Exit {
 type Kind = Report['kind'];
 type ReportOf<K extends Kind> = Extract<Report, { kind: K }>;
 
+/** The programs that are applications of Nest. The others load the engine alone, which is faster. */
+const WITH_NEST = ['nest-worker', 'open-and-close'];
+
 const running = new Set<Program>();
 
 /** A program of `programs/` in its own process, with its reports so far. */
@@ -38,9 +41,10 @@ export class Program {
   ) {
     const folder = prepareWorkingTree('built');
     const programs = join(folder, 'test/processes/support');
+    const preloaded = ['register-typescript.cjs', ...(WITH_NEST.includes(name) ? [] : ['take-engine.cjs'])];
     this.child = fork(join(programs, 'programs', `${name}.ts`), [JSON.stringify(settings)], {
       cwd: folder,
-      execArgv: ['-r', join(programs, 'register-typescript.cjs')],
+      execArgv: preloaded.flatMap((file) => ['-r', join(programs, file)]),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     running.add(this);

@@ -1,5 +1,5 @@
-// Loaded with `node -r` before the programs of this folder: their `nestjs-jobs` is the engine alone, without Nest, which is
-// half of the time that a process takes to start. It is the CommonJS build, whose exports a mutant can write over.
+// Loaded with `node -r` before programs without Nest: their `nestjs-jobs` is the engine alone, which halves the time that a process
+// takes to start. It is the CommonJS build, whose exports a mutant can write over.
 const Module = require('node:module');
 const { join } = require('node:path');
 
@@ -9,4 +9,4 @@ const resolveFilename = resolver._resolveFilename;
 
 /** @type {Resolver['_resolveFilename']} */
 resolver._resolveFilename = (request, ...rest) =>
-  request === 'nestjs-jobs' ? join(__dirname, 'engine.cjs') : resolveFilename.call(Module, request, ...rest);
+  request === 'nestjs-jobs' ? join(__dirname, 'engine-alone.cjs') : resolveFilename.call(Module, request, ...rest);

@@ -1,4 +1,4 @@
-// What the programs of this folder use of the built package; see take-engine.cjs.
+// What programs without Nest use of the built package; see take-engine.cjs.
 const { join } = require('node:path');
 
 const built = join(__dirname, '../../../dist/cjs/lib');
