@@ -25,7 +25,10 @@ export class Tournament {
     this.#introduce();
     const { measures } = this.orders;
     for (const [index, measure] of measures.entries()) {
-      await this.#measure(measure);
+      const { alternates } = measure;
+      if (alternates === undefined || measures[index - 1]?.alternates !== alternates) {
+        await this.#measure(alternates ? measures.filter((other) => other.alternates === alternates) : [measure]);
+      }
       if (measure.group === undefined) {
         this.#print(tableOf(measure, this.rows));
       } else if (measures[index + 1]?.group !== measure.group) {
@@ -62,15 +65,17 @@ export class Tournament {
     }
   }
 
-  /** @param {import('./measures/index.mjs').Measure} measure */
-  async #measure(measure) {
+  /** One measure, or some that alternate. @param {import('./measures/index.mjs').Measure[]} measures */
+  async #measure(measures) {
     const { rounds, quick, jobs } = this.orders;
-    const names = measure.contenders.filter((name) => this.orders.contenders.has(name));
-    const count = Math.min(measure.jobs, jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs));
     for (let round = 0; round < rounds; round += 1) {
-      // Whoever begins has a cool machine, or a busy one: everybody begins in turn.
-      const turn = names.map((_, index) => String(names[(index + round) % names.length]));
-      for (const name of turn) await this.#take(measure, name, round, count);
+      for (const measure of measures) {
+        const names = measure.contenders.filter((name) => this.orders.contenders.has(name));
+        const count = Math.min(measure.jobs, jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs));
+        // Whoever begins has a cool machine, or a busy one: everybody begins in turn.
+        const turn = names.map((_, index) => String(names[(index + round) % names.length]));
+        for (const name of turn) await this.#take(measure, name, round, count);
+      }
     }
   }
 

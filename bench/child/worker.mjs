@@ -34,7 +34,8 @@ export class Worker {
     const { topics, handlerMs = 0, markEvery = Infinity, pickup = false } = this.input;
     // The connection that will be asked whether all is done is open by then.
     await this.queue.isDrained(topics);
-    this.tell = setInterval(() => this.tellSeen(), TELL_MS).unref();
+    // An idle process would spend more on that than on its queue.
+    if (this.input.count > 0) this.tell = setInterval(() => this.tellSeen(), TELL_MS).unref();
     this.cpu = process.cpuUsage();
     await this.queue.work(topics, async (payload) => {
       if (this.seen === 0) this.firstMs = nowMs();

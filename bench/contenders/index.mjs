@@ -137,7 +137,13 @@ export const contenders = [
     keepsRows: true,
   },
   { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true, most: { drain: 20_000 } },
-  { name: 'plainjob-default', ...BASES.plain, options: {}, keepsRows: true, most: { drain: 20_000 } },
+  {
+    name: 'plainjob-default',
+    ...BASES.plain,
+    options: {},
+    keepsRows: true,
+    most: { drain: 20_000, pickup: 50 },
+  },
 ];
 
 /** @param {string} name @returns {Contender} */

@@ -54,6 +54,13 @@ export async function open(address, { driver, limits, ...options }) {
   };
 }
 
+/** The same jobs as ours, for the driver alone. @type {(address: string, payloads: any[], flow: any) => Promise<void>} */
+export async function enqueueOurs(address, payloads, flow) {
+  const queue = await open(address, {});
+  await queue.enqueueFlow?.(payloads, flow);
+  await queue.close();
+}
+
 /** @type {(address: string, options: any) => Promise<void>} */
 export async function prepare(address, { driver }) {
   const app = await openDataSource(address, driver);

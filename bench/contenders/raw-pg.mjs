@@ -3,6 +3,7 @@ import { Bell } from './bell.mjs';
 import { openDataSource } from './ours-data-source.mjs';
 import { tableOf } from './ours-table.mjs';
 import { Singles } from './singles.mjs';
+import { enqueueOurs } from './ours.mjs';
 export { prepare } from './ours.mjs';
 
 const CLAIM = `
@@ -10,11 +11,19 @@ UPDATE _jobs SET status = 'processing', attempt = attempt + 1, started = now(), 
   locked_until = now() + interval '30 seconds'
 WHERE id IN (SELECT id FROM _jobs WHERE status = 'pending' AND topic = $1 AND priority = 0 AND run_at <= now()
   ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id, attempt, payload`;
+RETURNING id, attempt, payload, watched`;
 
 const COMPLETE = `
 UPDATE _jobs SET status = 'completed', finished = now(), updated = now(), locked_until = NULL, locked_by = NULL
 WHERE id = ANY ($1)`;
+
+/** What a member's end takes at least: a write that the end of another member sees, and the lock and the look that find the last one. */
+const END_MEMBERS = `
+WITH ended AS (DELETE FROM _jobs_links WHERE parent_id = ANY ($1) RETURNING child_id) SELECT DISTINCT child_id AS group_id FROM ended`;
+const LOCK_GROUP = 'SELECT FROM _jobs_groups WHERE id = $1 FOR NO KEY UPDATE';
+const RELEASE_CALLBACK = `
+UPDATE _jobs SET run_at = now(), updated = now() WHERE id IN (SELECT child_id FROM _jobs_links WHERE parent_id = $1)
+  AND NOT EXISTS (SELECT FROM _jobs_links WHERE child_id = $1 AND outcome IS NULL)`;
 
 const INSERT = `
 INSERT INTO _jobs (id, topic, payload, run_at)
@@ -52,8 +61,23 @@ export async function open(address, { batch, loops, listens = false }) {
         continue;
       }
       await Promise.all(rows.map(({ payload }) => run(payload)));
-      await pool.query({ name: 'complete', text: COMPLETE, values: [rows.map(({ id }) => id)] });
+      const ids = rows.map(({ id }) => id);
+      await (rows.some(({ watched }) => watched) ? completeMembers(ids) : complete(pool, ids));
     }
+  };
+  /** @param {pg.Pool | pg.PoolClient} where @param {string[]} ids */
+  const complete = (where, ids) => where.query({ name: 'complete', text: COMPLETE, values: [ids] });
+  /** All are members of one group. @param {string[]} ids */
+  const completeMembers = async (ids) => {
+    const client = await pool.connect();
+    await client.query('BEGIN');
+    await complete(client, ids);
+    const { rows } = await client.query({ name: 'end', text: END_MEMBERS, values: [ids] });
+    const group = rows.map(({ group_id }) => group_id);
+    await client.query({ name: 'lock', text: LOCK_GROUP, values: group });
+    await client.query({ name: 'release', text: RELEASE_CALLBACK, values: group });
+    await client.query('COMMIT');
+    client.release();
   };
 
   const text = listens ? TOLD_INSERT : INSERT;
@@ -65,6 +89,7 @@ export async function open(address, { batch, loops, listens = false }) {
     // Of a single job no measure says where.
     enqueue: (payload) => singles.add(payload),
     enqueueMany: insert,
+    enqueueFlow: (payloads, flow) => enqueueOurs(address, payloads, flow),
     work: async (topics, run) => {
       if (listens) listener = await listenerOn(address, bell);
       working = Array.from({ length: loops }, (_, index) => loop(topics[index % topics.length], run));

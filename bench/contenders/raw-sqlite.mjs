@@ -3,6 +3,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import Database from 'better-sqlite3';
 import { openDataSource } from './ours-data-source.mjs';
 import { tableOf } from './ours-table.mjs';
+import { enqueueOurs } from './ours.mjs';
 export { prepare } from './ours.mjs';
 
 const NOW = `strftime('%Y-%m-%d %H:%M:%f', 'now')`;
@@ -12,11 +13,18 @@ UPDATE _jobs SET status = 'processing', attempt = attempt + 1, started = ${NOW},
   locked_until = strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')
 WHERE id IN (SELECT id FROM _jobs WHERE status = 'pending' AND topic = ? AND priority = 0 AND run_at <= ${NOW}
   ORDER BY run_at LIMIT ?)
-RETURNING id, payload`;
+RETURNING id, payload, watched`;
 
 const COMPLETE = `
 UPDATE _jobs SET status = 'completed', finished = ${NOW}, updated = ${NOW}, locked_until = NULL, locked_by = NULL
 WHERE id IN (SELECT value FROM json_each(?))`;
+
+/** What a member's end takes at least: a write that the end of another member sees, and the look that finds the last one. */
+const END_MEMBERS =
+  'DELETE FROM _jobs_links WHERE parent_id IN (SELECT value FROM json_each(?)) RETURNING child_id AS group_id';
+const RELEASE_CALLBACK = `
+UPDATE _jobs SET run_at = ${NOW}, updated = ${NOW} WHERE id IN (SELECT child_id FROM _jobs_links WHERE parent_id = @group)
+  AND NOT EXISTS (SELECT 1 FROM _jobs_links WHERE child_id = @group AND outcome IS NULL)`;
 
 /**
  * The limit: the driver alone, on the same table with the same rows kept. Claim a batch, run it, complete it; no fence,
@@ -32,15 +40,24 @@ export async function open(address, { batch, synchronous }) {
   const claim = database.prepare(CLAIM);
   const complete = database.prepare(COMPLETE);
   const insert = database.prepare('INSERT INTO _jobs (id, topic, payload, run_at) VALUES (?, ?, ?, ?)');
+  const endMembers = database.prepare(END_MEMBERS);
+  const releaseCallback = database.prepare(RELEASE_CALLBACK);
+  const completeMembers = database.transaction((/** @type {string} */ ids) => {
+    complete.run(ids);
+    const groups = new Set(endMembers.pluck().all(ids));
+    for (const group of groups) releaseCallback.run({ group });
+  });
   let isWorking = true;
   let working = Promise.resolve();
 
   /** @param {string} topic @param {(payload: any) => Promise<void>} run */
   const loop = async (topic, run) => {
     while (isWorking) {
-      const rows = /** @type {{ id: string, payload: string }[]} */ (claim.all(topic, batch));
+      const rows = /** @type {{ id: string, payload: string, watched: 1 | null }[]} */ (claim.all(topic, batch));
       await Promise.all(rows.map(({ payload }) => run(JSON.parse(payload))));
-      if (rows.length > 0) complete.run(JSON.stringify(rows.map(({ id }) => id)));
+      const ids = JSON.stringify(rows.map(({ id }) => id));
+      if (rows.some(({ watched }) => watched)) completeMembers(ids);
+      else if (rows.length > 0) complete.run(ids);
       await (rows.length > 0 ? nextTurn() : sleep(5));
     }
   };
@@ -55,6 +72,7 @@ export async function open(address, { batch, synchronous }) {
 
   return {
     enqueue: async (payload) => insertOne(payload),
+    enqueueFlow: (payloads, flow) => enqueueOurs(address, payloads, flow),
     enqueueMany: async (payloads, where) => insertMany(payloads, where),
     work: async ([topic], run) => {
       working = loop(topic, run);

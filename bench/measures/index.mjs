@@ -38,6 +38,7 @@ import { together } from './together.mjs';
  * @property {number} [quickJobs] of `--quick`, which leaves it out without them
  * @property {string} [group] of measures that differ in one thing
  * @property {number} [x] that thing
+ * @property {string} [alternates] with the measures before and behind it of the same name, round by round: their ratio counts
  * @property {(stand: Stand, jobs: number, scale: number) => Promise<Figure>} run `scale` is 1 in a whole run, and smaller
  *   as there are fewer jobs than that: so are the rows that stand in the way
  */
@@ -143,6 +144,15 @@ const waiting = [
     run: (stand, count) => pickup(stand, { count }),
   },
   {
+    name: 'between-processes',
+    title: 'pickup on an idle SQLite file, from another process',
+    ...milliseconds,
+    contenders: ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'plainjob', 'plainjob-default'],
+    jobs: 500,
+    quickJobs: 50,
+    run: (stand, count) => pickup(stand, { count: atMost(stand, 'pickup', count) }),
+  },
+  {
     name: 'pickup-same',
     title: 'pickup on an idle queue, from the same process',
     ...milliseconds,
@@ -194,16 +204,18 @@ const flows = [
     name: 'fan-in',
     title: 'drain of jobs for which one job waits, one process',
     ...jobsPerSecond,
-    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
+    contenders: ['ours-pg', 'raw-pg', 'bullmq', 'ours-sqlite', 'raw-sqlite'],
     jobs: 10_000,
+    alternates: 'fan-in',
     run: (stand, count) => drain(stand, { count, filling: { flow: 'fan-in' } }),
   },
   {
     name: 'fan-in-plain',
     title: 'drain of as many jobs for which no job waits',
     ...jobsPerSecond,
-    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
+    contenders: ['ours-pg', 'raw-pg', 'bullmq', 'ours-sqlite', 'raw-sqlite'],
     jobs: 10_000,
+    alternates: 'fan-in',
     run: (stand, count) => drain(stand, { count }),
   },
   {
@@ -300,7 +312,16 @@ const others = [
     title: 'idle: CPU time a second, of one process and the server',
     unit: 'ms/s',
     better: 'less',
-    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'bullmq', 'ours-sqlite', 'plainjob', 'plainjob-default'],
+    contenders: [
+      'ours-pg',
+      'graphile-worker',
+      'pg-boss',
+      'bullmq',
+      'ours-sqlite',
+      'ours-sqlite3',
+      'plainjob',
+      'plainjob-default',
+    ],
     jobs: 20,
     run: (stand, seconds) => idle(stand, { seconds, value: 'cpu' }),
   },

@@ -40,6 +40,9 @@ const besideEmpty = ['kept', 'future', 'foreign', 'topics'].flatMap((name) =>
   })),
 );
 
+/** CPU time of an idle process in a second: 0.5 % of a core. */
+const IDLE_MS_MOST = 5;
+
 /** @type {Goal[]} */
 export const goals = [
   ratio('drain', 'graphile-worker', 1.2, 1.5),
@@ -64,6 +67,11 @@ export const goals = [
     { measure: 'pickup', ours: 'ours-pg', over: 'graphile-worker', of: /** @type {any} */ (of), most: 1 },
     { measure: 'pickup', ours: 'ours-pg', over: 'pg-boss', of: /** @type {any} */ (of), most: 1 },
     { measure: 'pickup', ours: 'ours-pg', over: 'bullmq', of: /** @type {any} */ (of), most: 1.3, aim: 1 },
+  ]),
+  ...['ours-sqlite', 'ours-sqlite3'].flatMap((ours) => [
+    { measure: 'between-processes', ours, over: 'plainjob', most: 1 },
+    { measure: 'between-processes', ours, over: 'plainjob', of: /** @type {const} */ ('p99Ms'), most: 1 },
+    { measure: 'idle-cpu', ours, most: IDLE_MS_MOST },
   ]),
   { measure: 'snapshot', ours: 'ours-pg', least: 0.85, aim: 1 },
   ...besideEmpty,
@@ -148,9 +156,9 @@ const ALONE = new Map([
  */
 function reachedAlone(rows, goal) {
   const alone = goal.measure === 'pickup' ? 'raw-pg-listening' : ALONE.get(goal.ours);
-  if (alone === undefined || goal.over === undefined || goal.over === alone || goal.overMeasure !== undefined)
-    return NaN;
-  return reachedOf(rows, { ...goal, ours: alone });
+  if (alone === undefined || goal.over === undefined || goal.over === alone) return NaN;
+  if (goal.overMeasure === undefined) return reachedOf(rows, { ...goal, ours: alone });
+  return goal.over === goal.ours ? reachedOf(rows, { ...goal, ours: alone, over: alone }) : NaN;
 }
 
 /** How much more, of Nest's pipeline; of all else, how many times as much. @param {Goal} goal @param {number} mine @param {number} theirs */
