@@ -53,8 +53,9 @@ import { toClaimedJob, toJob, toLaneScan } from '../row-mapper.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { toSqlRunner, runScript, singleStatement } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
+import { CommitSignal, watchCommits } from './driver/commit-watcher.js';
 import type { SqliteConnection } from './driver/sqlite-connection.js';
-import { createConnection, watchCommits } from './driver/sqlite-connection.js';
+import { checkLockingMode, createConnection } from './driver/sqlite-connection.js';
 import { retryWhileLocked } from './driver/write-queue.js';
 import { toJobsError, toTransactionError } from './error-translation.js';
 import { fireScript } from './fire-script.js';
@@ -141,6 +142,7 @@ export class SqliteStore implements JobStore {
   private readonly transactions: CallerTransactions;
   private connection!: SqliteConnection;
   private stopGapWork: (() => void) | undefined;
+  private signal: CommitSignal | undefined;
 
   constructor(private readonly options: SqliteStoreOptions) {
     this.transactions = new CallerTransactions([options.app, options.own], {
@@ -151,7 +153,9 @@ export class SqliteStore implements JobStore {
   }
 
   async open(): Promise<void> {
-    await this.checkLockingMode();
+    if (!this.options.isInMemory) {
+      await checkLockingMode(this.options.app);
+    }
     await this.retryRead(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
@@ -183,7 +187,10 @@ export class SqliteStore implements JobStore {
     const { writes, isSynchronous } = this.connection;
     const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
     // All jobs or none, except on sqlite3: see `AsyncWriteQueue`.
-    return (isSynchronous && jobs.length > 1 ? writes.transact(script) : writes.run(script)).catch(throwJobsError);
+    const insertion = isSynchronous && jobs.length > 1 ? writes.transact(script) : writes.run(script);
+    const inserted = await insertion.catch(throwJobsError);
+    this.signal?.send();
+    return inserted;
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
@@ -294,7 +301,9 @@ export class SqliteStore implements JobStore {
   }
 
   async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    return this.links.act('cancel', await this.admin.cancel(ids, request), request);
+    const results = await this.links.act('cancel', await this.admin.cancel(ids, request), request);
+    this.signal?.send();
+    return results;
   }
 
   async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
@@ -305,14 +314,17 @@ export class SqliteStore implements JobStore {
     await this.write(DISCARD, [toTokenJson(tokens), JSON.stringify(statuses)]);
   }
 
-  /** Does nothing: `listen` of each process sees the commits of all others. */
-  announce(): void {}
+  announce(): void {
+    this.signal?.send();
+  }
 
-  /** Does nothing, as `announce`. */
-  announceSchedules(): void {}
+  announceSchedules(): void {
+    this.signal?.send();
+  }
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
-    return this.options.isInMemory ? () => Promise.resolve() : watchCommits(this.connection, hints, this.options.clock);
+    const { isInMemory, clock } = this.options;
+    return isInMemory ? () => Promise.resolve() : watchCommits(this.connection, hints, clock, this.signal);
   }
 
   private async prepareConnection(): Promise<void> {
@@ -327,6 +339,7 @@ export class SqliteStore implements JobStore {
         await this.read(pragma, []);
       }
       this.makeAppCommitsDurable();
+      this.signal = await CommitSignal.of(this.connection);
     }
   }
 
@@ -340,18 +353,6 @@ export class SqliteStore implements JobStore {
   private makeAppCommitsDurable(): void {
     if (this.options.synchronous === 'full' && !this.options.isInMemory) {
       this.connection.makeAppCommitsDurable();
-    }
-  }
-
-  /** @throws InvalidOptionsError when the application's connection locks all others out. */
-  private async checkLockingMode(): Promise<void> {
-    const { app, isInMemory } = this.options;
-    const [row] = isInMemory ? [] : await app.query<SqlRow[]>(schema.LOCKING_MODE);
-    if (row?.locking_mode === 'exclusive') {
-      throw new InvalidOptionsError(
-        'dataSource',
-        'expected a file that other connections can open, got locking_mode = EXCLUSIVE; remove that pragma',
-      );
     }
   }
 
@@ -391,10 +392,6 @@ function toClaim(row: SqlRow): Claim {
 }
 
 function toLaneParam({ topic, priority, lowerBound }: LaneStart): { topic: string; priority: number; from: string } {
-  return { topic, priority, from: toLowerBound(lowerBound) };
-}
-
-/** The empty text comes before all times. */
-function toLowerBound(time: string | null): string {
-  return time === null ? '' : toSqliteTime(time);
+  // The empty text comes before all times.
+  return { topic, priority, from: lowerBound === null ? '' : toSqliteTime(lowerBound) };
 }

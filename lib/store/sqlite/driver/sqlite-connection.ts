@@ -1,12 +1,11 @@
 import type { DataSource } from 'typeorm';
-import type { Clock, ScheduledWake } from '../../../core/clock.js';
-import type { StoreHints } from '../../job-store.js';
+import { InvalidOptionsError } from '../../../core/errors.js';
 import type { MovedTime } from '../../moved-time.js';
 import { withMovedTime } from '../../moved-time.js';
 import type { SqlRow, SqlScript } from '../../sql-runner.js';
-import { runScript, singleStatement } from '../../sql-runner.js';
+import { runScript } from '../../sql-runner.js';
 import { moveTime } from '../sql/moved-time.js';
-import { DATA_VERSION, SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/schema.js';
+import { LOCKING_MODE, SYNCHRONOUS, SYNCHRONOUS_LEVEL } from '../sql/schema.js';
 import { AsyncWriteQueue } from './async-write-queue.js';
 import type { BetterSqliteDatabase } from './better-sqlite-runner.js';
 import { BetterSqliteRunner } from './better-sqlite-runner.js';
@@ -67,6 +66,17 @@ export function createConnection(
   };
 }
 
+/** @throws InvalidOptionsError when the application's connection locks all others out. */
+export async function checkLockingMode(app: DataSource): Promise<void> {
+  const [row] = await app.query<SqlRow[]>(LOCKING_MODE);
+  if (row?.locking_mode === 'exclusive') {
+    throw new InvalidOptionsError(
+      'dataSource',
+      'expected a file that other connections can open, got locking_mode = EXCLUSIVE; remove that pragma',
+    );
+  }
+}
+
 /** Runs statements that read a moved time. */
 class MovedTimeRunner extends BetterSqliteRunner {
   constructor(
@@ -78,53 +88,6 @@ class MovedTimeRunner extends BetterSqliteRunner {
 
   override query(sql: string, params: readonly unknown[]): readonly SqlRow[] {
     return super.query(moveTime(sql, this.time.aheadMs), params);
-  }
-}
-
-/** How often `watchCommits` reads the data version, which costs about a microsecond. */
-const WATCH_INTERVAL_MS = 20;
-
-/**
- * Calls `hints` at the start and after each commit of another connection.
- *
- * @returns a function that stops the watch.
- */
-export async function watchCommits(
-  connection: SqliteConnection,
-  hints: StoreHints,
-  clock: Clock,
-): Promise<() => Promise<void>> {
-  let lastVersion: unknown;
-  let timer: ScheduledWake | undefined;
-  let isWatching = true;
-  const check = async (): Promise<void> => {
-    const version = await readDataVersion(connection, lastVersion);
-    if (!isWatching) {
-      return;
-    }
-    if (version !== lastVersion) {
-      lastVersion = version;
-      hints.onJobs();
-      hints.onCancel();
-      hints.onSchedules(false);
-    }
-    timer = clock.schedule(WATCH_INTERVAL_MS, () => void check());
-  };
-  hints.onListening(true);
-  await check();
-  return () => {
-    isWatching = false;
-    timer?.cancel();
-    return Promise.resolve();
-  };
-}
-
-async function readDataVersion(connection: SqliteConnection, lastVersion: unknown): Promise<unknown> {
-  try {
-    return (await connection.read(singleStatement(DATA_VERSION, [])))[0]?.data_version;
-  } catch {
-    // Another process recovers the log, or the disk failed. The next check or a poll finds the commit.
-    return lastVersion;
   }
 }
 

@@ -27,6 +27,9 @@ export const LOCKING_MODE = 'PRAGMA locking_mode';
 /** Reads a number that changes exactly when another connection has committed; costs about a microsecond. */
 export const DATA_VERSION = 'PRAGMA data_version';
 
+/** Reads the absolute path of the file. */
+export const DATABASE_FILE = `SELECT file FROM pragma_database_list WHERE name = 'main'`;
+
 /** Creates the list of migrations, in the form that TypeORM uses. */
 export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
   id integer PRIMARY KEY AUTOINCREMENT NOT NULL, timestamp bigint NOT NULL, name varchar NOT NULL)`;

@@ -1,0 +1,104 @@
+import { DataSource } from 'typeorm';
+import type { Clock } from '../../../lib/core/clock.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
+import { createConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
+import { CommitSignal, watchCommits } from '../../../lib/store/sqlite/driver/commit-watcher.js';
+import type { SqliteConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
+import { singleStatement } from '../../../lib/store/sql-runner.js';
+import type { SqliteFile } from '../../support/databases.js';
+import { createSqliteFile } from '../../support/databases.js';
+import { until } from '../../support/wait.js';
+
+/** Never wakes, so that only signals lead to hints. */
+const stoppedClock: Clock = { now: () => 0, schedule: () => ({ cancel: () => undefined }) };
+
+describe('signals between connections to a SQLite file', () => {
+  let file: SqliteFile;
+  const sources: DataSource[] = [];
+
+  beforeEach(async () => {
+    file = await createSqliteFile();
+  });
+
+  afterEach(async () => {
+    await Promise.all(sources.splice(0).map((source) => source.destroy()));
+    await file.remove();
+  });
+
+  async function connect(journalMode = 'WAL'): Promise<SqliteConnection> {
+    const source = await new DataSource({ type: 'better-sqlite3', database: file.path }).initialize();
+    sources.push(source);
+    await source.query(`PRAGMA journal_mode = ${journalMode}`);
+    await source.query('CREATE TABLE IF NOT EXISTS notes (text)');
+    return createConnection(source, source, { clock: systemClock, lockTimeoutMs: 1_000, serializer: undefined });
+  }
+
+  const write = (connection: SqliteConnection): Promise<unknown> =>
+    connection.writes.run(() => singleStatement('INSERT INTO notes VALUES (1)', []));
+
+  async function watch(connection: SqliteConnection, clock: Clock) {
+    const calls = { jobs: 0, cancels: 0 };
+    const hints = {
+      onJobs: () => (calls.jobs += 1),
+      onCancel: () => (calls.cancels += 1),
+      onSchedules: () => undefined,
+      onListening: () => undefined,
+      onConnected: () => undefined,
+      onConnectFailed: () => undefined,
+    };
+    return { calls, stop: await watchCommits(connection, hints, clock, await CommitSignal.of(connection)) };
+  }
+
+  it('reach a connection that never reads the data version by itself', async () => {
+    const [worker, producer] = [await connect(), await connect()];
+    const signal = await CommitSignal.of(producer);
+    const { calls, stop } = await watch(worker, stoppedClock);
+    expect(calls).toEqual({ jobs: 1, cancels: 1 });
+
+    for (const jobs of [2, 3]) {
+      await write(producer);
+      signal!.send();
+      await until(() => calls.jobs === jobs, { message: 'a hint' });
+      // The log begins anew, as after a checkpoint.
+      await producer.read(singleStatement('PRAGMA wal_checkpoint(TRUNCATE)', []));
+    }
+    await stop();
+  });
+
+  it('say nothing without a commit of another connection', async () => {
+    const [worker, producer] = [await connect(), await connect()];
+    const signal = await CommitSignal.of(worker);
+    const { calls, stop } = await watch(worker, stoppedClock);
+    await write(worker);
+    const received = new Promise<void>((resolve) => {
+      const watching = signal!.watch(() => {
+        watching!.close();
+        resolve();
+      });
+    });
+    signal!.send();
+    await received;
+    expect(calls.jobs).toBe(1);
+    await write(producer);
+    signal!.send();
+    await until(() => calls.jobs === 2, { message: 'a hint' });
+    await stop();
+  });
+
+  it('do not keep the process alive', async () => {
+    const worker = await connect();
+    const before = process.getActiveResourcesInfo().length;
+    const { stop } = await watch(worker, stoppedClock);
+    expect(process.getActiveResourcesInfo()).toHaveLength(before);
+    await stop();
+  });
+
+  it('may be missing: commits of a file without a log are found by reading the data version', async () => {
+    const [worker, producer] = [await connect('DELETE'), await connect('DELETE')];
+    const { calls, stop } = await watch(worker, systemClock);
+    await write(producer);
+    (await CommitSignal.of(producer))!.send();
+    await until(() => calls.jobs === 2 && calls.cancels === 2, { message: 'a hint' });
+    await stop();
+  });
+});
