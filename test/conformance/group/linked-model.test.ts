@@ -12,7 +12,7 @@ import { LinkModel } from './link-model.js';
 const SEQUENCES = Number(process.env.JOBS_MODEL_SEQUENCES ?? (isMatrix ? 150 : 15));
 /** The same seed for all databases: they run the same sequences and must match the same model. */
 const SEED = Number(process.env.JOBS_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const SEQUENCE_MAX_MS = 4_000;
+const SEQUENCE_MAX_MS = 8_000;
 const ENDS: readonly Outcome[] = [
   outcomes.completed(),
   outcomes.completed(),
