@@ -246,7 +246,6 @@ const TYPEORM_03_FIRST = [
   'test/conformance/connections/closed-engine.test.ts',
   'test/conformance/insert/insert-in-transaction.test.ts',
   'test/conformance/lease/renew.test.ts',
-  'test/conformance/migrate/migrations.test.ts',
   ...['aborted-transactions', 'calls-at-end', 'concurrent-savepoints', 'failed-commits', 'full-disk'].map(transactions),
   ...['serialized-transactions', 'transaction-waits', 'unawaited-calls'].map(transactions),
   'test/nest/transactional-handlers.test.ts',
@@ -261,6 +260,7 @@ const SQLITE3_FIRST = [
   'test/conformance/insert/insert.test.ts',
   'test/conformance/lease/mark-started.test.ts',
   'test/conformance/list/list.test.ts',
+  'test/conformance/migrate/migrations.test.ts',
   'test/conformance/maintain/rescue.test.ts',
 ];
 
