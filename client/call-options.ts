@@ -135,6 +135,9 @@ export type JobFilter = EitherCase<
   }
 >;
 
+/** Filter of `export`: conditions and an order. */
+export type ExportFilter = EitherCase<JobConditions & Pick<JobFilter, 'order'>>;
+
 /** Request of `bulk`. Selects jobs by `ids` or by `filter`. */
 export type BulkOptions = EitherCase<{
   action: 'requeue' | 'promote' | 'cancel' | 'delete';

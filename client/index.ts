@@ -16,6 +16,7 @@ export { JobFailedError, WaitTimeoutError } from './job-wait.js';
 // Options of calls
 export type {
   BulkOptions,
+  ExportFilter,
   CallOptions,
   Duration,
   EitherCase,

@@ -95,7 +95,7 @@ class Connection {
   }
 
   async *#receive(): AsyncGenerator<AnyEvent, void, undefined> {
-    const body = await this.transport.eventStream(this.request);
+    const body = await this.transport.stream(this.request, 'text/event-stream');
     const reader = body.getReader();
     // Closes the connection. A failed connection is closed already, and `cancel` rejects.
     const close = () => void reader.cancel().catch(() => undefined);

@@ -44,16 +44,16 @@ export class HttpTransport {
   }
 
   /** Returns the body as a stream. The time limit ends when it begins. @throws JobsApiError, or the reason of the signal */
-  async eventStream(request: HttpRequest): Promise<ReadableStream<Uint8Array>> {
+  async stream(request: HttpRequest, expected: string): Promise<ReadableStream<Uint8Array>> {
     return this.#withTimeout(request, async (signal) => {
-      const response = await this.#send(request, 'text/event-stream', signal);
+      const response = await this.#send(request, expected, signal);
       const type = response.headers.get('Content-Type') ?? 'no type';
       if (!response.ok) {
         await readBody(response, toLabel(request));
       }
-      if (!type.startsWith('text/event-stream') || !response.body) {
+      if (!type.startsWith(expected) || !response.body) {
         await response.body?.cancel();
-        throw invalidResponse(response.status, `a stream of events, got ${type}`, toLabel(request));
+        throw invalidResponse(response.status, `${expected}, got ${type}`, toLabel(request));
       }
       return response.body;
     });

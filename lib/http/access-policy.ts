@@ -128,6 +128,18 @@ export class AccessPolicy {
     return requested ?? this.topics;
   }
 
+  /**
+   * Adds the whitelist of topics, and whether a search may read payloads: it would reveal what `redact` hides.
+   *
+   * @throws ApiError 403 for a topic that is not allowed.
+   */
+  limitFilter<Filter extends { readonly topic?: readonly string[] }>(
+    filter: Filter,
+  ): Filter & { readonly searchPayloads: boolean } {
+    const topic = this.limitTopics(filter.topic);
+    return { ...filter, ...(topic && { topic }), searchPayloads: this.searchesPayloads };
+  }
+
   private isTopicAllowed(topic: string): boolean {
     return this.topics?.includes(topic) ?? true;
   }

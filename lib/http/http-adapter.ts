@@ -95,22 +95,25 @@ export function endStartedResponse(response: HttpResponse): boolean {
 }
 
 /**
- * Starts a response that is written in parts, such as an event stream. Its connection is not kept alive: reuse saves nothing, as a
- * client that aborts a `fetch` opens a new connection, and a server that closes would wait for the old one.
+ * Starts a stream of events. Its connection is not kept alive: reuse saves nothing, as a client that aborts a `fetch` opens a new
+ * connection, and a server that closes would wait for the old one.
  */
-export function openResponse(
-  response: HttpResponse,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-): ServerResponse {
+export function openStream(response: HttpResponse, headers: Readonly<Record<string, string>>): ServerResponse {
+  ('raw' in response ? response.raw : response).shouldKeepAlive = false;
+  return openResponse(response, headers);
+}
+
+/**
+ * Starts a response with status 200 that is written in parts. Where the connection is kept alive, clients see that a response lacks its
+ * end. The `fetch` of Node reads one with `Connection: close` as complete.
+ */
+export function openResponse(response: HttpResponse, headers: Readonly<Record<string, string>>): ServerResponse {
   if ('raw' in response) {
     const given = response.getHeaders();
     response.hijack();
-    response.raw.shouldKeepAlive = false;
-    return response.raw.writeHead(status, { ...given, ...headers });
+    return response.raw.writeHead(200, { ...given, ...headers });
   }
-  response.shouldKeepAlive = false;
-  return response.writeHead(status, headers);
+  return response.writeHead(200, headers);
 }
 
 /** Returns the path in a URL, still percent-encoded. A proxy may send a URL with scheme and host. */

@@ -5,7 +5,7 @@ import { QueueUnavailableError } from '../core/errors.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { API_HEADERS, openResponse } from './http-adapter.js';
+import { API_HEADERS, openStream } from './http-adapter.js';
 import { toStatsDto, toWatchedJobDto } from './report-serializer.js';
 
 const STREAM_HEADERS = {
@@ -55,7 +55,7 @@ export class JobStreams implements OnModuleDestroy {
     if (this.isClosed) {
       throw new QueueUnavailableError('the application is shutting down');
     }
-    const response = openResponse(reply, 200, STREAM_HEADERS);
+    const response = openStream(reply, STREAM_HEADERS);
     // A caller who has disconnected emits no further event.
     if (method === 'HEAD' || response.closed) {
       response.end();

@@ -20,6 +20,7 @@ import { JobsReportsController } from './jobs-reports.controller.js';
 import { RequestReader } from './request-reader.js';
 import { NO_FIELDS } from './requests.js';
 import { DescribeRoute, describeRoutes } from './route-info.js';
+import { JobsExportController } from './jobs-export.controller.js';
 import { JobsSchedulesController } from './jobs-schedules.controller.js';
 import { JobsTopicsController } from './jobs-topics.controller.js';
 
@@ -98,5 +99,6 @@ export const API_CONTROLLERS = [
   JobsSchedulesController,
   JobsGroupsController,
   JobsDiscoveryController,
+  JobsExportController,
   JobsController,
 ];

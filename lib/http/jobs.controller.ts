@@ -7,7 +7,7 @@
  */
 import { Controller, Delete, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { IdempotencyConflictError, QueueUnavailableError } from '../core/errors.js';
-import type { Idempotency, Job } from '../core/job.js';
+import type { Idempotency, Job, JobFilter } from '../core/job.js';
 import { JOB_ACTIONS } from '../core/job-state.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy, findAllowed } from './access-policy.js';
@@ -98,7 +98,7 @@ export class JobsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
-    const page = await this.engine.jobs.list(this.limitSearch(this.limitToAllowedTopics(filter)));
+    const page = await this.engine.jobs.list(this.access.limitFilter(filter));
     await sendJson(response, 200, toPageDto(page, await this.serializer.explained(page.items)));
   }
 
@@ -112,11 +112,11 @@ export class JobsController {
   async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
     const { action, ids, dryRun, asOf, max, pace, cursor } = body;
-    const filter = body.filter && this.limitToAllowedTopics(body.filter);
-    const selection = ids ? { ids } : { filter };
+    const filter = body.filter && this.access.limitFilter(body.filter);
+    const selection = ids ? { ids } : { filter: filter && toLoggedFilter(filter) };
     const result = await this.engine.bulk
       .run(
-        { action, ids, filter: filter && this.limitSearch(filter), dryRun, asOf, max, pace, cursor },
+        { action, ids, filter, dryRun, asOf, max, pace, cursor },
         this.access.topics,
         await this.audit.actor(request),
       )
@@ -256,16 +256,11 @@ export class JobsController {
     const id = params.id!;
     return this.access.topics === null ? id : (await this.find(id)).id;
   }
+}
 
-  private limitToAllowedTopics<Filter extends { readonly topic?: readonly string[] }>(filter: Filter): Filter {
-    const topic = this.access.limitTopics(filter.topic);
-    return topic ? { ...filter, topic } : filter;
-  }
-
-  /** Without this a search would reveal what `redact` hides. */
-  private limitSearch<Filter>(filter: Filter): Filter & { readonly searchPayloads: boolean } {
-    return { ...filter, searchPayloads: this.access.searchesPayloads };
-  }
+/** The text of a search may be part of a payload, which the log does not contain. */
+function toLoggedFilter({ searchPayloads: _, ...filter }: JobFilter): object {
+  return filter.q === undefined ? filter : { ...filter, q: '…' };
 }
 
 function describeJob({ id, topic }: Job): string {

@@ -115,7 +115,7 @@ function toResponses({ responses, errors = [], body, isIdempotent }: DescribedRo
     {
       description: meaning,
       ...(isIdempotent && { headers: LOCATION }),
-      ...(schema && { content: { [type]: { schema } } }),
+      ...(schema && { content: Object.fromEntries([type].flat().map((each) => [each, { schema }])) }),
     },
   ]);
   const failures = [...COMMON_ERRORS, ...(body ? BODY_ERRORS : []), ...errors].map((status) => [

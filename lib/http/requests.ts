@@ -6,7 +6,7 @@ import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LOG_OPTIONS } from '../core/job-log.js';
 import { groupIdCheck, LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
-import { either, flag, integer, jsonCheck, oneOrMany, text } from '../core/option-checks.js';
+import { either, flag, integer, jsonCheck, oneOf, oneOrMany, text } from '../core/option-checks.js';
 import { patternCheck } from '../core/cron.js';
 import { SCHEDULE_OPTIONS } from '../core/schedule.js';
 import { topicCheck } from '../core/topic.js';
@@ -121,6 +121,13 @@ export const BULK_FILTER = { ...conditions, topic: topics, status: { ...conditio
 
 /** `GET /` of the list. */
 export const LIST = { ...BULK_FILTER, ...pickFields(LIST_OPTIONS, 'order', 'limit', 'offset', 'cursor') };
+
+/** `GET /export`. */
+export const EXPORT = {
+  format: { ...toField(oneOf('csv', 'ndjson', 'json'), 'the format of the file'), ...required },
+  ...BULK_FILTER,
+  ...pickFields(LIST_OPTIONS, 'order'),
+};
 
 /** `POST /bulk`. */
 export const BULK = {

@@ -22,7 +22,10 @@ interface RouteInfo {
   readonly isIdempotent?: boolean;
   /** Successful responses by status. */
   readonly responses: Readonly<
-    Record<number, { readonly meaning: string; readonly schema?: JsonSchema; readonly type?: string }>
+    Record<
+      number,
+      { readonly meaning: string; readonly schema?: JsonSchema; readonly type?: string | readonly string[] }
+    >
   >;
   /** Further statuses of errors, besides those of every route. */
   readonly errors?: readonly number[];

@@ -76,6 +76,7 @@ export interface RangePiece extends ListRange {
 const COUNT_MAX = 10_000;
 /** A longer list reads its ranges piece by piece. */
 const WHOLE_RANGES_MAX = 1_000;
+const RANGE_PIECE_MAX = 5_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
@@ -177,11 +178,10 @@ export function newestFirst(one: string, other: string): number {
   return one < other ? 1 : -1;
 }
 
-/** Whether the ranges can be read from the index alone, and are several. */
+/** Whether the ranges can be read from the index `_jobs_listed` alone. */
 function canMerge(plan: ListPlan): boolean {
-  return (
-    (plan.ranges?.length ?? 0) > 1 && !readsRows(plan) && plan.ranges!.every(({ status }) => status !== 'retrying')
-  );
+  const { ranges } = plan;
+  return ranges !== null && !readsRows(plan) && ranges.every(({ status }) => status !== 'retrying');
 }
 
 /**
@@ -191,7 +191,8 @@ function canMerge(plan: ListPlan): boolean {
 async function mergeRanges(plan: ListPlan, limit: number, source: ListSource): Promise<string[]> {
   let ids = await source.ids({ ...plan, ranges: [] }, limit, 0);
   let open = plan.ranges!.map((range) => ({ ...range, beforeId: plan.beforeId }));
-  for (let pieceJobs = Math.ceil((2 * limit) / open.length); open.length > 0; pieceJobs *= 2) {
+  for (let wanted = Math.ceil((2 * limit) / open.length); open.length > 0; wanted *= 2) {
+    const pieceJobs = Math.min(wanted, RANGE_PIECE_MAX);
     const pieces = await source.pieces(open, plan.fromId, pieceJobs);
     ids = [...ids, ...pieces.flat()].sort(newestFirst).slice(0, limit);
     const lastId = ids[limit - 1] ?? plan.fromId;

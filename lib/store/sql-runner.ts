@@ -19,6 +19,9 @@ export interface SqlStatement {
  */
 export type SqlScript<T> = Generator<SqlStatement, T, readonly SqlRow[]>;
 
+/** Runs a script that only reads. */
+export type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
+
 /** Runs one statement and returns its rows, those of RETURNING included. Rejects with {@link SqlError} only. */
 export type SqlQuery = (sql: string, params: readonly unknown[]) => Promise<readonly SqlRow[]>;
 

@@ -190,8 +190,8 @@ describe('JobsClient.stream', () => {
   });
 
   it.each([
-    ['HTML', html(200), /expected a stream of events, got text\/html/],
-    ['JSON', json(200, {}), /expected a stream of events, got application\/json/],
+    ['HTML', html(200), /expected text\/event-stream, got text\/html/],
+    ['JSON', json(200, {}), /expected text\/event-stream, got application\/json/],
     [
       'an event without valid JSON',
       streaming('event: stats\ndata: {oops\n\n'),

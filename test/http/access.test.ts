@@ -326,7 +326,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
       const ask = async (request: RouteRequest): Promise<void> => {
         const { route, access, status } = request;
         const entry = entryOf(outcomes, caller, access);
-        const path = toRoutePath(request, route.startsWith('/groups') ? groupId : id);
+        const path = toRoutePath(request, route.startsWith('/groups') ? groupId : id) + (request.query ?? '');
         const head = await sendRaw(app().url, { method: 'HEAD', path, headers: callers[caller] });
         expect([route, head.status, head.text]).toEqual([route, entry === 'in' ? status : entry, '']);
         const options = await sendRaw(app().url, { method: 'OPTIONS', path, headers: callers[caller] });

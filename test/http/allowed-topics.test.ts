@@ -87,7 +87,7 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     expect(topics.body.items.map(({ topic }) => topic)).toEqual(['shown', 'shown.too']);
     expect((await api().get('/errors')).body).toMatchObject({ items: [{ topic: 'shown.too', count: 1 }] });
     expect((await api().get('/capabilities')).body).toMatchObject({ topics: ['shown', 'shown.too'] });
-    for (const path of ['', '/stats', '/topics', '/timeseries', '/errors', '/workers']) {
+    for (const path of ['', '/stats', '/topics', '/timeseries', '/errors', '/workers', '/export?format=csv']) {
       expect((await api().get(path)).text).not.toContain(HIDDEN);
     }
   });

@@ -56,6 +56,7 @@ describe.each([
         'POST /enqueue',
         'POST /enqueue-many',
         'GET ',
+        'GET /export',
         'GET /stats',
         'GET /timeseries',
         'GET /topics',
@@ -148,6 +149,7 @@ describe.each([
       cut: false,
     });
     await responses.check(202, '/groups/{id}/cancel', api.post(`/groups/${grouped.body.id}/cancel`));
+    await responses.check(200, '/export', api.get('/export?format=json'));
     await responses.check(200, '/timeseries', api.get('/timeseries?minutes=3'));
     await responses.check(200, '/workers', api.get('/workers'));
     await responses.check(200, '/errors', api.get('/errors'));

@@ -51,6 +51,9 @@ describe.each(everyPlace)('jobs over HTTP on $adapter with $database', ({ kind, 
     });
     expect(await api.get(`/${id}`)).toMatchObject({ body: shown });
     expect((await api.get<JobPage>('')).body.items).toMatchObject([shown, shown]);
+    const { text: exported } = await api.get('/export?format=ndjson');
+    expect(exported.split('\n', 2).map((line) => JSON.parse(line) as unknown)).toMatchObject([shown, shown]);
+    expect((await api.get('/export?format=csv')).text).not.toMatch(/s3|internal/);
     expect(await api.post(`/${id}/cancel`)).toMatchObject({ body: { ...shown, status: 'cancelled' } });
     expect(await api.post(`/${id}/requeue`)).toMatchObject({ body: { ...shown, status: 'pending' } });
     expect(await jobs.get(id)).toMatchObject({ payload: { secret: 's3' }, metadata: { internal: 1 } });

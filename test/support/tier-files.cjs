@@ -146,6 +146,7 @@ const EVERY_ADAPTER = [
   'test/http/api-in-app.test.ts',
   'test/http/api-stream.test.ts',
   'test/http/app-close.test.ts',
+  'test/http/export.test.ts',
   'test/http/hostile-requests.test.ts',
   'test/http/jobs-error-filter.test.ts',
   'test/http/routes.test.ts',

@@ -81,6 +81,26 @@ export class JobAdmin {
   }
 
   /**
+   * Returns the ids of the first jobs of a list, up to `jobsMax`, and whether there are more.
+   *
+   * @throws InvalidOptionsError for an invalid filter.
+   */
+  async select(
+    filter: JobFilter,
+    jobsMax: number,
+  ): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
+    const query = { ...readListFilter(filter), limit: jobsMax + 1 };
+    const { ids } = await this.parts.store.reports.listIds(query);
+    return { ids: ids.slice(0, jobsMax), more: ids.length > jobsMax };
+  }
+
+  /** Returns these jobs, in this order, except those that do not exist. */
+  async find(ids: readonly string[]): Promise<Job[]> {
+    const found = new Map((await this.parts.store.find(ids)).map((job) => [job.id, job]));
+    return ids.flatMap((id) => found.get(id) ?? []);
+  }
+
+  /**
    * Returns the lines that the handler of a job has written with `job.log`, oldest first. Empty when there is no job with this id.
    *
    * @throws InvalidOptionsError for invalid options.

@@ -4,27 +4,19 @@ import { JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
-  toJsonText,
-  toSearchedContents,
   toStatusCounts,
   toTopicCounts,
-  findInErrorGroup,
   toErrorCount,
   toLastError,
   toTopicAttempts,
   toGaugeRecord,
-  toTopicSize,
   toRolledUpEntry,
   toJobSummary,
   toWorkerProcess,
 } from '../report-mapper.js';
-import { toJob, toPresenceReply } from '../row-mapper.js';
-import type { EndedJob, EndedPlan } from '../ended-list.js';
-import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
-import { readList, readListIds, readsRows } from '../job-list.js';
-import type { SearchedContents } from '../job-search.js';
+import { toPresenceReply } from '../row-mapper.js';
+import { readList, readListIds } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
-import type { SearchTerms } from '../../core/search-text.js';
 import { nextTurn } from '../real-timers.js';
 import type {
   ErrorCount,
@@ -43,90 +35,40 @@ import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
-import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
-import {
-  countEndedScript,
-  countScript,
-  endedScript,
-  idsScript,
-  toId,
-  toIds,
-  topicsScript,
-  toSearchParams,
-} from './list-scripts.js';
+import type { ReadScript, SqlQuery, SqlRow } from '../sql-runner.js';
+import { SqliteLists } from './sqlite-lists.js';
 import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
-/** Runs a script that only reads. */
-type ReadScript = <T>(script: () => SqlScript<T>) => Promise<T>;
-
-/** Rows that one statement counts, or skips in the order of the table: about 2 ms. */
+/** Rows that one statement counts: about 2 ms. */
 const COUNT_PIECE_ROWS = 40_000;
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
-/** Rows that one statement reads whole. */
-const READ_PIECE_ROWS = 500;
 /** Rows whose errors one statement reads. */
 const ERRORS_PIECE_ROWS = 20;
-/** Rows whose payloads one statement searches: half a millisecond, or 10 ms if all are large. */
-const SEARCH_PIECE_ROWS = 200;
-/** Rows that one statement skips before a page, in each of its ranges. */
-const SKIP_PIECE_ROWS = 2_000;
 
 /**
  * Lists and statistics of jobs in a SQLite file. A statement blocks the event loop until it ends, so long reads are cut into
  * pieces, with an iteration of the event loop between them.
  */
 export class SqliteStats implements JobReports, ReportRecords {
-  private readonly source: ListSource = {
-    topics: (kind) => this.readScript(() => topicsScript(kind)),
-    failedUpTo: (kind, shares) => this.readShares(shares, list.FAILED_UP_TO[kind], toTopicSize),
-    failedWith: (text, kind, shares, asOf) =>
-      this.readShares(shares, list.FAILED_WITH[kind], toId, text, toSqliteMoment(asOf)),
-    holdersOf: async (uniqueKeys, topics) =>
-      toIds(
-        await this.read(
-          list.HOLDERS_OF,
-          [topics, uniqueKeys].map((each) => JSON.stringify(each)),
-        ),
-      ),
-    contents: (ids, terms) => this.searchContents(ids, terms),
-    withConcurrencyKey: async (...conditions) =>
-      toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
-    inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
-    failedAlike: async (errorKey, kind, shares, asOf) =>
-      findInErrorGroup(
-        await this.readShares(shares, list.FAILED_TEXTS[kind], (row) => row, toSqliteMoment(asOf)),
-        errorKey,
-      ),
-    waitingUpTo: (due, shares) => this.readShares(shares, due ? list.DUE_UP_TO : list.NOT_DUE_UP_TO, toTopicSize),
-    waiting: (due, shares, asOf) =>
-      asOf === null
-        ? this.readShares(shares, due ? list.DUE_IDS : list.NOT_DUE_IDS, toId)
-        : this.readShares(shares, due ? list.DUE_IDS_AS_OF : list.NOT_DUE_IDS_AS_OF, toId, toSqliteMoment(asOf)),
-    isSmall: async (rowsMax) => (await this.read(list.HAS_MORE_THAN, [rowsMax])).length === 0,
-    ids: (plan, limit, offset) =>
-      plan.asOf === null ? this.idsAfterOffset(plan, limit, offset) : this.idsInPieces(plan, limit),
-    pieces: (ranges, fromId, limit) => this.readPieces(ranges, fromId, limit),
-    count: (plan, max) => this.readScript(() => countScript(plan, max)),
-    ended: (plan, limit, offset) => this.ended(plan, limit, offset),
-    countEnded: (plan, max) => this.readScript(() => countEndedScript(plan, max)),
-    find: async (ids) => (await this.read(list.FIND_JOBS, [JSON.stringify(ids)])).map(toJob),
-  };
+  private readonly lists: SqliteLists;
 
   constructor(
-    private readonly readScript: ReadScript,
+    readScript: ReadScript,
     private readonly read: SqlQuery,
     private readonly write: SqlQuery,
-  ) {}
+  ) {
+    this.lists = new SqliteLists(readScript, read);
+  }
 
   list(query: ListFilter): Promise<ListedJobs> {
-    return readList(query, this.source);
+    return readList(query, this.lists.source);
   }
 
   listIds(query: ListFilter): Promise<ListedIds> {
-    return readListIds(query, this.source);
+    return readListIds(query, this.lists.source);
   }
 
   async summarize(ids: readonly string[], asOf: string | null = null): Promise<JobSummary[]> {
@@ -150,7 +92,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
-    if (await this.source.isSmall(SMALL_TABLE_JOBS)) {
+    if (await this.lists.source.isSmall(SMALL_TABLE_JOBS)) {
       return toTopicCounts(await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)]));
     }
     return this.countInPieces(topics);
@@ -159,7 +101,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   private async countInPieces(topics: readonly string[] | null): Promise<TopicCounts[]> {
     const running = await this.read(stats.COUNT_RUNNING, []);
     const rows = [...running.filter(({ topic }) => topics === null || topics.includes(topic as string))];
-    for (const topic of topics ?? (await this.source.topics())) {
+    for (const topic of topics ?? (await this.lists.source.topics())) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
       }
@@ -199,7 +141,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   private async countForGauges(): Promise<SqlRow[]> {
     const { exactCount, countedJobs } = GAUGE_LIMITS;
     const rows: { topic: string; status: JobStatus; jobs: number }[] = [];
-    for (const topic of await this.source.topics()) {
+    for (const topic of await this.lists.source.topics()) {
       for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
         const jobs = await this.countTopic(topic, status, exactCount + 1);
         if (jobs > 0) {
@@ -218,7 +160,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {
-    const samples = await this.readShares(shares, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
+    const samples = await this.lists.readShares(shares, stats.RUN_TIMES, ({ topic, times_ms: timesMs }) => ({
       topic: topic as string,
       timesMs: JSON.parse(timesMs as string) as number[],
     }));
@@ -226,7 +168,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   failingTopics(kind: FailureKind, topics: readonly string[] | null, jobsMax: number): Promise<TopicShare[]> {
-    return measureFailingTopics(topics, jobsMax, this.source, kind);
+    return measureFailingTopics(topics, jobsMax, this.lists.source, kind);
   }
 
   async errors({ failed, retrying }: FailureShares): Promise<ErrorCount[]> {
@@ -252,89 +194,6 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   async recentAttempts(topics: readonly string[], minutes: number): Promise<TopicAttempts[]> {
     return (await this.read(stats.RECENT_ATTEMPTS, [JSON.stringify(topics), minutes])).map(toTopicAttempts);
-  }
-
-  /** Reads rows, which may have large payloads, in pieces. Such a list has no offset. */
-  private async idsInPieces(plan: ListPlan, limit: number): Promise<string[]> {
-    const ids: string[] = [];
-    if (plan.ranges?.length === 0 && plan.runningTopics.length === 0) {
-      const found = [...plan.ids].sort().reverse();
-      for (let start = 0; start < found.length && ids.length < limit; start += READ_PIECE_ROWS) {
-        const piece = { ...plan, ids: found.slice(start, start + READ_PIECE_ROWS) };
-        ids.push(...(await this.readScript(() => idsScript(piece, READ_PIECE_ROWS, 0))));
-        await nextTurn();
-      }
-      return ids.slice(0, limit);
-    }
-    for (let { beforeId } = plan, isFull = true; isFull && ids.length < limit;) {
-      const rows = Math.min(READ_PIECE_ROWS, limit - ids.length);
-      const piece = await this.readScript(() => idsScript({ ...plan, beforeId }, rows, 0));
-      ids.push(...piece);
-      isFull = piece.length === rows;
-      beforeId = piece.at(-1) ?? beforeId;
-      await nextTurn();
-    }
-    return ids;
-  }
-
-  /** Skips the rows before the page in pieces. */
-  private async idsAfterOffset(plan: ListPlan, limit: number, offset: number): Promise<string[]> {
-    const pieceRows = plan.ranges === null ? COUNT_PIECE_ROWS : SKIP_PIECE_ROWS;
-    let { beforeId } = plan;
-    let left = offset;
-    for (; left > pieceRows; left -= pieceRows) {
-      const [last] = await this.readScript(() => idsScript({ ...plan, beforeId }, 1, pieceRows - 1));
-      if (last === undefined) {
-        return [];
-      }
-      beforeId = last;
-      await nextTurn();
-    }
-    return this.readScript(() => idsScript({ ...plan, beforeId }, limit, left));
-  }
-
-  private async ended(plan: EndedPlan, limit: number, offset: number): Promise<EndedJob[]> {
-    const pieceRows = readsRows(plan) ? READ_PIECE_ROWS : SKIP_PIECE_ROWS;
-    const jobs: EndedJob[] = [];
-    for (let { before } = plan, skip = offset, isFull = true; isFull && jobs.length < limit;) {
-      const rows = Math.min(pieceRows, skip + limit - jobs.length);
-      const piece = await this.readScript(() => endedScript({ ...plan, before }, rows));
-      jobs.push(...piece.slice(skip));
-      skip = Math.max(0, skip - piece.length);
-      isFull = piece.length === rows;
-      before = piece.at(-1) ?? before;
-      await nextTurn();
-    }
-    return jobs;
-  }
-
-  private async readPieces(ranges: readonly RangePiece[], fromId: string, limit: number): Promise<string[][]> {
-    const pieces: string[][] = [];
-    for (const { topic, status, beforeId } of ranges) {
-      pieces.push(toIds(await this.read(list.RANGE_IDS, [fromId, beforeId, topic, status, limit])));
-      await nextTurn();
-    }
-    return pieces;
-  }
-
-  private async searchContents(
-    ids: readonly string[],
-    { uniqueKeys, text, member }: SearchTerms,
-  ): Promise<SearchedContents> {
-    const found: SearchedContents['found'][number][] = [];
-    let bytes = 0;
-    const path = member && `$${member.path.map((name) => `."${name}"`).join('')}`;
-    const params = [JSON.stringify(uniqueKeys), toJsonText(text), path, member && member.value];
-    for (let start = 0; start < ids.length; start += SEARCH_PIECE_ROWS) {
-      const piece = ids.slice(start, start + SEARCH_PIECE_ROWS);
-      const searched = toSearchedContents(
-        (await this.read(list.SEARCH_CONTENTS, [JSON.stringify(piece), ...params]))[0]!,
-      );
-      found.push(...searched.found);
-      bytes += searched.bytes;
-      await nextTurn();
-    }
-    return { found, bytes };
   }
 
   async timeseries(topics: readonly string[], minutes: number): Promise<RolledUpMinutes> {
@@ -374,22 +233,6 @@ export class SqliteStats implements JobReports, ReportRecords {
   async pruneReports(): Promise<void> {
     await this.write(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
     await this.write(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
-  }
-
-  /** Runs a statement for each topic, with an iteration of the event loop after each. */
-  private async readShares<T>(
-    shares: readonly TopicShare[],
-    sql: string,
-    toResult: (row: SqlRow) => T,
-    ...params: unknown[]
-  ): Promise<T[]> {
-    const results: T[] = [];
-    for (const { topic, limit } of shares) {
-      const rows = await this.read(sql, [topic, limit, ...params]);
-      rows.forEach((row) => results.push(toResult(row)));
-      await nextTurn();
-    }
-    return results;
   }
 
   private async readMinute(): Promise<Date> {

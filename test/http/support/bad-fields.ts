@@ -314,6 +314,13 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     { field: 'limit', why: 'given twice with one value', query: 'limit=5&limit=5' },
     ...unknownParameters,
   ],
+  '/export': [
+    { field: 'format', why: 'missing', query: 'topic=a' },
+    ...badQueries('format', ['empty', ''], ['unknown', 'xml'], ['in capitals', 'CSV']),
+    { field: 'limit', why: 'unknown here', query: 'format=csv&limit=5' },
+    { field: 'cursor', why: 'unknown here', query: 'format=csv&cursor=abc' },
+    { field: 'status', why: 'unknown', query: 'format=csv&status=done' },
+  ],
   '/stats': [...badTopicQueries, ...unknownParameters, ...badQueries('limit', ['unknown here', '5'])],
   '/errors': [...badTopicQueries, ...unknownParameters],
   '/timeseries': [

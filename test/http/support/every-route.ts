@@ -21,6 +21,7 @@ export interface RouteRequest {
   readonly access: 'enqueue' | 'read' | 'manage' | 'any';
   /** The status of the response to a caller with that right. */
   readonly status: number;
+  readonly query?: string;
   /** The status of the job that the path names. Default: pending. */
   readonly of?: 'cancelled';
   body?(id: string): unknown;
@@ -41,6 +42,7 @@ export const everyRoute: readonly RouteRequest[] = [
   { method: 'POST', route: '/enqueue', access: 'enqueue', status: 201, body: () => job },
   { method: 'POST', route: '/enqueue-many', access: 'enqueue', status: 201, body: () => ({ jobs: [job] }) },
   { method: 'GET', route: '', access: 'read', status: 200 },
+  { method: 'GET', route: '/export', query: '?format=csv', access: 'read', status: 200 },
   { method: 'GET', route: '/stats', access: 'read', status: 200 },
   { method: 'GET', route: '/timeseries', access: 'read', status: 200 },
   { method: 'GET', route: '/topics', access: 'read', status: 200 },
@@ -129,7 +131,7 @@ export async function sendToRoute(
     text,
   } = await sendRaw(app.url, {
     method: request.method,
-    path: toRoutePath(request, id),
+    path: toRoutePath(request, id) + (request.query ?? ''),
     headers: { ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
