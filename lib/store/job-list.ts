@@ -5,8 +5,6 @@ import { SMALL_TABLE_JOBS } from '../core/limits.js';
 import type { ListFilter, ListPosition } from '../core/list-filter.js';
 import { isDated } from '../core/list-filter.js';
 import { isInTopic } from '../core/search-text.js';
-import type { EndedSource } from './ended-list.js';
-import { toEndedPlan } from './ended-list.js';
 import type { SearchSource, SearchWindow } from './job-search.js';
 import { isFoundBySearch, searchJobs } from './job-search.js';
 import type { ListedIds, ListedJobs } from './store-records.js';
@@ -65,6 +63,37 @@ export interface ListSource extends SearchSource, EndedSource {
   count(plan: ListPlan, max: number): Promise<number>;
   /** Returns jobs, in any order. */
   find(ids: readonly string[]): Promise<Job[]>;
+}
+
+/** A list of failed and cancelled jobs, the last one that ended first. Each of its ranges is one of the index `_jobs_ended`. */
+export interface EndedPlan extends Pick<ListPlan, 'runningTopics' | 'idFilter' | 'createdFrom' | 'createdTo' | 'asOf'> {
+  readonly ranges: readonly ListRange[];
+  /** Single jobs, listed if they pass `idFilter` and are in no range. */
+  readonly ids: readonly string[];
+  readonly finishedFrom: Date | null;
+  /** The page holds jobs before this position: they ended earlier, or at the same moment with a lower id. */
+  readonly before: EndedPosition;
+  /** The end of the whole list, on whichever page. */
+  readonly end: EndedPosition;
+}
+
+/** When a job ended, ISO 8601 in microseconds, and its id. `null`: after all jobs. */
+export interface EndedPosition {
+  readonly id: string;
+  readonly finished: string | null;
+}
+
+/** A job with the time of its end. */
+export interface EndedJob extends ListPosition {
+  readonly finished: string;
+}
+
+/** The queries behind such a list, one set for each database. */
+export interface EndedSource {
+  /** Returns ids, the last one that ended first. */
+  ended(plan: EndedPlan, limit: number, offset: number): Promise<EndedJob[]>;
+  /** Counts the jobs of the plan up to `max`. */
+  countEnded(plan: EndedPlan, max: number): Promise<number>;
 }
 
 /** The part of a range before an id. */
@@ -240,6 +269,24 @@ async function readWithoutText(query: ListFilter, limit: number, source: ListSou
   const others = { ...query, q: null, beforeId: null, beforeFinished: null, limit, offset: 0 };
   const read = await readPositions(await planList(others, source), others, source);
   return read.map(({ id }) => id);
+}
+
+/** Orders a plan by the end of its jobs. */
+export function toEndedPlan({ ranges, found, ids, ...plan }: ListPlan, query: ListFilter): EndedPlan {
+  const { finishedFrom, finishedTo, beforeFinished, beforeId } = query;
+  const end = finishedTo
+    ? { finished: finishedTo.toISOString().replace('Z', '000Z'), id: FIRST_ID }
+    : { finished: null, id: LAST_ID };
+  const isWithin = beforeFinished !== null && (end.finished === null || beforeFinished < end.finished);
+  return {
+    ...plan,
+    ranges: ranges!,
+    // The search for them has not checked when they ended.
+    ids: [...found, ...ids],
+    finishedFrom,
+    before: isWithin ? { finished: beforeFinished, id: beforeId! } : end,
+    end,
+  };
 }
 
 type Bounds = Pick<ListPlan, 'fromId' | 'beforeId' | 'endId' | 'createdFrom' | 'createdTo'>;

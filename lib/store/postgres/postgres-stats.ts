@@ -1,8 +1,7 @@
 import type { Job } from '../../core/job.js';
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { EndedPlan } from '../ended-list.js';
-import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
+import type { EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readList, readListIds, readsRows } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
 import type {

@@ -1,6 +1,5 @@
 import type { JobFilterStatus } from '../../core/job-state.js';
-import type { EndedJob, EndedPlan } from '../ended-list.js';
-import type { ListPlan, ListRange } from '../job-list.js';
+import type { EndedJob, EndedPlan, ListPlan, ListRange } from '../job-list.js';
 import { newestFirst, readsRows } from '../job-list.js';
 import type { FailureKind } from '../report-records.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';

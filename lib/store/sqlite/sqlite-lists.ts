@@ -1,6 +1,5 @@
 import type { SearchTerms } from '../../core/search-text.js';
-import type { EndedJob, EndedPlan } from '../ended-list.js';
-import type { ListPlan, ListSource, RangePiece } from '../job-list.js';
+import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readsRows } from '../job-list.js';
 import type { SearchedContents } from '../job-search.js';
 import { nextTurn } from '../real-timers.js';
