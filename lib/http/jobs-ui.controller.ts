@@ -138,7 +138,7 @@ export class JobsUiController implements OnApplicationBootstrap {
     };
     const template = this.files.get('index.html')!.body.toString('utf8').replaceAll('"./', `"${root}`);
     const page = Object.entries(contents).reduce((html, [name, content]) => setMeta(html, name, content), template);
-    const tabTitle = ['Jobs', title, environment?.name].filter(Boolean).join(' · ');
+    const tabTitle = [environment?.name, 'Jobs', title].filter(Boolean).join(' · ');
     const titled = page.replace(/<title>.*<\/title>/, () => `<title>${escapeHtml(tabTitle)}</title>`);
     const shell = new UiFile('index.html', Buffer.from(titled, 'utf8'));
     this.shells.set(key, shell);

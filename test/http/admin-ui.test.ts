@@ -47,7 +47,7 @@ describe.each(everyAdapter)('the files of the admin UI on $adapter', (adapterKin
     };
     const { url } = await apps.listen({ options: { ui } });
     const text = await (await fetch(`${url}/admin/jobs/`)).text();
-    expect(text).toContain(`<title>Jobs · Tea &amp; &quot;Coffee&quot; &lt;/title>&lt;script> · &lt;b>$1'</title>`);
+    expect(text).toContain(`<title>&lt;b>$1' · Jobs · Tea &amp; &quot;Coffee&quot; &lt;/title>&lt;script></title>`);
     expect(text).toContain('name="jobs-title" content="Tea &amp; &quot;Coffee&quot; &lt;/title>&lt;script>"');
     expect(text).toContain(`name="jobs-environment" content="&lt;b>$1'"`);
     expect(text).toContain('name="jobs-color" content="#c2185b"');

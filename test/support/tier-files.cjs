@@ -48,6 +48,7 @@ const TITLES_FIRST = {
   'test/ui/theme.test.ts': ['has the theme of the system', 'has the language of the browser'],
   'test/ui/topic-pause.test.ts': ['works by keyboard'],
   'test/ui/topics.test.ts': ['is sorted by name'],
+  'test/ui/which-system.test.ts': ['name the application and the environment'],
   'test/ui/workers.test.ts': ['are listed with what they do'],
 };
 

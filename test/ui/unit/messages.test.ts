@@ -29,7 +29,7 @@ const ALLOWED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   'data/theme.svelte.ts': ['(prefers-color-scheme: dark)'],
   'parts/icon.svelte': [/^[Mm]\d[\d\s.,MLHVZCSAmlhvzcsa-]*$/],
   'parts/job-listing.svelte': ['Enter', 'tr[data-id] a.open'],
-  'parts/plot.ts': ['11px system-ui, sans-serif', '{HH}:{mm}'],
+  'parts/plot.ts': ['11px system-ui, sans-serif', 'Etc/UTC'],
   'parts/skeleton.svelte': ['px'],
   'parts/schedule-actions.svelte': ['button quiet icon small'],
   'parts/schedule-dialog.svelte': ['UTC', /^jitter start_at /],
@@ -39,6 +39,7 @@ const ALLOWED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   'text/amount.ts': ['KiB', 'MiB'],
   // Words of cron patterns.
   'text/pattern-words.ts': [/^JAN FEB /, /^SUN MON /, 'UTC'],
+  'text/time-zone.ts': ['UTC'],
   'text/zone-time.ts': ['UTC'],
 };
 

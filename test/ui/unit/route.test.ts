@@ -14,11 +14,11 @@ describe('an address of the admin UI', () => {
     { screen: 'overview', minutes: 1440 },
     jobsRoute(),
     jobsRoute(
-      { statuses: ['pending', 'failed'], topics: ['a & b', 'ü/?#'], q: '100 %', from: '2030-01-01T10:00' },
+      { statuses: ['pending', 'failed'], topics: ['a & b', 'ü/?#'], q: '100 %', from: '2030-01-01T10:00:00.000Z' },
       200,
     ),
     jobsRoute({ topics: ['mail'], errorKey: KEY }),
-    { ...jobsRoute({ to: '2030-01-01T10:00' }), cursor: 'abc' } as Route,
+    { ...jobsRoute({ to: '2030-01-01T10:00:00.000Z' }), cursor: 'abc' } as Route,
     { screen: 'job', id: '0192-x/y' },
     { screen: 'topic', topic: 'ü/?# a', minutes: 180 },
     { screen: 'errors', topic: '' },

@@ -1,6 +1,5 @@
 import type { Job, JobFilter, JobPage } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
-import { isoOfLocal } from '../text/moment.js';
 import { Fetched } from './fetched.svelte.js';
 import { api } from './session.svelte.js';
 
@@ -27,8 +26,8 @@ export function conditionsOf({ statuses, due, topics, q, errorKey, groupId, from
     q: q.trim() || undefined,
     errorKey: errorKey || undefined,
     groupId: groupId || undefined,
-    createdFrom: isoOfLocal(from),
-    createdTo: isoOfLocal(to),
+    createdFrom: from || undefined,
+    createdTo: to || undefined,
   };
 }
 
@@ -128,7 +127,6 @@ export class JobList {
   /** Jobs are listed by their ids, which begin with the time of their creation. */
   #from({ filters }: ListPage, first: Job): JobFilter {
     const createdTo = new Date(Date.parse(first.created) + 1).toISOString();
-    const wanted = isoOfLocal(filters.to);
-    return { createdTo: wanted !== undefined && wanted < createdTo ? wanted : createdTo };
+    return { createdTo: filters.to !== '' && filters.to < createdTo ? filters.to : createdTo };
   }
 }

@@ -104,6 +104,8 @@ export const en = {
     keys: { search: 'Search', requeueThis: 'Re-queue this job' },
     theme: 'Theme',
     themes: { system: 'System', light: 'Light', dark: 'Dark' },
+    timeZone: 'Time zone',
+    timeZones: { local: 'Local time', utc: 'UTC' },
     language: 'Language',
     signOut: 'Sign out',
     /** Of a tab. */

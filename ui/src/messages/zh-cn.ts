@@ -93,6 +93,8 @@ export const zhCn: Messages = {
     keys: { search: '搜索', requeueThis: '重新入队此任务' },
     theme: '主题',
     themes: { system: '跟随系统', light: '浅色', dark: '深色' },
+    timeZone: '时区',
+    timeZones: { local: '本地时间', utc: 'UTC（协调世界时）' },
     language: '语言',
     signOut: '退出登录',
     title: (screen) => `${screen} · 任务`,

@@ -1,4 +1,6 @@
 import { messages } from '../messages/messages.js';
+import { clockText } from '../text/moment.js';
+import { showsUtc } from '../text/time-zone.js';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import './plot.css';
@@ -45,11 +47,13 @@ export class Plot {
     return {
       width: this.host.clientWidth,
       height: HEIGHT,
+      // Marks full hours of the time zone of the page.
+      tzDate: (at) => (showsUtc() ? uPlot.tzDate(new Date(at * 1_000), 'Etc/UTC') : new Date(at * 1_000)),
       padding: [12, 20, 0, 0],
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
-        { ...axis, space: 70, size: 26, values: '{HH}:{mm}' },
+        { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(clockOf) },
         { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.#tickText(tick)) },
       ],
       scales: {
@@ -60,7 +64,7 @@ export class Plot {
       series: [
         {
           label: messages.jobs.time,
-          value: (_, at) => (at == null ? '–' : uPlot.fmtDate('{HH}:{mm}')(new Date(at * 1_000))),
+          value: (_, at) => (at == null ? '–' : clockOf(at)),
         },
         ...series.map((each, index) => this.#line(each, index)),
       ],
@@ -110,6 +114,11 @@ export class Plot {
     probe.remove();
     return color;
   }
+}
+
+/** @param at in seconds, as all times of the chart */
+function clockOf(at: number): string {
+  return clockText(new Date(at * 1_000).toISOString());
 }
 
 function halfStep([first = 0, second = first]: ArrayLike<number> & Iterable<number>): number {

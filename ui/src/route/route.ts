@@ -18,7 +18,7 @@ export interface Filters {
   errorKey: string;
   /** The id of a group. Only on the page of the group, which lists its members. */
   groupId: string;
-  /** `YYYY-MM-DDTHH:MM`, local time, as the input of a date gives it. */
+  /** ISO 8601, so that a link means the same in each time zone. */
   from: string;
   to: string;
 }
@@ -176,7 +176,7 @@ function writeFilters({ statuses, due, topics, q, errorKey, from, to }: Filters)
 }
 
 function moment(text: string | null): string {
-  return text !== null && !Number.isNaN(Date.parse(text)) ? text : '';
+  return text !== null && !Number.isNaN(Date.parse(text)) ? new Date(text).toISOString() : '';
 }
 
 function member<T, U>(values: readonly T[], value: T, otherwise: U): T | U {

@@ -1,6 +1,6 @@
 import { messages } from '../messages/messages.js';
-import { perLanguage } from '../messages/per-language.js';
 import { roughDuration } from './duration.js';
+import { perZone, showsUtc } from './time-zone.js';
 
 const EXACT = {
   year: 'numeric',
@@ -20,9 +20,9 @@ const PRECISE_CLOCK = {
   fractionalSecondDigits: 3,
 } as const;
 
-const exact = perLanguage((language) => new Intl.DateTimeFormat(language, EXACT));
-const clock = perLanguage((language) => new Intl.DateTimeFormat(language, CLOCK));
-const preciseClock = perLanguage((language) => new Intl.DateTimeFormat(language, PRECISE_CLOCK));
+const exact = perZone(EXACT);
+const clock = perZone(CLOCK);
+const preciseClock = perZone(PRECISE_CLOCK);
 
 /** `12 s ago`, `in 3 h`, `now`. */
 export function relativeText(iso: string, now: number): string {
@@ -31,7 +31,7 @@ export function relativeText(iso: string, now: number): string {
   return ms > 0 ? messages.amounts.ago(roughDuration(ms)) : messages.amounts.in(roughDuration(-ms));
 }
 
-/** To the millisecond, in the reader's own time zone. */
+/** To the millisecond, with the time zone. */
 export function exactText(iso: string): string {
   return exact().format(new Date(iso));
 }
@@ -46,14 +46,15 @@ export function preciseClockText(iso: string): string {
   return preciseClock().format(new Date(iso));
 }
 
-/** What the API takes, of what an input of a date gives: its text is local time. */
+/** What the API takes, of what an input of a date gives: its text is in the time zone of the page. */
 export function isoOfLocal(local: string): string | undefined {
-  return local ? new Date(local).toISOString() : undefined;
+  return local ? new Date(showsUtc() ? `${local}Z` : local).toISOString() : undefined;
 }
 
-/** The text of an input of a date, in local time and to the minute. */
+/** The text of an input of a date, in the time zone of the page and to the minute. */
 export function localOfIso(iso: string | null): string {
   if (iso === null) return '';
   const date = new Date(iso);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  const offsetMs = showsUtc() ? 0 : date.getTimezoneOffset() * 60_000;
+  return new Date(date.getTime() - offsetMs).toISOString().slice(0, 16);
 }

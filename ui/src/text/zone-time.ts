@@ -1,4 +1,5 @@
 import { languageTag } from '../messages/messages.js';
+import { showsUtc } from './time-zone.js';
 
 /** The reader's own time zone. */
 export const OWN_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -21,10 +22,16 @@ export function zoneText(iso: string, zone: string): string | null {
   return formatterOf(zone, date.getTime() % 60_000 === 0 ? undefined : '2-digit')?.format(date) ?? null;
 }
 
-/** The zones in which to show the times of a schedule: its own, and the reader's if that is another one. */
+/** The zones in which to show the times of a schedule: its own, and that of the page if it is another one. */
 export function zonesToShow(zone: string): string[] {
+  const page = showsUtc() ? 'UTC' : OWN_ZONE;
   // A zone may have several names.
-  return formatterOf(zone)?.resolvedOptions().timeZone === OWN_ZONE ? [OWN_ZONE] : [zone, OWN_ZONE];
+  return formatterOf(zone)?.resolvedOptions().timeZone === page ? [page] : [zone, page];
+}
+
+/** Whether a zone that is shown beside the one of a schedule is the reader's. */
+export function isReadersZone(zone: string, scheduleZone: string): boolean {
+  return zone === OWN_ZONE && zone !== scheduleZone && !showsUtc();
 }
 
 /** Names of time zones that a form can propose. */
