@@ -58,7 +58,9 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const page = await open(`jobs/${fromPage.id}`);
     await page.button('Run now').click();
     expect(await app.jobAfter('completed', fromPage.id)).toMatchObject({ attempt: 1 });
-    await page.button('Re-queue').waitFor();
+    await page.button('Run again …').click();
+    expect(await page.dialog.getByLabel('Topic').inputValue()).toBe('broken');
+    expect(await page.dialog.getByLabel('Payload').inputValue()).toBe('{}');
   });
 
   it('cancels a pending job from its row and undoes it', async () => {
@@ -116,17 +118,41 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const ui = await open('jobs');
     await ui.action(kept.id, 'Delete').click();
     await ui.button('Undo').click();
-    await ui.action(gone.id, 'Delete').click();
+    const others = await app.jobs.enqueueMany([3, 4, 5, 6].map((payload) => ({ topic: 'later', payload })));
+    await ui.button(/4 new/).click();
+    for (const { id } of [...others, gone]) await ui.action(id, 'Delete').click();
+    for (const { id } of others) {
+      const notice = ui.page.locator('.notice', { hasText: `Deleting later …${id.slice(-6)}` });
+      await notice.getByRole('button', { name: 'Undo' }).click();
+    }
 
     await until(async () => (await app.jobs.get(gone.id)) === null, { message: 'the deletion' });
-    expect(await app.jobs.get(kept.id)).not.toBeNull();
+    await ui.sees(`Deleted later …${gone.id.slice(-6)}`);
+    await ui.row(gone.id).getByText('deleted').waitFor();
+    for (const { id } of [kept, ...others]) expect(await app.jobs.get(id)).not.toBeNull();
+  });
+
+  it('keeps a job on its page that is deleted elsewhere, and fetches one again that a refusal shows as changed', async () => {
+    const { id } = await app.jobs.enqueue('later', { orderId: 7 });
+    const ui = await open(`jobs/${id}`);
+    await ui.button(/^Live/).click();
+    await ui.button(/^Paused/).waitFor();
+    await app.jobs.cancel(id);
+    await ui.button('Cancel').click();
+    await ui.page.locator('h1 + .badge', { hasText: 'cancelled' }).waitFor();
+
+    await app.jobs.delete(id);
+    await ui.button(/^Paused/).click();
+    await ui.sees('This job has been deleted.');
+    await ui.sees('orderId');
+    expect(await ui.button(/^(Re-queue|Cancel|Delete)/).count()).toBe(0);
   });
 
   it('deletes at once when the user leaves the page', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.action(id, 'Delete').click();
-    await ui.sees('Deleted later');
+    await ui.sees('Deleting later');
     await ui.page.goto('about:blank');
 
     await until(async () => (await app.jobs.get(id)) === null, { message: 'the deletion' });
@@ -136,7 +162,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.action(id, 'Delete').click();
-    await ui.sees('Deleted later');
+    await ui.sees('Deleting later');
     await ui.button('Sign out').click();
     await ui.heading('Sign in').waitFor();
 
@@ -154,6 +180,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await field.fill('{ "orderId": 8, ');
     await ui.dialog.getByText(/^Line 1:/).waitFor();
     expect(await ui.dialog.getByRole('button', { name: 'Re-queue' }).isDisabled()).toBe(true);
+    await field.fill('{ "orderId": 12345678901234567890 }');
+    await ui.dialog.getByText('would be rounded').waitFor();
+    expect(await ui.dialog.getByRole('button', { name: 'Re-queue' }).isDisabled()).toBe(true);
+    await ui.dialog.getByRole('button', { name: 'Cancel' }).click();
+    await ui.button('Keep editing').click();
     await field.fill('{ "orderId": 8 }');
     await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
 

@@ -103,6 +103,31 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await ui.heading('blue').waitFor();
   });
 
+  it('lead back to the row and the scroll position that the user has left', async () => {
+    const ui = await open('jobs?topic=red');
+    await ui.shows(ids.red.slice(0, 50));
+    const link = ui.row(ids.red[40]!).getByRole('link');
+    await link.scrollIntoViewIfNeeded();
+    const top = await ui.page.evaluate<number>('scrollY');
+    expect(top).toBeGreaterThan(0);
+    await link.click();
+    await ui.heading('red').waitFor();
+    await ui.button('Next job').click();
+    await until(() => ui.address === `/admin/jobs/jobs/${ids.red[41]}`);
+    await ui.page.getByRole('link', { name: 'Back to the list' }).click();
+    await until(() => ui.page.evaluate<boolean>(`scrollY === ${top}`));
+    const focused = `document.activeElement.closest('tr')?.dataset.id === '${ids.red[41]}'`;
+    await until(() => ui.page.evaluate<boolean>(focused));
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=red');
+  });
+
+  it('with a cursor that the API refuses show the first page', async () => {
+    const ui = await open('jobs?topic=blue&cursor=cut-off');
+    await ui.shows(ids.blue);
+    await ui.sees('This is the first page');
+    expect(ui.address).toBe('/admin/jobs/jobs?topic=blue');
+  });
+
   it('contain the page of the list', async () => {
     const ui = await open('jobs?topic=red');
     await ui.shows(ids.red.slice(0, 50));

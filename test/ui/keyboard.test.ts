@@ -32,6 +32,7 @@ describe('keys of the admin UI', () => {
     await ui.page.keyboard.press('x');
     expect(await ui.row(ids[1]!).getByRole('checkbox').isChecked()).toBe(true);
     await ui.page.keyboard.press('r');
+    await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
     await app().event('failed', ids[1], 2);
 
     await ui.page.keyboard.press('Enter');
@@ -39,7 +40,10 @@ describe('keys of the admin UI', () => {
     expect(ui.address).toBe(`/admin/jobs/jobs/${ids[1]}`);
     await ui.page.locator('.timeline').getByText('Failed: not retried').waitFor();
     await ui.page.keyboard.press('r');
+    await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
     await app().event('failed', ids[1], 3);
+    await ui.page.keyboard.press('n');
+    await until(() => ui.address === `/admin/jobs/jobs/${ids[2]}`);
 
     await ui.page.keyboard.press('2');
     await ui.shows(ids);

@@ -109,7 +109,10 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     const ui = await open('jobs?status=pending');
     await ui.shows(ids);
     await app.jobs.cancel(ids[1]!);
-    await ui.row(ids[1]!).getByText('no longer matches').waitFor();
+    await ui.row(ids[1]!).getByText('now cancelled').waitFor();
+    expect(await ui.action(ids[1]!, 'Re-queue').getAttribute('aria-disabled')).toBe('false');
+    await ui.sees('1–2 of 2');
+    await app.jobs.delete(ids[1]!);
     expect(await ui.ids()).toEqual(ids);
   });
 

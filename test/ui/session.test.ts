@@ -84,6 +84,27 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     expect(await readStoredToken(ui)).toBeNull();
   });
 
+  it('extends to a tab that the user opens from it, and to no other', async () => {
+    const app = await apps.listen();
+    const { id } = await app.jobs.enqueue('later', 1);
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
+    await signIn(ui, ADMIN_TOKEN);
+    const opened = ui.page.context().waitForEvent('page');
+    await ui
+      .row(id)
+      .getByRole('link')
+      .click({ modifiers: ['ControlOrMeta'] });
+    const tab = await opened;
+    await tab.getByRole('heading', { name: 'later' }).waitFor();
+    expect(tab.url()).toBe(`${app.url}/admin/jobs/jobs/${id}`);
+    expect(await tab.evaluate('JSON.stringify([sessionStorage, localStorage])')).not.toContain(ADMIN_TOKEN);
+    expect(await ui.row(id).getByRole('link').getAttribute('href')).toBe(tab.url());
+
+    const other = await ui.page.context().newPage();
+    await other.goto(`${app.url}/admin/jobs/jobs/${id}#tab=guessed`);
+    await other.getByRole('heading', { name: 'Sign in' }).waitFor();
+  });
+
   it('that expires continues where it was after a new sign-in', async () => {
     const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1);

@@ -1,4 +1,7 @@
-import type { Job, JobFilter, JobPage } from '../../../client/index.js';
+import { untrack } from 'svelte';
+import { SvelteMap } from 'svelte/reactivity';
+import type { Job, JobFilter, JobPage, JobStatus } from '../../../client/index.js';
+import { JobsApiError } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
 import { Fetched } from './fetched.svelte.js';
 import { api } from './session.svelte.js';
@@ -13,8 +16,30 @@ export interface ListPage {
 /** One row that is shown. */
 export interface Row {
   readonly job: Job;
+  /** Its status when it last matched the filters. */
+  readonly listedStatus: JobStatus;
   /** It does not match the filters any more. It stays where it is: rows never move under a hand. */
   readonly isGone: boolean;
+  readonly isDeleted: boolean;
+}
+
+/** A list as the user left it. */
+interface KeptList {
+  readonly route: string;
+  readonly page: JobPage;
+  readonly rows: readonly Row[];
+  readonly newCount: number;
+}
+
+/** How many jobs that the filters have lost are asked for at a time. */
+const GONE_MAX = 20;
+const KEPT_MAX = 10;
+/** By the entry of the history, the oldest first. */
+const keptLists = new SvelteMap<string, KeptList>();
+
+/** The jobs of a list that the user has left, in the order of its rows. Empty after a reload of the page. */
+export function idsOfKeptList(key: string): readonly string[] {
+  return keptLists.get(key)?.rows.map(({ job }) => job.id) ?? [];
 }
 
 /** The jobs that filters mean, as the API takes it. */
@@ -41,6 +66,9 @@ export class JobList {
   #isRefreshing = false;
   /** Something has changed since the answer was asked for that is on its way. */
   #isOutdated = false;
+  /** Rows that are gone, and in which turn the API was last asked for their jobs. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
 
   get page(): JobPage | undefined {
     return this.#page.data;
@@ -54,18 +82,41 @@ export class JobList {
     return this.#page.isLoading;
   }
 
-  /** Shows the page that the address names. */
-  async show(route: ListPage): Promise<void> {
+  /** Shows the page that the address names. @param key names the entry of the history, for a list that {@link keep} kept */
+  async show(route: ListPage, key?: string): Promise<void> {
     this.#route = route;
-    await this.#page.load((signal) => api.list(this.#query(route), { signal }));
-    if (this.#route !== route || this.#page.error !== undefined) return;
-    this.newCount = 0;
-    this.rows = (this.page?.items ?? []).map((job) => ({ job, isGone: false }));
-    this.#catchUp();
+    const kept = key === undefined ? undefined : untrack(() => keptLists.get(key));
+    if (kept?.route === JSON.stringify(route)) await this.#restore(kept);
+    else await this.#load(route);
+  }
+
+  /** Keeps the rows for an entry of the history that the user leaves. */
+  keep(key: string): void {
+    if (!this.#route || !this.page || this.error !== undefined) return;
+    const { page, rows, newCount } = this;
+    keptLists.delete(key);
+    keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount });
+    if (keptLists.size > KEPT_MAX) keptLists.delete([...keptLists.keys()][0]!);
   }
 
   async reload(): Promise<void> {
-    if (this.#route) await this.show(this.#route);
+    if (this.#route) await this.#load(this.#route);
+  }
+
+  async #restore({ page, rows, newCount }: KeptList): Promise<void> {
+    this.#page.clear();
+    this.#page.data = page;
+    this.rows = [...rows];
+    this.newCount = newCount;
+    await this.refresh();
+  }
+
+  async #load(route: ListPage): Promise<void> {
+    await this.#page.load((signal) => api.list(this.#query(route), { signal }));
+    if (this.#route !== route || this.#page.error !== undefined) return;
+    this.newCount = 0;
+    this.rows = (this.page?.items ?? []).map(toRow);
+    this.#catchUp();
   }
 
   /** Brings the rows up to date, without moving one. */
@@ -102,22 +153,47 @@ export class JobList {
     this.newCount = newer;
     // Below new jobs the page ends earlier: the rest of our rows is asked for by the time of the first one.
     const same = newer === 0 ? top : await api.list({ ...this.#query(route), ...this.#from(route, first) });
-    if (this.#route === route) this.#merge(same);
+    if (this.#route !== route) return;
+    this.#merge(same);
+    await this.#refreshGone(route);
   }
 
   #merge({ items, next_cursor }: JobPage): void {
     const byId = new Map(items.map((job) => [job.id, job]));
     const lastId = items.at(-1)?.id;
-    this.rows = this.rows.map(({ job }) => {
-      const isCovered = next_cursor === null || (lastId !== undefined && job.id >= lastId);
-      return { job: byId.get(job.id) ?? job, isGone: !byId.has(job.id) && isCovered };
+    this.rows = this.rows.map((row) => {
+      const listed = byId.get(row.job.id);
+      const isCovered = next_cursor === null || (lastId !== undefined && row.job.id >= lastId);
+      return listed ? toRow(listed) : { ...row, isGone: isCovered };
     });
     // A page that was not full has room below.
     const known = new Set(this.rows.map(({ job }) => job.id));
     const last = this.rows.at(-1)!.job.id;
     const below = items.filter(({ id }) => !known.has(id) && id < last);
     const room = Math.max(0, (this.#route?.size ?? 0) - this.rows.length);
-    this.rows = [...this.rows, ...below.slice(0, room).map((job) => ({ job, isGone: false }))];
+    this.rows = [...this.rows, ...below.slice(0, room).map(toRow)];
+  }
+
+  /** Asks for the jobs that the filters have lost: a row shows the true status. */
+  async #refreshGone(route: ListPage): Promise<void> {
+    const ids = this.rows.filter((row) => this.#mayHaveChanged(row)).map(({ job }) => job.id);
+    const turnOf = (id: string): number => this.#turns.get(id) ?? 0;
+    const asked = ids.sort((one, other) => turnOf(one) - turnOf(other)).slice(0, GONE_MAX);
+    this.#isOutdated ||= ids.some((id) => !this.#turns.has(id) && !asked.includes(id));
+    this.#turn += 1;
+    asked.forEach((id) => this.#turns.set(id, this.#turn));
+    const jobs = new Map(await Promise.all(asked.map(async (id) => [id, await getJob(id)] as const)));
+    if (this.#route !== route) return;
+    this.rows = this.rows.map((row) => {
+      const job = row.isGone ? jobs.get(row.job.id) : undefined;
+      return job === undefined ? row : { ...row, job: job ?? row.job, isDeleted: job === null };
+    });
+  }
+
+  /** A job that has ended is asked for once. */
+  #mayHaveChanged({ job, isGone, isDeleted }: Row): boolean {
+    const hasEnded = job.status !== 'pending' && job.status !== 'processing';
+    return isGone && !isDeleted && !(hasEnded && this.#turns.has(job.id));
   }
 
   #query({ filters, size, cursor }: ListPage): JobFilter {
@@ -128,5 +204,18 @@ export class JobList {
   #from({ filters }: ListPage, first: Job): JobFilter {
     const createdTo = new Date(Date.parse(first.created) + 1).toISOString();
     return { createdTo: filters.to !== '' && filters.to < createdTo ? filters.to : createdTo };
+  }
+}
+
+function toRow(job: Job): Row {
+  return { job, listedStatus: job.status, isGone: false, isDeleted: false };
+}
+
+/** `null`: there is no such job any more. `undefined`: the API did not say. */
+async function getJob(id: string): Promise<Job | null | undefined> {
+  try {
+    return await api.get(id);
+  } catch (error) {
+    return error instanceof JobsApiError && error.status === 404 ? null : undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import type { Job, RequeueOptions } from '../../../client/index.js';
+import { JobsApiError } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
 import { topicName } from '../text/visible-text.js';
 import { hrefOf } from '../route/router.svelte.js';
@@ -35,6 +36,13 @@ class JobMoves {
     else if (action === 'promote') await this.promote(job);
     else if (action === 'cancel') await this.cancel(job);
     else this.delete(job);
+  }
+
+  /** For a key, which is pressed by mistake more easily than a button. */
+  async askToRequeue(job: Job): Promise<void> {
+    const title = messages.forms.requeueTitle(nameOf(job));
+    const { requeueText: text, labels } = messages.actions;
+    if (await questions.ask({ title, text, verb: labels.requeue, isSafe: true })) await this.requeue(job);
   }
 
   /** @throws JobsApiError when the API refuses changes that the reader has written */
@@ -80,6 +88,9 @@ class JobMoves {
       clearTimeout(timer);
       removeNotice();
       this.#deletions.delete(job.id);
+    };
+    const undo = (): void => {
+      end();
       this.leaving.delete(job.id);
     };
     const deleteNow = (): void => {
@@ -87,20 +98,34 @@ class JobMoves {
       void this.#delete(job);
     };
     const timer = setTimeout(deleteNow, UNDO_MS);
-    const removeNotice = notices.show(
-      { text: messages.actions.deleted(nameOf(job)), tone: 'neutral', undo: end },
-      UNDO_MS,
-    );
+    const text = messages.actions.deleting(nameOf(job));
+    const removeNotice = notices.show({ text, tone: 'neutral', undo }, UNDO_MS);
     this.#deletions.set(job.id, deleteNow);
   }
 
   async #delete(job: Job): Promise<void> {
-    this.deleted.add(job.id);
     try {
       await api.delete(job.id);
+      this.deleted.add(job.id);
+      notices.say(messages.actions.deleted(nameOf(job)));
     } catch (error) {
-      this.deleted.delete(job.id);
-      notices.complain(error);
+      await this.#complain(job, error);
+    }
+    this.leaving.delete(job.id);
+  }
+
+  async #complain(job: Job, error: unknown): Promise<void> {
+    notices.complain(error);
+    await this.#refetch(job, error);
+  }
+
+  /** A job whose move the API refuses may have changed since it was shown. */
+  async #refetch(job: Job, error: unknown): Promise<void> {
+    if (!(error instanceof JobsApiError && (error.status === 409 || error.status === 404))) return;
+    try {
+      this.moved.set(job.id, await api.get(job.id));
+    } catch (thrown) {
+      if (thrown instanceof JobsApiError && thrown.status === 404) this.deleted.add(job.id);
     }
   }
 
@@ -118,8 +143,11 @@ class JobMoves {
       this.moved.set(job.id, moved);
       return moved;
     } catch (error) {
-      if (isThrowing) throw error;
-      notices.complain(error);
+      if (isThrowing) {
+        await this.#refetch(job, error);
+        throw error;
+      }
+      await this.#complain(job, error);
       return undefined;
     }
   }

@@ -27,7 +27,7 @@ class Notices {
     const remove = (): void => {
       this.list = this.list.filter((each) => each.id !== id);
     };
-    this.list = [...this.list.slice(-2), { id, ...notice }];
+    this.list = [...this.list.filter(({ undo }, index, { length }) => undo || index >= length - 2), { id, ...notice }];
     setTimeout(remove, shownMs);
     return remove;
   }

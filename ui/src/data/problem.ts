@@ -9,16 +9,23 @@ export interface Problem {
   readonly detail: string;
 }
 
-/** Of anything that a call of the API may throw. */
-export function problemOf(error: unknown): Problem {
+/** Of anything that a call of the API may throw. @param isOfForm whether the user has written what was sent */
+export function problemOf(error: unknown, isOfForm = false): Problem {
   const detail = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof JobsApiError)) return { ...messages.problems.unexpected, detail };
+  if (!(error instanceof JobsApiError)) {
+    return { ...(isOfForm ? messages.problems.notSent : messages.problems.unexpected), detail };
+  }
   return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
 }
 
 /** Returns whether the API knows the caller and does not admit them. */
 export function isForbidden(error: unknown): boolean {
   return error instanceof JobsApiError && error.status === 403;
+}
+
+/** Returns whether the API refuses the value of this field. */
+export function isRefused(error: unknown, field: string): boolean {
+  return error instanceof JobsApiError && error.status === 400 && field in error.data;
 }
 
 /** Returns why a sign-in failed, in one line. A guard of the application may have its own text for 401 and 403. */

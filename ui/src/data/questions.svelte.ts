@@ -1,4 +1,4 @@
-/** A question that is asked before something happens that cannot be taken back. */
+/** A question that is asked before something happens. */
 export interface Question {
   readonly title: string;
   readonly text: string;
@@ -6,6 +6,8 @@ export interface Question {
   readonly verb: string;
   /** What the other button says. Default: Cancel. */
   readonly refusal?: string;
+  /** Whether nothing is lost by it. */
+  readonly isSafe?: boolean;
 }
 
 /** One question at a time, shown as a dialog. */

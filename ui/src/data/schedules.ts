@@ -12,6 +12,8 @@ class ScheduleMoves {
   /** Being changed: a second press does nothing more. */
   readonly #moving = new Set<string>();
   readonly #listeners = new Set<() => void>();
+  /** Remove the notices that offer to take a pause back. */
+  readonly #pauseNotices = new Map<string, () => void>();
 
   /** Calls the listener after each change that is made here. @returns a function that unsubscribes */
   onMove(listener: () => void): () => void {
@@ -21,16 +23,17 @@ class ScheduleMoves {
 
   async pause(name: string): Promise<void> {
     if (!(await this.#move(name, () => api.schedules.pause(name)))) return;
-    const undo = (): void => {
-      removeNotice();
-      void this.resume(name);
-    };
-    const removeNotice = notices.show({ text: messages.schedules.paused(visible(name)), tone: 'neutral', undo });
+    const undo = (): void => void this.resume(name);
+    this.#pauseNotices.set(
+      name,
+      notices.show({ text: messages.schedules.paused(visible(name)), tone: 'neutral', undo }),
+    );
   }
 
   async resume(name: string): Promise<void> {
-    if (await this.#move(name, () => api.schedules.resume(name)))
-      notices.say(messages.schedules.resumed(visible(name)));
+    if (!(await this.#move(name, () => api.schedules.resume(name)))) return;
+    this.#pauseNotices.get(name)?.();
+    notices.say(messages.schedules.resumed(visible(name)));
   }
 
   async run(name: string): Promise<void> {

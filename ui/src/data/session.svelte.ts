@@ -1,10 +1,12 @@
 import { untrack } from 'svelte';
+import type { Attachment } from 'svelte/attachments';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
 import { isForbidden } from './problem.js';
-import { API_URL } from '../route/server-facts.js';
+import { API_URL, ROOT_URL } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
+import { offerToken, receiveToken } from './tab-token.js';
 
 /**
  * - `starting`: the API has not responded yet.
@@ -63,8 +65,14 @@ class Session {
     return this.capabilities?.enqueue === true;
   }
 
+  /** The size of the largest payload that the queue takes. */
+  get payloadBytesMax(): number {
+    return this.capabilities?.limits.payload_bytes ?? Infinity;
+  }
+
   /** Requests what the caller may do, with the token, or with what the browser sends by itself. */
   async start(): Promise<void> {
+    this.#token ??= await receiveToken();
     try {
       this.capabilities = await this.api.capabilities();
       this.phase = 'open';
@@ -84,6 +92,23 @@ class Session {
     tabStorage.set('token', null);
     return this.start();
   }
+
+  /** Signs a tab in that the user opens with a link of the UI. */
+  readonly openedTabs: Attachment<HTMLElement> = (element) => {
+    const share = (event: MouseEvent): void => {
+      const link = (event.target as Element).closest('a');
+      const isOpened =
+        event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey || link?.target === '_blank';
+      if (!link || !isOpened || !event.isTrusted || !this.hasToken || !link.href.startsWith(ROOT_URL.href)) return;
+      offerToken(link, () => this.#token);
+    };
+    element.addEventListener('click', share);
+    element.addEventListener('auxclick', share);
+    return () => {
+      element.removeEventListener('click', share);
+      element.removeEventListener('auxclick', share);
+    };
+  };
 
   /** Returns whether the API accepts the token. */
   async signIn(token: string, isKept: boolean): Promise<boolean> {

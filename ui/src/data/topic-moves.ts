@@ -9,6 +9,8 @@ class TopicMoves {
   /** Being paused or resumed: a second press does nothing more. */
   readonly #moving = new Set<string>();
   readonly #listeners = new Set<() => void>();
+  /** Remove the notices that offer to take a pause back. */
+  readonly #pauseNotices = new Map<string, () => void>();
 
   /** Calls the listener after each change that is made here, also while the page is held. @returns a function that unsubscribes */
   onMove(listener: () => void): () => void {
@@ -18,17 +20,16 @@ class TopicMoves {
 
   async pause(topic: string): Promise<void> {
     if (!(await this.#move(topic, () => api.pause(topic)))) return;
-    const undo = (): void => {
-      removeNotice();
-      void this.resume(topic);
-    };
+    const undo = (): void => void this.resume(topic);
     const text = messages.topics.pausedNotice(topicName(topic));
-    const removeNotice = notices.show({ text, tone: 'neutral', undo });
+    this.#pauseNotices.set(topic, notices.show({ text, tone: 'neutral', undo }));
   }
 
   /** Jobs start at once, so that nothing could be taken back. */
   async resume(topic: string): Promise<void> {
-    if (await this.#move(topic, () => api.resume(topic))) notices.say(messages.topics.resumedNotice(topicName(topic)));
+    if (!(await this.#move(topic, () => api.resume(topic)))) return;
+    this.#pauseNotices.get(topic)?.();
+    notices.say(messages.topics.resumedNotice(topicName(topic)));
   }
 
   /** Sets limits; `null` lets those in the code apply again. @throws what the API throws */

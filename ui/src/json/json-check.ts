@@ -1,4 +1,5 @@
 import { messages } from '../messages/messages.js';
+import { bytesText } from '../text/amount.js';
 import { parseExact } from './exact-json.js';
 
 /** What is known of a text that is meant to be JSON. */
@@ -11,6 +12,19 @@ export function checkJson(text: string): JsonCheck {
   } catch (error) {
     if (text.trim() === '') return { ok: false, message: messages.forms.jsonEmpty, line: 1 };
     return { ok: false, ...placeOf(error as Error, text) };
+  }
+}
+
+/** What is wrong with a text that the queue is to take as JSON; `null`: nothing. */
+export function jsonComplaint(text: string, bytesMax: number): string | null {
+  const check = checkJson(text);
+  if (!check.ok) return messages.forms.jsonLine(check.line, check.message);
+  try {
+    const bytes = new TextEncoder().encode(JSON.stringify(check.value)).length;
+    return bytes > bytesMax ? messages.forms.jsonTooLarge(bytesText(bytes), bytesText(bytesMax)) : null;
+  } catch (error) {
+    // A number that would be rounded.
+    return (error as Error).message;
   }
 }
 

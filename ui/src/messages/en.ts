@@ -177,6 +177,8 @@ export const en = {
     stopTitle: 'Stop the running job?',
     stopText: (job: string) => `The queue asks the handler of ${job} to stop. Finished steps stay finished.`,
     stop: 'Stop job',
+    deleting: (job: string) => `Deleting ${job} …`,
+    requeueText: 'The job runs again from the first attempt.',
   },
 
   /** What a refused or failed request says. */
@@ -203,6 +205,7 @@ export const en = {
     notSignedIn: (detail: string) => `Not signed in: ${detail}`,
     notAllowed: (detail: string) => `Not allowed: ${detail}`,
     copyBlocked: 'the browser does not allow this page to copy',
+    notSent: { title: 'Could not send this', advice: 'Your input is still here. Correct it, or try again.' },
   },
 
   overview: {
@@ -365,6 +368,8 @@ export const en = {
       select: 'select the job',
       requeue: 're-queue the job',
     },
+    nowStatus: (status: string) => `now ${status}`,
+    cursorGone: 'That page no longer exists. This is the first page',
   },
 
   bulk: {
@@ -530,6 +535,12 @@ export const en = {
     members: (number: number) => counted(number, 'member'),
     showMore: (number: number, total: number) => `Show ${count(number)} more of ${count(total)}`,
     allCharacters: (number: number) => `… all ${counted(number, 'character')}`,
+    backToList: 'Back to the list',
+    backToGroup: 'Back to the group',
+    previous: 'Previous job',
+    next: 'Next job',
+    deletedBanner: 'This job has been deleted. The page shows its last known state.',
+    runAgain: 'Run again …',
   },
 
   /** The attempts of a job, its errors and its log. */

@@ -161,6 +161,8 @@ export const zhCn: Messages = {
     stopTitle: '停止正在执行的任务？',
     stopText: (job) => `队列将请求 ${job} 的处理器停止。已完成的步骤不会撤销。`,
     stop: '停止任务',
+    deleting: (job) => `正在删除 ${job}…`,
+    requeueText: '任务将从第一次尝试开始重新运行。',
   },
 
   problems: {
@@ -180,6 +182,7 @@ export const zhCn: Messages = {
     notSignedIn: (detail) => `未登录：${detail}`,
     notAllowed: (detail) => `没有权限：${detail}`,
     copyBlocked: '浏览器不允许此页面复制',
+    notSent: { title: '无法发送', advice: '您的输入仍然保留。请更正后重试。' },
   },
 
   overview: {
@@ -337,6 +340,8 @@ export const zhCn: Messages = {
       select: '选择任务',
       requeue: '将任务重新入队',
     },
+    nowStatus: (status) => `现在：${status}`,
+    cursorGone: '该页已不存在。现在显示第一页',
   },
 
   bulk: {
@@ -503,6 +508,12 @@ export const zhCn: Messages = {
     members: (number) => `${count(number)} 个成员`,
     showMore: (number, total) => `再显示 ${count(number)} 项，共 ${count(total)} 项`,
     allCharacters: (number) => `… 全部 ${count(number)} 个字符`,
+    backToList: '返回列表',
+    backToGroup: '返回任务组',
+    previous: '上一个任务',
+    next: '下一个任务',
+    deletedBanner: '此任务已被删除。页面显示其最后的已知状态。',
+    runAgain: '再次运行…',
   },
 
   timeline: {

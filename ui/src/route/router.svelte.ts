@@ -1,47 +1,88 @@
+import { tick } from 'svelte';
 import type { Attachment } from 'svelte/attachments';
 import type { Route } from './route.js';
 import { readRoute, writeRoute } from './route.js';
 import { ROOT_URL } from './server-facts.js';
 
+let keys = 0;
+
+/** What travels with an entry of the browser's history, beside its address. */
+export interface EntryState {
+  /** Names the entry, for what this page keeps of it. */
+  readonly key?: string;
+  /** The cursors of the pages before this one. */
+  readonly trail?: readonly (string | null)[];
+  /** The list from which a job was opened. Its entry is the one before. */
+  readonly list?: { readonly href: string; readonly key: string };
+}
+
+/** Where the user was in an entry that they have left. */
+interface Place {
+  readonly scrollY: number;
+  /** The address of the link that had the focus. */
+  href: string | undefined;
+}
+
+/** So long a screen may take to draw what was seen before. */
+const RETURN_MS = 3_000;
+const LIST_SCREENS: readonly Route['screen'][] = ['jobs', 'group'];
+
 /** The screen that the address names, and how to get to another one. */
 class Router {
-  route: Route = $state.raw(here());
-  /** What travels with an entry of the browser's history, beside its address. */
-  state: unknown = $state.raw(history.state);
+  route: Route = $state.raw(routeOf(location));
+  state: EntryState | null = $state.raw(history.state as EntryState | null);
+  readonly #places = new Map<string, Place>();
+  #key = this.state?.key ?? newKey();
+  #returning: AbortController | undefined;
   /** Names the screen; the query holds its filters. */
   #path = location.pathname;
   /** Whether the heading of the screen has yet to take the focus. */
   #isNew = false;
 
   constructor() {
-    addEventListener('popstate', () => this.#read());
+    history.replaceState({ ...this.state, key: this.#key }, '');
+    addEventListener('popstate', () => this.#return());
+    // A reload is left to the browser.
+    addEventListener('pagehide', () => (history.scrollRestoration = 'auto'));
+  }
+
+  /** Names the current entry of the history. */
+  get key(): string {
+    return this.#key;
   }
 
   /** Goes there, as if a link were followed. */
-  go(route: Route, state: unknown = null): void {
-    history.pushState(state, '', hrefOf(route));
-    this.#read();
-    scrollTo(0, 0);
+  go(route: Route, state: EntryState = {}): void {
+    this.#open(hrefOf(route), state);
   }
 
   /** The same, in place of where we are: for what is typed letter by letter. */
-  replace(route: Route, state: unknown = null): void {
-    history.replaceState(state, '', hrefOf(route));
+  replace(route: Route, state: EntryState | null = null): void {
+    history.replaceState({ ...state, key: this.#key }, '', hrefOf(route));
     this.#read();
   }
 
-  /** Follows links inside the UI without loading the page again, unless the user opens another tab or window. */
+  /** Goes to another job of the list from which this one was opened. Back leads to the list still, to the row of that job. */
+  replaceJob(id: string): void {
+    const list = this.state?.list;
+    const place = list && this.#places.get(list.key);
+    this.replace({ screen: 'job', id }, this.state);
+    if (place) place.href = location.href;
+    scrollTo(0, 0);
+  }
+
+  /**
+   * Follows links inside the UI without loading the page again, unless the user opens another tab or window. A link with `data-back`
+   * names the entry before this one.
+   */
   readonly links: Attachment<HTMLElement> = (element) => {
     const follow = (event: MouseEvent): void => {
       const link = (event.target as Element).closest('a');
       if (!link || !isPlain(event) || link.target || link.hasAttribute('download')) return;
       if (!link.href.startsWith(ROOT_URL.href)) return;
       event.preventDefault();
-      if (link.href !== location.href) {
-        history.pushState(null, '', link.href);
-        this.#read();
-        scrollTo(0, 0);
-      }
+      if (link.hasAttribute('data-back')) history.back();
+      else if (link.href !== location.href) this.#open(link.href, {});
     };
     element.addEventListener('click', follow);
     return () => element.removeEventListener('click', follow);
@@ -56,11 +97,53 @@ class Router {
     this.#isNew = false;
   };
 
+  #open(href: string, state: EntryState): void {
+    this.#leave();
+    history.scrollRestoration = 'manual';
+    const list = LIST_SCREENS.includes(this.route.screen) ? { href: location.href, key: this.#key } : undefined;
+    this.#key = newKey();
+    history.pushState({ ...state, key: this.#key, list }, '', href);
+    this.#read();
+    scrollTo(0, 0);
+  }
+
+  #leave(): void {
+    this.#returning?.abort();
+    const link = document.activeElement?.closest('a');
+    this.#places.set(this.#key, { scrollY, href: link?.href });
+  }
+
+  /** Shows an entry of the history where the user left it. */
+  #return(): void {
+    this.#leave();
+    this.#read();
+    this.#key = this.state?.key ?? newKey();
+    const place = this.#places.get(this.#key);
+    if (place) void this.#goTo(place);
+  }
+
+  async #goTo({ scrollY: y, href }: Place): Promise<void> {
+    const { signal } = (this.#returning = new AbortController());
+    for (const type of ['wheel', 'keydown', 'pointerdown']) {
+      addEventListener(type, () => this.#returning?.abort(), { signal, passive: true });
+    }
+    const end = performance.now() + RETURN_MS;
+    await tick();
+    while (!signal.aborted && performance.now() < end) {
+      const link = [...document.querySelectorAll<HTMLAnchorElement>('main a')].find((each) => each.href === href);
+      link?.focus({ preventScroll: true });
+      scrollTo(0, y);
+      if (Math.abs(scrollY - y) < 2 && (link || href === undefined)) break;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+    this.#returning.abort();
+  }
+
   #read(): void {
-    this.route = here();
+    this.route = routeOf(location);
+    this.state = history.state as EntryState | null;
     this.#isNew ||= this.#path !== location.pathname;
     this.#path = location.pathname;
-    this.state = history.state;
   }
 }
 
@@ -71,14 +154,19 @@ export function hrefOf(route: Route): string {
   return new URL(writeRoute(route), ROOT_URL).href;
 }
 
-function here(): Route {
+/** The screen that an address of the UI names. */
+export function routeOf({ pathname, search }: URL | Location): Route {
   // The root itself may come without its slash.
-  const path = `${location.pathname}/`.startsWith(ROOT_URL.pathname)
-    ? location.pathname.slice(ROOT_URL.pathname.length)
-    : '?';
-  return readRoute(path, location.search);
+  const path = `${pathname}/`.startsWith(ROOT_URL.pathname) ? pathname.slice(ROOT_URL.pathname.length) : '?';
+  return readRoute(path, search);
 }
 
 function isPlain(event: MouseEvent): boolean {
   return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+}
+
+/** Unlike the keys that an earlier load of the page has left in the history. */
+function newKey(): string {
+  keys += 1;
+  return `${performance.timeOrigin}-${keys}`;
 }
