@@ -3,7 +3,8 @@ import type { Attachment } from 'svelte/attachments';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
 import { isForbidden } from './problem.js';
-import { API_URL, ROOT_URL } from '../route/server-facts.js';
+import { linkOf } from '../route/router.svelte.js';
+import { API_URL } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
 import { offerToken, receiveToken } from './tab-token.js';
@@ -96,11 +97,8 @@ class Session {
   /** Signs a tab in that the user opens with a link of the UI. */
   readonly openedTabs: Attachment<HTMLElement> = (element) => {
     const share = (event: MouseEvent): void => {
-      const link = (event.target as Element).closest('a');
-      const isOpened =
-        event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey || link?.target === '_blank';
-      if (!link || !isOpened || !event.isTrusted || !this.hasToken || !link.href.startsWith(ROOT_URL.href)) return;
-      offerToken(link, () => this.#token);
+      const link = linkOf(event)?.element;
+      if (link && event.isTrusted && this.hasToken && opensTab(event, link)) offerToken(link, () => this.#token);
     };
     element.addEventListener('click', share);
     element.addEventListener('auxclick', share);
@@ -143,6 +141,11 @@ class Session {
     }
     return response;
   }
+}
+
+function opensTab(event: MouseEvent, link: Element): boolean {
+  if (event.type === 'auxclick') return event.button === 1;
+  return event.ctrlKey || event.metaKey || event.shiftKey || link.getAttribute('target') === '_blank';
 }
 
 export const session = new Session();

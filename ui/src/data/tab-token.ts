@@ -11,12 +11,12 @@ const OFFER_MS = 30_000;
 const ANSWER_MS = 2_000;
 
 /** Offers the token to the tab that this event opens with a link. */
-export function offerToken(link: HTMLAnchorElement, token: () => string | null): void {
+export function offerToken(link: Element, token: () => string | null): void {
   const secret = crypto.getRandomValues(new Uint32Array(8)).join('');
-  const { href } = link;
-  link.href = href + FRAGMENT + secret;
+  const href = link.getAttribute('href')!;
+  link.setAttribute('href', href + FRAGMENT + secret);
   // The browser has read the address by then.
-  setTimeout(() => (link.href = href));
+  setTimeout(() => link.setAttribute('href', href));
   const channel = new BroadcastChannel(CHANNEL + secret);
   const end = setTimeout(() => channel.close(), OFFER_MS);
   channel.onmessage = () => {

@@ -67,7 +67,7 @@ class Router {
     const list = this.state?.list;
     const place = list && this.#places.get(list.key);
     this.replace({ screen: 'job', id }, this.state);
-    if (place) place.href = location.href;
+    if (place) place.href = hrefOf({ screen: 'job', id });
     scrollTo(0, 0);
   }
 
@@ -77,11 +77,10 @@ class Router {
    */
   readonly links: Attachment<HTMLElement> = (element) => {
     const follow = (event: MouseEvent): void => {
-      const link = (event.target as Element).closest('a');
-      if (!link || !isPlain(event) || link.target || link.hasAttribute('download')) return;
-      if (!link.href.startsWith(ROOT_URL.href)) return;
+      const link = linkOf(event);
+      if (!link || !isPlain(event) || ['target', 'download'].some((name) => link.element.hasAttribute(name))) return;
       event.preventDefault();
-      if (link.hasAttribute('data-back')) history.back();
+      if (link.element.hasAttribute('data-back')) history.back();
       else if (link.href !== location.href) this.#open(link.href, {});
     };
     element.addEventListener('click', follow);
@@ -109,8 +108,8 @@ class Router {
 
   #leave(): void {
     this.#returning?.abort();
-    const link = document.activeElement?.closest('a');
-    this.#places.set(this.#key, { scrollY, href: link?.href });
+    const href = document.activeElement?.closest('a')?.getAttribute('href') ?? undefined;
+    this.#places.set(this.#key, { scrollY, href });
   }
 
   /** Shows an entry of the history where the user left it. */
@@ -130,7 +129,8 @@ class Router {
     const end = performance.now() + RETURN_MS;
     await tick();
     while (!signal.aborted && performance.now() < end) {
-      const link = [...document.querySelectorAll<HTMLAnchorElement>('main a')].find((each) => each.href === href);
+      const links = document.querySelectorAll<HTMLElement>('main a');
+      const link = [...links].find((each) => each.getAttribute('href') === href);
       link?.focus({ preventScroll: true });
       scrollTo(0, y);
       if (Math.abs(scrollY - y) < 2 && (link || href === undefined)) break;
@@ -152,6 +152,14 @@ export const router = new Router();
 /** The address of a screen, for links. */
 export function hrefOf(route: Route): string {
   return new URL(writeRoute(route), ROOT_URL).href;
+}
+
+/** The link to a screen of the UI that an event is about. It may be part of a drawing. */
+export function linkOf(event: Event): { readonly element: Element; readonly href: string } | null {
+  const element = (event.target as Element).closest('a[href]');
+  if (!element) return null;
+  const { href } = new URL(element.getAttribute('href')!, location.href);
+  return href.startsWith(ROOT_URL.href) ? { element, href } : null;
 }
 
 /** The screen that an address of the UI names. */
