@@ -129,7 +129,7 @@ class Router {
     const end = performance.now() + RETURN_MS;
     await tick();
     while (!signal.aborted && performance.now() < end) {
-      const links = document.querySelectorAll<HTMLElement>('main a');
+      const links = document.querySelectorAll<HTMLElement>('a');
       const link = [...links].find((each) => each.getAttribute('href') === href);
       link?.focus({ preventScroll: true });
       scrollTo(0, y);
