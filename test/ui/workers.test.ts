@@ -64,7 +64,8 @@ describe('the workers in the admin UI', () => {
       ),
     );
     await own.getByRole('link', { name: 'hold' }).click();
-    await ui.row(id).waitFor();
+    await ui.heading('hold').waitFor();
+    expect(ui.address).toBe('/admin/jobs/topics/hold');
   });
 
   it('are marked as draining or lost; different schema versions give a warning until they have ended', async () => {
