@@ -92,7 +92,7 @@ export class JobList {
 
   /** Keeps the rows for an entry of the history that the user leaves. */
   keep(key: string): void {
-    if (!this.#route || !this.page || this.error !== undefined) return;
+    if (!this.#route || !this.page || this.isLoading || this.error !== undefined) return;
     const { page, rows, newCount } = this;
     keptLists.delete(key);
     keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount });
