@@ -80,7 +80,7 @@ describe.each(onlyExpress)('hostile text in the admin UI on $database and $adapt
     expect(JSON.parse(await ui.dialog.getByLabel('Payload').inputValue())).toEqual(PAYLOAD);
     await ui.page.keyboard.press('Escape');
     await ui.button('Delete').click();
-    await ui.sees(/^Deleted <img/);
+    await ui.sees(/^Deleting <img/);
     await ui.button('Undo').click();
     await expectTextOnly(ui);
   });
