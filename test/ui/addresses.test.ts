@@ -160,7 +160,7 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await ui.shows([ids.blue[0]!]);
     await ui.page.goBack();
     await ui.page.getByRole('row', { name: /^blue/ }).getByRole('link', { name: 'blue' }).click();
-    await ui.shows(ids.blue);
+    await ui.heading('blue').waitFor();
   });
 
   it('that do not exist show a message', async () => {
