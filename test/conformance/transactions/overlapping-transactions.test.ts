@@ -49,7 +49,6 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('transactions 
   describe.each(WAYS)('begun with %s', (_, transact) => {
     it.each([
       { concurrency: 10, waitMs: undefined },
-      { concurrency: 10, waitMs: 2 },
       { concurrency: 50, waitMs: 2 },
     ])(
       'pay every payment once with concurrency $concurrency and a wait of $waitMs ms',

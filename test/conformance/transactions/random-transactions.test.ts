@@ -5,7 +5,7 @@ import { useRecordingEngine } from '../../support/recording-engine.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { isMatrix } from '../../support/tier.js';
 
-const SEEDS = isMatrix ? 20 : 3;
+const SEEDS = isMatrix ? 10 : 3;
 const ACTORS = 8;
 const TRANSACTIONS = 12;
 const DEPTH_MAX = 3;
