@@ -20,6 +20,9 @@ const SIGNALLED_POLL_MS = 200;
  * them. SQLite itself writes that file through memory, which inotify does not report.
  */
 export class CommitSignal {
+  /** Whether this process has sent a signal since it received one. */
+  private hasSent = false;
+
   private constructor(private readonly path: string) {}
 
   /**
@@ -36,6 +39,7 @@ export class CommitSignal {
   }
 
   send(): void {
+    this.hasSent = true;
     const now = Date.now() / 1_000;
     try {
       utimesSync(this.path, now, now);
@@ -44,10 +48,17 @@ export class CommitSignal {
     }
   }
 
-  /** Calls `listener` after each signal, the process's own too. Returns `undefined` without inotify. */
-  watch(listener: () => void): SignalWatch | undefined {
+  /**
+   * Calls `listener` after each signal, the process's own too: `mayBeOwn` says that it is perhaps one of these. Returns `undefined`
+   * without inotify.
+   */
+  watch(listener: (mayBeOwn: boolean) => void): SignalWatch | undefined {
     try {
-      return new SignalWatch(watch(this.path, { persistent: false }), listener);
+      return new SignalWatch(watch(this.path, { persistent: false }), () => {
+        const mayBeOwn = this.hasSent;
+        this.hasSent = false;
+        listener(mayBeOwn);
+      });
     } catch {
       // No WAL mode, or a limit of the system, such as fs.inotify.max_user_instances.
       return undefined;
@@ -95,10 +106,14 @@ export async function watchCommits(
     timer?.cancel();
     timer = clock.schedule(ms, () => void poll());
   };
-  const onSignal = async (): Promise<void> => {
+  const onSignal = async (mayBeOwn: boolean): Promise<void> => {
     if (!isSignalled) {
       isSignalled = true;
       pollIn(POLL_MS);
+    }
+    if (!mayBeOwn) {
+      hints.onJobs();
+      return;
     }
     const version = await readDataVersion(connection, claimedVersion);
     if (isWatching && version !== claimedVersion) {
@@ -106,7 +121,7 @@ export async function watchCommits(
       hints.onJobs();
     }
   };
-  const signals = signal?.watch(() => void onSignal());
+  const signals = signal?.watch((mayBeOwn) => void onSignal(mayBeOwn));
   const poll = async (): Promise<void> => {
     isSignalled = false;
     const version = await readDataVersion(connection, polledVersion);
