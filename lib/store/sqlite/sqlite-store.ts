@@ -339,7 +339,8 @@ export class SqliteStore implements JobStore {
         await this.read(pragma, []);
       }
       this.makeAppCommitsDurable();
-      this.signal = await CommitSignal.of(this.connection);
+      const [database] = await this.read(schema.DATABASE_FILE, []);
+      this.signal = CommitSignal.of(database!.file as string);
     }
   }
 

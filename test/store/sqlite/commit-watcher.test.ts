@@ -46,19 +46,19 @@ describe('signals between connections to a SQLite file', () => {
       onConnected: () => undefined,
       onConnectFailed: () => undefined,
     };
-    const signal = (await CommitSignal.of(connection))!;
+    const signal = CommitSignal.of(file.path)!;
     return { calls, signal, stop: await watchCommits(connection, hints, clock, signal) };
   }
 
   it('reach a connection that never reads the data version by itself', async () => {
     const [worker, producer] = [await connect(), await connect()];
-    const signal = await CommitSignal.of(producer);
+    const signal = CommitSignal.of(file.path)!;
     const { calls, stop } = await watch(worker, stoppedClock);
     expect(calls).toEqual({ jobs: 1, cancels: 1 });
 
     for (const jobs of [2, 3]) {
       await write(producer);
-      signal!.send();
+      signal.send();
       await until(() => calls.jobs === jobs, { message: 'a hint' });
       // The log begins anew, as after a checkpoint.
       await producer.read(singleStatement('PRAGMA wal_checkpoint(TRUNCATE)', []));
@@ -68,7 +68,7 @@ describe('signals between connections to a SQLite file', () => {
 
   it('say nothing without a commit of another connection', async () => {
     const [worker, producer] = [await connect(), await connect()];
-    const [observer, sender] = [(await CommitSignal.of(worker))!, (await CommitSignal.of(producer))!];
+    const [observer, sender] = [CommitSignal.of(file.path)!, CommitSignal.of(file.path)!];
     const { calls, signal, stop } = await watch(worker, stoppedClock);
     await write(worker);
     // Called after the listener of the worker.
@@ -102,7 +102,7 @@ describe('signals between connections to a SQLite file', () => {
     const [worker, producer] = [await connect('DELETE'), await connect('DELETE')];
     const { calls, stop } = await watch(worker, systemClock);
     await write(producer);
-    (await CommitSignal.of(producer))!.send();
+    CommitSignal.of(file.path)!.send();
     await until(() => calls.jobs === 2 && calls.cancels === 2, { message: 'a hint' });
     await stop();
   });

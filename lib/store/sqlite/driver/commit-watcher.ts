@@ -7,7 +7,7 @@ import { utimesSync, watch } from 'node:fs';
 import type { Clock, ScheduledWake } from '../../../core/clock.js';
 import type { StoreHints } from '../../job-store.js';
 import { singleStatement } from '../../sql-runner.js';
-import { DATA_VERSION, DATABASE_FILE } from '../sql/schema.js';
+import { DATA_VERSION } from '../sql/schema.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 
 /** How often `watchCommits` reads the data version, and how long after a signal at most. A timer that fires costs 30 to 100 µs. */
@@ -28,14 +28,10 @@ export class CommitSignal {
   /**
    * Returns `undefined` on other systems than Linux. There a watch may open and close the file, which releases the locks of SQLite.
    *
-   * @param connection to a file in WAL mode.
+   * @param database absolute path of a database in WAL mode.
    */
-  static async of(connection: SqliteConnection): Promise<CommitSignal | undefined> {
-    if (process.platform !== 'linux') {
-      return undefined;
-    }
-    const [row] = await connection.read(singleStatement(DATABASE_FILE, []));
-    return row?.file ? new CommitSignal(`${row.file as string}-shm`) : undefined;
+  static of(database: string): CommitSignal | undefined {
+    return process.platform === 'linux' ? new CommitSignal(`${database}-shm`) : undefined;
   }
 
   send(): void {
