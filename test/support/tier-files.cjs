@@ -29,7 +29,7 @@ const TITLES_FIRST = {
     'deletes a job after the time to undo it',
     'enqueues a job from a form that shows invalid input',
     're-queues selected jobs',
-    're-queues the jobs of an error group',
+    're-queues one job of an error group, then the rest',
   ],
   'test/ui/addresses.test.ts': ['contain the filters and restore them on reload', 'works without the prefix'],
   'test/ui/groups.test.ts': ['lists groups, shows one with its members'],

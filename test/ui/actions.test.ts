@@ -333,6 +333,34 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(await app.job(done)).toMatchObject({ status: 'failed' });
   });
 
+  it('shows why a job failed for good, its long error, and the stack of each attempt', async () => {
+    message = Array.from({ length: 30 }, (_, line) => `line ${line}`).join('\n');
+    const id = await enqueueFailed();
+    for (const attempt of [2, 3]) {
+      await app.jobs.requeue(id);
+      await until(async () => (await app.job(id)).errors.length === attempt);
+    }
+    const ui = await open(`jobs/${id}`);
+    await ui.sees('The error allows no retry: UnrecoverableError');
+    const error = ui.page.getByRole('region', { name: 'Error' }).locator('p.text');
+    const height = async (): Promise<number> => (await error.boundingBox())!.height;
+    const foldedHeight = await height();
+    await ui.button('Show the whole error').click();
+    await ui.button('Show less').waitFor();
+    expect(await height()).toBeGreaterThan(foldedHeight * 2);
+
+    const events = ui.page.locator('.timeline > li');
+    expect(await events.locator('.title').allInnerTexts()).toEqual([
+      'Failed: the error allows no retry',
+      'Attempt 3 failed',
+      'Attempts 1–2 failed',
+      'Created',
+    ]);
+    const folded = events.filter({ hasText: '×2' });
+    await folded.getByText('Stack trace').click();
+    await folded.locator('.frames').first().waitFor();
+  });
+
   it('links an error group to its jobs, and these to all failed jobs', async () => {
     const first = await enqueueFailed(1);
     message = 'printer on fire, and so is the fax';
@@ -342,20 +370,23 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.shows([first]);
     await ui.page.reload();
     await ui.shows([first]);
-    await ui.button(/^one error/).click();
+    await ui.button('Error: “printer on fire”').click();
     await ui.shows([second, first]);
     expect(ui.address).toBe('/admin/jobs/jobs?status=failed&topic=broken');
   });
 
-  it('re-queues the jobs of an error group but not those of a similar message', async () => {
+  it('re-queues one job of an error group, then the rest, but not those of a similar message', async () => {
     const ids = [await enqueueFailed(1), await enqueueFailed(2)];
     message = 'printer on fire, and so is the fax';
     const other = await enqueueFailed(3);
     fails = false;
     const ui = await open('errors');
     const group = ui.page.getByRole('listitem').filter({ hasText: /on fire(?!,)/ });
-    await group.getByRole('button', { name: 'Re-queue all …' }).click();
-    await ui.dialog.getByRole('button', { name: 'Re-queue 2 jobs' }).click();
+    await group.getByRole('button', { name: 'Retry one' }).click();
+    await group.getByText('completed. Retry the rest.').waitFor();
+    await group.getByText('1 failed', { exact: true }).waitFor();
+    await group.getByRole('button', { name: 'Retry the rest …' }).click();
+    await ui.dialog.getByRole('button', { name: 'Re-queue 1 job' }).click();
     for (const id of ids) await app.event('completed', id);
     await ui.dialog.getByRole('button', { name: 'Close' }).click();
     await group.waitFor({ state: 'detached' });

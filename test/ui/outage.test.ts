@@ -69,8 +69,8 @@ describe('during a total outage, with the default options, the admin UI', () => 
 
   it('shows the errors, and retries their jobs on request', async () => {
     const ui = await open('errors');
-    await ui.sees('50 retrying, grouped by topic and message.');
-    await ui.page.getByRole('listitem').getByText('50 retrying').waitFor();
+    await ui.sees('50 retrying, grouped by topic and error.');
+    await ui.page.getByRole('listitem').getByText('50 will be tried again').waitFor();
     await ui.page.getByRole('listitem').getByRole('link', { name: 'connect ECONNREFUSED' }).click();
     await ui.sees(/of 50/);
 

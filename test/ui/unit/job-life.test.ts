@@ -2,7 +2,7 @@ import type { Job, TimeseriesPoint } from '../../../client/index.js';
 import { bucketMinutes, bucketsOf, timesOf } from '../../../ui/src/data/buckets.js';
 import { actionsFor, refusalOf } from '../../../ui/src/data/job-actions.js';
 import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
-import { timelineOf } from '../../../ui/src/data/timeline.js';
+import { foldedTimelineOf, timelineOf } from '../../../ui/src/data/timeline.js';
 
 const at = (second: number): string => new Date(Date.UTC(2030, 0, 1, 0, 0, second)).toISOString();
 
@@ -76,8 +76,10 @@ describe('the timeline of a job', () => {
       { title: 'Created' },
       { title: 'Attempt 1 failed', tookMs: 2_000, afterMs: 5_000 },
       { title: 'Attempt 2 failed', tookMs: 2_000, afterMs: 3_000 },
-      { title: 'Failed: not retried', afterMs: 0 },
+      { title: 'Failed: no retries left', afterMs: 0 },
     ]);
+    const unrecoverable: Job = { ...job, failed_because: { code: 'unrecoverable', text: '' } };
+    expect(titles(unrecoverable).at(-1)).toBe('Failed: the error allows no retry');
     expect(titles({ ...job, status: 'pending', finished: null, run_at: at(90) }).at(-1)).toBe('Next attempt due');
   });
 
@@ -92,6 +94,25 @@ describe('the timeline of a job', () => {
     expect(titles({ ...JOB, status: 'cancelled', finished: at(1) }).at(-1)).toBe('Cancelled');
     const expired = { ...JOB, status: 'cancelled', finished: at(1), last_error: 'expired', expires_at: at(1) } as const;
     expect(titles(expired).at(-1)).toBe('Expired before it started');
+  });
+
+  it('is shown newest first, with equal errors as one event', () => {
+    const messages = ['timeout of 5000 ms', 'timeout of 5003 ms', 'refused', 'timeout of 5000 ms'];
+    const errors = messages.map((message, index) => ({ ...failure(index + 1, index * 10), message }));
+    const folded = foldedTimelineOf({ ...JOB, attempt: 4, retries: 4, errors, run_at: at(90) });
+    expect(folded).toMatchObject([
+      { title: 'Next attempt due' },
+      { title: 'Attempt 4 failed' },
+      { title: 'Attempt 3 failed' },
+      {
+        title: 'Attempts 1–2 failed',
+        times: 2,
+        first: { attempt: 1, at: at(0) },
+        at: at(10),
+        failure: { message: messages[1] },
+      },
+      { title: 'Created' },
+    ]);
   });
 
   it('shows which errors are not stored', () => {
@@ -141,7 +162,7 @@ describe('the timeline of a job', () => {
       'Attempt 1 failed',
       requeued,
       'Attempt 2 failed',
-      'Failed: not retried',
+      'Failed: no retries left',
     ]);
     expect(titles({ ...job, attempt: 4, status: 'pending', run_at: at(60) }).slice(3)).toEqual([
       requeued,

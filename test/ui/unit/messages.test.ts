@@ -197,7 +197,10 @@ function listTexts(section: object, path = ''): Map<string, Text> {
 const ANY_VALUE = Object.assign(['7'], { valueOf: () => 7 });
 
 /** Parameters of texts that take one of some names. */
-const CHOSEN: Readonly<Record<string, string[]>> = { 'job.waiting': ['paused', '7'] };
+const CHOSEN: Readonly<Record<string, string[]>> = {
+  'job.waiting': ['paused', '7'],
+  'job.failed': ['lease_lost', '7'],
+};
 
 /** What both languages must contain: `code`, [links] and {names}. */
 const markupOf = (text: string): string[] => (text.match(/`[^`]+`|\{\w+\}|\[/g) ?? []).sort();

@@ -22,7 +22,7 @@ describe('an address of the admin UI', () => {
     { screen: 'job', id: '0192-x/y' },
     { screen: 'topic', topic: 'ü/?# a', minutes: 180 },
     { screen: 'errors', topic: '' },
-    { screen: 'errors', topic: 'mail' },
+    { screen: 'errors', topic: 'mail', sort: 'count' },
     { screen: 'schedules' },
     { screen: 'schedule', name: 'ReportJobs.nightly' },
     { screen: 'groups', isUnfinished: false, before: null },

@@ -9,16 +9,21 @@ export interface ErrorRow {
   readonly isGone: boolean;
 }
 
-/** Groups of jobs by their error. Rows change in place. New groups are added at the end. */
+export type ErrorSort = 'last_seen' | 'count';
+
+/** Groups of jobs by their error. Rows change in place. New groups wait until the user asks for them. */
 export class ErrorList {
   readonly #response = new Fetched<ErrorGroups>();
   rows: ErrorRow[] = $state.raw([]);
+  /** Groups that have no row. */
+  newCount = $state(0);
   #topic = '';
+  #sort: ErrorSort = 'last_seen';
   #isFresh = true;
 
-  /** How many failed jobs the API has grouped; `undefined` before the first response. */
-  get window(): ErrorGroups['window'] | undefined {
-    return this.#response.data?.window;
+  /** How many jobs and groups there are; `undefined` before the first response. */
+  get found(): Pick<ErrorGroups, 'window' | 'groups_total'> | undefined {
+    return this.#response.data;
   }
 
   get error(): unknown {
@@ -29,9 +34,10 @@ export class ErrorList {
     return this.#response.isLoading;
   }
 
-  /** Shows the groups of a topic, or of all topics if it is empty. The most frequent is first. */
-  async show(topic: string): Promise<void> {
+  /** Shows the groups of a topic, or of all topics if it is empty. */
+  async show(topic: string, sort: ErrorSort): Promise<void> {
     this.#topic = topic;
+    this.#sort = sort;
     this.#isFresh = true;
     await this.#response.load((signal) => this.#fetch(signal));
   }
@@ -42,10 +48,16 @@ export class ErrorList {
   }
 
   async #fetch(signal: AbortSignal): Promise<ErrorGroups> {
-    const response = await api.errors({ topic: this.#topic || undefined }, { signal });
-    const known = this.#isFresh ? [] : this.rows.map(({ group }) => group);
+    const response = await api.errors({ topic: this.#topic || undefined, sort: this.#sort }, { signal });
+    const { items, groups_total: total } = response;
+    if (this.#isFresh || this.rows.length === 0) {
+      this.rows = items.map((group) => ({ group, isGone: false }));
+    } else {
+      this.rows = updated(this.rows, items, items.length === total);
+    }
     this.#isFresh = false;
-    this.rows = merged(known, response.items);
+    const shown = new Set(this.rows.map(({ group }) => groupKey(group)));
+    this.newCount = items.filter((group) => !shown.has(groupKey(group))).length;
     return response;
   }
 }
@@ -55,14 +67,12 @@ export function groupKey({ topic, key }: ErrorGroup): string {
   return `${topic} ${key}`;
 }
 
-function merged(known: readonly ErrorGroup[], items: readonly ErrorGroup[]): ErrorRow[] {
+/** @param isWhole `items` are all groups, not only the first ones */
+function updated(rows: readonly ErrorRow[], items: readonly ErrorGroup[], isWhole: boolean): ErrorRow[] {
   const now = new Map(items.map((group) => [groupKey(group), group]));
-  const before = new Set(known.map(groupKey));
-  return [
-    ...known.map((group) => ({
-      group: now.get(groupKey(group)) ?? { ...group, count: 0, retrying: 0 },
-      isGone: !now.has(groupKey(group)),
-    })),
-    ...items.filter((group) => !before.has(groupKey(group))).map((group) => ({ group, isGone: false })),
-  ];
+  return rows.map((row) => {
+    const group = now.get(groupKey(row.group));
+    if (group) return { group, isGone: false };
+    return isWhole ? { group: { ...row.group, count: 0, retrying: 0 }, isGone: true } : row;
+  });
 }

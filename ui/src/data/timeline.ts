@@ -13,6 +13,10 @@ export interface TimelineEvent {
   /** Since the event before it, in ms. */
   readonly afterMs?: number | undefined;
   readonly failure?: JobFailure | undefined;
+  /** The first of several attempts in a row that failed alike. `attempt`, `at` and `failure` are those of the last one. */
+  readonly first?: { readonly attempt: number; readonly at: string } | undefined;
+  /** How many these are. */
+  readonly times?: number | undefined;
 }
 
 /** Something that happened between two events, at an unknown time. */
@@ -43,6 +47,38 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
     seen = event.attempt ?? before;
     return [...notes, event];
   });
+}
+
+/** The same, newest first. Attempts in a row that failed with the same error, apart from words with a digit, are one event. */
+export function foldedTimelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
+  const folded: (TimelineEvent | TimelineNote)[] = [];
+  for (const entry of timelineOf(job)) {
+    const last = folded.at(-1);
+    const joined = last && joinFailures(last, entry);
+    if (joined) folded[folded.length - 1] = joined;
+    else folded.push(entry);
+  }
+  return folded.reverse();
+}
+
+/** Returns `undefined` if these are not two failures with the same error. */
+function joinFailures(
+  before: TimelineEvent | TimelineNote,
+  entry: TimelineEvent | TimelineNote,
+): TimelineEvent | undefined {
+  if ('note' in before || 'note' in entry || !before.failure || !entry.failure) return undefined;
+  if (withoutNumbers(before.failure) !== withoutNumbers(entry.failure)) return undefined;
+  const first = before.first ?? { attempt: before.failure.attempt, at: before.at };
+  return {
+    ...entry,
+    title: messages.timeline.attemptsFailed(first.attempt, entry.failure.attempt),
+    first,
+    times: (before.times ?? 1) + 1,
+  };
+}
+
+function withoutNumbers({ message }: JobFailure): string {
+  return message.replace(/\S+/g, (word) => (/\d/.test(word) ? '#' : word));
 }
 
 /** How many of the failures that are kept came before the job was last re-queued, as far as its retries tell. */
@@ -83,9 +119,8 @@ function hasExpired({ last_error, expires_at }: Job): boolean {
   return last_error === 'expired' && expires_at !== null;
 }
 
-/** The handler or a pipe can rule a retry out. */
-function failedTitle({ retries, max_retries }: Job): string {
-  return retries < max_retries ? messages.timeline.failedUnretried : messages.timeline.failedLast;
+function failedTitle({ failed_because: reason }: Job): string {
+  return messages.timeline.failedBecause[reason?.code ?? 'no_retries_left'];
 }
 
 /** How it stands now, where the failures do not tell. */

@@ -1,4 +1,4 @@
-import type { WaitingReason } from '../../../client/index.js';
+import type { FailureReason, WaitingReason } from '../../../client/index.js';
 
 const whole = new Intl.NumberFormat('en');
 
@@ -330,7 +330,8 @@ export const en = {
     retryingHint: 'Jobs that failed and will run again',
     due: { ready: 'ready', scheduled: 'scheduled' },
     dueHints: { ready: 'Pending jobs that are due', scheduled: 'Pending jobs that wait for their time or for a retry' },
-    thisError: (key: string) => `one error …${key}`,
+    /** @param error the error of a job, or the end of the key of its group if there is none */
+    thisError: (error: string) => `Error: “${error}”`,
     thisErrorHint: 'Only jobs with this error',
     clear: 'Clear',
     noMatch: 'No job matches',
@@ -456,6 +457,10 @@ export const en = {
     missingHint: 'It was deleted by a user or because of its age, or its ID is wrong: {id}',
     error: 'Error',
     latestError: 'Latest error',
+    wholeText: 'Show the whole error',
+    lessText: 'Show less',
+    /** Why a job failed for good. @param text the reason in English, with numbers */
+    failed: (_code: FailureReason['code'], text: string) => text,
     steps: 'Steps',
     noResult: 'The handler returned nothing.',
     timeline: 'Timeline',
@@ -550,10 +555,18 @@ export const en = {
     nextDue: 'Next attempt due',
     attempt: (number: number) => `Attempt ${number}`,
     attemptFailed: (number: number) => `Attempt ${number} failed`,
+    /** The same error each time. */
+    attemptsFailed: (first: number, last: number) => `Attempts ${first}–${last} failed`,
+    times: (number: number) => `×${count(number)}`,
+    since: (time: string) => `since ${time}`,
+    stack: 'Stack trace',
     attemptRuns: (number: number) => `Attempt ${number} is running`,
     completed: 'Completed',
-    failedLast: 'Failed: no retries left',
-    failedUnretried: 'Failed: not retried',
+    failedBecause: {
+      no_retries_left: 'Failed: no retries left',
+      lease_lost: 'Failed: the worker stopped, no retries left',
+      unrecoverable: 'Failed: the error allows no retry',
+    },
     cancelled: 'Cancelled',
     expired: 'Expired before it started',
     requeued: 'Re-queued with all retries',
@@ -568,9 +581,21 @@ export const en = {
 
   errors: {
     list: 'Groups of errors',
-    /** `most`: how many jobs of each kind are grouped, if there are more. */
-    window: (counts: string, most: number | null) =>
-      `${counts}, grouped by topic and message.${most === null ? '' : ` Based on the latest ${count(most)} of each kind.`}`,
+    sort: 'Sort by',
+    sorts: { last_seen: 'Latest first', count: 'Most frequent first' },
+    counts: (failed: string | null, retrying: string | null) =>
+      [failed !== null && `${failed} failed`, retrying !== null && `${retrying} will be tried again`]
+        .filter(Boolean)
+        .join(' · '),
+    /** `most`: how many jobs of each kind are grouped, if there are more. `total`: all groups, if only some are shown. */
+    window: (counts: string, most: number | null, shown: number, total: number | null) =>
+      [
+        `${counts}, grouped by topic and error.`,
+        most !== null && `Based on the latest ${count(most)} of each kind.`,
+        total !== null && `Showing ${count(shown)} of ${count(total)} groups.`,
+      ]
+        .filter(Boolean)
+        .join(' '),
     none: 'Nothing has failed',
     noneHint: 'Failed jobs and jobs that wait for a retry are listed here by their error.',
     withError: (counts: string) => `${counts}, with this error`,
@@ -579,8 +604,21 @@ export const en = {
     first: 'first {at}',
     last: 'last {at}',
     gone: 'no longer failing',
-    requeueAll: 'Re-queue all …',
+    new: 'new',
+    newHint: 'First seen in the last hour',
+    lastHour: (total: number, latest: number) =>
+      `${counted(total, 'failure')} in the last hour, ${count(latest)} in the last 5 minutes`,
+    retryOne: 'Retry one',
+    retryOneHint: 'Runs one job of this group again, to see whether it still fails',
+    requeueAll: 'Retry all failed …',
+    requeueRest: 'Retry the rest …',
     retryNow: 'Retry now …',
+    probes: {
+      running: 'Retrying {job} …',
+      completed: '{job} completed. Retry the rest.',
+      failed: '{job} failed again.',
+      none: 'This group has no job to retry.',
+    },
   },
 
   schedules: {

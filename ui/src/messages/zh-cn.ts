@@ -303,7 +303,7 @@ export const zhCn: Messages = {
     retryingHint: '失败后将再次执行的任务',
     due: { ready: '就绪', scheduled: '未到期' },
     dueHints: { ready: '已到期的等待中任务', scheduled: '等待到期或等待重试的任务' },
-    thisError: (key) => `单个错误 …${key}`,
+    thisError: (error) => `错误：“${error}”`,
     thisErrorHint: '仅出现此错误的任务',
     clear: '清除',
     noMatch: '没有匹配的任务',
@@ -424,6 +424,14 @@ export const zhCn: Messages = {
     missingHint: '它已被用户删除或因过期被清理，或者 ID 有误：{id}',
     error: '错误',
     latestError: '最近的错误',
+    wholeText: '显示完整错误',
+    lessText: '收起',
+    failed: (code, _text) =>
+      ({
+        no_retries_left: '重试次数已用尽',
+        lease_lost: '工作进程在最后一次尝试中停止，重试次数已用尽',
+        unrecoverable: '此错误不允许重试',
+      })[code],
     steps: '步骤',
     noResult: '处理器没有返回任何内容。',
     timeline: '时间线',
@@ -522,10 +530,17 @@ export const zhCn: Messages = {
     nextDue: '下次尝试到期',
     attempt: (number) => `第 ${number} 次尝试`,
     attemptFailed: (number) => `第 ${number} 次尝试失败`,
+    attemptsFailed: (first, last) => `第 ${first}–${last} 次尝试失败`,
+    times: (number) => `×${count(number)}`,
+    since: (time) => `自 ${time}`,
+    stack: '堆栈跟踪',
     attemptRuns: (number) => `第 ${number} 次尝试正在执行`,
     completed: '已完成',
-    failedLast: '失败：重试次数已用尽',
-    failedUnretried: '失败：不再重试',
+    failedBecause: {
+      no_retries_left: '失败：重试次数已用尽',
+      lease_lost: '失败：工作进程停止，重试次数已用尽',
+      unrecoverable: '失败：此错误不允许重试',
+    },
     cancelled: '已取消',
     expired: '启动前已过期',
     requeued: '已重新入队，重试次数已重置',
@@ -540,8 +555,18 @@ export const zhCn: Messages = {
 
   errors: {
     list: '错误分组',
-    window: (counts, most) =>
-      `${counts}，按主题和错误消息分组。${most === null ? '' : `每一类只统计最近的 ${count(most)} 个。`}`,
+    sort: '排序方式',
+    sorts: { last_seen: '最近出现的在前', count: '最频繁的在前' },
+    counts: (failed, retrying) =>
+      [failed !== null && `${failed} 个失败`, retrying !== null && `${retrying} 个将重试`].filter(Boolean).join(' · '),
+    window: (counts, most, shown, total) =>
+      [
+        `${counts}，按主题和错误分组。`,
+        most !== null && `每一类只统计最近的 ${count(most)} 个。`,
+        total !== null && `显示 ${count(total)} 个分组中的 ${count(shown)} 个。`,
+      ]
+        .filter(Boolean)
+        .join(''),
     none: '没有失败的任务',
     noneHint: '失败的任务和等待重试的任务会按错误列在这里。',
     withError: (counts) => `${counts}，出现此错误`,
@@ -550,8 +575,20 @@ export const zhCn: Messages = {
     first: '首次 {at}',
     last: '最近 {at}',
     gone: '已不再失败',
-    requeueAll: '全部重新入队…',
+    new: '新',
+    newHint: '最近一小时内首次出现',
+    lastHour: (total, latest) => `最近一小时失败 ${count(total)} 次，最近 5 分钟 ${count(latest)} 次`,
+    retryOne: '重试一个',
+    retryOneHint: '重新执行此分组中的一个任务，看它是否仍然失败',
+    requeueAll: '重试所有失败任务…',
+    requeueRest: '重试其余任务…',
     retryNow: '立即重试…',
+    probes: {
+      running: '正在重试 {job}…',
+      completed: '{job} 已完成。可以重试其余任务。',
+      failed: '{job} 再次失败。',
+      none: '此分组没有可重试的任务。',
+    },
   },
 
   schedules: {

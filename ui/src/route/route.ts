@@ -29,7 +29,7 @@ export type Route =
   | { screen: 'jobs'; filters: Filters; size: number; cursor: string | null }
   | { screen: 'job'; id: string }
   | { screen: 'topic'; topic: string; minutes: number }
-  | { screen: 'errors'; topic: string }
+  | { screen: 'errors'; topic: string; sort?: 'count' }
   | { screen: 'schedules' }
   | { screen: 'schedule'; name: string }
   | { screen: 'workers'; worker: string }
@@ -80,7 +80,14 @@ type Reader = (params: URLSearchParams, id: string) => Route;
 const READERS = new Map<string, Reader>([
   ['', (params) => ({ screen: 'overview', minutes: readMinutes(params) })],
   ['jobs', (params) => ({ screen: 'jobs', filters: readFilters(params), ...readPage(params) })],
-  ['errors', (params) => ({ screen: 'errors', topic: params.get('topic') ?? '' })],
+  [
+    'errors',
+    (params) => ({
+      screen: 'errors',
+      topic: params.get('topic') ?? '',
+      ...(params.get('sort') === 'count' && { sort: 'count' }),
+    }),
+  ],
   ['schedules', () => ({ screen: 'schedules' })],
   ['workers', (params) => ({ screen: 'workers', worker: params.get('worker') ?? '' })],
   [
@@ -121,7 +128,7 @@ const WRITERS: { readonly [S in Route['screen']]: (route: Extract<Route, { scree
   jobs: ({ filters, ...page }) => ['jobs', { ...writeFilters(filters), ...writePage(page) }],
   job: ({ id }) => [`jobs/${encodeURIComponent(id)}`],
   topic: ({ topic, minutes }) => [`topics/${encodeURIComponent(topic)}`, writeMinutes(minutes)],
-  errors: ({ topic }) => ['errors', { topic }],
+  errors: ({ topic, sort = null }) => ['errors', { topic, sort }],
   schedules: () => ['schedules'],
   schedule: ({ name }) => [`schedules/${encodeURIComponent(name)}`],
   workers: ({ worker }) => ['workers', { worker }],

@@ -38,6 +38,12 @@ export function errorCounts(failed: number, retrying: number, most = Infinity): 
   return parts.join(' · ');
 }
 
+/** `312 failed · 188 will be tried again`: the jobs of one error. */
+export function groupCounts({ count, retrying }: { count: number; retrying: number }): string {
+  const failed = count > 0 || retrying === 0 ? countText(count) : null;
+  return messages.errors.counts(failed, retrying > 0 ? countText(retrying) : null);
+}
+
 /** `99.3 %`; never rounded up to all, nor down to none. */
 export function rateText(rate: number): string {
   const percent = rate * 100;
