@@ -38,14 +38,9 @@ export class AuditLog {
   }
 
   private write(caller: Caller | undefined, action: string, selection: object | undefined): void {
-    const details = selection ? `: ${JSON.stringify(selection, hideSearchText).slice(0, TEXT_LENGTH_MAX)}` : '';
+    const details = selection ? `: ${JSON.stringify(selection).slice(0, TEXT_LENGTH_MAX)}` : '';
     moduleLogger.log(`${describeCaller(caller)} ${action}${details}`);
   }
-}
-
-/** The text of a search may be a part of a payload. */
-function hideSearchText(name: string, value: unknown): unknown {
-  return name === 'q' && typeof value === 'string' ? `(${value.length} characters)` : value;
 }
 
 function describeCaller(caller: Caller | undefined): string {
