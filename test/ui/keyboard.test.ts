@@ -38,7 +38,7 @@ describe('keys of the admin UI', () => {
     await ui.page.keyboard.press('Enter');
     await ui.heading('broken').and(ui.page.locator(':focus')).waitFor();
     expect(ui.address).toBe(`/admin/jobs/jobs/${ids[1]}`);
-    await ui.page.locator('.timeline').getByText('Failed: not retried').waitFor();
+    await ui.page.locator('.timeline').getByText('Failed: the error allows no retry').waitFor();
     await ui.page.keyboard.press('r');
     await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
     await app().event('failed', ids[1], 3);
