@@ -246,6 +246,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/plans/prepared-statements.test.ts',
   'test/conformance/schedule/database-clock.test.ts',
   'test/conformance/stats/process-statistics.test.ts',
+  'test/conformance/stats/statistics-outage.test.ts',
   'test/conformance/transactions/orphaned-transactions.test.ts',
   'test/sample-app/documented-requests.test.ts',
 ];
