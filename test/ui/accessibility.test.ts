@@ -37,7 +37,14 @@ describe.each([{ width: 1280 }, { width: 320 }])(
         },
         fine: () => ({ pages: 3, nothing: null }),
       },
-      options: { shutdownTimeout: 0 },
+      options: {
+        shutdownTimeout: 0,
+        ui: {
+          title: 'w'.repeat(60),
+          environment: { name: 'w'.repeat(30), color: '#808080' },
+          links: [{ label: 'w'.repeat(60), url: 'https://logs.example.org/{id}' }],
+        },
+      },
     });
     const appWithAccounts = useOneHttpApp(kind, adapterKind, {
       options: { role: 'producer', http: { authenticate: () => null }, ui: { signIn: '/login' } },

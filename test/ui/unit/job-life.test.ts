@@ -142,6 +142,45 @@ describe('the timeline of a job', () => {
     ]);
   });
 
+  it('shows what callers have done where it happened, and who has cancelled the job', () => {
+    const anna = { via: 'api', by: 'anna' } as const;
+    const job: Job = {
+      ...JOB,
+      attempt: 2,
+      retries: 0,
+      status: 'cancelled',
+      finished: at(70),
+      errors: [failure(1, 10), failure(2, 40)],
+      actions: [
+        { action: 'promote', ...anna, time: at(5) },
+        { action: 'edit', via: 'cli', by: null, time: at(30) },
+        { action: 'cancel', ...anna, time: at(41) },
+        { action: 'requeue', via: 'application', by: null, time: at(60) },
+        { action: 'cancel', ...anna, time: at(70) },
+      ],
+    };
+    expect(titles(job)).toEqual([
+      'Created',
+      'Made due now',
+      'Attempt 1 failed',
+      'Re-queued with another payload',
+      'Attempt 2 failed',
+      'Cancel requested',
+      'Re-queued',
+      'Cancelled',
+    ]);
+    expect(timelineOf(job).map((entry) => ('action' in entry ? entry.action?.by : undefined))).toEqual([
+      undefined,
+      'anna',
+      undefined,
+      null,
+      undefined,
+      'anna',
+      null,
+      'anna',
+    ]);
+  });
+
   it('shows the failures before a requeue', () => {
     const requeued = 'Re-queued with all retries';
     const errors = [failure(1, 5), failure(2, 10)];

@@ -1,5 +1,6 @@
-import type { Job, JobFailure } from '../../../client/index.js';
+import type { Job, JobAction, JobFailure } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
+import { isRequeueKnown, withActions } from './timeline-actions.js';
 
 /** One thing that happened to a job, or will. */
 export interface TimelineEvent {
@@ -13,6 +14,8 @@ export interface TimelineEvent {
   /** Since the event before it, in ms. */
   readonly afterMs?: number | undefined;
   readonly failure?: JobFailure | undefined;
+  /** Who did it, if a caller did. */
+  readonly action?: JobAction | undefined;
   /** The first of several attempts in a row that failed alike. `attempt`, `at` and `failure` are those of the last one. */
   readonly first?: { readonly attempt: number; readonly at: string } | undefined;
   /** How many these are. */
@@ -38,15 +41,16 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
   ]);
   const requeuedBefore = 1 + failuresBeforeRequeue(job);
   let seen = 0;
-  return events.flatMap((event, index) => {
+  const entries = events.flatMap((event, index) => {
     const before = index === 0 ? 0 : (event.attempt ?? job.attempt + 1) - 1;
     const notes = [
-      ...(index > 1 && index === requeuedBefore ? [{ note: messages.timeline.requeued }] : []),
+      ...(index > 1 && index === requeuedBefore && !isRequeueKnown(job) ? [{ note: messages.timeline.requeued }] : []),
       ...(before > seen ? [{ note: unseenAttempts(seen + 1, before, index === 1 && areErrorsMissing(job)) }] : []),
     ];
     seen = event.attempt ?? before;
     return [...notes, event];
   });
+  return withActions(entries, job);
 }
 
 /** The same, newest first. Attempts in a row that failed with the same error, apart from words with a digit, are one event. */

@@ -577,6 +577,14 @@ export const en = {
     took: (duration: string) => `took ${duration}`,
     later: (time: string, duration: string) => `${time} · ${duration} later`,
     onWorker: 'on {worker}',
+    actions: {
+      requeue: 'Re-queued',
+      edit: 'Re-queued with another payload',
+      promote: 'Made due now',
+      cancel: 'Cancel requested',
+    },
+    by: 'by {caller}',
+    via: { api: 'through the API', cli: 'on the command line', application: 'by the application' },
   },
 
   errors: {

@@ -551,6 +551,14 @@ export const zhCn: Messages = {
     took: (duration) => `用时 ${duration}`,
     later: (time, duration) => `${time} · ${duration}后`,
     onWorker: '工作进程：{worker}',
+    actions: {
+      requeue: '已重新入队',
+      edit: '已修改载荷并重新入队',
+      promote: '已提前到现在执行',
+      cancel: '已请求取消',
+    },
+    by: '操作人：{caller}',
+    via: { api: '通过 API', cli: '通过命令行', application: '由应用程序' },
   },
 
   errors: {
