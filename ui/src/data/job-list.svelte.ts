@@ -4,7 +4,7 @@ import type { Job, JobFilter, JobPage, JobStatus } from '../../../client/index.j
 import { JobsApiError } from '../../../client/index.js';
 import type { Filters } from '../route/route.js';
 import { Fetched } from './fetched.svelte.js';
-import { api } from './session.svelte.js';
+import { api, session } from './session.svelte.js';
 
 /** Which page of which jobs. */
 export interface ListPage {
@@ -29,6 +29,7 @@ interface KeptList {
   readonly page: JobPage;
   readonly rows: readonly Row[];
   readonly newCount: number;
+  readonly generation: number;
 }
 
 /** How many jobs that the filters have lost are asked for at a time. */
@@ -39,7 +40,12 @@ const keptLists = new SvelteMap<string, KeptList>();
 
 /** The jobs of a list that the user has left, in the order of its rows. Empty after a reload of the page. */
 export function idsOfKeptList(key: string): readonly string[] {
-  return keptLists.get(key)?.rows.map(({ job }) => job.id) ?? [];
+  return keptList(key)?.rows.map(({ job }) => job.id) ?? [];
+}
+
+function keptList(key: string): KeptList | undefined {
+  const kept = keptLists.get(key);
+  return kept?.generation === session.generation ? kept : undefined;
 }
 
 /** The jobs that filters mean, as the API takes it. */
@@ -63,6 +69,8 @@ export class JobList {
   /** Jobs that came since and would stand above the first row. */
   newCount = $state(0);
   #route: ListPage | undefined;
+  /** Of the session that has read the rows. */
+  #generation = session.generation;
   #isRefreshing = false;
   /** Something has changed since the answer was asked for that is on its way. */
   #isOutdated = false;
@@ -85,7 +93,8 @@ export class JobList {
   /** Shows the page that the address names. @param key names the entry of the history, for a list that {@link keep} kept */
   async show(route: ListPage, key?: string): Promise<void> {
     this.#route = route;
-    const kept = key === undefined ? undefined : untrack(() => keptLists.get(key));
+    this.#generation = session.generation;
+    const kept = key === undefined ? undefined : untrack(() => keptList(key));
     if (kept?.route === JSON.stringify(route)) await this.#restore(kept);
     else await this.#load(route);
   }
@@ -95,7 +104,7 @@ export class JobList {
     if (!this.#route || !this.page || this.isLoading || this.error !== undefined) return;
     const { page, rows, newCount } = this;
     keptLists.delete(key);
-    keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount });
+    keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount, generation: this.#generation });
     if (keptLists.size > KEPT_MAX) keptLists.delete([...keptLists.keys()][0]!);
   }
 

@@ -29,6 +29,8 @@ class Session {
   #token = $state(tabStorage.get('token'));
   /** Whether the tab keeps the token. A new sign-in proposes the same. */
   isTokenKept = this.#token !== null;
+  /** Counts sign-outs: what was read before one is not shown after it. */
+  generation = 0;
   /** Whether the API responded with 503 to a read, which is worth another try when the database is back. */
   hasMissed = false;
   /** Whether the page is being left: requests of now must outlive it. */
@@ -122,6 +124,7 @@ class Session {
   }
 
   signOut(): void {
+    this.generation += 1;
     this.#token = null;
     tabStorage.set('token', null);
     this.capabilities = null;
