@@ -74,7 +74,7 @@ export class JobList {
   #isRefreshing = false;
   /** Something has changed since the answer was asked for that is on its way. */
   #isOutdated = false;
-  /** Rows that are gone, and in which turn the API was last asked for their jobs. */
+  /** Jobs of rows that are gone, and in which turn the API was last asked for their jobs. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
 
@@ -169,6 +169,7 @@ export class JobList {
 
   #merge({ items, next_cursor }: JobPage): void {
     const byId = new Map(items.map((job) => [job.id, job]));
+    items.forEach(({ id }) => this.#turns.delete(id));
     const lastId = items.at(-1)?.id;
     this.rows = this.rows.map((row) => {
       const listed = byId.get(row.job.id);
