@@ -74,7 +74,7 @@ export class JobList {
   #isRefreshing = false;
   /** Something has changed since the answer was asked for that is on its way. */
   #isOutdated = false;
-  /** Jobs of rows that are gone, and in which turn the API was last asked for their jobs. */
+  /** In which turn the API was last asked for the job of a row that is gone. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
 
