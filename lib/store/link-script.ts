@@ -4,7 +4,7 @@ import { selectWithoutRow, toCompleted, toSettledInOrder } from './batch-results
 import { toSettlementJson, toTokenJson } from './batch-json.js';
 import type { DeadLetterStatements } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
-import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob } from './link-store.js';
+import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob, RequeuedDependants } from './link-store.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 import type { Completion, Settled, Settlement } from './store-records.js';
 import { isCompletion } from './store-records.js';
@@ -19,6 +19,12 @@ export interface LinkStatements extends DeadLetterStatements {
   readonly RELEASE_CHILDREN: string;
   readonly LOCK_GROUPS: string;
   readonly FINISH_GROUPS: string;
+}
+
+/** The statements of a database that re-queue children. */
+export interface RequeueStatements {
+  readonly REQUEUE_CHILDREN: string;
+  readonly REOPEN_LINKS: string;
 }
 
 /** How a parent has ended. A group is `failing` from its first failed member on. */
@@ -143,6 +149,28 @@ function* closeLinksScript(
     completed.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS_OF_COMPLETED, params: [toJson(completed)] };
   const others = ended.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS, params: [JSON.stringify(sortById(ended))] };
   return [...ofCompleted, ...others].map((row) => toClosedLink(row, errors));
+}
+
+/**
+ * Re-queues the jobs that were cancelled because of a job, level by level. They wait for their parents again.
+ *
+ * @param entry recorded in each of them.
+ */
+export function* requeueChildrenScript(
+  sql: RequeueStatements,
+  root: string,
+  entry: string | null,
+): SqlScript<RequeuedDependants['dependants']> {
+  const dependants: SqlRow[] = [];
+  for (let level = [root]; level.length > 0;) {
+    const rows = yield { sql: sql.REQUEUE_CHILDREN, params: [JSON.stringify(level), entry] };
+    dependants.push(...rows);
+    level = toIds(rows.map(({ id }) => id));
+    if (level.length > 0) {
+      yield { sql: sql.REOPEN_LINKS, params: [JSON.stringify(level)] };
+    }
+  }
+  return dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string }));
 }
 
 /** The error of a job that was cancelled because of a parent. */

@@ -19,12 +19,13 @@ import type {
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
-import type { CompleteWatchedScript, EndedParent, LinkStatements } from './link-script.js';
+import type { CompleteWatchedScript, EndedParent, LinkStatements, RequeueStatements } from './link-script.js';
 import {
   endJobsScript,
   endParentsScript,
   finishGroupsScript,
   NO_CHANGES,
+  requeueChildrenScript,
   settleWatchedScript,
   toEndedParent,
   toIds,
@@ -42,7 +43,7 @@ import type {
   Settlement,
 } from './store-records.js';
 
-interface LinkTableStatements extends RepairStatements {
+interface LinkTableStatements extends RepairStatements, RequeueStatements {
   /** `CLOSE_LINKS` in a transaction of the application. */
   readonly CLOSE_LINKS_IN_TX: string;
   readonly INSERT_LINKS: string;
@@ -50,8 +51,6 @@ interface LinkTableStatements extends RepairStatements {
   readonly COUNT_OPEN_LINKS: string;
   readonly LINKS_OF: string;
   readonly LINKS_PAGE: string;
-  readonly REQUEUE_CHILDREN: string;
-  readonly REOPEN_LINKS: string;
   readonly INSERT_GROUP: string;
 }
 
@@ -226,19 +225,8 @@ export class LinkTable implements LinkStore {
     const { statements, requeueScript } = this.options;
     return this.options.transact(function* () {
       const [result] = yield* requeueScript([root], changes, request);
-      const dependants: SqlRow[] = [];
-      for (let level = result!.changed ? [root] : []; level.length > 0;) {
-        const rows = yield { sql: statements.REQUEUE_CHILDREN, params: [JSON.stringify(level), request.entry ?? null] };
-        dependants.push(...rows);
-        level = toIds(rows.map(({ id }) => id));
-        if (level.length > 0) {
-          yield { sql: statements.REOPEN_LINKS, params: [JSON.stringify(level)] };
-        }
-      }
-      return {
-        result: result!,
-        dependants: dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string })),
-      };
+      const dependants = result!.changed ? yield* requeueChildrenScript(statements, root, request.entry ?? null) : [];
+      return { result: result!, dependants };
     });
   }
 
