@@ -3,10 +3,11 @@ import { nowMs } from './clock.mjs';
 
 /**
  * @typedef {object} ProducerInput
- * @property {'one by one' | 'callers' | 'bulk' | 'paced'} how
+ * @property {'one by one' | 'callers' | 'bulk' | 'paced' | 'steady'} how
  * @property {number} count
  * @property {number} [callers]
  * @property {number} [chunk] jobs of one bulk call
+ * @property {number} [rate] jobs a second, of `steady`: each is enqueued at its time, whether or not the ones before are stored
  * @property {[number, number]} [pauseMs] between paced jobs, at least and at most: at random, so that nobody's poll keeps step
  * @property {string} [pad] makes payloads larger
  */
@@ -29,7 +30,7 @@ export class Producer {
   }
 
   /** @param {ProducerInput} input @returns {Promise<number[]>} */
-  async #enqueue({ how, count, callers = 64, chunk = 1_000, pauseMs: [leastMs, mostMs] = [10, 30], pad }) {
+  async #enqueue({ how, count, callers = 64, chunk = 1_000, rate = 1, pauseMs: [leastMs, mostMs] = [10, 30], pad }) {
     switch (how) {
       case 'one by one':
         return this.#oneByOne(() => (this.next < count ? this.next++ : undefined), pad);
@@ -53,7 +54,22 @@ export class Producer {
           await this.queue.enqueue({ n, sentMs: nowMs() });
         }
         return [];
+      case 'steady':
+        await this.#steadily(count, rate);
+        return [];
     }
+  }
+
+  /** @param {number} count @param {number} rate */
+  async #steadily(count, rate) {
+    const stored = [];
+    const startMs = nowMs();
+    for (let n = 0; n < count;) {
+      const due = Math.min(count, Math.floor(((nowMs() - startMs) / 1_000) * rate));
+      for (; n < due; n += 1) stored.push(this.queue.enqueue({ n, sentMs: nowMs() }));
+      await sleep(1);
+    }
+    await Promise.all(stored);
   }
 
   next = 0;

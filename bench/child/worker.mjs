@@ -11,6 +11,7 @@ const TELL_MS = 5;
  * @property {number} [handlerMs] how long each of them takes
  * @property {number} [markEvery] after so many jobs the time is noted
  * @property {boolean} [pickup] whether to note how old each job is when its handler begins
+ * @property {number} [pickupFrom] the number of the first job that is noted
  */
 
 /** Runs jobs, and counts how often it saw each. */
@@ -31,7 +32,7 @@ export class Worker {
   }
 
   async start() {
-    const { topics, handlerMs = 0, markEvery = Infinity, pickup = false } = this.input;
+    const { topics, handlerMs = 0, markEvery = Infinity, pickup = false, pickupFrom = 0 } = this.input;
     // The connection that will be asked whether all is done is open by then.
     await this.queue.isDrained(topics);
     // An idle process would spend more on that than on its queue.
@@ -39,7 +40,7 @@ export class Worker {
     this.cpu = process.cpuUsage();
     await this.queue.work(topics, async (payload) => {
       if (this.seen === 0) this.firstMs = nowMs();
-      if (pickup) this.pickupsMs.push(nowMs() - Number(payload.sentMs));
+      if (pickup && payload.n >= pickupFrom) this.pickupsMs.push(nowMs() - Number(payload.sentMs));
       this.runs[payload.n] = Number(this.runs[payload.n]) + 1;
       this.seen += 1;
       if (this.seen % markEvery === 0) this.marks.push(nowMs());

@@ -3,6 +3,7 @@ import { enqueue } from './enqueue.mjs';
 import { growth } from './growth.mjs';
 import { http } from './http.mjs';
 import { idle } from './idle.mjs';
+import { loads } from './loads.mjs';
 import { pickup } from './pickup.mjs';
 import { service } from './service.mjs';
 import { snapshot } from './snapshot.mjs';
@@ -20,6 +21,7 @@ import { together } from './together.mjs';
  * @property {number} [p50Ms]
  * @property {number} [p95Ms]
  * @property {number} [p99Ms]
+ * @property {number} [p999Ms]
  * @property {number} [nodeSeconds] per 100,000 jobs
  * @property {number} [serverSeconds] per 100,000 jobs
  * @property {number} [walBytes] that PostgreSQL wrote ahead for each job
@@ -350,6 +352,7 @@ export const measures = [
   ...limiting,
   ...flows,
   ...waiting,
+  ...loads,
   ...beside,
   ...others,
   ...growth,

@@ -41,6 +41,7 @@ const COLUMNS = [
   { key: 'p50Ms', title: 'p50 ms' },
   { key: 'p95Ms', title: 'p95 ms' },
   { key: 'p99Ms', title: 'p99 ms' },
+  { key: 'p999Ms', title: 'p99.9 ms' },
   { key: 'nodeSeconds', title: 'Node s' },
   { key: 'serverSeconds', title: 'server s' },
   { key: 'walBytes', title: 'WAL bytes' },
