@@ -44,7 +44,6 @@ export const en = {
     showFewer: 'Show fewer',
     more: (number: number) => `${count(number)} more`,
     moreTopics: (number: number) => `and ${counted(number, 'more topic')}`,
-    showNew: (number: number, isCapped = false) => `Show ${count(number)}${isCapped ? '+' : ''} new`,
     topic: 'Topic',
     allTopics: 'All topics',
     topics: (number: number) => counted(number, 'topic'),
@@ -320,6 +319,8 @@ export const en = {
   jobs: {
     list: 'List of jobs',
     new: (number: number, isCapped: boolean) => (isCapped ? `${count(number)}+ new jobs` : counted(number, 'new job')),
+    showNew: (number: number, isCapped: boolean) =>
+      isCapped ? `Show ${count(number)}+ new jobs` : `Show ${counted(number, 'new job')}`,
     filters: (number: number) => (number === 0 ? 'Filters' : `Filters (${count(number)})`),
     search: 'Search by ID, beginning of a topic, or part of an error',
     searchHint: 'Search by ID, topic or error',
@@ -789,6 +790,7 @@ export const en = {
     all: 'All groups',
     only: 'Only unfinished groups',
     unfinished: 'unfinished',
+    showNew: (number: number) => `Show ${counted(number, 'new group')}`,
     noneUnfinished: 'No unfinished groups',
     noneMore: 'No more groups',
     none: 'No groups yet',

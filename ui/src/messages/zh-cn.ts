@@ -36,7 +36,6 @@ export const zhCn: Messages = {
     showFewer: '收起',
     more: (number) => `还有 ${count(number)} 项`,
     moreTopics: (number) => `以及另外 ${count(number)} 个主题`,
-    showNew: (number, isCapped = false) => `显示 ${count(number)}${isCapped ? '+' : ''} 项新增`,
     topic: '主题',
     allTopics: '所有主题',
     topics: (number) => `${count(number)} 个主题`,
@@ -293,6 +292,7 @@ export const zhCn: Messages = {
   jobs: {
     list: '任务列表',
     new: (number, isCapped) => `${count(number)}${isCapped ? '+' : ''} 个新任务`,
+    showNew: (number, isCapped) => `显示 ${count(number)}${isCapped ? '+' : ''} 个新任务`,
     filters: (number) => (number === 0 ? '筛选' : `筛选（${count(number)}）`),
     search: '按 ID、主题开头或错误内容搜索',
     searchHint: '按 ID、主题或错误搜索',
@@ -753,6 +753,7 @@ export const zhCn: Messages = {
     all: '所有任务组',
     only: '仅未结束的任务组',
     unfinished: '未结束',
+    showNew: (number) => `显示 ${count(number)} 个新任务组`,
     noneUnfinished: '没有未结束的任务组',
     noneMore: '没有更多任务组',
     none: '还没有任务组',
