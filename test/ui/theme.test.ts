@@ -78,6 +78,7 @@ describe('the admin UI', () => {
     await ui.row(id).waitFor();
     const top = async (locator: Locator): Promise<number> => (await locator.boundingBox())!.y;
     expect((await top(ui.row(id))) + 30).toBeLessThan(400);
+    expect(await ui.page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(640);
     await ui.page.getByRole('link', { name: 'Overview' }).click();
     const [topics, charts] = ['Topics', 'Throughput'].map((name) => ui.page.getByRole('region', { name }));
     await topics!.getByText('later').waitFor();

@@ -381,6 +381,8 @@ export const en = {
     selectAll: (total: string) => `Select all ${total} matching`,
     onlyThisPage: 'Only this page',
     clear: 'Clear the selection',
+    /** Opens a dialog. */
+    start: (action: string) => `${action} …`,
     title: {
       requeue: (jobs: string) => `Re-queue ${jobs}`,
       promote: (jobs: string) => `Run ${jobs} now`,

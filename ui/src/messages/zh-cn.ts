@@ -351,6 +351,7 @@ export const zhCn: Messages = {
     selectAll: (total) => `选择全部 ${total} 个匹配项`,
     onlyThisPage: '仅此页',
     clear: '清除选择',
+    start: (action) => `${action}…`,
     title: {
       requeue: (jobs) => `重新入队：${jobs}`,
       promote: (jobs) => `立即执行：${jobs}`,
