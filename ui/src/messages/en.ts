@@ -592,6 +592,7 @@ export const en = {
 
   errors: {
     list: 'Groups of errors',
+    showNew: (number: number) => `Show ${counted(number, 'new error')}`,
     sort: 'Sort by',
     sorts: { last_seen: 'Latest first', count: 'Most frequent first' },
     counts: (failed: string | null, retrying: string | null) =>

@@ -564,6 +564,7 @@ export const zhCn: Messages = {
 
   errors: {
     list: '错误分组',
+    showNew: (number) => `显示 ${count(number)} 个新错误`,
     sort: '排序方式',
     sorts: { last_seen: '最近出现的在前', count: '最频繁的在前' },
     counts: (failed, retrying) =>
