@@ -23,6 +23,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
           if (fails) throw new UnrecoverableError(message);
           return { pages: 3 };
         },
+        retried: () => Promise.reject(new RangeError(message)),
         endless: ({ signal }) => until(() => signal.aborted, { timeoutMs: 30_000 }),
       },
     });
@@ -335,13 +336,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
 
   it('shows why a job failed for good, its long error, and the stack of each attempt', async () => {
     message = Array.from({ length: 30 }, (_, line) => `line ${line}`).join('\n');
-    const id = await enqueueFailed();
-    for (const attempt of [2, 3]) {
-      await app.jobs.requeue(id);
-      await until(async () => (await app.job(id)).errors.length === attempt);
-    }
+    const backoff = { type: 'fixed', delay: 0 } as const;
+    const { id } = await app.jobs.enqueue('retried', 1, { maxRetries: 2, backoff });
+    await app.event('failed', id);
     const ui = await open(`jobs/${id}`);
-    await ui.sees('The error allows no retry: UnrecoverableError');
+    await ui.sees('No retries left: 2 of 2 used');
     const error = ui.page.getByRole('region', { name: 'Error' }).locator('p.text');
     const height = async (): Promise<number> => (await error.boundingBox())!.height;
     const foldedHeight = await height();
@@ -351,12 +350,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
 
     const events = ui.page.locator('.timeline > li');
     expect(await events.locator('.title').allInnerTexts()).toEqual([
-      'Failed: the error allows no retry',
-      'Attempt 3 failed',
-      'Attempts 1–2 failed',
+      'Failed: no retries left',
+      'Attempts 1–3 failed',
       'Created',
     ]);
-    const folded = events.filter({ hasText: '×2' });
+    const folded = events.filter({ hasText: '×3' });
     await folded.getByText('Stack trace').click();
     await folded.locator('.frames').first().waitFor();
   });
