@@ -54,6 +54,8 @@ interface LinkTableStatements extends RepairStatements, RequeueStatements {
   readonly INSERT_GROUP: string;
 }
 
+type ActionScript = SqlScript<ActionResult[]>;
+
 /** An action that ends waiting jobs. */
 export type EndingAction = 'cancel' | 'delete';
 
@@ -72,16 +74,12 @@ interface LinkTableOptions {
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
   /** Runs an action on watched jobs too. Results are in the order of `ids`. */
-  readonly actScript: (
-    action: EndingAction,
-    ids: readonly string[],
-    request: ActionRequest,
-  ) => SqlScript<ActionResult[]>;
+  readonly actScript: (action: EndingAction, ids: readonly string[], request: ActionRequest) => ActionScript;
   readonly requeueScript: (
     ids: readonly string[],
     changes: RequeueChanges | undefined,
     request: ActionRequest,
-  ) => SqlScript<ActionResult[]>;
+  ) => ActionScript;
 }
 
 export interface InsertSteps<T> {

@@ -1,6 +1,5 @@
 import type { Job, JobAction, JobFailure } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
-import { isRequeueKnown, withActions } from './timeline-actions.js';
 
 /** One thing that happened to a job, or will. */
 export interface TimelineEvent {
@@ -83,6 +82,39 @@ function joinFailures(
 
 function withoutNumbers({ message }: JobFailure): string {
   return message.replace(/\S+/g, (word) => (/\d/.test(word) ? '#' : word));
+}
+
+/** Whether a caller has re-queued the job, so that the time is known. */
+function isRequeueKnown({ actions }: Job): boolean {
+  return actions.some(({ action }) => action === 'requeue' || action === 'edit');
+}
+
+/** Adds what callers have done to a timeline, oldest first. The end of a waiting job is its cancel, and no event of its own. */
+function withActions(
+  entries: readonly (TimelineEvent | TimelineNote)[],
+  { actions, finished }: Job,
+): (TimelineEvent | TimelineNote)[] {
+  const merged = [...entries];
+  for (const action of actions) {
+    const end = merged.findIndex((entry) => 'at' in entry && entry.at === finished && !entry.attempt);
+    if (action.action === 'cancel' && action.time === finished && end >= 0) {
+      merged[end] = { ...(merged[end] as TimelineEvent), action };
+    } else {
+      merged.splice(placeOf(action, merged), 0, toEvent(action));
+    }
+  }
+  return merged;
+}
+
+/** Before the first later event, and before the notes about the time before it. */
+function placeOf({ time }: JobAction, entries: readonly (TimelineEvent | TimelineNote)[]): number {
+  const later = entries.findIndex((entry) => 'at' in entry && entry.at > time);
+  const before = entries.slice(0, later < 0 ? entries.length : later);
+  return before.findLastIndex((entry) => 'at' in entry) + 1;
+}
+
+function toEvent(action: JobAction): TimelineEvent {
+  return { title: messages.timeline.actions[action.action], at: action.time, tone: 'neutral', action };
 }
 
 /** How many of the failures that are kept came before the job was last re-queued, as far as its retries tell. */
