@@ -88,7 +88,11 @@ describe.each(reachableKinds())('on $label,', (kind) => {
       payload: { to: 'b' },
       maxRetries: 7,
       runAt: new Date('2040-01-01T00:00:00Z'),
+      actions: [{ action: 'edit', via: 'cli', by: null }],
     });
+    await run(['cancel', id!, '--yes']);
+    const { out } = await run(['show', id!]);
+    expect(out).toMatch(/\nactions\n\S+Z edit by cli\n\S+Z cancel by cli\n/);
   });
 
   it('requeue by filter asks, and changes nothing without an agreement', async () => {

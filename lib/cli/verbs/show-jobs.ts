@@ -64,7 +64,7 @@ function toRow(job: Job): Cell[] {
 /** Shows one job. */
 export const show = defineVerb({
   name: 'show',
-  summary: 'Shows one job with its payload, result, steps, log lines and errors',
+  summary: 'Shows one job with its payload, result, steps, actions, log lines and errors',
   args: 'ID',
   argsCount: [1, 1],
   examples: ['nestjs-jobs show 01994f5e-0000-7000-8000-000000000000'],
