@@ -21,7 +21,10 @@ import { ShippingJobs } from './shipping.jobs.js';
   imports: [
     TypeOrmModule.forRoot(database()),
     TypeOrmModule.forFeature([Order]),
-    JobsModule.forRoot({ http: { adminToken: settings.adminToken } }),
+    JobsModule.forRoot({
+      http: { adminToken: settings.adminToken },
+      ui: { title: 'Tea shop', environment: { name: 'development', color: 'green' } },
+    }),
   ],
   controllers: [HomeController, OrdersController, CarrierController],
   providers: [
