@@ -19,7 +19,7 @@ import { Prometheus } from './prometheus.js';
  *
  *   npm run docs:dashboard
  *
- * DASHBOARD_SECONDS changes how long, JOBS_PROMETHEUS names the program of Prometheus.
+ * It needs Prometheus (`apt-get install prometheus`). DASHBOARD_SECONDS changes how long, JOBS_PROMETHEUS names the program.
  */
 
 const ROOT = resolve(__dirname, '../..');
