@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { until } from '../support/wait.js';
 import { useHttpApps, useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -61,6 +62,45 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await ui.sees('No job matches');
     await ui.button('Show all jobs').click();
     await until(async () => (await ui.ids()).length === 50);
+  });
+
+  it('contain a search for a member of the payload', async () => {
+    const ui = await open('jobs');
+    await ui.button('What can be searched for').click();
+    await ui.sees('customer.email:ann@example.org');
+    await ui.page.getByRole('searchbox').fill('index:100');
+    await ui.shows([ids.red[129]!]);
+    expect(ui.address).toBe('/admin/jobs/jobs?q=index%3A100');
+  });
+
+  it('contain the order and the period of the end', async () => {
+    const ui = await open('jobs');
+    const period = ui.page.getByLabel('Order and time of the end');
+    await period.selectOption('Last ended first');
+    await ui.shows([ids.blue[0]!]);
+    expect(ui.address).toBe('/admin/jobs/jobs?order=finished');
+    const cancelled = ui.page.getByRole('button', { name: 'cancelled', exact: true });
+    await cancelled.click();
+    await period.selectOption('Failed in the last 24 hours');
+    await ui.shows([ids.blue[0]!]);
+    expect(ui.address).toMatch(/^\/admin\/jobs\/jobs\?status=cancelled&ended=\d{4}-[\w%.-]+Z$/);
+    await ui.page.reload();
+    await ui.shows([ids.blue[0]!]);
+    await ui.page.getByRole('button', { name: 'pending', exact: true }).click();
+    await until(async () => (await ui.ids()).length === 50);
+    expect(ui.address).toBe('/admin/jobs/jobs?status=pending&status=cancelled');
+  });
+
+  it('select the jobs of a file', async () => {
+    const ui = await open('jobs?topic=blue');
+    await ui.shows(ids.blue);
+    for (const format of ['CSV', 'JSON']) {
+      const [download] = await Promise.all([ui.page.waitForEvent('download'), ui.button(format).click()]);
+      const file = readFileSync(await download.path(), 'utf8');
+      expect(download.suggestedFilename()).toBe(`jobs.${format.toLowerCase()}`);
+      expect(ids.blue.filter((id) => file.includes(id))).toEqual(ids.blue);
+      expect(file).not.toContain(ids.red[0]);
+    }
   });
 
   it('contain unsent search text when another filter changes', async () => {
@@ -154,13 +194,14 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await ui.shows(ids.red.slice(200));
   });
 
-  it('of counts lead to the counted jobs', async () => {
+  it('of counts lead to the counted jobs, and those of topics to their page', async () => {
     const ui = await open('');
     await ui.page.getByRole('list', { name: 'Jobs by status' }).getByRole('link', { name: 'cancelled' }).click();
     await ui.shows([ids.blue[0]!]);
     await ui.page.goBack();
     await ui.page.getByRole('row', { name: /^blue/ }).getByRole('link', { name: 'blue' }).click();
     await ui.heading('blue').waitFor();
+    expect(ui.address).toBe('/admin/jobs/topics/blue');
   });
 
   it('that do not exist show a message', async () => {

@@ -18,6 +18,8 @@ describe('an address of the admin UI', () => {
       200,
     ),
     jobsRoute({ topics: ['mail'], errorKey: KEY }),
+    jobsRoute({ order: 'finished', statuses: ['failed'], q: 'orderId:7' }),
+    jobsRoute({ order: 'finished', ended: '2030-01-01T10:00:00.000Z', topics: ['mail'] }),
     { ...jobsRoute({ to: '2030-01-01T10:00:00.000Z' }), cursor: 'abc' } as Route,
     { screen: 'job', id: '0192-x/y' },
     { screen: 'topic', topic: 'ü/?# a', minutes: 180 },
@@ -47,6 +49,9 @@ describe('an address of the admin UI', () => {
       jobsRoute({ statuses: ['failed'] }),
     );
     expect(readRoute('jobs', `q=a&error=${KEY}`)).toEqual(jobsRoute({ errorKey: KEY }));
+    expect(readRoute('jobs', 'order=finished&status=pending&status=failed&due=true')).toEqual(
+      jobsRoute({ order: 'finished', statuses: ['failed'] }),
+    );
     expect(readRoute('jobs', 'q=a&error=odd')).toEqual(jobsRoute({ q: 'a' }));
     expect(readRoute('', 'minutes=7')).toEqual({ screen: 'overview', minutes: 60 });
   });

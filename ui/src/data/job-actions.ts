@@ -1,6 +1,7 @@
 import type { Job, JobFilterStatus, JobStatus } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
 import type { Filters } from '../route/route.js';
+import { ENDED_STATUSES } from '../text/job-statuses.js';
 
 /** What can be done to a job, or to many. */
 export type ActionName = 'requeue' | 'promote' | 'cancel' | 'delete';
@@ -34,12 +35,12 @@ export function statusesFor(action: ActionName): readonly JobStatus[] {
 }
 
 /** Which of the jobs that filters mean can be moved so, by status. Empty: none. */
-export function statusesAmong(action: ActionName, { statuses, errorKey, due }: Filters): readonly JobFilterStatus[] {
-  const meant: readonly JobFilterStatus[] = due
-    ? ['pending']
-    : errorKey && statuses.length === 0
-      ? ['failed']
-      : statuses;
+export function statusesAmong(
+  action: ActionName,
+  { statuses, errorKey, due, order }: Filters,
+): readonly JobFilterStatus[] {
+  const implied: readonly JobFilterStatus[] = errorKey ? ['failed'] : order ? ENDED_STATUSES : [];
+  const meant: readonly JobFilterStatus[] = due ? ['pending'] : statuses.length === 0 ? implied : statuses;
   if (action === 'promote' && due === 'true') return [];
   const allowed = ALLOWED[action];
   return meant.length === 0

@@ -18,6 +18,8 @@ export interface Row {
   readonly job: Job;
   /** Its status when it last matched the filters. */
   readonly listedStatus: JobStatus;
+  /** When it had ended then. */
+  readonly listedEnd: string | null;
   /** It does not match the filters any more. It stays where it is: rows never move under a hand. */
   readonly isGone: boolean;
   readonly isDeleted: boolean;
@@ -48,8 +50,9 @@ function keptList(key: string): KeptList | undefined {
   return kept?.generation === session.generation ? kept : undefined;
 }
 
-/** The jobs that filters mean, as the API takes it. */
-export function conditionsOf({ statuses, due, topics, q, errorKey, groupId, from, to }: Filters): JobFilter {
+/** The jobs that filters mean, as the API takes it for a bulk action. */
+export function conditionsOf(filters: Filters): JobFilter {
+  const { statuses, due, topics, q, errorKey, groupId, from, to, ended } = filters;
   return {
     status: statuses.length > 0 ? statuses : undefined,
     due: due === '' ? undefined : due === 'true',
@@ -59,7 +62,18 @@ export function conditionsOf({ statuses, due, topics, q, errorKey, groupId, from
     groupId: groupId || undefined,
     createdFrom: from || undefined,
     createdTo: to || undefined,
+    finishedFrom: ended || undefined,
   };
+}
+
+/** The same, in the order of the list. */
+export function listOf(filters: Filters): JobFilter {
+  return { ...conditionsOf(filters), order: filters.order || undefined };
+}
+
+/** Texts in the order of the list: that of the first job is the last. */
+function placeOf({ job: { id }, listedEnd }: Row, { order }: Filters): string {
+  return order ? `${listedEnd} ${id}` : id;
 }
 
 /** One page of jobs. Once shown, its rows change in place; what is new is counted, and shown when asked for. */
@@ -150,7 +164,7 @@ export class JobList {
   }
 
   async #refresh(route: ListPage): Promise<void> {
-    const first = this.rows[0]?.job;
+    const first = this.rows[0];
     const top = await api.list(this.#query(route));
     if (this.#route !== route) return;
     this.#page.data = top;
@@ -158,30 +172,33 @@ export class JobList {
       if (top.items.length > 0) await this.reload();
       return;
     }
-    const newer = route.cursor === null ? top.items.filter(({ id }) => id > first.id).length : 0;
+    const toPlace = (row: Row): string => placeOf(row, route.filters);
+    const isNewer = (job: Job): boolean => toPlace(toRow(job)) > toPlace(first);
+    const newer = route.cursor === null ? top.items.filter(isNewer).length : 0;
     this.newCount = newer;
     // Below new jobs the page ends earlier: the rest of our rows is asked for by the time of the first one.
     const same = newer === 0 ? top : await api.list({ ...this.#query(route), ...this.#from(route, first) });
     if (this.#route !== route) return;
-    this.#merge(same);
+    this.#merge(same, toPlace);
     await this.#refreshGone(route);
   }
 
-  #merge({ items, next_cursor }: JobPage): void {
+  #merge({ items, next_cursor }: JobPage, toPlace: (row: Row) => string): void {
     const byId = new Map(items.map((job) => [job.id, job]));
     items.forEach(({ id }) => this.#turns.delete(id));
-    const lastId = items.at(-1)?.id;
+    const listedRows = items.map(toRow);
+    const lastListed = listedRows.at(-1);
     this.rows = this.rows.map((row) => {
       const listed = byId.get(row.job.id);
-      const isCovered = next_cursor === null || (lastId !== undefined && row.job.id >= lastId);
+      const isCovered = next_cursor === null || (lastListed !== undefined && toPlace(row) >= toPlace(lastListed));
       return listed ? toRow(listed) : { ...row, isGone: isCovered };
     });
     // A page that was not full has room below.
     const known = new Set(this.rows.map(({ job }) => job.id));
-    const last = this.rows.at(-1)!.job.id;
-    const below = items.filter(({ id }) => !known.has(id) && id < last);
+    const last = toPlace(this.rows.at(-1)!);
+    const below = listedRows.filter((row) => !known.has(row.job.id) && toPlace(row) < last);
     const room = Math.max(0, (this.#route?.size ?? 0) - this.rows.length);
-    this.rows = [...this.rows, ...below.slice(0, room).map(toRow)];
+    this.rows = [...this.rows, ...below.slice(0, room)];
   }
 
   /** Asks for the jobs that the filters have lost: a row shows the true status. */
@@ -207,18 +224,21 @@ export class JobList {
   }
 
   #query({ filters, size, cursor }: ListPage): JobFilter {
-    return { ...conditionsOf(filters), limit: size, cursor: cursor ?? undefined };
+    return { ...listOf(filters), limit: size, cursor: cursor ?? undefined };
   }
 
-  /** Jobs are listed by their ids, which begin with the time of their creation. */
-  #from({ filters }: ListPage, first: Job): JobFilter {
+  /** Jobs are listed by their end, or by their ids, which begin with the time of their creation. */
+  #from({ filters }: ListPage, { job: first, listedEnd }: Row): JobFilter {
+    if (filters.order && listedEnd) {
+      return { finishedTo: new Date(Date.parse(listedEnd) + 1).toISOString() };
+    }
     const createdTo = new Date(Date.parse(first.created) + 1).toISOString();
     return { createdTo: filters.to !== '' && filters.to < createdTo ? filters.to : createdTo };
   }
 }
 
 function toRow(job: Job): Row {
-  return { job, listedStatus: job.status, isGone: false, isDeleted: false };
+  return { job, listedStatus: job.status, listedEnd: job.finished, isGone: false, isDeleted: false };
 }
 
 /** `null`: there is no such job any more. `undefined`: the API did not say. */

@@ -1,5 +1,5 @@
 import type { JobFilterStatus, JobStatus } from '../../../client/index.js';
-import { FILTER_STATUSES, JOB_STATUSES } from '../text/job-statuses.js';
+import { ENDED_STATUSES, FILTER_STATUSES, JOB_STATUSES } from '../text/job-statuses.js';
 
 export const PAGE_SIZES = [20, 50, 100, 200] as const;
 const DEFAULT_SIZE = 50;
@@ -21,6 +21,10 @@ export interface Filters {
   /** ISO 8601, so that a link means the same in each time zone. */
   from: string;
   to: string;
+  /** `finished`: failed and cancelled jobs, the last one that ended first. */
+  order: '' | 'finished';
+  /** When they ended at the earliest, as `from`. Only in that order. */
+  ended: string;
 }
 
 /** What the address says is shown. */
@@ -46,6 +50,8 @@ export const NO_FILTERS: Filters = {
   groupId: '',
   from: '',
   to: '',
+  order: '',
+  ended: '',
 };
 
 /** The list of jobs from its first page, with these filters. */
@@ -165,9 +171,12 @@ export function isUnfiltered({ statuses, topics, ...texts }: Filters): boolean {
 
 function readFilters(params: URLSearchParams): Filters {
   const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
-  const due = errorKey ? '' : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
+  const ended = moment(params.get('ended'));
+  const order = ended || params.get('order') === 'finished' ? 'finished' : '';
+  const due = errorKey || order ? '' : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
+  const statuses = order ? ENDED_STATUSES : FILTER_STATUSES;
   return {
-    statuses: due ? ['pending'] : FILTER_STATUSES.filter((status) => params.getAll('status').includes(status)),
+    statuses: due ? ['pending'] : statuses.filter((status) => params.getAll('status').includes(status)),
     due,
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
     q: errorKey ? '' : (params.get('q') ?? ''),
@@ -175,11 +184,24 @@ function readFilters(params: URLSearchParams): Filters {
     groupId: '',
     from: moment(params.get('from')),
     to: moment(params.get('to')),
+    order,
+    ended,
   };
 }
 
-function writeFilters({ statuses, due, topics, q, errorKey, from, to }: Filters): NonNullable<Written[1]> {
-  return { status: due ? [] : statuses, topic: topics, due, q, error: errorKey, from, to };
+function writeFilters(filters: Filters): NonNullable<Written[1]> {
+  const { statuses, due, topics, q, errorKey, from, to, order, ended } = filters;
+  return {
+    status: due ? [] : statuses,
+    topic: topics,
+    due,
+    q,
+    error: errorKey,
+    from,
+    to,
+    order: ended ? '' : order,
+    ended,
+  };
 }
 
 function moment(text: string | null): string {
