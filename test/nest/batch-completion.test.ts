@@ -19,7 +19,7 @@ describe.each(sharedKinds)('the jobs of a batch on $label', (kind) => {
   async function start(handler: BatchHandler, options: Partial<JobHandlerOptions> = {}): Promise<void> {
     app = await apps.create({
       typeOrm: { entities: [Receipt] },
-      options: { backoff: { type: 'fixed', delay: 0 }, pollInterval: '50ms', lease: '1s' },
+      options: { backoff: { type: 'fixed', delay: 0 }, pollInterval: '50ms', lease: '3s' },
     });
     app.jobs.register<number>('work', handler, { batch: { size: SIZE }, ...options } as JobHandlerOptions & {
       batch: { size: number };
@@ -177,7 +177,7 @@ describe.each(sharedKinds)('the jobs of a batch on $label', (kind) => {
 
   it('are renewed while they run and while they wait for a full batch', async () => {
     const gate = signal();
-    await start((_jobs) => gate.promise, { batch: { size: 3, wait: '2s' } });
+    await start((_jobs) => gate.promise, { batch: { size: 3, wait: '4s' } });
     const waiting = await enqueue(1);
     await until(async () => (await app.job(waiting[0]!)).status === 'processing');
     const { lockedUntil } = await app.job(waiting[0]!);

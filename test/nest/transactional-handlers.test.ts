@@ -128,9 +128,9 @@ describe.each(withTransactions)('a transactional handler on $label', (kind) => {
         if (job.payload === 'cancel') await app.jobs.cancel(job.id);
         return waitForAbort(job);
       },
-      { timeout: 200, maxRetries: 0 },
+      { maxRetries: 0 },
     );
-    const late = await app.jobs.enqueue('work', 'late');
+    const late = await app.jobs.enqueue('work', 'late', { timeout: 200 });
     const cancelled = await app.jobs.enqueue('work', 'cancel');
     expect(await app.jobAfter('failed', late.id)).toMatchObject({ lastError: textWith('timeout') });
     expect(await app.jobAfter('cancelled', cancelled.id)).toMatchObject({ status: 'cancelled' });
