@@ -58,7 +58,7 @@ describe('the admin UI', () => {
     await ui.row(id).getByRole('link').first().click();
     await ui.page.getByRole('heading', { name: '载荷' }).waitFor();
     await ui.page.getByRole('link', { name: '错误', exact: true }).click();
-    await ui.sees('1 个失败，按主题和错误分组。');
+    await ui.sees('1 个已失败，按主题和错误分组。');
     expect(await ui.page.evaluate('document.documentElement.lang')).toBe('zh-CN');
 
     await ui.button('语言').click();

@@ -595,7 +595,9 @@ export const zhCn: Messages = {
     sort: '排序方式',
     sorts: { last_seen: '最近出现的在前', count: '最频繁的在前' },
     counts: (failed, retrying) =>
-      [failed !== null && `${failed} 个失败`, retrying !== null && `${retrying} 个将重试`].filter(Boolean).join(' · '),
+      [failed !== null && `${failed} 个已失败`, retrying !== null && `${retrying} 个将重试`]
+        .filter(Boolean)
+        .join(' · '),
     window: (counts, most, shown, total) =>
       [
         `${counts}，按主题和错误分组。`,
