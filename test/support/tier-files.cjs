@@ -8,6 +8,7 @@ const MATRIX_FILES = [
   'test/compat/installed-package.test.ts',
   'test/conformance/claim/heap-growth.test.ts',
   'test/conformance/plans/gauge-plans.test.ts',
+  'test/conformance/plans/list-times.test.ts',
   'test/simulation/mutants.test.ts',
   'test/ui/accessibility.test.ts',
 ];
@@ -238,6 +239,7 @@ const NOT_TYPEORM_03 = [
   'test/conformance/complete/rejecting-database.test.ts',
   'test/conformance/complete/settle-locks.test.ts',
   'test/conformance/insert/locked-unique-key.test.ts',
+  'test/conformance/plans/list-times.test.ts',
   'test/conformance/list/list-model.test.ts',
   'test/conformance/log/job-log.test.ts',
   ...['batch', 'claim', 'gauge', 'generic', 'limited', 'link', 'log', 'schedule', 'stale'].map(
