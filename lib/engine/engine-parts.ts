@@ -4,6 +4,7 @@ import type { GuardedLogger } from '../core/logger.js';
 import type { JobsSettings } from '../core/options.js';
 import type { JobStore } from '../store/job-store.js';
 import type { PayloadDecoder } from './codec/payload-decoder.js';
+import type { LiveWorkers } from './claim/live-workers.js';
 import type { FailureLog } from './failure-log.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { JobHook } from './job-hook.js';
@@ -24,6 +25,8 @@ export interface EngineParts extends JobsSettings {
   readonly hook: JobHook;
   /** Decodes payloads; `undefined` without a codec. */
   readonly decoder?: PayloadDecoder | undefined;
+  /** The processes that share notifications and polls with this one. */
+  readonly liveWorkers: LiveWorkers;
   /** Wakes the dispatcher of this process, and the other processes. */
   readonly wakeSignal: WakeSignal;
   /** Logs, counts and publishes an event. Called after its write has committed. */

@@ -31,6 +31,7 @@ import { WorkerPresence } from './maintain/worker-presence.js';
 import { JobRunner } from './run/job-runner.js';
 import { BulkActions } from './admin/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
+import { LiveWorkers } from './claim/live-workers.js';
 import type { Enqueuer } from './enqueue/enqueuer.js';
 import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
@@ -85,6 +86,8 @@ export interface JobsEngineOptions extends JobsOptions {
   logger?: JobsLogger;
   /** A number in [0, 1), for jitter. Default `Math.random`. */
   random?: () => number;
+  /** Names this process in `locked_by`. Default: its host, its process id and a random text. */
+  worker?: string;
 }
 
 /** The parts that a test drives itself, instead of the loops. */
@@ -126,7 +129,7 @@ export function createJobStore(
  */
 export class JobsEngine {
   /** Names this process in `locked_by`. */
-  readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+  readonly worker: string;
   readonly settings: JobsSettings;
   /** Reads, re-queues, promotes, cancels and deletes single jobs. */
   readonly jobs: JobAdmin;
@@ -148,13 +151,10 @@ export class JobsEngine {
   readonly gauges: QueueGauges;
   /** Reports to listeners which topics have changed, at most once a second. */
   readonly changes: ChangeFeed;
-
   /** Creates, changes, lists, pauses, runs and removes schedules. */
   readonly schedules: ScheduleAdmin;
-
   /** Sets and reads the limits of topics over all processes. */
   readonly limits: LimitsAdmin;
-
   /** For the engine of `nestjs-jobs/testing`. */
   protected readonly parts: TestedParts;
   protected readonly declarations: TopicDeclarations;
@@ -174,7 +174,8 @@ export class JobsEngine {
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
-    const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...given } = options;
+    const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...others } = options;
+    const { worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`, ...given } = others;
     if (!store) {
       throw new InvalidOptionsError('store', `expected a store from createJobStore(), got ${describeValue(store)}`);
     }
@@ -182,8 +183,8 @@ export class JobsEngine {
     const logger = guardLogger(givenLogger, this.settings.log);
     this.store = store;
     this.clock = clock;
-    this.registry = createRegistry(this.settings, store);
-    const { worker, registry } = this;
+    const registry = (this.registry = createRegistry(this.settings, store));
+    this.worker = worker;
     const failureLog = new FailureLog(clock, logger);
     this.gauges = new QueueGauges({ store, clock });
     const hook = createHook(this.settings, this.gauges);
@@ -199,7 +200,8 @@ export class JobsEngine {
     const { stream, stats, changes } = this;
     const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
     const decoder = createDecoder(partsWithoutEvents);
-    const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, wakeSignal: new WakeSignal(store) };
+    const liveWorkers = new LiveWorkers(partsWithoutEvents);
+    const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, liveWorkers, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
@@ -219,7 +221,7 @@ export class JobsEngine {
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     const cleaners = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
-    const presence = (this.presence = new WorkerPresence({ ...parts, ...cleaners, scheduler, runner }));
+    const presence = (this.presence = new WorkerPresence({ ...parts, ...cleaners, scheduler, runner, dispatcher }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];

@@ -17,7 +17,7 @@ interface Loop {
 
 type LifecycleParts = Pick<
   EngineParts,
-  'store' | 'clock' | 'logger' | 'failureLog' | 'registry' | 'role' | 'shutdownTimeoutMs'
+  'store' | 'clock' | 'logger' | 'failureLog' | 'registry' | 'role' | 'shutdownTimeoutMs' | 'worker'
 > & {
   readonly completer: Completer;
   readonly heartbeat: Heartbeat;
@@ -113,6 +113,7 @@ export class EngineLifecycle {
       presence,
       store,
       scheduler,
+      worker,
     } = this.parts;
     if (role === 'producer') {
       logger.log("role 'producer': runs no jobs");
@@ -125,10 +126,12 @@ export class EngineLifecycle {
     const loops = [heartbeat, dispatcher, ...maintenance, ...recorders];
     const started = Promise.all(loops.map(async (loop) => loop.start()));
     this.stopListening = await store.listen({
-      onJobs: (topic) => dispatcher.wake(topic),
+      worker,
+      onJobs: (topic, hint) => dispatcher.onHint(topic, hint),
+      onWorkers: () => presence.onWorkers(),
       onCancel: () => void heartbeat.checkCancelRequests(),
       onSchedules: (isLikely) => scheduler.onHint(isLikely),
-      onListening: (isListening) => presence.markNotified(isListening),
+      onListening: (isListening, backend) => presence.markNotified(isListening, backend),
       onConnected: () => failureLog.recordSuccess(NOTIFICATIONS),
       onConnectFailed: (error) => failureLog.recordFailure(NOTIFICATIONS, error),
     });

@@ -15,10 +15,12 @@ import type { TopicLimits } from '../core/topic-limits.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
+import type { Audience, StoreHints } from './store-hints.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
   ErrorCount,
   LastError,
+  PresenceReply,
   QueueGaugeRecord,
   RolledUpMinutes,
   RollupRecord,
@@ -28,6 +30,7 @@ import type {
   FailureShares,
   TopicAttempts,
   TopicShare,
+  WorkerSharing,
 } from './report-records.js';
 import type {
   ActionRequest,
@@ -83,10 +86,12 @@ export interface JobStore
 /** Used to enqueue. */
 interface JobWriter {
   /**
-   * Stores all jobs or none, and announces them. With `tx` the caller announces them after its commit. On sqlite3, several jobs
-   * without `tx` can be stored in part when the verb rejects. Returns the jobs in the order of `jobs`.
+   * Stores all jobs or none, and announces them to one process. With `tx` the caller announces them after its commit. On sqlite3,
+   * several jobs without `tx` can be stored in part when the verb rejects. Returns the jobs in the order of `jobs`.
+   *
+   * @param isOwn this process claims the jobs itself: no notification is sent.
    */
-  insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]>;
+  insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn?: boolean): Promise<InsertedJob[]>;
   /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
   /** Returns the job that holds a unique key of the topic: unfinished, waiting, or kept by `uniqueFor`. */
@@ -188,8 +193,10 @@ interface JobActionWriter {
 
 /** Hints between processes. Any of them may be lost. */
 interface JobNotifications {
-  /** Notifies other processes that jobs of these topics may be due. Hints may be merged. */
-  announce(topics: Iterable<string>): void;
+  /** Notifies other processes that jobs of these topics may be due. Hints may be merged. Default: `one` of them should claim. */
+  announce(topics: Iterable<string>, audience?: Audience): void;
+  /** Notifies other processes that the list of live processes has changed. Never rejects. */
+  announceWorkers(): Promise<void>;
   /** Calls `hints` for notifications of other processes, until the returned function is called. */
   listen(hints: StoreHints): Promise<() => Promise<void>>;
   /** Notifies other processes that a schedule has changed. */
@@ -324,24 +331,21 @@ export interface ReportRecords {
    * @returns the minute of the row that was written.
    */
   recordRollup(record: RollupRecord): Promise<Date>;
-  /** Records that this process lives and has handlers for these topics. */
-  recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply>;
+  /**
+   * Records that this process lives and has handlers for these topics.
+   *
+   * @param sharing what it shares with others; `null`: it wakes and polls alone, and the reply names no others.
+   */
+  recordWorker(
+    worker: string,
+    topics: readonly string[],
+    details: WorkerDetails,
+    sharing?: WorkerSharing | null,
+  ): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
   /** Deletes what no report shows any more. */
   pruneReports(): Promise<void>;
-}
-
-/** What the statement that records a live process returns. */
-export interface PresenceReply {
-  /** The database's time. */
-  readonly now: Date;
-  /** Changes with every change of a schedule; empty if there is none. */
-  readonly schedulesVersion: string;
-  /** Whether any job has a parent or a group. */
-  readonly hasLinks: boolean;
-  /** Whether any log line is stored. */
-  readonly hasLogs: boolean;
 }
 
 /** A call of the queue in a transaction of the application. */
@@ -376,18 +380,3 @@ export const ONE_AT_A_TIME: StatementConcurrency = { atOnce: 1, minJobsForAnothe
 
 /** A transaction of the application. Only the store knows that it is an `EntityManager`. */
 export type StoreTransaction = object;
-
-/** Receives notifications of other processes. */
-export interface StoreHints {
-  /** Without a topic, any topic may have jobs. */
-  onJobs(topic?: string): void;
-  onCancel(): void;
-  /** A schedule may have changed. `isLikely`: a notification says so, and not only that something was committed. */
-  onSchedules(isLikely: boolean): void;
-  /** Notifications of other processes arrive, or do not arrive any more. */
-  onListening(isListening: boolean): void;
-  /** The connection for notifications is open. */
-  onConnected(): void;
-  /** The connection for notifications could not be opened. It is tried again. */
-  onConnectFailed(error: unknown): void;
-}

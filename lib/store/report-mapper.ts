@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { foldMessage } from '../core/error-groups.js';
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
+import type { WorkerSharing } from './report-records.js';
 import type { JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Histogram } from '../core/run-times.js';
@@ -163,8 +164,9 @@ export function toRolledUpEntry(row: SqlRow): RolledUpMinutes['entries'][number]
 }
 
 export function toWorkerProcess(row: SqlRow): WorkerProcess {
+  const { sharing: _, ...details } = JSON.parse(row.details as string) as WorkerDetails & { sharing?: WorkerSharing };
   return {
-    ...(JSON.parse(row.details as string) as WorkerDetails),
+    ...details,
     worker: row.worker as string,
     topics: (JSON.parse(row.topics as string) as string[]).sort(),
     lastSeen: time(row.seen),

@@ -127,3 +127,31 @@ export interface RolledUpMinutes {
   /** One for each minute, process and topic in which something happened. */
   readonly entries: readonly (Omit<RollupEntry, 'topic'> & { readonly minute: Date })[];
 }
+
+/** What the statement that records a live process returns. */
+export interface PresenceReply {
+  /** The database's time. */
+  readonly now: Date;
+  /** Changes with every change of a schedule; empty if there is none. */
+  readonly schedulesVersion: string;
+  /** Whether any job has a parent or a group. */
+  readonly hasLinks: boolean;
+  /** Whether any log line is stored. */
+  readonly hasLogs: boolean;
+  /** The other live processes that share notifications and polls. */
+  readonly others: readonly OtherWorker[];
+}
+
+/** What a process shares with the others. */
+export interface WorkerSharing {
+  readonly pollIntervalMs: number;
+  /** The connection on which it listens. The process is dead when the connection is closed. */
+  readonly backend: number;
+}
+
+export interface OtherWorker {
+  readonly worker: string;
+  /** `undefined`: those of the process that asks. */
+  readonly topics: readonly string[] | undefined;
+  readonly pollIntervalMs: number;
+}

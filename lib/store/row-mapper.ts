@@ -11,7 +11,7 @@ import type {
   Settled,
   WaitingLane,
 } from './store-records.js';
-import type { PresenceReply } from './job-store.js';
+import type { OtherWorker, PresenceReply } from './report-records.js';
 import type { Backoff } from '../core/backoff.js';
 import type { Claim, JobFailure, JobStep } from '../core/job.js';
 import { Job } from '../core/job.js';
@@ -192,7 +192,14 @@ export function toPresenceReply(row: SqlRow): PresenceReply {
     schedulesVersion: row.schedules_version as string,
     hasLinks: Boolean(row.has_links),
     hasLogs: Boolean(row.has_logs),
+    others: row.others
+      ? (JSON.parse(row.others as string) as [string, string[] | null, number][]).map(toOtherWorker)
+      : [],
   };
+}
+
+function toOtherWorker([worker, topics, pollIntervalMs]: [string, string[] | null, number]): OtherWorker {
+  return { worker, topics: topics ?? undefined, pollIntervalMs };
 }
 
 export function toSettled(row: SqlRow): Settled {

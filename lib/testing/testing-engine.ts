@@ -59,7 +59,7 @@ export class TestingEngine extends JobsEngine {
     super(options);
     this.pending = new PendingJobs({ ...this.parts, jobs: this.jobs });
     this.events.subscribe((event) => this.pending.recordEvent(event));
-    this.parts.wakeSignal.listen({ wake: () => this.requestDrain(), scanAt: () => undefined });
+    this.parts.wakeSignal.listen({ wake: () => this.requestDrain(), scanAt: () => undefined, canClaim: () => false });
     this.waitAfter(this.jobs, 'requeue', 'promote');
     this.waitAfter(this.bulk, 'run');
     this.waitAfter(this.topics, 'resume');

@@ -85,11 +85,23 @@ export class ClaimCapacity {
 
   /** How many jobs of a limited topic may be claimed now, and how many slots they may need. They are never claimed ahead of slots. */
   limitedCapacity(topic: string): { readonly limit: number; readonly slots: number } {
+    return this.capacityWithin(topic, this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots);
+  }
+
+  /** Whether slots are free for jobs of these topics, one for each topic given. */
+  hasSlotsFor(topics: readonly string[]): boolean {
+    const { freeSlots } = this;
+    return (
+      topics.length <= freeSlots &&
+      [...countEach(topics)].every(([topic, count]) => count <= this.capacityWithin(topic, freeSlots).limit)
+    );
+  }
+
+  private capacityWithin(topic: string, slots: number): { readonly limit: number; readonly slots: number } {
     const handler = this.options.registry.get(topic);
     if (!handler || this.isRecordingLate || this.isPaused(topic)) {
       return { limit: 0, slots: 0 };
     }
-    const slots = this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots;
     const { concurrency, batch, transactional } = handler.settings;
     if (batch) {
       const limit = Math.max(0, this.batchCapacity(handler, slots, 0));
@@ -281,6 +293,12 @@ export class ClaimCapacity {
     }
     return sum;
   }
+}
+
+function countEach(topics: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  topics.forEach((topic) => counts.set(topic, (counts.get(topic) ?? 0) + 1));
+  return counts;
 }
 
 /** Gives shared capacity to the first lanes that ask for it. */

@@ -28,7 +28,7 @@ export class Claimer {
   /** In the order in which they were sent. */
   private readonly inFlight: Promise<ClaimResult>[] = [];
   /** The last claim returned as many jobs as it asked for: more are due. */
-  private isBacklogged = false;
+  isBacklogged = false;
   /** The first error of a claim; the next call of `claim()` throws it. */
   private failure: { readonly error: unknown } | undefined;
 

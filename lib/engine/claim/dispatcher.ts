@@ -1,7 +1,8 @@
 /*
  * Claim. In: wake-ups, from notifications, local enqueues and polls. Out: claimed jobs, passed to the job runner.
  * Read the dispatcher (the loop) first, then claimer (one claim), claim-capacity and prefetch (how many jobs), lane-index (which
- * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs).
+ * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs), live-workers and overflow-notifier (which
+ * process wakes).
  */
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
@@ -9,12 +10,15 @@ import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { TopicDeclarations } from '../topic-declarations.js';
+import type { OneWorkerHint } from '../../store/store-hints.js';
 import type { WakeListener } from '../wake-signal.js';
+import type { LaneScan } from '../../store/store-records.js';
 import { LimitedDispatcher } from '../flow/limited-dispatcher.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import { LaneIndex } from './lane-index.js';
 import { LaneScanner } from './lane-scanner.js';
+import { OverflowNotifier } from './overflow-notifier.js';
 
 type DispatcherParts = Pick<
   EngineParts,
@@ -31,10 +35,14 @@ type DispatcherParts = Pick<
   | 'leaseMs'
   | 'shutdownTimeoutMs'
   | 'decoder'
+  | 'liveWorkers'
 > & { readonly runner: JobRunner; readonly declarations: TopicDeclarations };
 
 /** Pauses between claims that return nothing because other transactions lock the due rows. */
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
+
+/** How long a job that was announced to another process may wait before this process looks for it. */
+const CHECK_MS = 50;
 
 /** Claims due jobs while there is capacity, scans for unknown lanes, and sleeps until the next job is due or announced. */
 export class Dispatcher implements WakeListener {
@@ -47,6 +55,7 @@ export class Dispatcher implements WakeListener {
   private readonly limited: LimitedDispatcher;
   private readonly scanner: LaneScanner;
   private readonly claimer: Claimer;
+  private readonly overflow: OverflowNotifier;
   private idleWaiters: (() => void)[] = [];
   /** Whether something was announced, or capacity became free, since the last claim was sent. */
   private hasNews = false;
@@ -75,11 +84,12 @@ export class Dispatcher implements WakeListener {
       ...options,
       lanes,
       capacity,
-      onFound: (scan, version) => this.limited.recordScan(scan, version),
+      onFound: (scan, version) => this.onFound(scan, version),
       onScanned: () => this.endWait(),
       onLateJobs: () => this.wakeLoop(),
     });
     this.claimer = new Claimer({ ...options, lanes, capacity, startMode: () => this.scanner.mode });
+    this.overflow = new OverflowNotifier({ ...options, overflows: (topic) => this.isOverflowing(topic) });
     options.wakeSignal.listen(this);
     options.runner.onChange((topic, isRecorded) => {
       this.limited.onRunnerChange(topic, isRecorded);
@@ -132,9 +142,38 @@ export class Dispatcher implements WakeListener {
     if (priority === undefined) {
       this.scanner.recordHint();
     }
+    if (topic !== undefined) {
+      this.overflow.add(topic);
+    }
     this.lanes.markDue(topic, priority, dueAt);
     this.limited.announce(topic, priority, this.options.clock.now());
     this.wakeLoop();
+  }
+
+  /** Other processes have announced jobs: to one process, or without `hint` to all. */
+  onHint(topic: string | undefined, hint: OneWorkerHint | undefined): void {
+    if (topic === undefined || !hint) {
+      this.wake(topic);
+      if (topic !== undefined) {
+        this.overflow.recordNotified(topic);
+      }
+      return;
+    }
+    const rank = this.hasHandler(topic) ? this.options.liveWorkers.rank(topic, hint) : undefined;
+    if (rank === 0) {
+      this.wake(topic);
+    } else if (rank === 1 && this.scanner.checkWithin(CHECK_MS)) {
+      this.loop.wake();
+    }
+  }
+
+  canClaim(topics: readonly string[]): boolean {
+    return this.isStarted && this.capacity.hasSlotsFor(topics) && !topics.some((topic) => this.isDue(topic));
+  }
+
+  /** The list of live processes has changed, and with it the time of the next poll. */
+  onWorkersChanged(): void {
+    this.loop.wake();
   }
 
   /** A topic has a handler now. Its jobs are claimed after its limits are written. */
@@ -144,8 +183,11 @@ export class Dispatcher implements WakeListener {
   }
 
   /** A job may be due at `dueAt`: a scan finds out. */
-  scanAt(topic: string, priority: number, dueAt: Date): void {
+  scanAt(topic: string, priority: number, dueAt: Date, isUncertain = false): void {
     if (this.hasHandler(topic)) {
+      if (isUncertain) {
+        this.scanner.recordUncertainInsert();
+      }
       this.lanes.expect(topic, priority, dueAt);
       this.wakeLoop();
     }
@@ -189,7 +231,7 @@ export class Dispatcher implements WakeListener {
   /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
   private async claimUntilIdle(): Promise<number | void> {
     const { claimer, scanner } = this;
-    const { declarations } = this.options;
+    const { declarations, pollIntervalMs } = this.options;
     while (this.isStarted) {
       if (declarations.isPending) {
         await declarations.write();
@@ -205,9 +247,11 @@ export class Dispatcher implements WakeListener {
         // Under constant load the pass does not end, so its end cannot report the recovery.
         this.loop.markHealthy();
       }
+      const notifyInMs = this.overflow.notify();
       if (result === 'no capacity') {
         this.scanWithoutCapacity();
-        return this.checkIdle();
+        this.checkIdle();
+        return Math.min(pollIntervalMs, notifyInMs, Math.max(1, scanner.nextTurnInMs));
       }
       if (result !== 'no jobs') {
         this.emptyClaims = 0;
@@ -220,7 +264,8 @@ export class Dispatcher implements WakeListener {
       }
       const sleepMs = await this.scanBeforeSleep(result === 'no jobs');
       if (sleepMs > 0) {
-        return sleepMs;
+        this.overflow.clear((topic) => this.isDue(topic));
+        return Math.min(sleepMs, notifyInMs);
       }
     }
   }
@@ -251,10 +296,25 @@ export class Dispatcher implements WakeListener {
     return scanValidForMs;
   }
 
-  /** Jobs of limited topics may take every slot, and a lane or topic that this process does not know may be more urgent. */
+  /**
+   * Jobs of limited topics may take every slot, and a lane or topic that this process does not know may be more urgent. In its turn this
+   * process polls for the others, which may have free slots.
+   */
   private scanWithoutCapacity(): void {
-    if (!this.limited.topics.isEmpty && this.scanner.isOverdue) {
-      void this.scanner.scan();
+    const { limited, scanner } = this;
+    if ((!limited.topics.isEmpty && scanner.isOverdue) || scanner.nextTurnInMs <= 0) {
+      void scanner.scan();
+    }
+  }
+
+  private onFound(scan: LaneScan, version: number): void {
+    this.limited.recordScan(scan, version);
+    if (this.options.liveWorkers.otherCount > 0) {
+      const due = [...scan.waiting, ...scan.keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
+      const full = [...new Set(due.map(({ topic }) => topic))].filter((topic) => !this.capacity.hasSlotsFor([topic]));
+      if (full.filter((topic) => this.overflow.addFound(topic)).length > 0) {
+        this.loop.wake();
+      }
     }
   }
 
@@ -271,6 +331,18 @@ export class Dispatcher implements WakeListener {
     this.hasNews = true;
     this.endWait();
     this.loop.wake();
+  }
+
+  /** Whether jobs of the topic are due, as far as this process knows. */
+  private isDue(topic: string): boolean {
+    const nowMs = this.options.clock.now();
+    return this.limited.topics.has(topic)
+      ? this.limited.topics.isAnyDue(nowMs)
+      : this.lanes.isAnyDue([{ topic }], nowMs);
+  }
+
+  private isOverflowing(topic: string): boolean {
+    return this.isDue(topic) && (this.claimer.isBacklogged || !this.capacity.hasSlotsFor([topic]));
   }
 
   private hasOrdinaryDemand(): boolean {

@@ -206,7 +206,7 @@ export class LaneIndex {
   }
 
   /** Whether a lane of these topics has, or may have, a due job. */
-  isAnyDue(topics: readonly TopicCapacity[], nowMs: number): boolean {
+  isAnyDue(topics: readonly { readonly topic: string }[], nowMs: number): boolean {
     return topics.some(({ topic }) => this.claimableLanes(topic).some((lane) => lane.isDue(nowMs)));
   }
 

@@ -5,7 +5,10 @@ import type { LaneIndex, ScanMode } from './lane-index.js';
 import type { LaneScan } from '../../store/store-records.js';
 import { ScanCost } from './scan-cost.js';
 
-type LaneScannerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'pollIntervalMs'> & {
+type LaneScannerParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'random' | 'pollIntervalMs' | 'liveWorkers'
+> & {
   readonly lanes: LaneIndex;
   readonly capacity: ClaimCapacity;
   /** A scan has found these lanes. `version` is that of its request. */
@@ -16,14 +19,19 @@ type LaneScannerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random
   readonly onLateJobs: () => void;
 };
 
-/** How long the result of a scan holds: until this time, or until a job is announced or claimed. */
+/** How long the result of a scan holds: until the next poll of this process, or until a job is announced or claimed. */
 interface ScanValidity {
   readonly version: number;
-  readonly untilMs: number;
+  readonly scannedAtMs: number;
+  readonly pollInMs: number;
+  /** Whether the next poll waits for the turn of this process, if processes take turns. */
+  readonly takesTurns: boolean;
 }
 
 /** How soon a busy process scans after a notification that names no lane. */
 const HINTED_SCAN_MS = 50;
+/** After an insert without a response this process scans once a second, until the server must have ended the statement. */
+const UNCERTAIN_MS = 31_000;
 /** How often a busy process scans without one: the cost of a scan decides whether claims need lower bounds. */
 const SCAN_INTERVAL_MAX_MS = 1_000;
 
@@ -42,6 +50,9 @@ export class LaneScanner {
   /** The error of a scan that `throwFailure` has not thrown yet. */
   private failure: { readonly error: unknown } | undefined;
   private validity: ScanValidity | undefined;
+  /** The next scan looks whether another process has claimed an announced job. */
+  private checkAtMs = Infinity;
+  private uncertainUntilMs = -Infinity;
   private readonly cost: ScanCost;
 
   constructor(private readonly options: LaneScannerParts) {
@@ -69,14 +80,36 @@ export class LaneScanner {
     return clock.now() - this.scannedAtMs >= intervalMs;
   }
 
+  /** Time until the turn of this process to poll for all; 0 or less when it has come since the last scan. Infinity without turns. */
+  get nextTurnInMs(): number {
+    const { clock, liveWorkers } = this.options;
+    return (liveWorkers.nextPollMs(this.scannedAtMs) ?? Infinity) - clock.now();
+  }
+
   /** For how long no scan is needed, by the result of the last one. */
   scanValidForMs(): number {
     const { lanes, capacity, clock } = this.options;
     if (!this.validity || lanes.hasChangedSince(this.validity.version)) {
       return 0;
     }
-    const untilMs = Math.min(this.validity.untilMs, lanes.nextDueAtMs(capacity.availableTopics()));
+    const { scannedAtMs } = this.validity;
+    const dueAtMs = lanes.nextDueAtMs(capacity.availableTopics());
+    const isOurs = dueAtMs <= scannedAtMs + this.options.liveWorkers.horizonMs;
+    const untilMs = Math.min(this.pollAtMs(this.validity), this.checkAtMs, isOurs ? dueAtMs : Infinity);
     return Math.max(0, untilMs - clock.now());
+  }
+
+  /** The server may still store jobs of this process. No notification announces them. */
+  recordUncertainInsert(): void {
+    this.uncertainUntilMs = this.options.clock.now() + UNCERTAIN_MS;
+  }
+
+  /** Scans within this time. Returns whether that is earlier than planned. */
+  checkWithin(ms: number): boolean {
+    const atMs = this.options.clock.now() + ms;
+    const isEarlier = atMs < this.checkAtMs;
+    this.checkAtMs = Math.min(this.checkAtMs, atMs);
+    return isEarlier;
   }
 
   /** Time until the next job that is not due yet. Infinity when none is known. */
@@ -132,6 +165,8 @@ export class LaneScanner {
     this.validity = undefined;
     this.isHinted = false;
     this.scannedAtMs = clock.now();
+    const isCheck = this.checkAtMs <= this.scannedAtMs;
+    this.checkAtMs = Infinity;
     if (mode === 'full') {
       this.cost.recordStart();
     }
@@ -146,7 +181,11 @@ export class LaneScanner {
       }
       this.options.onFound(scan, version);
       this.hasFoundLanes = lanes.recordScan(topics, scan, clock.now(), mode, version);
-      this.validity = { version, untilMs: clock.now() + this.pollInMs() };
+      const pollInMs = this.pollInMs();
+      this.validity = { version, scannedAtMs: clock.now(), pollInMs, takesTurns: this.mode === 'full' };
+      if (isCheck && scan.waiting.some(({ dueInMs, isPaused, isLimited }) => dueInMs <= 0 && !isPaused && !isLimited)) {
+        this.options.liveWorkers.onMissed();
+      }
     } catch (error) {
       this.isHealthy = false;
       this.failure ??= { error };
@@ -154,7 +193,13 @@ export class LaneScanner {
     this.hasScanned = true;
   }
 
-  /** Up to 10 % less than the poll interval, so that the processes do not poll all at once. */
+  private pollAtMs({ scannedAtMs, pollInMs, takesTurns }: ScanValidity): number {
+    const turnMs = takesTurns ? this.options.liveWorkers.nextPollMs(scannedAtMs) : undefined;
+    const limitMs = scannedAtMs < this.uncertainUntilMs ? scannedAtMs + SCAN_INTERVAL_MAX_MS : Infinity;
+    return Math.min(limitMs, turnMs ?? scannedAtMs + pollInMs);
+  }
+
+  /** Up to 10 % less than the poll interval, so that processes that poll alone do not poll all at once. */
   private pollInMs(): number {
     const { pollIntervalMs, random } = this.options;
     const pollInMs = pollIntervalMs * (0.9 + random() / 10);

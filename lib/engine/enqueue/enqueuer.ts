@@ -56,7 +56,7 @@ export class Enqueuer {
     readonly encoder = new PayloadEncoder(options),
   ) {
     const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> =>
-      repeatInsert(options, rows, () => options.store.insert(rows));
+      repeatInsert(options, rows, () => options.store.insert(rows, undefined, options.wakeSignal.canClaim(rows)));
     const uniqueLockKey = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
     this.plain = new Batcher({
       run,
@@ -218,19 +218,25 @@ export class Enqueuer {
     if (tx) {
       return this.insertInTransaction(tx, rows);
     }
-    return this.insertOwn(rows, () => this.options.store.insert(rows));
+    const { store, wakeSignal } = this.options;
+    return this.insertOwn(rows, () => store.insert(rows, undefined, wakeSignal.canClaim(rows)));
   }
 
   /** Stores jobs with their links. Children of parents that have ended are released or cancelled at once. */
   private async insertLinked(rows: readonly NewJobRow[], request: LinkedInsert, tx?: StoreTransaction): Promise<Job[]> {
-    const { store } = this.options;
+    const { store, wakeSignal } = this.options;
     let result: LinkedInsertResult | undefined;
-    const insert = async (): Promise<InsertedJob[]> => (result = await store.links.insert(request, tx)).inserted;
+    const due = rows.filter((row) => !isBlocked(row));
+    let isOwn = false;
+    const insert = async (): Promise<InsertedJob[]> => {
+      isOwn = wakeSignal.canClaim(due);
+      return (result = await store.links.insert(request, tx)).inserted;
+    };
     const jobs = tx
       ? await this.insertInTransaction(tx, rows, insert, () => store.links.report(result!.changes))
       : await this.insertOwn(rows, insert);
-    if (!tx) {
-      store.announce(new Set(rows.filter((row) => !isBlocked(row)).map(({ topic }) => topic)));
+    if (!tx && !isOwn) {
+      store.announce(new Set(due.map(({ topic }) => topic)));
     }
     const { released, cancelled } = result!.changes;
     const changedIds = [...released, ...cancelled].map(({ id }) => id);
@@ -297,13 +303,16 @@ export class Enqueuer {
     insert = (): Promise<readonly InsertedJob[]> => this.options.store.insert(rows, tx),
     onCommitted?: () => void,
   ): Promise<Job[]> {
-    const { store } = this.options;
+    const { store, wakeSignal } = this.options;
     let inserted: readonly InsertedJob[] = [];
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
+        const isOwn = wakeSignal.canClaim(rows);
         this.onInserted(rows, inserted);
-        store.announce(new Set(rows.map(({ topic }) => topic)));
+        if (!isOwn) {
+          store.announce(new Set(rows.map(({ topic }) => topic)));
+        }
         onCommitted?.();
       }
     });

@@ -8,10 +8,10 @@ export function reportLinkChanges({ store, emit, wakeSignal, changes }: LinkEven
   store.links.observe(({ released, cancelled, deadLetters = [] }) => {
     deadLetters.forEach((letter) => emit({ type: 'enqueued', ...letter, deduplicated: false }));
     cancelled.forEach(({ id, topic, attempt }) => emit({ type: 'cancelled', id, topic, attempt, durationMs: null }));
-    const topics = [...new Set([...released, ...deadLetters].map(({ topic }) => topic))];
-    topics.forEach((topic) => changes.markChanged(topic));
-    if (topics.length > 0) {
-      wakeSignal.announce(topics);
+    const due = [...released, ...deadLetters];
+    due.forEach(({ topic }) => changes.markChanged(topic));
+    if (due.length > 0) {
+      wakeSignal.offer(due);
     }
   });
 }

@@ -8,7 +8,10 @@ import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type RescuerParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'wakeSignal' | 'emit'>;
+type RescuerParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'wakeSignal' | 'emit' | 'liveWorkers'
+>;
 
 /** Together with the scans, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;
@@ -19,7 +22,7 @@ const FULL_REST_MAX_MS = 10_000;
 
 /**
  * Rescues jobs whose lease has expired: their worker crashed, hung or lost the database. The same statement finds whether jobs have not
- * started by their expiry; the rescuer then cancels these.
+ * started by their expiry; the rescuer then cancels these. Live processes take turns.
  */
 export class Rescuer {
   private readonly loop: PollLoop;
@@ -60,7 +63,7 @@ export class Rescuer {
     if (waiting.length > 0) {
       wakeSignal.announce([...new Set(waiting)]);
     }
-    return rescued.length === BATCH_MAX || expired.length >= BATCH_MAX ? 0 : undefined;
+    return rescued.length === BATCH_MAX || expired.length >= BATCH_MAX ? 0 : this.parts.liveWorkers.nextRescueInMs();
   }
 
   private async findExpired(): Promise<{

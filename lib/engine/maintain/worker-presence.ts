@@ -9,6 +9,9 @@ import type { LinkRepairer } from '../group/link-repairer.js';
 import type { LogPruner } from '../log/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { Scheduler } from '../schedule/scheduler.js';
+import type { ScheduledWake } from '../../core/clock.js';
+import type { PresenceReply, WorkerSharing } from '../../store/report-records.js';
+import type { Dispatcher } from '../claim/dispatcher.js';
 import { PollLoop } from '../poll-loop.js';
 
 type WorkerPresenceParts = Pick<
@@ -24,7 +27,10 @@ type WorkerPresenceParts = Pick<
   | 'timeoutMs'
   | 'maxRetries'
   | 'backoff'
+  | 'pollIntervalMs'
+  | 'liveWorkers'
 > & {
+  readonly dispatcher: Dispatcher;
   readonly scheduler: Scheduler;
   readonly linkRepairer: LinkRepairer;
   readonly logPruner: LogPruner;
@@ -32,16 +38,31 @@ type WorkerPresenceParts = Pick<
 };
 
 const INTERVAL_MS = 20_000;
+/**
+ * When a process has started or stopped, the others read the list within this time, each at a random moment: 500 ms, or 20 ms for each of
+ * them. So a deployment of any size causes at most a hundred reads a second.
+ */
+const REFRESH_MIN_MS = 500;
+const REFRESH_MS_EACH = 20;
+/** A process that suspects that another one is dead reads the list at most this often. */
+const SUSPECT_PAUSE_MS = 5_000;
 
 /**
  * Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. The same
- * statement writes what `jobs.workers()` shows.
+ * statement writes what `jobs.workers()` shows, and reads which other processes share notifications and polls.
  */
 export class WorkerPresence {
   private readonly loop: PollLoop;
   private onWritten: () => void = () => undefined;
   private isNotified = false;
   private isDraining = false;
+  /** The connection on which this process listens. */
+  private backend: number | undefined;
+  /** What the others know of this process. */
+  private announced = '';
+  private refresh: ScheduledWake | undefined;
+  private suspectedAtMs = -Infinity;
+  private isSuspecting = false;
 
   constructor(private readonly parts: WorkerPresenceParts) {
     this.loop = new PollLoop({
@@ -50,6 +71,7 @@ export class WorkerPresence {
       intervalMs: INTERVAL_MS,
       work: () => this.write(),
     });
+    parts.liveWorkers.onMissed = () => this.onMissed();
   }
 
   /** Resolves when the topics are written, or could not be. */
@@ -61,10 +83,16 @@ export class WorkerPresence {
 
   /** Removes this process from the table. When that fails, its row expires. */
   async stop(): Promise<void> {
-    const { store, worker, logger } = this.parts;
+    const { store, worker, logger, liveWorkers } = this.parts;
+    this.refresh?.cancel();
     await this.loop.stop();
     try {
       await store.reports.forgetWorker(worker);
+      if (this.announced !== '') {
+        this.announced = '';
+        await store.announceWorkers();
+      }
+      liveWorkers.record(undefined);
     } catch (error) {
       logger.debug(`could not remove this worker from the list of workers: ${toErrorMessage(error)}`);
     }
@@ -75,9 +103,24 @@ export class WorkerPresence {
     this.loop.wake();
   }
 
-  /** Notifications of other processes arrive, or do not. The next record says so. */
-  markNotified(isNotified: boolean): void {
+  /** Notifications of other processes arrive, or do not. */
+  markNotified(isNotified: boolean, backend?: number): void {
     this.isNotified = isNotified;
+    this.backend = isNotified ? backend : undefined;
+    if (!this.sharing) {
+      this.parts.liveWorkers.record(undefined);
+    }
+    this.loop.wake();
+  }
+
+  /** Another process has started or stopped. */
+  onWorkers(): void {
+    const { clock, random, liveWorkers } = this.parts;
+    const withinMs = Math.max(REFRESH_MIN_MS, REFRESH_MS_EACH * liveWorkers.otherCount);
+    this.refresh ??= clock.schedule(random() * withinMs, () => {
+      this.refresh = undefined;
+      this.loop.wake();
+    });
   }
 
   /** Records that this process shuts down, or runs again. A shutdown without running jobs is not written: the process leaves the list soon. */
@@ -86,13 +129,34 @@ export class WorkerPresence {
       return;
     }
     this.isDraining = isDraining;
-    if (!isDraining || this.parts.runner.runningCount > 0) {
+    if (isDraining) {
+      this.parts.liveWorkers.record(undefined);
+    }
+    if (!isDraining || this.parts.runner.runningCount > 0 || this.announced !== '') {
       this.loop.wake();
     }
   }
 
+  /** A job was left waiting by the process that should have claimed it. That process may be dead. */
+  private onMissed(): void {
+    const nowMs = this.parts.clock.now();
+    if (nowMs - this.suspectedAtMs >= SUSPECT_PAUSE_MS) {
+      this.suspectedAtMs = nowMs;
+      this.isSuspecting = true;
+      this.loop.wake();
+    }
+  }
+
+  /** `undefined`: this process polls alone, and every notification wakes it. */
+  private get sharing(): WorkerSharing | undefined {
+    const { backend, isDraining } = this;
+    const { pollIntervalMs } = this.parts;
+    return backend === undefined || isDraining ? undefined : { backend, pollIntervalMs };
+  }
+
   private async write(): Promise<void> {
     const { store, worker, registry, scheduler, linkRepairer, logPruner, clock, runner, concurrency } = this.parts;
+    const { sharing } = this;
     const sinceMs = clock.now();
     const handlers = registry.claimable().sort((one, other) => (one.topic < other.topic ? -1 : 1));
     const topics = handlers.map(({ topic }) => topic);
@@ -107,10 +171,29 @@ export class WorkerPresence {
       isNotified: this.isNotified,
       handlers: handlers.map((handler) => toSummary(handler, this.parts)),
     };
-    const reply = await store.reports.recordWorker(worker, topics, details).finally(this.onWritten);
+    const reply = await store.reports.recordWorker(worker, topics, details, sharing).finally(this.onWritten);
+    this.onRecorded(reply, sinceMs, topics, sharing);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
+  }
+
+  private onRecorded(
+    reply: PresenceReply,
+    sentMs: number,
+    topics: readonly string[],
+    sharing: WorkerSharing | undefined,
+  ): void {
+    const { store, liveWorkers, dispatcher } = this.parts;
+    const isCurrent = sharing?.backend === this.sharing?.backend;
+    const hasLostOne = liveWorkers.record(isCurrent && sharing ? reply : undefined, sentMs);
+    const announced = sharing ? JSON.stringify([topics, sharing]) : '';
+    if (announced !== this.announced || (this.isSuspecting && hasLostOne)) {
+      this.announced = announced;
+      void store.announceWorkers();
+    }
+    this.isSuspecting = false;
+    dispatcher.onWorkersChanged();
   }
 }
 

@@ -9,7 +9,7 @@ import { SqlError } from '../sql-error.js';
 import type { SqlRow } from '../sql-runner.js';
 import { isDebounced, matchByKey, reduceSet } from '../unique-sets.js';
 import { toArrayText } from './array-parameters.js';
-import type { Notifier } from './notifier.js';
+import type { Notifier, PiggybackNotification } from './notifier.js';
 import {
   FIND_HOLDERS,
   INSERT_ALIKE_JOBS,
@@ -40,23 +40,21 @@ export class JobInserter {
   constructor(private readonly parts: JobInserterParts) {}
 
   /** Inserts jobs that do not need a transaction, see {@link needsTransaction}. */
-  async insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+  async insert(jobs: readonly JobInsert[], isOwn = false): Promise<InsertedJob[]> {
     if (jobs.length === 0) {
       return [];
     }
     const arePlain = jobs.every(isPlain);
-    const piggyback = this.parts.notifier.takePiggyback(collectTopics(jobs), arePlain);
+    const piggyback = this.takePiggyback(jobs, arePlain, isOwn);
     const payload = piggyback?.payload ?? null;
     const plain = arePlain ? await this.insertPlain(jobs, payload) : undefined;
     if (plain) {
       piggyback?.markSent();
     } else if (arePlain && jobs.length > 1) {
-      return this.insertInOwnTransaction(jobs);
+      return this.insertInOwnTransaction(jobs, isOwn);
     }
     const inserted = plain ?? (await this.insertWithConflicts(jobs, payload));
-    if (!piggyback) {
-      this.announce(jobs, inserted);
-    }
+    this.announceUnless(isOwn || piggyback !== undefined, jobs, inserted);
     return inserted;
   }
 
@@ -70,7 +68,7 @@ export class JobInserter {
    * over in a new transaction: the rollback frees our keys, for which the new holder may wait. `insertIn` cannot do this: the
    * caller's other statements would be lost.
    */
-  async insertInOwnTransaction(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+  async insertInOwnTransaction(jobs: readonly JobInsert[], isOwn: boolean): Promise<InsertedJob[]> {
     for (let pass = 1; ; pass += 1) {
       let hasConflict = false;
       const insertPiece = async (tx: StoreTransaction, piece: readonly JobInsert[]): Promise<InsertedJob[]> => {
@@ -87,7 +85,7 @@ export class JobInserter {
       };
       try {
         const inserted = await this.parts.transaction((tx) => insertPieces(jobs, (piece) => insertPiece(tx, piece)));
-        this.announce(jobs, inserted);
+        this.announceUnless(isOwn, jobs, inserted);
         return inserted;
       } catch (error) {
         if (!(hasConflict || isKeyTaken(error)) || pass === INSERT_PASSES_MAX) {
@@ -199,7 +197,19 @@ export class JobInserter {
     }
   }
 
-  private announce(jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
+  private takePiggyback(
+    jobs: readonly JobInsert[],
+    isUnconditional: boolean,
+    isOwn: boolean,
+  ): PiggybackNotification | undefined {
+    return isOwn ? undefined : this.parts.notifier.takePiggyback(collectTopics(jobs), isUnconditional);
+  }
+
+  /** @param isAnnounced the insert has sent a notification, or none is needed. */
+  private announceUnless(isAnnounced: boolean, jobs: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
+    if (isAnnounced) {
+      return;
+    }
     const isWaiting = (job: JobInsert, { id, replaced }: InsertedJob): boolean => id === job.id || replaced;
     this.parts.notifier.announce(collectTopics(jobs.filter((job, index) => isWaiting(job, inserted[index]!))));
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, ScheduledWake } from '../../core/clock.js';
+import type { Audience, OneWorkerHint } from '../store-hints.js';
 
 /** Notifications within this time are merged: each takes a lock that all commits of the database share. */
 const WINDOW_MS = 5;
@@ -14,7 +15,7 @@ const CARRY_AFTER_MS = 3;
 const CARRY_MAX_MS = 20;
 
 /** A notification that a statement sends with its commit. */
-interface PiggybackNotification {
+export interface PiggybackNotification {
   readonly payload: string;
   /** Call this when the statement has committed. Otherwise the other waiting topics are sent again after 20 ms. */
   markSent(): void;
@@ -29,6 +30,8 @@ export class Notifier {
   readonly codec = new NotificationPayload();
 
   private readonly waiting = new Set<string>();
+  /** Whether one of the waiting topics was announced to all processes. */
+  private audience: Audience = 'one';
   private sentAtMs = -Infinity;
   private sending: Promise<void> | undefined;
   private timer: ScheduledWake | undefined;
@@ -40,8 +43,8 @@ export class Notifier {
   ) {}
 
   /** Announces stored jobs of these topics. */
-  announce(topics: Iterable<string>): void {
-    this.add(topics);
+  announce(topics: Iterable<string>, audience: Audience = 'one'): void {
+    this.add(topics, audience);
     if (this.sending || this.waiting.size === 0) {
       return;
     }
@@ -72,22 +75,26 @@ export class Notifier {
       return undefined;
     }
     const others = [...this.waiting];
-    this.add(topics);
+    const { audience } = this;
+    this.add(topics, 'one');
     const payload = this.take();
-    const resend = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, () => this.announce(others)) : undefined;
+    const announceOthers = (): void => this.announce(others, audience);
+    const resend = others.length > 0 ? this.clock.schedule(CARRY_MAX_MS, announceOthers) : undefined;
     return { payload, markSent: () => resend?.cancel() };
   }
 
-  private add(topics: Iterable<string>): void {
+  private add(topics: Iterable<string>, audience: Audience): void {
     for (const topic of topics) {
       this.waiting.add(topic);
+      this.audience = audience === 'all' ? audience : this.audience;
     }
   }
 
   /** Encodes and clears the waiting topics. */
   private take(): string {
-    const payload = this.codec.encode(this.waiting);
+    const payload = this.codec.encode(this.waiting, this.audience);
     this.waiting.clear();
+    this.audience = 'one';
     this.sentAtMs = this.clock.now();
     this.timer?.cancel();
     this.timer = undefined;
@@ -112,15 +119,37 @@ export class Notifier {
 /** PostgreSQL limits a payload to 8,000 bytes. */
 const PAYLOAD_BYTES_MAX = 7_000;
 
+/** What a notification says. */
+export interface DecodedNotification {
+  readonly topics: readonly string[];
+  /** `undefined`: it is for all processes. */
+  readonly hint: OneWorkerHint | undefined;
+}
+
+/** The last part of a payload. */
+interface Sender {
+  /** A random id of the sender. */
+  readonly from: string;
+  /** Counts the notifications that are for one process. */
+  readonly n?: number;
+  /** The worker that sent it. */
+  readonly by?: string;
+}
+
 /**
- * Encodes and decodes the payload of a notification: a JSON array of topics and a random id of the sender. The empty text means
- * any topic; it is sent when there are too many. A process ignores its own notifications, since the insert has already returned.
+ * Encodes and decodes the payload of a notification: a JSON array of topics, and an object about the sender. The empty text means any
+ * topic; it is sent when there are too many. A process ignores its own notifications, since the insert has already returned.
  */
 export class NotificationPayload {
+  /** Names this process, once it claims jobs. */
+  worker: string | undefined;
   private origin = randomUUID();
+  private count = 0;
 
-  encode(topics: Iterable<string>): string {
-    const text = JSON.stringify([...topics, { from: this.origin }]);
+  encode(topics: Iterable<string>, audience: Audience = 'one'): string {
+    this.count += 1;
+    const one = audience === 'one' ? { n: this.count, by: this.worker } : {};
+    const text = JSON.stringify([...topics, { from: this.origin, ...one } satisfies Sender]);
     return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : '';
   }
 
@@ -132,11 +161,15 @@ export class NotificationPayload {
     this.origin = randomUUID();
   }
 
-  /** Returns the topics of another process, none for the process's own payload, or `undefined` for any topic. */
-  decode(text: string | undefined): readonly string[] | undefined {
+  /** Returns no topics for the process's own payload, and `undefined` for any topic. */
+  decode(text: string | undefined): DecodedNotification | undefined {
     const parts = parseParts(text);
-    const isOwn = parts?.some((part) => isFrom(part, this.origin));
-    return isOwn ? [] : parts?.filter((part) => typeof part === 'string');
+    const sender = parts?.find(isSender);
+    if (!parts || sender?.from === this.origin) {
+      return parts && { topics: [], hint: undefined };
+    }
+    const hint = sender?.n === undefined ? undefined : { id: `${sender.from} ${sender.n}`, sender: sender.by };
+    return { topics: parts.filter((part) => typeof part === 'string'), hint };
   }
 }
 
@@ -150,6 +183,6 @@ function parseParts(text: string | undefined): readonly unknown[] | undefined {
   }
 }
 
-function isFrom(part: unknown, origin: string): boolean {
-  return typeof part === 'object' && part !== null && 'from' in part && part.from === origin;
+function isSender(part: unknown): part is Sender {
+  return typeof part === 'object' && part !== null && 'from' in part && typeof part.from === 'string';
 }

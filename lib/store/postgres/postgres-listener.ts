@@ -3,15 +3,24 @@ import { endsWithin } from '../../core/clock.js';
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { StoreHints } from '../job-store.js';
+import type { StoreHints } from '../store-hints.js';
+import type { SqlRow } from '../sql-runner.js';
 import { toJobsError } from './error-translation.js';
 import type { NotificationPayload } from './notifier.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, LISTEN, PING, SCHEDULES_CHANNEL } from './sql/session.js';
+import {
+  BACKEND,
+  CANCEL_CHANNEL,
+  ECHO_CHANNEL,
+  LISTEN,
+  PING,
+  SCHEDULES_CHANNEL,
+  WORKERS_CHANNEL,
+} from './sql/session.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {
   connect(): Promise<unknown>;
-  query(sql: string): Promise<unknown>;
+  query(sql: string): Promise<{ readonly rows: readonly SqlRow[] }>;
   end(): Promise<unknown>;
   /** Internals of the driver: the socket. */
   readonly connection?: { readonly stream?: { destroy(): void } };
@@ -49,6 +58,8 @@ export class PostgresListener {
   /** Whether this connection has received a notification. */
   private hasReceived = false;
   private isDeaf = false;
+  /** The process of the server that serves the connection. */
+  private backend: number | undefined;
   private echoTimer: ScheduledWake | undefined;
 
   constructor(private readonly options: PostgresListenerOptions) {}
@@ -72,6 +83,8 @@ export class PostgresListener {
       this.client = client;
       this.attach(client);
       await client.connect();
+      const { rows } = await client.query(BACKEND);
+      this.backend = Number(rows[0]?.pid);
       await client.query(LISTEN);
     } catch (error) {
       if (!this.stopped) {
@@ -94,7 +107,7 @@ export class PostgresListener {
   private onListening(client: PostgresClient): void {
     this.failures = 0;
     this.options.hints.onConnected();
-    this.options.hints.onListening(!this.isDeaf);
+    this.options.hints.onListening(!this.isDeaf, this.backend);
     this.schedulePing(client);
     void this.testNotifications(client);
     this.options.hints.onJobs();
@@ -107,17 +120,20 @@ export class PostgresListener {
     // Only the echo counts: a pooler passes a notification on by chance, to whichever client has the connection.
     if (this.isDeaf && channel === ECHO_CHANNEL) {
       this.isDeaf = false;
-      this.options.hints.onListening(true);
+      this.options.hints.onListening(true, this.backend);
       this.options.logger.log('notifications arrive again');
     }
     if (channel === CANCEL_CHANNEL) {
       this.options.hints.onCancel();
     } else if (channel === SCHEDULES_CHANNEL) {
       this.options.hints.onSchedules(true);
+    } else if (channel === WORKERS_CHANNEL) {
+      this.options.hints.onWorkers();
     } else if (channel !== ECHO_CHANNEL) {
-      const topics = this.options.codec.decode(payload);
-      if (topics) {
-        topics.forEach((topic) => this.options.hints.onJobs(topic));
+      const notification = this.options.codec.decode(payload);
+      if (notification) {
+        const { topics, hint } = notification;
+        topics.forEach((topic) => this.options.hints.onJobs(topic, hint));
       } else {
         this.options.hints.onJobs();
       }

@@ -33,7 +33,8 @@ import {
   toWorkerProcess,
 } from '../report-mapper.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
-import type { JobReports, PresenceReply, ReportRecords } from '../job-store.js';
+import type { JobReports, ReportRecords } from '../job-store.js';
+import type { PresenceReply, WorkerSharing } from '../report-records.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
@@ -163,8 +164,13 @@ export class PostgresStats implements JobReports, ReportRecords {
     return new Date(Number(row!.minute));
   }
 
-  async recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply> {
-    const params = [worker, JSON.stringify(topics), JSON.stringify(details)];
+  async recordWorker(
+    worker: string,
+    topics: readonly string[],
+    details: WorkerDetails,
+    sharing: WorkerSharing | null = null,
+  ): Promise<PresenceReply> {
+    const params = [worker, JSON.stringify(topics), JSON.stringify({ ...details, sharing: sharing ?? undefined })];
     return toPresenceReply((await this.query(stats.RECORD_WORKER, params))[0]!);
   }
 

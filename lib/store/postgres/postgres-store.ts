@@ -32,14 +32,9 @@ import type {
   Settled,
   Settlement,
 } from '../store-records.js';
-import type {
-  JobStore,
-  StatementConcurrency,
-  StoreCapabilities,
-  StoreHints,
-  StoreTransaction,
-  TransactionCall,
-} from '../job-store.js';
+import type { JobStore, StatementConcurrency, StoreCapabilities } from '../job-store.js';
+import type { StoreTransaction, TransactionCall } from '../job-store.js';
+import type { Audience, StoreHints } from '../store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrator.js';
 import { PausedTopics } from '../paused-topics.js';
@@ -82,7 +77,7 @@ import * as group from './sql/group.js';
 import * as log from './sql/log.js';
 import * as schema from './sql/schema.js';
 import * as step from './sql/step.js';
-import { CANCEL_CHANNEL, ECHO_CHANNEL, JOBS_CHANNEL, NOTIFY, SCHEDULES_CHANNEL } from './sql/session.js';
+import * as channel from './sql/session.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */
@@ -184,7 +179,7 @@ export class PostgresStore implements JobStore {
     this.queryLimit = connections > 2 ? new Semaphore(connections - 2) : this.lockLimit;
     this.handlerLimit = new Semaphore(this.capabilities.transactionsAtOnce);
     this.transactions = new CallerTransactions([app, own]);
-    this.notifier = new Notifier((payload) => this.notify(JOBS_CHANNEL, payload), clock);
+    this.notifier = new Notifier((payload) => this.notify(channel.JOBS_CHANNEL, payload), clock);
     this.jobInserter = new JobInserter({
       query: (text, params, tx) => this.query(text, params, tx),
       transaction: (work) => this.ownTransaction(work),
@@ -225,15 +220,15 @@ export class PostgresStore implements JobStore {
     }
   }
 
-  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
+  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn = false): Promise<InsertedJob[]> {
     if (tx) {
       return this.jobInserter.insertIn(tx, jobs);
     }
     if (needsTransaction(jobs)) {
-      return this.lockLimit.run(() => this.jobInserter.insertInOwnTransaction(jobs));
+      return this.lockLimit.run(() => this.jobInserter.insertInOwnTransaction(jobs, isOwn));
     }
     const isKeyed = jobs.some(({ uniqueKey }) => uniqueKey !== null);
-    return (isKeyed ? this.lockLimit : this.insertLimit).run(() => this.jobInserter.insert(jobs));
+    return (isKeyed ? this.lockLimit : this.insertLimit).run(() => this.jobInserter.insert(jobs, isOwn));
   }
 
   async find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]> {
@@ -318,7 +313,7 @@ export class PostgresStore implements JobStore {
   async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
     const results = await this.links.act('cancel', await this.adminWriter.cancel(ids, request), request);
     if (results.some((job) => job.changed && job.status === 'processing')) {
-      void this.notify(CANCEL_CHANNEL, '');
+      void this.notify(channel.CANCEL_CHANNEL, '');
     }
     return results;
   }
@@ -327,23 +322,28 @@ export class PostgresStore implements JobStore {
     return this.links.act('delete', await this.adminWriter.delete(ids, request), request);
   }
 
-  announce(topics: Iterable<string>): void {
-    this.notifier.announce(topics);
+  announce(topics: Iterable<string>, audience?: Audience): void {
+    this.notifier.announce(topics, audience);
+  }
+
+  announceWorkers(): Promise<void> {
+    return this.notify(channel.WORKERS_CHANNEL, '');
   }
 
   announceSchedules(): void {
-    void this.notify(SCHEDULES_CHANNEL, '');
+    void this.notify(channel.SCHEDULES_CHANNEL, '');
   }
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
     const { clock, logger, own } = this.options;
+    this.notifier.codec.worker = hints.worker;
     const { Client } = (own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }).postgres;
     const listener = new PostgresListener({
       clock,
       logger,
       // The options object itself: a copy would lose the password, which is not enumerable.
       makeClient: () => new Client(this.pool.options),
-      sendEcho: () => this.limitedQuery(NOTIFY, [ECHO_CHANNEL, '']),
+      sendEcho: () => this.limitedQuery(channel.NOTIFY, [channel.ECHO_CHANNEL, '']),
       hints,
       codec: this.notifier.codec,
     });
@@ -364,9 +364,9 @@ export class PostgresStore implements JobStore {
     );
   }
 
-  private async notify(channel: string, payload: string): Promise<void> {
+  private async notify(name: string, payload: string): Promise<void> {
     try {
-      await this.query(NOTIFY, [channel, payload]);
+      await this.query(channel.NOTIFY, [name, payload]);
     } catch (error) {
       this.options.logger.debug(`a notification was not sent; polling takes its place: ${toErrorMessage(error)}`);
     }

@@ -35,7 +35,8 @@ import type {
   Settlement,
 } from '../store-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
-import type { JobStore, LimitedTopicClaims, StoreHints, StoreTransaction, TransactionCall } from '../job-store.js';
+import type { JobStore, LimitedTopicClaims, StoreTransaction, TransactionCall } from '../job-store.js';
+import type { StoreHints } from '../store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import type { LinkChanges } from '../link-store.js';
 import { NO_CHANGES } from '../link-script.js';
@@ -321,6 +322,8 @@ export class SqliteStore implements JobStore {
   announceSchedules(): void {
     this.signal?.send();
   }
+
+  async announceWorkers(): Promise<void> {}
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
     const { isInMemory, clock } = this.options;

@@ -1,4 +1,5 @@
-import type { JobStore, StoreHints } from '../../../lib/store/job-store.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { StoreHints } from '../../../lib/store/store-hints.js';
 import { claimOne, insertOne, newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -26,6 +27,10 @@ class RecordingHints implements StoreHints {
     if (isLikely) {
       this.words.push('schedules');
     }
+  }
+
+  onWorkers(): void {
+    this.words.push('workers');
   }
 
   onListening(): void {}

@@ -34,7 +34,13 @@ export class Host {
 
   constructor(private readonly options: HostOptions) {
     const { store, machine, settings, dice, plan, checker } = options;
-    this.engine = new JobsEngine({ ...settings, store, clock: machine, random: () => dice.next() });
+    this.engine = new JobsEngine({
+      ...settings,
+      store,
+      clock: machine,
+      random: () => dice.next(),
+      worker: machine.name,
+    });
     for (const topic of TOPICS) {
       const concurrency = plan.topicLimits[topic];
       this.engine.register(topic, (job) => this.perform(job), concurrency === undefined ? {} : { concurrency });

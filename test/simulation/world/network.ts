@@ -1,5 +1,5 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
-import type { StoreHints } from '../../../lib/store/job-store.js';
+import type { Audience, StoreHints } from '../../../lib/store/store-hints.js';
 import type { Dice } from '../../chaos/dice.js';
 import type { EventQueue, Machine } from './event-queue.js';
 import type { FaultRates } from './plan.js';
@@ -24,7 +24,9 @@ export class Network {
   isCalm = false;
   /** The process whose statement the table executes. */
   actor: string | undefined;
+  private announced = 0;
   private readonly listeners = new Map<Machine, StoreHints>();
+  private readonly machines: Machine[] = [];
   private readonly outageEndsMs = new Map<string, number>();
 
   constructor(
@@ -43,15 +45,16 @@ export class Network {
   connectionOf(machine: Machine): Connection {
     const { dice, faultRates } = this;
     return {
-      worker: machine.name,
       ask: (verb, work) => this.send(machine, this.fateOf(machine, verb), work),
       meetsLock: () => !this.isCalm && dice.chance(faultRates.locked),
       tookMs: () => (dice.chance(faultRates.costly) ? dice.whole(...COSTLY_MS) : 0),
-      announce: (topics) => this.announce(machine, topics),
+      announce: (news, audience) => this.announce(machine, news, audience),
       listen: (hints) => {
         this.listeners.set(machine, hints);
+        hints.onListening(true, this.machines.push(machine) - 1);
         return () => this.listeners.delete(machine);
       },
+      isOpen: (backend) => this.listeners.has(this.machines[backend]!) && !this.machines[backend]!.isDead,
     };
   }
 
@@ -110,7 +113,10 @@ export class Network {
     };
   }
 
-  private announce(from: Machine, topics: readonly string[] | 'cancel'): void {
+  private announce(from: Machine, news: readonly string[] | 'cancel' | 'workers', audience: Audience = 'one'): void {
+    this.announced += 1;
+    const sender = this.listeners.get(from)?.worker;
+    const hint = audience === 'one' ? { id: `${this.announced}`, sender } : undefined;
     for (const [machine, hints] of this.listeners) {
       if (machine === from) {
         continue;
@@ -120,8 +126,10 @@ export class Network {
         continue;
       }
       const notify = (): void => {
-        if (topics === 'cancel') hints.onCancel();
-        else hints.onJobs(topics.length === 1 ? topics[0] : undefined);
+        if (news === 'cancel') hints.onCancel();
+        else if (news === 'workers') hints.onWorkers();
+        else if (news.length > 1) hints.onJobs();
+        else hints.onJobs(news[0], hint);
       };
       this.events.after(this.dice.whole(...HINT_MS), notify, machine);
     }

@@ -2,7 +2,6 @@ import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type {
-  StoreHints,
   StoreTransaction,
   LimitedTopicClaims,
   LimitStore,
@@ -14,6 +13,7 @@ import type {
   JobReports,
   ReportRecords,
 } from '../../../lib/store/job-store.js';
+import type { Audience, StoreHints } from '../../../lib/store/store-hints.js';
 import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
 import type { LogStore } from '../../../lib/store/log-store.js';
 import type {
@@ -37,15 +37,16 @@ import type { SimulatedTable } from './simulated-table.js';
 
 /** The connection of a process to the table. */
 export interface Connection {
-  /** The value of `locked_by`. Default: the engine's, which differs from run to run. */
-  readonly worker?: string;
   ask<T>(verb: keyof JobStore | 'report', work: () => T): Promise<T>;
   /** Whether another transaction locks the row of a statement. A claim gives the topic. */
   meetsLock(topic?: string): boolean;
   /** The reported duration of a scan. */
   tookMs(): number;
-  announce(topics: readonly string[] | 'cancel'): void;
+  /** @param audience of topics. */
+  announce(news: readonly string[] | 'cancel' | 'workers', audience?: Audience): void;
   listen(hints: StoreHints): () => void;
+  /** Whether the connection on which a process listens is open. */
+  isOpen(backend: number): boolean;
 }
 
 /** A connection without latency and without faults. */
@@ -55,6 +56,7 @@ export const instantConnection: Connection = {
   tookMs: () => 0,
   announce: () => undefined,
   listen: () => () => undefined,
+  isOpen: () => false,
 };
 
 /** The store of one process. All processes share the table. */
@@ -83,7 +85,7 @@ export class SimulatedStore implements JobStore {
     private readonly table: SimulatedTable,
     private readonly connection: Connection,
   ) {
-    this.reports = createReports(connection);
+    this.reports = createReports(connection, table);
     this.pauses = createPauses(connection, table);
   }
 
@@ -95,10 +97,10 @@ export class SimulatedStore implements JobStore {
     return Promise.resolve();
   }
 
-  insert(jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
+  insert(jobs: readonly JobInsert[], _tx?: StoreTransaction, isOwn = false): Promise<InsertedJob[]> {
     return this.connection.ask('insert', () => {
       const inserted = this.table.insert(jobs);
-      this.connection.announce(jobs.map(({ topic }) => topic));
+      if (!isOwn) this.connection.announce(jobs.map(({ topic }) => topic));
       return inserted;
     });
   }
@@ -116,10 +118,7 @@ export class SimulatedStore implements JobStore {
   }
 
   claim(request: ClaimRequest): Promise<Claim[]> {
-    const { worker = request.worker } = this.connection;
-    return this.connection.ask('claim', () =>
-      this.table.claim({ ...request, worker }, (topic) => !this.connection.meetsLock(topic)),
-    );
+    return this.connection.ask('claim', () => this.table.claim(request, (topic) => !this.connection.meetsLock(topic)));
   }
 
   scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {
@@ -209,8 +208,12 @@ export class SimulatedStore implements JobStore {
 
   announceSchedules(): void {}
 
-  announce(topics: Iterable<string>): void {
-    this.connection.announce([...topics]);
+  announce(topics: Iterable<string>, audience?: Audience): void {
+    this.connection.announce([...topics], audience);
+  }
+
+  async announceWorkers(): Promise<void> {
+    this.connection.announce('workers');
   }
 
   private unlessLocked(tokens: readonly ClaimToken[], write: (token: ClaimToken) => ClaimState[]): ClaimState[] {
@@ -236,15 +239,23 @@ function createPauses(connection: Connection, { paused }: SimulatedTable): Topic
   };
 }
 
-/** Accepts statistics and drops them. */
-function createReports(connection: Connection): JobReports & ReportRecords {
+/** Accepts statistics and drops them. Keeps the list of live processes. */
+function createReports(connection: Connection, table: SimulatedTable): JobReports & ReportRecords {
   const minute = new Date(0);
   const records: ReportRecords & Pick<JobReports, 'waitingTopics'> = {
     waitingTopics: () => connection.ask('report', () => []),
     recordRollup: () => connection.ask('report', () => minute),
-    recordWorker: () =>
-      connection.ask('report', () => ({ now: minute, schedulesVersion: '', hasLinks: false, hasLogs: false })),
-    forgetWorker: () => connection.ask('report', () => undefined),
+    recordWorker: (worker, _topics, _details, sharing = null) =>
+      connection.ask('report', () => {
+        table.workers.set(worker, sharing);
+        const others = [...table.workers].flatMap(([name, other]) =>
+          sharing && other && name !== worker && connection.isOpen(other.backend)
+            ? [{ worker: name, topics: undefined, pollIntervalMs: other.pollIntervalMs }]
+            : [],
+        );
+        return { now: new Date(table.options.now()), others, schedulesVersion: '', hasLinks: false, hasLogs: false };
+      }),
+    forgetWorker: (worker) => connection.ask('report', () => void table.workers.delete(worker)),
     pruneReports: () => connection.ask('report', () => undefined),
   };
   return records as JobReports & ReportRecords;

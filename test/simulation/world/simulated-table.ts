@@ -20,6 +20,7 @@ import type {
   Settled,
   Settlement,
 } from '../../../lib/store/store-records.js';
+import type { WorkerSharing } from '../../../lib/store/report-records.js';
 import type { Row, Standing } from './simulated-rows.js';
 import { claimOf, leaseLost, toSettled, standing } from './simulated-rows.js';
 
@@ -47,8 +48,10 @@ export class SimulatedTable {
   readonly rows = new Map<string, Row>();
   /** When each paused topic was paused. */
   readonly paused = new Map<string, Date>();
+  /** What each live process shares with the others; `null`: nothing. */
+  readonly workers = new Map<string, WorkerSharing | null>();
 
-  constructor(private readonly options: TableOptions) {}
+  constructor(readonly options: TableOptions) {}
 
   insert(jobs: readonly JobInsert[]): InsertedJob[] {
     return jobs.map((job) => {

@@ -5,7 +5,7 @@ import { toSqlError } from '../../../lib/store/sql-error.js';
 import { newJob } from '../../support/job-rows.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
-const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint);
+const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint)?.topics;
 
 /** A server whose queue of notifications may be full: it then rejects a commit with a notification. */
 class Server {

@@ -8,8 +8,8 @@ describe('NotificationPayload', () => {
     fc.assert(
       fc.property(fc.array(fc.string(), { maxLength: 20 }), (topics) => {
         const hint = sender.encode(topics);
-        expect(other.decode(hint)).toEqual(topics);
-        expect(sender.decode(hint)).toEqual([]);
+        expect(other.decode(hint)?.topics).toEqual(topics);
+        expect(sender.decode(hint)?.topics).toEqual([]);
       }),
     );
   });
@@ -18,8 +18,8 @@ describe('NotificationPayload', () => {
     const restarted = new NotificationPayload();
     const before = restarted.encode(['lost']);
     restarted.resetOrigin();
-    expect(restarted.decode(before)).toEqual(['lost']);
-    expect(restarted.decode(restarted.encode(['later']))).toEqual([]);
+    expect(restarted.decode(before)?.topics).toEqual(['lost']);
+    expect(restarted.decode(restarted.encode(['later']))?.topics).toEqual([]);
   });
 
   it('stands for any topic when there are too many for a notification', () => {
@@ -33,6 +33,16 @@ describe('NotificationPayload', () => {
   });
 
   it('carries topics without the name of a sender', () => {
-    expect(sender.decode('["mail",null,7,{"from":null},"sms"]')).toEqual(['mail', 'sms']);
+    expect(sender.decode('["mail",null,7,{"from":null},"sms"]')).toEqual({ topics: ['mail', 'sms'], hint: undefined });
+  });
+
+  it('is for one process, and names itself and its sender, or for all processes', () => {
+    const worker = new NotificationPayload();
+    worker.worker = 'host:7:abc';
+    const hints = [worker, worker, other].map((each) => sender.decode(each.encode(['mail']))?.hint);
+
+    expect(hints.map((hint) => hint?.sender)).toEqual(['host:7:abc', 'host:7:abc', undefined]);
+    expect(new Set(hints.map((hint) => hint?.id)).size).toBe(3);
+    expect(sender.decode(worker.encode(['mail'], 'all'))).toEqual({ topics: ['mail'], hint: undefined });
   });
 });

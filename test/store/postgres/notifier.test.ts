@@ -3,7 +3,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('Notifier', () => {
   const clock = new VirtualClock();
-  const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint);
+  const readTopics = (hint: string): unknown => new NotificationPayload().decode(hint)?.topics;
   /** The topics of each notification; `undefined` for any. */
   let sent: unknown[];
   let notifier: Notifier;

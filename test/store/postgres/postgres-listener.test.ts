@@ -6,7 +6,7 @@ import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const silent: PostgresClient = {
   connect: () => Promise.resolve(),
-  query: () => Promise.resolve(),
+  query: () => Promise.resolve({ rows: [] }),
   end: () => Promise.resolve(),
   on: () => undefined,
 };
@@ -24,6 +24,7 @@ describe('PostgresListener: a client that cannot be created', () => {
       onJobs: jobs,
       onCancel: () => undefined,
       onSchedules: () => undefined,
+      onWorkers: () => undefined,
       onListening: () => undefined,
       onConnected: () => void calls.push('connected'),
       onConnectFailed: (error: unknown) => void calls.push((error as Error).message),

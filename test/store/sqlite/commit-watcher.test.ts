@@ -42,6 +42,7 @@ describe('signals between connections to a SQLite file', () => {
       onJobs: () => (calls.jobs += 1),
       onCancel: () => (calls.cancels += 1),
       onSchedules: () => undefined,
+      onWorkers: () => undefined,
       onListening: () => undefined,
       onConnected: () => undefined,
       onConnectFailed: () => undefined,

@@ -95,6 +95,8 @@ export const JOBS_CHANNEL = 'nestjs_jobs';
 /** Channel for cancel requests. */
 export const CANCEL_CHANNEL = 'nestjs_jobs_cancel';
 
+/** Channel for changes of the list of live processes. */
+export const WORKERS_CHANNEL = 'nestjs_jobs_workers';
 /** A schedule has changed. */
 export const SCHEDULES_CHANNEL = 'nestjs_jobs_schedules';
 /** Channel for the test message of a new listening connection. */
@@ -104,4 +106,9 @@ export const ECHO_CHANNEL = 'nestjs_jobs_echo';
 export const NOTIFY = 'SELECT pg_notify($1, $2)';
 
 /** Subscribes a connection to all channels. */
-export const LISTEN = `LISTEN ${JOBS_CHANNEL}; LISTEN ${CANCEL_CHANNEL}; LISTEN ${SCHEDULES_CHANNEL}; LISTEN ${ECHO_CHANNEL}`;
+export const LISTEN = [JOBS_CHANNEL, CANCEL_CHANNEL, SCHEDULES_CHANNEL, WORKERS_CHANNEL, ECHO_CHANNEL]
+  .map((channel) => `LISTEN ${channel}`)
+  .join('; ');
+
+/** The process of the server that serves this connection. */
+export const BACKEND = 'SELECT pg_backend_pid() AS pid';

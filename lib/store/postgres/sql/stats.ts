@@ -73,15 +73,29 @@ export const THIS_MINUTE = `SELECT ${ms(thisMinute)} AS minute`;
 export const NOW = `
 SELECT to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now`;
 
+/** A process that was seen this long ago is dead, or cannot reach the database. It records itself every 20 s. */
+const OTHERS_SEEN = `interval '45 seconds'`;
+
 /**
- * Records that a worker is alive, the topics of its handlers, and its details. Returns the time, and a text that changes with every change
- * of a schedule.
+ * The other live processes that share notifications and polls, as JSON: name, topics unless they are the same, and poll interval. When a
+ * process is killed the server closes its connections at once.
+ */
+const otherWorkers = `
+  (SELECT json_agg(json_build_array(w.worker, nullif(w.topics, $2::jsonb), w.details->'sharing'->'pollIntervalMs'))::text
+  FROM _jobs_workers w
+  WHERE $3::jsonb->'sharing' IS NOT NULL AND w.worker <> $1 AND w.seen > statement_timestamp() - ${OTHERS_SEEN}
+    AND (w.details->'sharing'->>'backend')::int IN (SELECT pid FROM pg_stat_get_activity(NULL)))`;
+
+/**
+ * Records that a worker is alive, the topics of its handlers, and its details. Returns the time, the other processes, and a text that
+ * changes with every change of a schedule.
  */
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb, $3::jsonb, statement_timestamp())
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
-  EXISTS (SELECT FROM _jobs_links) OR EXISTS (SELECT FROM _jobs_groups) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs, ${ms('statement_timestamp()')} AS now`;
+  EXISTS (SELECT FROM _jobs_links) OR EXISTS (SELECT FROM _jobs_groups) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs,
+  ${otherWorkers} AS others, ${ms('statement_timestamp()')} AS now`;
 
 /** Removes a worker that shuts down. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';

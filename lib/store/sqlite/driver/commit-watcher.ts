@@ -5,7 +5,7 @@
 import type { FSWatcher } from 'node:fs';
 import { utimesSync, watch } from 'node:fs';
 import type { Clock, ScheduledWake } from '../../../core/clock.js';
-import type { StoreHints } from '../../job-store.js';
+import type { StoreHints } from '../../store-hints.js';
 import { singleStatement } from '../../sql-runner.js';
 import { DATA_VERSION } from '../sql/schema.js';
 import type { SqliteConnection } from './sqlite-connection.js';
