@@ -41,6 +41,7 @@ const verbs = {
   http: askOverHttp,
   service: (input) => askService(queue.engine, input),
   statements: async () => statements.count(),
+  transactions: async () => statements.transactions(),
   usage: async () => process.cpuUsage(),
   close: () => queue.close(),
   exit: async () => process.exit(0),

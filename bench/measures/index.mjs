@@ -1,6 +1,7 @@
 import { drain } from './drain.mjs';
 import { enqueue } from './enqueue.mjs';
 import { growth } from './growth.mjs';
+import { herd } from './herd.mjs';
 import { http } from './http.mjs';
 import { idle } from './idle.mjs';
 import { loads } from './loads.mjs';
@@ -26,6 +27,10 @@ import { together } from './together.mjs';
  * @property {number} [serverSeconds] per 100,000 jobs
  * @property {number} [walBytes] that PostgreSQL wrote ahead for each job
  * @property {number} [peakMb]
+ * @property {number} [countedPerJob] transactions by the server's own count
+ * @property {number} [idlePerProcess] transactions a second that an idle process sends
+ * @property {number} [countedIdlePerProcess] the same by the server's own count
+ * @property {number} [workersUsed] processes that ran at least one job
  * @property {number[]} [rates] of equal pieces, jobs a second
  * @property {{ name: string, p50Ms: number, p99Ms: number }[]} [parts]
  * @property {Record<string, unknown>} [facts]
@@ -171,6 +176,19 @@ const waiting = [
     run: (stand, count) => pickup(stand, { count, pauseMs: [11_000, 12_000] }),
   },
 ];
+
+/** @type {Measure[]} */
+const herds = [1, 8, 20, 50].map((processes) => ({
+  name: `herd-${processes}`,
+  group: 'herd',
+  x: processes,
+  title: 'transactions for each job on an idle queue, by processes',
+  unit: 'transactions/job',
+  better: 'less',
+  contenders: ['ours-pg', 'graphile-worker', 'pg-boss'],
+  jobs: 200,
+  run: (stand, count) => herd(stand, { count, processes }),
+}));
 
 /** @type {Measure[]} */
 const limiting = [
@@ -353,6 +371,7 @@ export const measures = [
   ...flows,
   ...waiting,
   ...loads,
+  ...herds,
   ...beside,
   ...others,
   ...growth,

@@ -83,6 +83,8 @@ export const goals = [
   { ...ratio('drain', 'raw-sqlite', 0.4), ours: 'ours-sqlite' },
   { measure: 'drain', ours: 'ours-pg', over: 'graphile-worker', of: 'cpu', most: 1 },
   { measure: 'idle', ours: 'ours-pg', most: 2 },
+  { measure: 'herd-8', ours: 'ours-pg', most: 6 },
+  { measure: 'herd-50', ours: 'ours-pg', most: 8 },
   { measure: 'nest', ours: 'ours-nest', over: 'ours-pg' },
 ];
 

@@ -62,8 +62,29 @@ export function groupTableOf(measures, rows) {
   const head = [measures[0].unit, ...measures.map(({ x }) => Number(x).toLocaleString('en-US'))];
   const cell = (/** @type {number[]} */ values) => (values.length > 0 ? number(median(values)) : '');
   const lines = names.map((name) => [name, ...measures.map((measure) => cell(of(name, measure)))]);
-  return [`### ${measures[0].title}`, '', ...grid([head, ...lines])].join('\n');
+  return [`### ${measures[0].title}`, '', ...grid([head, ...lines]), ...groupDetails(measures, rows)].join('\n');
 }
+
+/** What else a group of measures notes: a line for each contender and step. @param {Measure[]} measures @param {Row[]} rows */
+function groupDetails(measures, rows) {
+  const lines = measures.flatMap((measure) =>
+    measure.contenders.flatMap((name) => {
+      const own = rows.filter((row) => row.contender === name && row.measure === measure.name);
+      const cells = GROUP_COLUMNS.map(({ key }) => column(own, key));
+      return cells.some((cell) => cell !== '') ? [[name, String(measure.x), ...cells]] : [];
+    }),
+  );
+  return lines.length > 0 ? ['', ...grid([['', 'x', ...GROUP_COLUMNS.map(({ title }) => title)], ...lines])] : [];
+}
+
+const GROUP_COLUMNS = [
+  { key: 'countedPerJob', title: 'counted by the server' },
+  { key: 'p50Ms', title: 'pickup p50 ms' },
+  { key: 'p99Ms', title: 'pickup p99 ms' },
+  { key: 'idlePerProcess', title: 'idle: a second each' },
+  { key: 'countedIdlePerProcess', title: 'counted by the server' },
+  { key: 'workersUsed', title: 'processes used' },
+];
 
 /** What does not fit into one line each: rates of a drain's pieces, times of single calls. @param {Row[]} rows */
 function details(rows) {

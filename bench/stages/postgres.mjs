@@ -8,15 +8,15 @@ import { freePort } from './free-port.mjs';
 import { cpuSecondsOf } from './processes.mjs';
 
 /**
- * Ends with its standard input: however the one that started it ends, no server is left behind. Eight processes of a peer that
- * opens 25 connections each need more than the usual hundred.
+ * Ends with its standard input: however the one that started it ends, no server is left behind. Fifty processes of a peer that
+ * opens ten connections each need more than the usual hundred.
  */
 const LIFE = `
 trap '' PIPE
 bin=$1 dir=$2 port=$3
 "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >"$dir/log" 2>&1 &&
 "$bin/pg_ctl" start -w -D "$dir/data" -l "$dir/log" -o "-p $port -c listen_addresses=127.0.0.1 \
-  -c unix_socket_directories= -c max_connections=300" >>"$dir/log" 2>&1 &&
+  -c unix_socket_directories= -c max_connections=900" >>"$dir/log" 2>&1 &&
 echo ready && cat >/dev/null || cat "$dir/log"
 "$bin/pg_ctl" stop -w -m fast -D "$dir/data" >/dev/null
 rm -rf "$dir"
