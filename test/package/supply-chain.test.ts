@@ -24,8 +24,8 @@ describe('an installation of this package', () => {
   const manifest = read<Manifest>('package.json');
   const locked = Object.entries(read<{ packages: Record<string, LockedPackage> }>('package-lock.json').packages);
 
-  it('adds two dependencies, which have no dependencies and no install script', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['croner', 'uuid']);
+  it('adds one dependency, which has no dependencies and no install script', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['croner']);
     for (const name of Object.keys(manifest.dependencies)) {
       const own = locked.filter(([path]) => path === `node_modules/${name}`);
       expect(own.map(([, { hasInstallScript }]) => hasInstallScript)).toEqual([undefined]);

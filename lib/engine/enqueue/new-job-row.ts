@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { createId } from '../create-id.js';
 import type { Backoff } from '../../core/backoff.js';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../core/errors.js';
 import type { Expiry } from '../../core/expiry.js';
@@ -60,7 +60,7 @@ export function resolveTopic(
  * A class, because calls with a thousand jobs are 8 % faster than with literals (docs/adr/0020-short-lived-objects.md).
  */
 export class NewJobRow implements JobInsert {
-  readonly id = uuidv7();
+  readonly id = createId();
   readonly topic: string;
   readonly schema: AnySchema | undefined;
   runAt: Date | null;

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { createId } from '../create-id.js';
 import { readDependencies } from '../../core/dependencies.js';
 import { describeValue } from '../../core/error-text.js';
 import { GroupNotFoundError, InvalidOptionsError } from '../../core/errors.js';
@@ -60,7 +60,7 @@ export class GroupAdmin {
     }
     const members = jobs as readonly AnyNewJob[];
     const settings = readGroupOptions(options);
-    const id = settings.id ?? uuidv7();
+    const id = settings.id ?? createId();
     const dependencies = readDependencies(members);
     settings.callbacks.forEach(({ kind, job }) => checkCallback(kind, job));
     const stored = await this.parts.enqueuer.enqueueLinked(
