@@ -17,8 +17,13 @@ describe('announcements of the admin UI', () => {
     announcer.say('4 new jobs');
     expect(texts).toEqual(['1 new job', '3 new jobs', '4 new jobs']);
     announcer.say('5 new jobs');
+    announcer.say('');
+    jest.advanceTimersByTime(60_000);
+    expect(texts.slice(3)).toEqual(['']);
+    announcer.say('1 new job');
+    announcer.say('2 new jobs');
     announcer.stop();
     jest.advanceTimersByTime(60_000);
-    expect(texts).toHaveLength(3);
+    expect(texts.slice(4)).toEqual(['1 new job']);
   });
 });

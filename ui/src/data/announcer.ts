@@ -9,8 +9,10 @@ export class Announcer {
   /** @param show writes the text into a region with the role `status` */
   constructor(private readonly show: (text: string) => void) {}
 
+  /** @param text empty: what has not been announced yet is out of date */
   say(text: string): void {
-    this.#next = text;
+    if (text === '') this.show('');
+    this.#next = text === '' ? undefined : text;
     if (this.#timer === undefined) this.#announce();
   }
 

@@ -70,7 +70,7 @@ export const zhCn: Messages = {
     ago: (duration) => `${duration}前`,
     in: (duration) => `${duration}后`,
     partOf: (part, all) => `${part} / ${all}`,
-    failed: (number) => `${number} 个已失败`,
+    failed: (number) => `${number} 个失败`,
     retrying: (number) => `${number} 个重试中`,
     list: (items) => items.join('，'),
     yourZone: (zone) => `${zone}（您的时区）`,
@@ -142,7 +142,7 @@ export const zhCn: Messages = {
     },
     labels: { requeue: '重新入队', promote: '立即执行', cancel: '取消', delete: '删除' },
     refusals: {
-      requeue: '只有已失败和已取消的任务可以重新入队',
+      requeue: '只有失败和已取消的任务可以重新入队',
       promote: '只有等待中的任务可以提前运行',
       cancel: '只有等待中和执行中的任务可以取消',
       delete: '执行中的任务无法删除，请先取消',
@@ -591,6 +591,7 @@ export const zhCn: Messages = {
 
   errors: {
     list: '错误分组',
+    new: (number) => `${count(number)} 个新错误`,
     showNew: (number) => `显示 ${count(number)} 个新错误`,
     sort: '排序方式',
     sorts: { last_seen: '最近出现的在前', count: '最频繁的在前' },
