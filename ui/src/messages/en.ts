@@ -619,7 +619,7 @@ export const en = {
 
   errors: {
     list: 'Groups of errors',
-    new: (number: number) => counted(number, 'new error'),
+    newCount: (number: number) => counted(number, 'new error'),
     showNew: (number: number) => `Show ${counted(number, 'new error')}`,
     sort: 'Sort by',
     sorts: { last_seen: 'Latest first', count: 'Most frequent first' },

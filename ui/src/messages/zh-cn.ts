@@ -591,7 +591,7 @@ export const zhCn: Messages = {
 
   errors: {
     list: '错误分组',
-    new: (number) => `${count(number)} 个新错误`,
+    newCount: (number) => `${count(number)} 个新错误`,
     showNew: (number) => `显示 ${count(number)} 个新错误`,
     sort: '排序方式',
     sorts: { last_seen: '最近出现的在前', count: '最频繁的在前' },
