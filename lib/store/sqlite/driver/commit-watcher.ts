@@ -13,7 +13,7 @@ import type { SqliteConnection } from './sqlite-connection.js';
 /** How often `watchCommits` reads the data version, and how long after a signal at most. A timer that fires costs 30 to 100 µs. */
 const POLL_MS = 20;
 /** The same while signals arrive: commits of other programs send none. */
-const SIGNALLED_POLL_MS = 200;
+const SIGNALLED_POLL_MS = 500;
 
 /**
  * Wakes the other processes that have the file open. The sender sets the times of the `-shm` file of SQLite, and inotify reports it to
