@@ -104,7 +104,7 @@ export interface RangePiece extends ListRange {
 /** Totals above this are reported as capped. */
 const COUNT_MAX = 10_000;
 /** A longer list reads its ranges piece by piece. */
-const WHOLE_RANGES_MAX = 1_000;
+export const WHOLE_RANGES_MAX = 1_000;
 const RANGE_PIECE_MAX = 5_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */

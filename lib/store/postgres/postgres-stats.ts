@@ -1,8 +1,8 @@
 import type { Job } from '../../core/job.js';
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import type { EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
-import { readList, readListIds, readsRows } from '../job-list.js';
+import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
+import { readList, readListIds, readsRows, WHOLE_RANGES_MAX } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
 import type {
   ErrorCount,
@@ -76,10 +76,7 @@ export class PostgresStats implements JobReports, ReportRecords {
       const [row] = await this.query(selectStatements(plan).count, [...toParams(plan), max]);
       return Number(row!.total);
     },
-    ended: async (plan, limit, offset) => {
-      const rows = await this.query(selectEnded(plan).ids, [...toEndedParams(plan), limit, offset]);
-      return rows.map(({ id, ended }) => ({ id: id as string, finished: ended as string }));
-    },
+    ended: (plan, limit, offset) => this.ended(plan, limit, offset),
     countEnded: async (plan, max) => {
       const [row] = await this.query(selectEnded(plan).count, [...toEndedParams(plan), max]);
       return Number(row!.total);
@@ -181,6 +178,26 @@ export class PostgresStats implements JobReports, ReportRecords {
   async pruneReports(): Promise<void> {
     await this.query(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
     await this.query(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  }
+
+  /**
+   * Of a long list, reads some jobs of each range first. They show from when on the list has all of its jobs, since a hundred ranges may
+   * each have as many jobs as the list.
+   */
+  private async ended(plan: EndedPlan, limit: number, offset: number): Promise<EndedJob[]> {
+    const wanted = limit + offset;
+    let { finishedFrom } = plan;
+    let someJobs = wanted <= WHOLE_RANGES_MAX ? wanted : Math.ceil((2 * wanted) / plan.ranges.length);
+    for (let last: EndedJob | undefined; someJobs < wanted && !last; someJobs *= 4) {
+      last = (await this.readEnded(plan, wanted, 0, someJobs))[wanted - 1];
+      finishedFrom = last ? new Date(last.finished) : finishedFrom;
+    }
+    return this.readEnded({ ...plan, finishedFrom }, limit, offset, wanted);
+  }
+
+  private async readEnded(plan: EndedPlan, limit: number, offset: number, rangeLimit: number): Promise<EndedJob[]> {
+    const rows = await this.query(selectEnded(plan).ids, [...toEndedParams(plan), limit, offset, rangeLimit]);
+    return rows.map(({ id, ended }) => ({ id: id as string, finished: ended as string }));
   }
 
   private async topics(kind?: FailureKind): Promise<string[]> {

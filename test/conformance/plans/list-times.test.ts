@@ -60,6 +60,9 @@ describe.each<StoreKind>(kinds)('lists of a million jobs on $label', (kind) => {
     [{ q: 'large parcel', status: 'completed' }, 10_000, SEARCH_MS_MAX],
     [{ q: 'large parcel', topic: 'topic_7' }, 10_000, SEARCH_MS_MAX],
     [{ order: 'finished' }, 10_000, PAGE_MS_MAX],
+    // Three of twenty jobs failed or were cancelled: the window ends between these two.
+    [{ order: 'finished', q: 'orderId:933355' }, 1, SEARCH_MS_MAX],
+    [{ order: 'finished', q: 'orderId:933315' }, 0, SEARCH_MS_MAX],
     [{ finishedFrom: new Date(STARTED_MS + ROWS - 2_000), status: 'failed' }, 200, PAGE_MS_MAX],
   ])('%j find what they should, in time', async (filter, total, msMax) => {
     const times: number[] = [];

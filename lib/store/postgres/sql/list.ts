@@ -132,16 +132,19 @@ const endedMatches = (condition: string, rangeLimit: string): string => `
 /**
  * Lists failed and cancelled jobs before the moment $1 and the id $2, from the moment $3 on, the last one that ended first: $4 ranges of
  * topic and status, $5 single ids with $6 topics and $7 statuses. With `isFiltered`, by the dates of creation $8 and $9 and by changes
- * since $10 too, which must read each row. The last parameters are limit and offset.
+ * since $10 too, which must read each row. The last parameters are limit, offset,
+ * and the limit of each range.
  */
 export const listEnded = (isFiltered: boolean): ListStatements => {
   const isInEndedRange = `(finished, id) < ($1::timestamptz, $2::uuid) AND finished >= $3::timestamptz`;
   const condition = isFiltered
     ? `${isInEndedRange} AND ${isBetween('$8', '$9')} AND ${isUnchangedSince('$10')}`
     : isInEndedRange;
-  const [limit, offset] = isFiltered ? ['$11::int', '$12::int'] : ['$8::int', '$9::int'];
+  const [limit, offset, rangeLimit] = isFiltered
+    ? ['$11::int', '$12::int', '$13::int']
+    : ['$8::int', '$9::int', '$10::int'];
   return {
-    ids: `SELECT id, ${isoMicroseconds('finished')} AS ended FROM (${endedMatches(condition, `${limit} + ${offset}`)}) m
+    ids: `SELECT id, ${isoMicroseconds('finished')} AS ended FROM (${endedMatches(condition, rangeLimit)}) m
 ORDER BY finished DESC, id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${endedMatches(condition, limit)}) m LIMIT ${limit}) c`,
   };
