@@ -154,9 +154,7 @@ export class SqliteStore implements JobStore {
   }
 
   async open(): Promise<void> {
-    if (!this.options.isInMemory) {
-      await checkLockingMode(this.options.app);
-    }
+    await checkLockingMode(this.options);
     await this.retryRead(() => this.options.own.initialize());
     try {
       await this.prepareConnection();
@@ -326,8 +324,8 @@ export class SqliteStore implements JobStore {
   async announceWorkers(): Promise<void> {}
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
-    const { isInMemory, clock } = this.options;
-    return isInMemory ? () => Promise.resolve() : watchCommits(this.connection, hints, clock, this.signal);
+    const { connection, signal, options } = this;
+    return options.isInMemory ? () => Promise.resolve() : watchCommits(connection, hints, options.clock, signal);
   }
 
   private async prepareConnection(): Promise<void> {
@@ -395,7 +393,7 @@ function toClaim(row: SqlRow): Claim {
   return toClaimedJob(unusual === null ? row : { ...row, ...(JSON.parse(unusual as string) as SqlRow) });
 }
 
+/** The empty text comes before all times. */
 function toLaneParam({ topic, priority, lowerBound }: LaneStart): { topic: string; priority: number; from: string } {
-  // The empty text comes before all times.
   return { topic, priority, from: lowerBound === null ? '' : toSqliteTime(lowerBound) };
 }

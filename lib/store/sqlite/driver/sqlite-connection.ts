@@ -67,8 +67,8 @@ export function createConnection(
 }
 
 /** @throws InvalidOptionsError when the application's connection locks all others out. */
-export async function checkLockingMode(app: DataSource): Promise<void> {
-  const [row] = await app.query<SqlRow[]>(LOCKING_MODE);
+export async function checkLockingMode({ app, isInMemory }: { app: DataSource; isInMemory: boolean }): Promise<void> {
+  const [row] = isInMemory ? [] : await app.query<SqlRow[]>(LOCKING_MODE);
   if (row?.locking_mode === 'exclusive') {
     throw new InvalidOptionsError(
       'dataSource',
