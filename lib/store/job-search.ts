@@ -56,7 +56,7 @@ export interface SearchSource {
 /** The result of a search in the contents of jobs. */
 export interface SearchedContents {
   readonly found: readonly { readonly id: string; readonly topic: string }[];
-  /** The size of what was read. */
+  /** The size of what was read, not compressed. */
   readonly bytes: number;
 }
 
@@ -80,7 +80,7 @@ export interface SearchWindow {
   readonly isComplete: boolean;
 }
 
-/** Payloads larger than this are not searched. In the form in which the database stores them. */
+/** Payloads larger than this are not searched. In the form in which the database stores them, not compressed. */
 export const SEARCHED_BYTES_MAX = 64 * 1_024;
 /** A search ends when it has read so much, so that large payloads do not make it slow. */
 const READ_BYTES_MAX = 16 * MEBIBYTE;
@@ -202,7 +202,7 @@ async function searchContents(
   const found: SearchedContents['found'][number][] = [];
   let done = 0;
   for (let bytes = 0; done < ids.length && bytes < READ_BYTES_MAX;) {
-    const piece = ids.slice(done, done + (done === 0 ? FIRST_PIECE_JOBS : PIECE_JOBS_MAX));
+    const piece = ids.slice(done, done + countNext(done, bytes));
     const searched = await source.contents(piece, terms);
     found.push(...searched.found);
     bytes += searched.bytes;
@@ -210,6 +210,16 @@ async function searchContents(
   }
   const window = { jobs: done, oldestId: ids[done - 1] ?? null, isComplete: done === newest.length };
   return { found, window };
+}
+
+/** Returns how many jobs to read next, so that all together have about `READ_BYTES_MAX`. */
+function countNext(jobs: number, bytes: number): number {
+  return jobs === 0 ? FIRST_PIECE_JOBS : countRows(jobs, bytes, READ_BYTES_MAX - bytes, PIECE_JOBS_MAX);
+}
+
+/** Returns how many further rows have `wanted` bytes if they are as large as those that were read: 1 to `max`. */
+export function countRows(rows: number, bytes: number, wanted: number, max: number): number {
+  return Math.max(1, Math.min(max, Math.floor((wanted * rows) / Math.max(1, bytes))));
 }
 
 /** Searches the errors of jobs that failed, or of those that wait for a retry. */

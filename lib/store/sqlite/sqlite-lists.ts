@@ -1,7 +1,9 @@
+import { MEBIBYTE } from '../../core/limits.js';
 import type { SearchTerms } from '../../core/search-text.js';
 import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readsRows } from '../job-list.js';
 import type { SearchedContents } from '../job-search.js';
+import { countRows } from '../job-search.js';
 import { nextTurn } from '../real-timers.js';
 import { findInErrorGroup, toJsonText, toSearchedContents, toTopicSize } from '../report-mapper.js';
 import type { TopicShare } from '../report-records.js';
@@ -24,8 +26,11 @@ import * as list from './sql/list.js';
 const COUNT_PIECE_ROWS = 40_000;
 /** Rows that one statement reads whole. */
 const READ_PIECE_ROWS = 500;
-/** Rows whose payloads one statement searches: half a millisecond, or 10 ms if all are large. */
+/** Rows whose payloads one statement searches: half a millisecond. Fewer if they are large: 2 MiB take 8 ms. */
 const SEARCH_PIECE_ROWS = 200;
+const SEARCH_PIECE_BYTES = 2 * MEBIBYTE;
+/** The first piece is small, since nothing is known of the payloads. */
+const FIRST_SEARCH_ROWS = 10;
 /** Rows that one statement skips before a page, in each of its ranges. */
 const SKIP_PIECE_ROWS = 2_000;
 
@@ -164,13 +169,15 @@ export class SqliteLists {
     let bytes = 0;
     const path = member && `$${member.path.map((name) => `."${name}"`).join('')}`;
     const params = [JSON.stringify(uniqueKeys), toJsonText(text), path, member && member.value];
-    for (let start = 0; start < ids.length; start += SEARCH_PIECE_ROWS) {
-      const piece = ids.slice(start, start + SEARCH_PIECE_ROWS);
+    for (let start = 0, rows = FIRST_SEARCH_ROWS; start < ids.length;) {
+      const piece = ids.slice(start, start + rows);
       const searched = toSearchedContents(
         (await this.read(list.SEARCH_CONTENTS, [JSON.stringify(piece), ...params]))[0]!,
       );
       found.push(...searched.found);
       bytes += searched.bytes;
+      start += piece.length;
+      rows = countRows(piece.length, searched.bytes, SEARCH_PIECE_BYTES, SEARCH_PIECE_ROWS);
       await nextTurn();
     }
     return { found, bytes };

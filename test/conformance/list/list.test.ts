@@ -257,6 +257,15 @@ describe.each(storeKinds())('list on $label', (kind) => {
         expect(await listIds({ q: 'large' })).toEqual([small, large]);
         expect(await listIds({ q: '-4' })).toEqual([]);
       });
+
+      it('skips large payloads that take little space, and ends after 16 MiB of them', async () => {
+        const [oldest] = await insertMany(fixture.store, 1, { payload: '"oldest"' });
+        await insertMany(fixture.store, 102, { payload: JSON.stringify('aB'.repeat(90_000)) });
+        const page = await fixture.store.reports.list({ ...EVERYTHING, q: 'aba', limit: 1 });
+        expect(page).toMatchObject({ items: [], totalCapped: true, search: { complete: false } });
+        expect(page.search!.window).toBeLessThan(103);
+        expect(await listIds({ q: oldest! })).toEqual([oldest]);
+      });
     });
 
     it('can be combined with other conditions', async () => {

@@ -239,18 +239,22 @@ const hasText = (json: string): string => `strpos(lower(${json}::text COLLATE "C
 const hasMember = (json: string): string =>
   `${json} #>> $4::text[] = $5 AND jsonb_typeof(${json} #> $4::text[]) IN ('string', 'number', 'boolean')`;
 
+/** A compressed value may have a hundred times its stored size. The path {} is the whole value, decompressed. */
+const sizeOf = (toValue: (json: string) => string): string =>
+  `pg_column_size(${toValue('payload')}) + coalesce(pg_column_size(${toValue('metadata')}), 0)`;
+
 /**
  * Finds those of the jobs $1 with one of the unique keys $2, with the text $3 in payload or metadata, or with the value $5 at the path $4
- * of one of these. Also returns how many bytes it has read.
+ * of one of these. Also returns how many bytes it has decompressed. OFFSET 0 makes PostgreSQL decompress once to measure.
  */
 export const SEARCH_CONTENTS = `
 SELECT coalesce(jsonb_agg(jsonb_build_array(id, topic)) FILTER (WHERE is_found), '[]')::text AS found, coalesce(sum(bytes), 0)::float8 AS bytes FROM (
-  SELECT id, topic, CASE WHEN is_read THEN bytes END AS bytes, unique_key = ANY ($2::text[]) OR is_read
+  SELECT id, topic, bytes, unique_key = ANY ($2::text[]) OR bytes <= ${SEARCHED_BYTES_MAX}
     AND (${['payload', 'metadata'].flatMap((json) => [hasText(json), hasMember(json)]).join(' OR ')}) AS is_found
   FROM (
-    SELECT id, topic, unique_key, payload, metadata, bytes, bytes <= ${SEARCHED_BYTES_MAX} AS is_read
-    FROM _jobs CROSS JOIN LATERAL (SELECT pg_column_size(payload) + coalesce(pg_column_size(metadata), 0) AS bytes) b
-    WHERE id = ANY ($1::uuid[])) j) f`;
+    SELECT id, topic, unique_key, payload, metadata,
+      CASE WHEN ${sizeOf((json) => json)} <= ${SEARCHED_BYTES_MAX} THEN ${sizeOf((json) => `${json} #> '{}'`)} END AS bytes
+    FROM _jobs WHERE id = ANY ($1::uuid[]) OFFSET 0) j) f`;
 
 /** As much of an error as tells groups apart, and more than is read of it. */
 const message = `coalesce(left(last_error, ${READ_MESSAGE_CHARS + 1}), '')`;

@@ -194,11 +194,11 @@ const hasMember = (json: string): string => `CASE WHEN json_type(${json}, ?4) = 
 
 /**
  * Finds those of the jobs ?1 with one of the unique keys ?2, with the text ?3 in payload or metadata, or with the value ?5 at the path ?4
- * of one of these. Also returns how many bytes it has read. `octet_length` reads no large payload.
+ * of one of these. Also returns how many bytes it has read: SQLite passes over a large payload to read the columns behind it.
  */
 export const SEARCH_CONTENTS = `
-SELECT json_group_array(json_array(id, topic)) FILTER (WHERE is_found) AS found, coalesce(sum(CASE WHEN is_read THEN bytes END), 0) AS bytes FROM (
-  SELECT id, topic, bytes, bytes <= ${SEARCHED_BYTES_MAX} AS is_read, unique_key IN (SELECT value FROM json_each(?2)) OR bytes <= ${SEARCHED_BYTES_MAX}
+SELECT json_group_array(json_array(id, topic)) FILTER (WHERE is_found) AS found, coalesce(sum(bytes), 0) AS bytes FROM (
+  SELECT id, topic, bytes, unique_key IN (SELECT value FROM json_each(?2)) OR bytes <= ${SEARCHED_BYTES_MAX}
     AND (${['payload', 'metadata'].flatMap((json) => [hasText(json), hasMember(json)]).join(' OR ')}) AS is_found
   FROM (
     SELECT id, topic, unique_key, payload, metadata, octet_length(payload) + coalesce(octet_length(metadata), 0) AS bytes
