@@ -1,8 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { ERROR_GROUP_OPTIONS, foldMessage, READ_MESSAGE_CHARS } from '../../lib/core/error-groups.js';
 import { readOptions } from '../../lib/core/option-checks.js';
 import { isStorableText } from '../../lib/core/text.js';
-import { toErrorKey } from '../../lib/store/report-mapper.js';
+import { findInErrorGroup, toErrorKey } from '../../lib/store/report-mapper.js';
 
 const UUID = '0191e2a0-7c4d-7c9a-9f3a-2d5b8c1e4f60';
 
@@ -78,6 +79,21 @@ describe('the key of a group of errors', () => {
     expect(toErrorKey('sms', 'order 1 is gone')).not.toBe(key);
     expect(toErrorKey('mail', 'order 1 is lost')).not.toBe(key);
     expect(toErrorKey('ma', 'il')).not.toBe(toErrorKey('mail', ''));
+  });
+});
+
+describe('the jobs of a group of errors', () => {
+  it('are found between iterations of the event loop, also if their messages are long', async () => {
+    const message = 'gone: '.padEnd(READ_MESSAGE_CHARS, '1, ');
+    const rows = Array.from({ length: 500 }, (_, index) => ({ topic: 'mail', message, ids: `id-${index}` }));
+    let isFound = false;
+    const found = findInErrorGroup(rows, toErrorKey('mail', message)).finally(() => (isFound = true));
+    let turns = 0;
+    for (; !isFound; turns += 1) {
+      await nextTurn();
+    }
+    expect(await found).toHaveLength(500);
+    expect(turns).toBeGreaterThanOrEqual(8);
   });
 });
 

@@ -7,8 +7,7 @@ import { readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import type { ErrorCount, LastError, TopicShare } from '../../store/report-records.js';
 import { ERROR_SLOTS } from '../../store/report-records.js';
-import { nextTurn } from '../../store/real-timers.js';
-import { hashErrorGroup } from '../../store/report-mapper.js';
+import { FoldingPauses, hashErrorGroup } from '../../store/report-mapper.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
@@ -16,9 +15,6 @@ import { readTopics } from './queue-stats.js';
 
 /** Groups of at most this many jobs are never cached. */
 const FEW_FAILED_JOBS = 1_000;
-
-/** How many messages are read between two iterations of the event loop: about 5 ms. */
-const PIECE_MESSAGES = 2_000;
 
 /** A group before its sample job is read. */
 type Summary = Omit<ErrorGroup, 'message' | 'name' | 'key' | 'lastHour'> & { readonly lastHour: number[] };
@@ -87,15 +83,14 @@ function toGroup(summary: Summary, sample: LastError | undefined): ErrorGroup {
 
 async function toSummaries(counts: readonly ErrorCount[]): Promise<Summary[]> {
   const groups = new Map<string, Mutable<Summary>>();
-  for (const [index, count] of counts.entries()) {
+  const pauses = new FoldingPauses();
+  for (const count of counts) {
     const pattern = foldMessage(count.message);
     const name = `${count.topic.length}:${count.topic}${pattern}`;
     const group = groups.get(name) ?? startSummary(count, pattern);
     groups.set(name, group);
     addTo(group, count);
-    if (index % PIECE_MESSAGES === PIECE_MESSAGES - 1) {
-      await nextTurn();
-    }
+    await pauses.after(count.message);
   }
   return [...groups.values()].sort(byLastSeen);
 }
