@@ -101,7 +101,7 @@ export class JobExport implements OnModuleDestroy {
 interface FileFormat {
   readonly type: string;
   readonly begin: string;
-  toText(job: JobDto): string;
+  readonly toText: (job: JobDto) => string;
   readonly separator: string;
   readonly end: string;
 }
@@ -163,7 +163,7 @@ function toCell(value: unknown, isJson: boolean): string {
   if (typeof value === 'number' && !isJson) {
     return String(value);
   }
-  const text = isJson || typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text = isJson || typeof value !== 'string' ? JSON.stringify(value) : value;
   const safe = FORMULA.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

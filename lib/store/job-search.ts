@@ -101,7 +101,7 @@ interface SearchScope {
   readonly topics: readonly string[];
   readonly statuses: readonly JobFilterStatus[];
   /** Reads the newest jobs that match all other conditions of the filter. */
-  readNewest(limit: number): Promise<readonly string[]>;
+  readonly readNewest: (limit: number) => Promise<readonly string[]>;
 }
 
 /**

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { JobsEngine } from 'nestjs-jobs';
 import { some, textLike, textWith } from '../nest/support/matchers.js';
 import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import type { ApiErrorBody, Job, JobPage, WorkerList } from '../../client/wire.js';
@@ -9,15 +7,8 @@ import { everyPlace, useOneHttpApp } from './support/http-apps.js';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-const BACKOFF = { type: 'quadratic', delay_ms: 60_000, max_delay_ms: 86_400_000, jitter: 0.1 };
-const HANDLER = {
-  concurrency: null,
-  timeout_ms: 600_000,
-  max_retries: 0,
-  backoff: BACKOFF,
-  batch_size: null,
-  transactional: false,
-};
+const WORKER_MEMBERS =
+  'worker host pid version schema_version topics running concurrency is_draining is_notified last_seen is_alive';
 
 describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
@@ -194,24 +185,16 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
 
   it('GET /workers lists the processes that run jobs', async () => {
     const answer = await api().get<WorkerList>('/workers');
-    expect(answer.status).toBe(200);
-    expect(answer.body.items).toEqual([
-      {
-        worker: app().app.get(JobsEngine, { strict: false }).worker,
-        host: hostname(),
-        pid: process.pid,
-        version: '0.1.0',
-        schema_version: 'CreateJobs1736500000000',
-        topics: ['fail', 'hold', 'work'],
-        running: some(Number),
-        concurrency: 10,
-        is_draining: false,
-        is_notified: true,
-        last_seen: textLike(TIME),
-        is_alive: true,
-        handlers: ['fail', 'hold', 'work'].map((topic) => ({ ...HANDLER, topic })),
-      },
-    ]);
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { items: [{ pid: process.pid, topics: ['fail', 'hold', 'work'] }] },
+    });
+    const [{ handlers, ...worker } = {} as never, ...others] = answer.body.items;
+    expect(others).toEqual([]);
+    expect(Object.keys(worker)).toEqual(WORKER_MEMBERS.split(' '));
+    expect(handlers).toMatchObject(
+      ['fail', 'hold', 'work'].map((topic) => ({ topic, concurrency: null, batch_size: null })),
+    );
   });
 
   it('GET /stats, /topics, /timeseries and /errors return statistics', async () => {

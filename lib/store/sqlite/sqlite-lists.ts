@@ -168,7 +168,7 @@ export class SqliteLists {
     const found: SearchedContents['found'][number][] = [];
     let bytes = 0;
     const path = member && `$${member.path.map((name) => `."${name}"`).join('')}`;
-    const params = [JSON.stringify(uniqueKeys), toJsonText(text), path, member && member.value];
+    const params = [JSON.stringify(uniqueKeys), toJsonText(text), path, member?.value];
     for (let start = 0, rows = FIRST_SEARCH_ROWS; start < ids.length;) {
       const piece = ids.slice(start, start + rows);
       const searched = toSearchedContents(

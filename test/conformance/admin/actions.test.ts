@@ -23,11 +23,11 @@ describe.each(storeKinds())('the actions in a job on $label', (kind) => {
     await engine.jobs.cancel(id);
     const job = await engine.jobs.requeue(id, { payload: { edited: true } }, { via: 'api', by: 'a\u0000"b\\' });
     expect(job.actions).toEqual([
-      { action: 'cancel', via: 'api', by: 'anna', time: expect.any(String) },
-      { action: 'requeue', via: 'cli', by: null, time: expect.any(String) },
-      { action: 'promote', via: 'api', by: 'anna', time: expect.any(String) },
-      { action: 'cancel', via: 'application', by: null, time: expect.any(String) },
-      { action: 'edit', via: 'api', by: expect.stringMatching(/^a.*"b\\$/), time: job.updated.toISOString() },
+      { action: 'cancel', via: 'api', by: 'anna', time: expect.any(String) as string },
+      { action: 'requeue', via: 'cli', by: null, time: expect.any(String) as string },
+      { action: 'promote', via: 'api', by: 'anna', time: expect.any(String) as string },
+      { action: 'cancel', via: 'application', by: null, time: expect.any(String) as string },
+      { action: 'edit', via: 'api', by: expect.stringMatching(/^a.*"b\\$/) as string, time: job.updated.toISOString() },
     ]);
     expect(await actionsOf(id)).toEqual(job.actions);
     const times = job.actions.map(({ time }) => time);

@@ -293,7 +293,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
           return reports.lastErrors(ids);
         },
       });
-      const stats = new ErrorStats({ store: { ...fixture.store, reports: late } as JobStore, clock: systemClock });
+      const stats = new ErrorStats({ store: { ...fixture.store, reports: late }, clock: systemClock });
       expect((await stats.list()).items).toMatchObject([{ message: 'order # is gone', name: null }]);
     });
 

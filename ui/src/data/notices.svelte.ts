@@ -27,7 +27,10 @@ class Notices {
     const remove = (): void => {
       this.list = this.list.filter((each) => each.id !== id);
     };
-    this.list = [...this.list.filter(({ undo }, index, { length }) => undo || index >= length - 2), { id, ...notice }];
+    this.list = [
+      ...this.list.filter(({ undo }, index, { length }) => undo !== undefined || index >= length - 2),
+      { id, ...notice },
+    ];
     setTimeout(remove, shownMs);
     return remove;
   }
