@@ -42,7 +42,7 @@ type DispatcherParts = Pick<
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
 
 /** How long a job that was announced to another process may wait before this process looks for it. */
-const CHECK_MS = 50;
+const CHECK_MS = 100;
 
 /** Claims due jobs while there is capacity, scans for unknown lanes, and sleeps until the next job is due or announced. */
 export class Dispatcher implements WakeListener {

@@ -45,7 +45,7 @@ const INTERVAL_MS = 20_000;
 const REFRESH_MIN_MS = 500;
 const REFRESH_MS_EACH = 20;
 /** A process that suspects that another one is dead reads the list at most this often. */
-const SUSPECT_PAUSE_MS = 5_000;
+const SUSPECT_PAUSE_MS = 10_000;
 
 /**
  * Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. The same
