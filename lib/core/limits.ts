@@ -36,3 +36,8 @@ export function countFitting<T>(
   }
   return count;
 }
+
+/** Returns how many further rows have `wanted` bytes if they are as large as those that were read: 1 to `max`. */
+export function countRows(rows: number, bytes: number, wanted: number, max: number): number {
+  return Math.max(1, Math.min(max, Math.floor((wanted * rows) / Math.max(1, bytes))));
+}

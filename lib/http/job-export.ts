@@ -4,6 +4,7 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { QueueUnavailableError } from '../core/errors.js';
 import type { JobFilter } from '../core/job.js';
+import { countRows, MEBIBYTE } from '../core/limits.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { API_HEADERS, openResponse } from './http-adapter.js';
@@ -15,8 +16,11 @@ const EXPORT_JOBS_MAX = 100_000;
 
 type ExportFormat = 'csv' | 'ndjson' | 'json';
 
-/** Jobs that are in memory at a time: their payloads may be large. */
+/** Jobs that are in memory at a time. Fewer if their payloads are large: to convert a page blocks the event loop. */
 const PAGE_JOBS = 100;
+const PAGE_CHARS = 2 * MEBIBYTE;
+/** The first page is small, since nothing is known of the payloads. */
+const FIRST_PAGE_JOBS = 10;
 /** A reader that reads nothing for this long is disconnected. */
 const STALLED_MS_MAX = 60_000;
 
@@ -45,7 +49,7 @@ export class JobExport implements OnModuleDestroy {
     }
     const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX);
     const { type, begin, toText, separator, end } = FORMATS[format];
-    const pages = this.readPages(ids);
+    const pages = this.readPages(ids, toText);
     // The response to an error has another status: the first page must be there.
     const first = await pages.next();
     const response = openResponse(reply, {
@@ -62,7 +66,7 @@ export class JobExport implements OnModuleDestroy {
       yield begin;
       let isFirst = true;
       for (let page = first; !page.done; page = await pages.next()) {
-        const text = page.value.map(toText).join(separator);
+        const text = page.value.join(separator);
         yield isFirst || text === '' ? text : separator + text;
         isFirst &&= text === '';
       }
@@ -76,10 +80,15 @@ export class JobExport implements OnModuleDestroy {
     this.closing.abort();
   }
 
-  private async *readPages(ids: readonly string[]): AsyncGenerator<readonly JobDto[]> {
-    for (let start = 0; start < ids.length; start += PAGE_JOBS) {
-      const jobs = await this.engine.jobs.find(ids.slice(start, start + PAGE_JOBS));
-      yield await this.serializer.explained(jobs);
+  private async *readPages(ids: readonly string[], toText: (job: JobDto) => string): AsyncGenerator<readonly string[]> {
+    for (let start = 0, wanted = FIRST_PAGE_JOBS; start < ids.length;) {
+      const page = ids.slice(start, start + wanted);
+      const jobs = await this.engine.jobs.find(page);
+      const texts = (await this.serializer.explained(jobs)).map(toText);
+      yield texts;
+      start += page.length;
+      const chars = texts.reduce((sum, text) => sum + text.length, 0);
+      wanted = countRows(page.length, chars, PAGE_CHARS, PAGE_JOBS);
     }
   }
 

@@ -1,6 +1,6 @@
 import { parseJobId } from '../core/job-state.js';
 import type { JobFilterStatus } from '../core/job-state.js';
-import { MEBIBYTE, SEARCHED_FAILURES_MAX, SEARCHED_JOBS_MAX } from '../core/limits.js';
+import { countRows, MEBIBYTE, SEARCHED_FAILURES_MAX, SEARCHED_JOBS_MAX } from '../core/limits.js';
 import type { ListFilter } from '../core/list-filter.js';
 import { isDated } from '../core/list-filter.js';
 import type { SearchTerms } from '../core/search-text.js';
@@ -215,11 +215,6 @@ async function searchContents(
 /** Returns how many jobs to read next, so that all together have about `READ_BYTES_MAX`. */
 function countNext(jobs: number, bytes: number): number {
   return jobs === 0 ? FIRST_PIECE_JOBS : countRows(jobs, bytes, READ_BYTES_MAX - bytes, PIECE_JOBS_MAX);
-}
-
-/** Returns how many further rows have `wanted` bytes if they are as large as those that were read: 1 to `max`. */
-export function countRows(rows: number, bytes: number, wanted: number, max: number): number {
-  return Math.max(1, Math.min(max, Math.floor((wanted * rows) / Math.max(1, bytes))));
 }
 
 /** Searches the errors of jobs that failed, or of those that wait for a retry. */

@@ -95,10 +95,13 @@ describe.each(everyAdapter)('an export on $adapter', (adapterKind) => {
     await app.jobs.enqueueMany(
       Array.from({ length: LARGE_JOBS }, () => ({ topic: 'large', payload: LARGE_TEXT, ...later })),
     );
+    const find = jest.spyOn(app.app.get(JobsEngine).jobs, 'find');
     const slow = await openStalled(app);
     expect(shown).toBeLessThan(LARGE_JOBS);
     expect((await text(slow.received)).trimEnd().split('\n')).toHaveLength(LARGE_JOBS);
     expect([shown, slow.response.writableFinished]).toEqual([LARGE_JOBS, true]);
+    // 2 MiB at a time.
+    expect(Math.max(...find.mock.calls.map(([ids]) => ids.length))).toBe(20);
 
     const left = await openStalled(app);
     left.received.destroy();

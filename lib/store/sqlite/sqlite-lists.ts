@@ -1,9 +1,8 @@
-import { MEBIBYTE } from '../../core/limits.js';
+import { countRows, MEBIBYTE } from '../../core/limits.js';
 import type { SearchTerms } from '../../core/search-text.js';
 import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readsRows } from '../job-list.js';
 import type { SearchedContents } from '../job-search.js';
-import { countRows } from '../job-search.js';
 import { nextTurn } from '../real-timers.js';
 import { findInErrorGroup, toJsonText, toSearchedContents, toTopicSize } from '../report-mapper.js';
 import type { TopicShare } from '../report-records.js';
