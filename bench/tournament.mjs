@@ -72,7 +72,7 @@ export class Tournament {
       for (const measure of measures) {
         const names = measure.contenders.filter((name) => this.orders.contenders.has(name));
         const count = Math.min(measure.jobs, jobs ?? (quick ? (measure.quickJobs ?? measure.jobs) : measure.jobs));
-        // Whoever begins has a cool machine, or a busy one: everybody begins in turn.
+        // The first contender may find a cooler or a busier machine, so each one begins in turn.
         const turn = names.map((_, index) => String(names[(index + round) % names.length]));
         for (const name of turn) await this.#take(measure, name, round, count);
       }

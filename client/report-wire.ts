@@ -23,7 +23,7 @@ export interface Timeseries {
   window: Omit<TimeseriesPoint, 'minute'> & { p50: number; p99: number };
 }
 
-/** Failed jobs, and jobs that wait for a retry, of one topic with the same error, whatever its numbers and ids. */
+/** The failed and retrying jobs of one topic whose errors differ only in numbers and ids. */
 export interface ErrorGroup {
   topic: string;
   /** The error of the job `sample_id`. */
@@ -50,7 +50,7 @@ export interface ErrorGroup {
 /** Response of `GET /errors`: a page of at most 100 groups. */
 export interface ErrorGroups {
   items: ErrorGroup[];
-  /** Number of all groups, on whichever page. */
+  /** Number of all groups, not only of this page. */
   groups_total: number;
   /** How many of the newest failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobs_max`: the upper bound of each. */
   window: { jobs: number; retrying: number; jobs_max: number };

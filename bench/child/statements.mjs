@@ -1,7 +1,7 @@
 import pg from 'pg';
 
 /**
- * Counts what this process sends to PostgreSQL, whoever's client it is: everybody here uses the same driver. A statement outside of
+ * Counts what this process sends to PostgreSQL, by any client: all contenders use the same driver. A statement outside of
  * BEGIN and COMMIT is a transaction of its own.
  */
 export function countStatements() {

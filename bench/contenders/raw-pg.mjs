@@ -17,7 +17,7 @@ const COMPLETE = `
 UPDATE _jobs SET status = 'completed', finished = now(), updated = now(), locked_until = NULL, locked_by = NULL
 WHERE id = ANY ($1)`;
 
-/** What a member's end takes at least: a write that the end of another member sees, and the lock and the look that find the last one. */
+/** The end of a member costs at least a write that the ends of others see, and a query under a lock that finds the last member. */
 const END_MEMBERS = `
 WITH ended AS (DELETE FROM _jobs_links WHERE parent_id = ANY ($1) RETURNING child_id) SELECT DISTINCT child_id AS group_id FROM ended`;
 const LOCK_GROUP = 'SELECT FROM _jobs_groups WHERE id = $1 FOR NO KEY UPDATE';

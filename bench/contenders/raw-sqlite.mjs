@@ -19,7 +19,7 @@ const COMPLETE = `
 UPDATE _jobs SET status = 'completed', finished = ${NOW}, updated = ${NOW}, locked_until = NULL, locked_by = NULL
 WHERE id IN (SELECT value FROM json_each(?))`;
 
-/** What a member's end takes at least: a write that the end of another member sees, and the look that finds the last one. */
+/** The end of a member costs at least a write that the ends of others see, and a query that finds the last member. */
 const END_MEMBERS =
   'DELETE FROM _jobs_links WHERE parent_id IN (SELECT value FROM json_each(?)) RETURNING child_id AS group_id';
 const RELEASE_CALLBACK = `

@@ -14,7 +14,7 @@ export interface FailureReason {
 /** Matches the first line of a stack: `TypeError: x`, `TypeError [ERR_CODE]: x` or `TypeError`. */
 const NAME = /^([A-Za-z_$][\w$.]{0,99})(?: \[[^\]\n]{1,99}\])?(?::|\n|$)/;
 const CAUSE = '\n[cause]: ';
-/** How the message of an attempt begins whose lease has expired. */
+/** Start of the message of an attempt whose lease has expired. */
 export const LEASE_LOST_START = 'lease of attempt ';
 
 /** Returns the class of an error from the first line of its stack; `null`: not known. */

@@ -100,7 +100,7 @@ export interface TimeseriesReport {
   readonly window: TimeseriesWindow;
 }
 
-/** Failed jobs, and jobs that wait for a retry, of one topic with the same error, whatever its numbers and ids. */
+/** The failed and retrying jobs of one topic whose errors differ only in numbers and ids. */
 export interface ErrorGroup {
   readonly topic: string;
   /** The error of the job `sampleId`. */
@@ -172,7 +172,7 @@ export interface WorkerProcess extends WorkerDetails {
 /** A page of the errors among the newest failed jobs and the newest jobs that wait for a retry. */
 export interface ErrorGroups {
   readonly items: readonly ErrorGroup[];
-  /** Number of all groups, on whichever page. */
+  /** Number of all groups, not only of this page. */
   readonly groupsTotal: number;
   /** How many failed jobs (`jobs`) and retrying jobs (`retrying`) were read; `jobsMax`: the upper bound of each. */
   readonly window: { readonly jobs: number; readonly retrying: number; readonly jobsMax: number };

@@ -9,7 +9,7 @@ export const RETRIES_MAX = 1_000;
 
 /** How many failed jobs, the newest of each topic, a search by error or a grouping by error reads at most. */
 export const SEARCHED_FAILURES_MAX = 10_000;
-/** How many jobs, the newest, a search reads the payload and the metadata of at most. Takes about 40 ms. */
+/** A search reads payload and metadata of at most this many jobs, the newest. This takes about 40 ms. */
 export const SEARCHED_JOBS_MAX = 10_000;
 /** Tables of up to this many jobs are small: a query that reads all of them is cheap. */
 export const SMALL_TABLE_JOBS = 20_000;

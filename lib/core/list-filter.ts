@@ -140,7 +140,7 @@ export function toConditionsText(conditions: Conditions): string {
   ]);
 }
 
-/** Converts a time of the database to ISO 8601 in UTC with six digits, so that no database rounds it. `undefined`: it is no such time. */
+/** Converts a time of the database to ISO 8601 in UTC with six digits, so that no database rounds it. Returns `undefined` for any other text. */
 export function parseMicroseconds(value: unknown): string | undefined {
   const match = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z$/.exec(typeof value === 'string' ? value : '');
   const [, seconds, digits = ''] = match ?? [];

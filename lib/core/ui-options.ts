@@ -2,7 +2,7 @@ import type { Check, Option } from './option-checks.js';
 import { applyCheck, listOf, option, optional, readOptions, text } from './option-checks.js';
 import { pathCheck } from './http-options.js';
 
-/** The path and the files of the admin UI, where its users sign in, and how they know which system they see. */
+/** Options of the admin UI: its path, files and sign-in page, and which system it shows. */
 export interface UiOptions {
   /** Default `'admin/jobs'`. */
   path?: string | undefined;
@@ -17,7 +17,7 @@ export interface UiOptions {
   title?: string | undefined;
   /** The environment, such as production. The UI shows it at the top, in its colour, and in the title of the tab. Default: none. */
   environment?: UiEnvironment | undefined;
-  /** Links that the page of each job has, 1 to 10. Default: none. */
+  /** Links on the page of each job, 1 to 10. Default: none. */
   links?: readonly UiLink[] | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface UiEnvironment {
 export interface UiLink {
   /** 1 to 60 characters. */
   label: string;
-  /** An http or https URL. `{id}` and `{topic}` stand for those of the job. */
+  /** An http or https URL. `{id}` and `{topic}` become the id and the topic of the job. */
   url: string;
 }
 

@@ -258,7 +258,7 @@ export class JobsController {
   }
 }
 
-/** Without what the caller has not given. */
+/** Omits the member that the access policy has added. */
 function toLoggedFilter({ searchPayloads: _, ...filter }: JobFilter): object {
   return filter;
 }

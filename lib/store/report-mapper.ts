@@ -151,11 +151,6 @@ export function hashErrorGroup(topic: string, pattern: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
-/** Returns the key of the group to which a message belongs. */
-export function toErrorKey(topic: string, message: string): string {
-  return hashErrorGroup(topic, foldMessage(message));
-}
-
 export function toTopicAttempts(row: SqlRow): TopicAttempts {
   return {
     topic: row.topic as string,

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { JobFilterStatus } from '../../lib/core/job-state.js';
 import { FILTER_STATUSES, isFinal, toJobStatus } from '../../lib/core/job-state.js';
-import { toErrorKey } from '../../lib/store/report-mapper.js';
 import type { ListFilter } from '../../lib/core/list-filter.js';
+import { toErrorKey } from './error-key.js';
 import { newJob } from './job-rows.js';
 import type { StoreFixture } from './stores.js';
 

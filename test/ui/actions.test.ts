@@ -280,7 +280,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const { id: other } = await app.jobs.enqueue('other', 1);
     const ui = await open('jobs?topic=later');
     await ui.page.getByLabel('Select all jobs of this page').check();
-    await ui.button('Select all 60 matching').click();
+    await ui.button('Select all 60 matching jobs').click();
     await ui.button('Delete …').click();
     const confirm = ui.dialog.getByRole('button', { name: 'Delete 60 jobs' });
     expect(await confirm.isDisabled()).toBe(true);

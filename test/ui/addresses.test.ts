@@ -66,7 +66,7 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
 
   it('contain a search for a member of the payload', async () => {
     const ui = await open('jobs');
-    await ui.button('What can be searched for').click();
+    await ui.button('Show examples of searches').click();
     await ui.sees('customer.email:ann@example.org');
     await ui.page.getByRole('searchbox').fill('index:100');
     await ui.shows([ids.red[129]!]);
@@ -75,7 +75,7 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
 
   it('contain the order and the period of the end', async () => {
     const ui = await open('jobs');
-    const period = ui.page.getByLabel('Order and time of the end');
+    const period = ui.page.getByLabel('Order and end time');
     await period.selectOption('Last ended first');
     await ui.shows([ids.blue[0]!]);
     expect(ui.address).toBe('/admin/jobs/jobs?order=finished');

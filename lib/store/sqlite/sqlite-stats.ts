@@ -23,6 +23,7 @@ import type {
   FailureKind,
   FailureShares,
   LastError,
+  PresenceReply,
   TopicAttempts,
   TopicShare,
   QueueGaugeRecord,
@@ -33,7 +34,7 @@ import type {
 } from '../report-records.js';
 import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
-import type { PresenceReply } from '../report-records.js';
+
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { ReadScript, SqlQuery, SqlRow } from '../sql-runner.js';

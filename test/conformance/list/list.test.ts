@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { toErrorKey } from '../../../lib/store/report-mapper.js';
+import { toErrorKey } from '../../support/error-key.js';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import {
   claimMany,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ErrorGroupPage } from '../../../lib/core/error-groups.js';
-import { toErrorKey } from '../../../lib/store/report-mapper.js';
+import { toErrorKey } from '../../support/error-key.js';
 import { toFailure } from '../../../lib/core/error-text.js';
 import type { ErrorGroups, TopicStats } from '../../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../../lib/core/job-state.js';

@@ -29,11 +29,6 @@ export function isRetrying({ status, retries, blocked }: Job): boolean {
   return status === 'pending' && retries > 0 && !blocked;
 }
 
-/** In which statuses a job can be moved so. */
-export function statusesFor(action: ActionName): readonly JobStatus[] {
-  return ALLOWED[action];
-}
-
 /** Which of the jobs that filters mean can be moved so, by status. Empty: none. */
 export function statusesAmong(
   action: ActionName,

@@ -34,10 +34,10 @@ interface KeptList {
   readonly generation: number;
 }
 
-/** How many jobs that the filters have lost are asked for at a time. */
+/** How many jobs that no longer match the filters are requested at a time. */
 const GONE_MAX = 20;
 const KEPT_MAX = 10;
-/** By the entry of the history, the oldest first. */
+/** By entry of the browser's history, the oldest first. */
 const keptLists = new SvelteMap<string, KeptList>();
 
 /** The jobs of a list that the user has left, in the order of its rows. Empty after a reload of the page. */
@@ -50,7 +50,7 @@ function keptList(key: string): KeptList | undefined {
   return kept?.generation === session.generation ? kept : undefined;
 }
 
-/** The jobs that filters mean, as the API takes it for a bulk action. */
+/** Converts filters to the filter of a bulk action. */
 export function conditionsOf(filters: Filters): JobFilter {
   const { statuses, due, topics, q, errorKey, groupId, from, to, ended } = filters;
   return {
@@ -66,7 +66,7 @@ export function conditionsOf(filters: Filters): JobFilter {
   };
 }
 
-/** The same, in the order of the list. */
+/** Converts filters to the filter of a list. */
 export function listOf(filters: Filters): JobFilter {
   return { ...conditionsOf(filters), order: filters.order || undefined };
 }

@@ -191,7 +191,7 @@ export const en = {
     forbidden: { title: 'Not allowed', advice: 'Ask an administrator of this application for access.' },
     notFound: { title: 'Not found', advice: 'It may have been deleted, or removed after its retention time.' },
     scheduleState: { title: 'Not possible', advice: 'Change the schedule in the code, or pause it.' },
-    conflict: { title: 'Not possible now', advice: 'The job has changed. Look at it again.' },
+    conflict: { title: 'Not possible now', advice: 'The job has changed. Check its status, then try again.' },
     unavailable: { title: 'Database unavailable', advice: 'The queue continues when the database is back. Try again.' },
     serverError: { title: 'Server error', advice: 'See the log of the application.' },
     invalidResponse: {
@@ -311,7 +311,7 @@ export const en = {
     backoffs: { fixed: 'fixed', quadratic: 'quadratic', exponential: 'exponential' },
     backoffText: (type: string, delay: string, most: string) => `${type} from ${delay}, at most ${most}`,
     backoffFunction: 'a function',
-    call: 'Jobs in one call',
+    call: 'Jobs per call',
     transactional: 'in a transaction',
   },
 
@@ -325,7 +325,7 @@ export const en = {
     search: 'Search by text, ID, unique key, or a member such as orderId:7',
     searchHint: 'Text, ID or orderId:7',
     searchHintLess: 'Text or ID',
-    searchHelp: 'What can be searched for',
+    searchHelp: 'Show examples of searches',
     searchExamples: {
       word: 'part of a topic, an error, a payload or metadata, in any case',
       wordLess: 'part of a topic or an error, in any case',
@@ -336,9 +336,9 @@ export const en = {
       id: 'the whole ID of a job',
     },
     searched: (jobs: number, since: string | null) =>
-      `The search has read the payloads of the newest ${counted(jobs, 'job')}${since ? `, back to ${since}` : ''}. There are more jobs: add a filter to search others.`,
+      `The search has read the payloads of the newest ${counted(jobs, 'job')}${since ? `, back to ${since}` : ''}. To search other jobs, add a filter.`,
     searchedErrors: 'The server allows no search in payloads, metadata and unique keys.',
-    period: 'Order and time of the end',
+    period: 'Order and end time',
     byCreation: 'Newest first',
     byEnd: 'Last ended first',
     endedWithin: {
@@ -404,8 +404,8 @@ export const en = {
   bulk: {
     region: 'Selection',
     selected: (number: number) => `${count(number)} selected`,
-    allSelected: (total: string) => `All ${total} matching selected`,
-    selectAll: (total: string) => `Select all ${total} matching`,
+    allSelected: (total: string) => `All ${total} matching jobs selected`,
+    selectAll: (total: string) => `Select all ${total} matching jobs`,
     onlyThisPage: 'Only this page',
     clear: 'Clear the selection',
     /** Opens a dialog. */
@@ -709,9 +709,9 @@ export const en = {
     missedRuns: 'Missed runs',
     missed: { last: 'run the newest', all: 'run all', skip: 'skip them' },
     missedFact: {
-      skip: 'skipped',
-      last: (within: string) => `the newest runs, within ${within}`,
-      all: (within: string, max: number) => `all run, within ${within}, at most ${count(max)}`,
+      skip: 'skip them',
+      last: (within: string) => `run the newest, within ${within}`,
+      all: (within: string, max: number) => `run all, within ${within}, at most ${count(max)}`,
     },
     whileUnfinished: 'While a job is unfinished',
     overlap: { allow: 'enqueue another job', skip: 'enqueue no job' },

@@ -171,7 +171,7 @@ export const zhCn: Messages = {
     forbidden: { title: '没有权限', advice: '请向此应用的管理员申请权限。' },
     notFound: { title: '未找到', advice: '它可能已被删除，或已超过保留时间而被清除。' },
     scheduleState: { title: '无法操作', advice: '请在代码中更改定时计划，或将其暂停。' },
-    conflict: { title: '目前无法操作', advice: '任务已发生变化，请重新查看。' },
+    conflict: { title: '目前无法操作', advice: '任务已发生变化，请检查其状态后重试。' },
     unavailable: { title: '数据库不可用', advice: '数据库恢复后队列会继续运行。请重试。' },
     serverError: { title: '服务器错误', advice: '请查看应用的日志。' },
     invalidResponse: { title: '意外的响应', advice: '响应并非来自此 API。请检查代理和选项 http.path。' },
@@ -297,7 +297,7 @@ export const zhCn: Messages = {
     search: '按文本、ID、唯一键或字段（如 orderId:7）搜索',
     searchHint: '文本、ID 或 orderId:7',
     searchHintLess: '文本或 ID',
-    searchHelp: '可以搜索的内容',
+    searchHelp: '显示搜索示例',
     searchExamples: {
       word: '主题、错误、载荷或元数据中的部分内容，不区分大小写',
       wordLess: '主题或错误中的部分内容，不区分大小写',
@@ -308,7 +308,7 @@ export const zhCn: Messages = {
       id: '任务的完整 ID',
     },
     searched: (jobs, since) =>
-      `已搜索最新 ${count(jobs)} 个任务的载荷${since ? `（最早至 ${since}）` : ''}。还有更多任务：请添加筛选条件以搜索其他任务。`,
+      `已搜索最新 ${count(jobs)} 个任务的载荷${since ? `（最早至 ${since}）` : ''}。如需搜索其他任务，请添加筛选条件。`,
     searchedErrors: '服务器不允许搜索载荷、元数据和唯一键。',
     period: '排序与结束时间',
     byCreation: '最新创建的在前',

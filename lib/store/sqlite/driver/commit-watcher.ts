@@ -26,7 +26,7 @@ export class CommitSignal {
   private constructor(private readonly path: string) {}
 
   /**
-   * Returns `undefined` on other systems than Linux. There a watch may open and close the file, which releases the locks of SQLite.
+   * Returns `undefined` on systems other than Linux. There a watch may open and close the file, which releases the locks of SQLite.
    *
    * @param database absolute path of a database in WAL mode.
    */
@@ -45,8 +45,8 @@ export class CommitSignal {
   }
 
   /**
-   * Calls `listener` after each signal, the process's own too: `mayBeOwn` says that it is perhaps one of these. Returns `undefined`
-   * without inotify.
+   * Calls `listener` after each signal, including those of this process. `mayBeOwn`: this process may have sent it. Returns
+   * `undefined` without inotify.
    */
   watch(listener: (mayBeOwn: boolean) => void): SignalWatch | undefined {
     try {
@@ -93,7 +93,7 @@ export async function watchCommits(
   signal: CommitSignal | undefined,
 ): Promise<() => Promise<void>> {
   let polledVersion: unknown;
-  /** Of the last commit after which the engine looked for jobs. */
+  /** Version of the last commit after which the engine looked for jobs. */
   let claimedVersion: unknown;
   let timer: ScheduledWake | undefined;
   let isSignalled = false;

@@ -1,0 +1,7 @@
+import { foldMessage } from '../../lib/core/error-groups.js';
+import { hashErrorGroup } from '../../lib/store/report-mapper.js';
+
+/** Returns the key of the group to which an error belongs. */
+export function toErrorKey(topic: string, message: string): string {
+  return hashErrorGroup(topic, foldMessage(message));
+}
