@@ -188,7 +188,7 @@ export interface JobPage<T = unknown> {
   search: JobSearch | null;
 }
 
-/** Which jobs a search text has looked into. Ids and topics are always searched in all jobs. */
+/** Which jobs a search has read. Ids and topics are always searched in all jobs. */
 export interface JobSearch {
   /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
   window: number;

@@ -3,7 +3,7 @@ import { quantile } from '../results/statistics.mjs';
 import { checkRuns } from './exactly-once.mjs';
 import { untilDrained } from './until-drained.mjs';
 
-/** Starts are over, and every process knows the others. */
+/** After this time all processes have started and know the others. */
 const SETTLE_MS = 5_000;
 /** How long the idle processes are watched. Longer than the ten seconds after which a quiet session reports what it did. */
 const IDLE_MS = 12_000;
@@ -11,9 +11,8 @@ const IDLE_MS = 12_000;
 const PAUSE_MS = /** @type {[number, number]} */ ([20, 60]);
 
 /**
- * What a job costs that one process stores, on an idle queue of `processes` workers: transactions that all of them send, the storing
- * included. `parts` also has the transactions as PostgreSQL counts them: a listening session counts one for each NOTIFY, although it
- * runs nothing.
+ * Counts the transactions for each job on an idle queue of `processes` workers. One process stores the jobs; the count includes that.
+ * `countedPerJob` is the count of PostgreSQL, which adds one for each listening session and NOTIFY, although the session runs nothing.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {{ count: number, processes: number }} input

@@ -6,8 +6,8 @@ import { untilDrained } from './until-drained.mjs';
 const WARM_SECONDS = 2;
 
 /**
- * A producer that enqueues at a fixed rate, each job in a call of its own, and workers. How long a job waits: from the call that
- * enqueues it to the first line of its handler, the storing included. The value is the 99th percentile.
+ * Measures how long a job waits, from the call that enqueues it to the first line of its handler. A producer enqueues at a fixed rate,
+ * each job in its own call. The value is the 99th percentile.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {{ rate: number, seconds: number, processes: number, handlerMs: number }} input
@@ -48,7 +48,7 @@ export async function steady(stand, { rate, seconds, processes, handlerMs }) {
   }
 }
 
-/** Rates that are tried one after the other, jobs a second. */
+/** Rates to try, in this order, in jobs a second. */
 const RATES = [250, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000, 13_000, 16_000, 20_000];
 /** A job that waits for longer is late. */
 const LATE_MS = 50;

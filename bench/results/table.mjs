@@ -65,7 +65,7 @@ export function groupTableOf(measures, rows) {
   return [`### ${measures[0].title}`, '', ...grid([head, ...lines]), ...groupDetails(measures, rows)].join('\n');
 }
 
-/** What else a group of measures notes: a line for each contender and step. @param {Measure[]} measures @param {Row[]} rows */
+/** Returns the other figures of a group of measures: a line for each contender and step. @param {Measure[]} measures @param {Row[]} rows */
 function groupDetails(measures, rows) {
   const lines = measures.flatMap((measure) =>
     measure.contenders.flatMap((name) => {

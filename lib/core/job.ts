@@ -233,10 +233,10 @@ export interface JobFilter {
    */
   due?: boolean | undefined;
   /**
-   * A whole id or unique key; a part of a topic, an error, a payload or metadata, in any case of ASCII letters. `name:value` also finds
-   * the payload or metadata member `name` with that value, `a.b:value` one at a path, `unique:key` a unique key. A value with spaces
-   * has quotes. Searches the payloads of the newest 10,000 jobs that match the other conditions, and the errors of at most 10,000
-   * failed jobs and 10,000 that wait for a retry, the newest of each topic.
+   * A whole id or unique key, or a part of a topic, an error, a payload or metadata. The case of ASCII letters is ignored. `name:value`
+   * also finds a member `name` of payload or metadata with that value, `a.b:value` a member of a member, and `unique:key` a unique
+   * key. Put a value with spaces in quotes. The search reads the payloads of the newest 10,000 jobs that match the other conditions.
+   * It reads the errors of at most 10,000 failed jobs and 10,000 that wait for a retry, the newest of each topic.
    */
   q?: string | undefined;
   /** Whether `q` also searches payloads, metadata and unique keys. Default `true`. */
@@ -258,8 +258,8 @@ export interface JobFilter {
   /** Failed or was cancelled before this moment. */
   finishedTo?: Date | undefined;
   /**
-   * `'created'`: newest first. `'finished'`: failed and cancelled jobs, the last one that ended first. Completed jobs have no such order: its
-   * index would cost each of them. Default `'created'`, or `'finished'` with `finishedFrom` or `finishedTo`.
+   * `'created'`: newest first. `'finished'`: failed and cancelled jobs, the last one that ended first. Completed jobs cannot be listed by
+   * their end: the index would make each completion slower. Default `'created'`, or `'finished'` with `finishedFrom` or `finishedTo`.
    */
   order?: ListOrder | undefined;
   /** Page size, 1 to 200. Default 20. */
@@ -288,7 +288,7 @@ export interface JobPage {
   search: JobSearch | null;
 }
 
-/** Which jobs a search text has looked into. Ids, topics and the unique keys of unfinished jobs are always searched in all jobs. */
+/** Which jobs a search has read. Ids, topics and the unique keys of unfinished jobs are always searched in all jobs. */
 export interface JobSearch {
   /** How many jobs were searched by payload, metadata and unique key: the newest that match the other conditions. */
   window: number;

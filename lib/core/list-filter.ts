@@ -176,7 +176,7 @@ function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: st
   }
 }
 
-/** Rejects what contradicts the order of the end, which has failed and cancelled jobs only. */
+/** Rejects conditions that contradict the order of the end. It lists failed and cancelled jobs only. */
 function rejectOtherThanEnded(
   { order, finishedFrom, finishedTo, status, due }: OptionValues<typeof LIST_OPTIONS>,
   withPath: (name: string) => string,

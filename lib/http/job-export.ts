@@ -16,12 +16,12 @@ const EXPORT_JOBS_MAX = 100_000;
 
 type ExportFormat = 'csv' | 'ndjson' | 'json';
 
-/** Jobs that are in memory at a time. Fewer if their payloads are large: to convert a page blocks the event loop. */
+/** Jobs that are in memory at a time. Fewer if their payloads are large, because converting a page blocks the event loop. */
 const PAGE_JOBS = 100;
 const PAGE_CHARS = 2 * MEBIBYTE;
 /** The first page is small, since nothing is known of the payloads. */
 const FIRST_PAGE_JOBS = 10;
-/** A reader that reads nothing for this long is disconnected. */
+/** The server disconnects a caller that reads nothing for this long. */
 const STALLED_MS_MAX = 60_000;
 
 /** Sends the jobs of a filter as a file, page by page, as fast as the caller reads. */
@@ -50,7 +50,7 @@ export class JobExport implements OnModuleDestroy {
     const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX);
     const { type, begin, toText, separator, end } = FORMATS[format];
     const pages = this.readPages(ids, toText);
-    // The response to an error has another status: the first page must be there.
+    // An error of the first page must still be able to set another status.
     const first = await pages.next();
     const response = openResponse(reply, {
       ...API_HEADERS,

@@ -42,7 +42,7 @@ export interface ListPlan {
   readonly asOf: string | null;
   /** There are more jobs than were searched by error, concurrency key, group or due time: some matches may be missing. */
   readonly isSearchCut: boolean;
-  /** The jobs that a search text looked into; `null`: there was none. */
+  /** The jobs that the search for a text has read; `null`: there was none. */
   readonly window: SearchWindow | null;
 }
 

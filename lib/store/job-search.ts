@@ -68,7 +68,7 @@ export interface FoundJobs {
   readonly candidates: readonly string[];
   /** There are more jobs than were searched by error, key, group or due time. */
   readonly isSearchCut: boolean;
-  /** Which jobs a search text looked into; `null`: there was none. */
+  /** Which jobs the search for a text has read; `null`: there was none. */
   readonly window: SearchWindow | null;
 }
 
@@ -104,9 +104,7 @@ interface SearchScope {
   readonly readNewest: (limit: number) => Promise<readonly string[]>;
 }
 
-/**
- * Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time.
- */
+/** Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time. */
 export function isFoundBySearch(query: ListFilter): boolean {
   return query.errorKey !== null || query.concurrencyKey !== null || query.groupId !== null || isFoundByDueTime(query);
 }

@@ -305,7 +305,7 @@ export interface ListedJobs {
   readonly total: number;
   /** There may be more than `total`. */
   readonly totalCapped: boolean;
-  /** What a search text looked into; `null`: there was none. */
+  /** What the search for a text has read; `null`: there was none. */
   readonly search: JobSearch | null;
 }
 

@@ -15,7 +15,7 @@ import { Prometheus } from './prometheus.js';
 
 /*
  * Checks every query of the Grafana dashboard and of the alerts against a real Prometheus, and draws the panels from its
- * answers. A shop of two processes runs for ten minutes meanwhile.
+ * data. Meanwhile a test shop of two processes runs for ten minutes.
  *
  *   npm run docs:dashboard
  *

@@ -9,7 +9,7 @@ export class Announcer {
   /** @param show writes the text into a region with the role `status` */
   constructor(private readonly show: (text: string) => void) {}
 
-  /** @param text empty: what has not been announced yet is out of date */
+  /** @param text empty: discards the text that has not been announced yet */
   say(text: string): void {
     if (text === '') this.show('');
     this.#next = text === '' ? undefined : text;

@@ -29,7 +29,7 @@ export function isRetrying({ status, retries, blocked }: Job): boolean {
   return status === 'pending' && retries > 0 && !blocked;
 }
 
-/** Which of the jobs that filters mean can be moved so, by status. Empty: none. */
+/** Returns the statuses of the filtered jobs that the action can change. Empty: none. */
 export function statusesAmong(
   action: ActionName,
   { statuses, errorKey, due, order }: Filters,

@@ -71,7 +71,7 @@ export function listOf(filters: Filters): JobFilter {
   return { ...conditionsOf(filters), order: filters.order || undefined };
 }
 
-/** Texts in the order of the list: that of the first job is the last. */
+/** Returns a text that sorts rows as the list does, in reverse: the first row has the greatest text. */
 function placeOf({ job: { id }, listedEnd }: Row, { order }: Filters): string {
   return order ? `${listedEnd} ${id}` : id;
 }
@@ -86,9 +86,9 @@ export class JobList {
   /** Of the session that has read the rows. */
   #generation = session.generation;
   #isRefreshing = false;
-  /** Something has changed since the answer was asked for that is on its way. */
+  /** Something has changed since the pending request was sent. */
   #isOutdated = false;
-  /** In which turn the API was last asked for the job of a row that is gone. */
+  /** The refresh in which the page last requested the job of a row that is gone. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
 
@@ -104,7 +104,7 @@ export class JobList {
     return this.#page.isLoading;
   }
 
-  /** Shows the page that the address names. @param key names the entry of the history, for a list that {@link keep} kept */
+  /** Shows the page of the address. @param key the entry of the history, for a list that {@link keep} kept */
   async show(route: ListPage, key?: string): Promise<void> {
     this.#route = route;
     this.#generation = session.generation;
@@ -201,7 +201,7 @@ export class JobList {
     this.rows = [...this.rows, ...below.slice(0, room)];
   }
 
-  /** Asks for the jobs that the filters have lost: a row shows the true status. */
+  /** Requests the jobs that no longer match the filters, so that each row shows the current status. */
   async #refreshGone(route: ListPage): Promise<void> {
     const ids = this.rows.filter((row) => this.#mayHaveChanged(row)).map(({ job }) => job.id);
     const turnOf = (id: string): number => this.#turns.get(id) ?? 0;
@@ -217,7 +217,7 @@ export class JobList {
     });
   }
 
-  /** A job that has ended is asked for once. */
+  /** The page requests a job that has ended only once. */
   #mayHaveChanged({ job, isGone, isDeleted }: Row): boolean {
     const hasEnded = job.status !== 'pending' && job.status !== 'processing';
     return isGone && !isDeleted && !(hasEnded && this.#turns.has(job.id));
@@ -241,7 +241,7 @@ function toRow(job: Job): Row {
   return { job, listedStatus: job.status, listedEnd: job.finished, isGone: false, isDeleted: false };
 }
 
-/** `null`: there is no such job any more. `undefined`: the API did not say. */
+/** Returns `null` if the job has been deleted, and `undefined` if the request fails. */
 async function getJob(id: string): Promise<Job | null | undefined> {
   try {
     return await api.get(id);

@@ -38,7 +38,7 @@ class JobMoves {
     else this.delete(job);
   }
 
-  /** For a key, which is pressed by mistake more easily than a button. */
+  /** For a keyboard shortcut: users press a key by mistake more easily than a button. */
   async askToRequeue(job: Job): Promise<void> {
     const title = messages.forms.requeueTitle(nameOf(job));
     const { requeueText: text, labels } = messages.actions;

@@ -96,7 +96,7 @@ class Session {
     return this.start();
   }
 
-  /** Signs a tab in that the user opens with a link of the UI. */
+  /** Signs in a tab that the user opens with a link of the UI. */
   readonly openedTabs: Attachment<HTMLElement> = (element) => {
     const share = (event: MouseEvent): void => {
       const link = linkOf(event)?.element;

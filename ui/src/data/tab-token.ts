@@ -1,6 +1,6 @@
 /*
- * A tab that the user opens from a signed-in one is signed in too. The two tabs talk on a channel whose name is a random secret in the
- * fragment of the link. No other script of this origin knows it, no server receives it, and it is good for one answer.
+ * A tab that the user opens from a signed-in one is signed in too. The two tabs use a channel whose name is a random secret in the
+ * fragment of the link. No other script of this origin knows it, no server receives it, and it works once.
  */
 
 const CHANNEL = 'nestjs-jobs:tab:';

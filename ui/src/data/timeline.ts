@@ -6,7 +6,7 @@ export interface TimelineEvent {
   readonly title: string;
   readonly at: string;
   readonly tone: 'neutral' | 'good' | 'bad' | 'running' | 'waiting';
-  /** Number of the attempt it tells of, if it tells of one. */
+  /** Number of the attempt, if the event is about one. */
   readonly attempt?: number;
   /** How long it took, in ms. */
   readonly tookMs?: number | undefined;
@@ -89,7 +89,7 @@ function isRequeueKnown({ actions }: Job): boolean {
   return actions.some(({ action }) => action === 'requeue' || action === 'edit');
 }
 
-/** Adds what callers have done to a timeline, oldest first. The end of a waiting job is its cancel, and no event of its own. */
+/** Adds the actions of callers to a timeline, oldest first. A cancel that ends a waiting job is one event with that end. */
 function withActions(
   entries: readonly (TimelineEvent | TimelineNote)[],
   { actions, finished }: Job,
@@ -106,7 +106,7 @@ function withActions(
   return merged;
 }
 
-/** Before the first later event, and before the notes about the time before it. */
+/** Returns the index before the first later event and before the notes that precede that event. */
 function placeOf({ time }: JobAction, entries: readonly (TimelineEvent | TimelineNote)[]): number {
   const later = entries.findIndex((entry) => 'at' in entry && entry.at > time);
   const before = entries.slice(0, later < 0 ? entries.length : later);
@@ -128,7 +128,7 @@ function failuresSinceRequeue({ status, retries, errors, finished }: Job): numbe
   return retries + (hasFailedLast ? 1 : 0);
 }
 
-/** Of those before the first one that is there: only so many are kept, and an application may show fewer. */
+/** Whether errors before the first listed one are missing: the queue keeps 20, and an application may show fewer. */
 function areErrorsMissing(job: Job): boolean {
   return job.errors.length >= FAILURES_MAX || job.errors.length < failuresSinceRequeue(job);
 }
@@ -159,7 +159,7 @@ function failedTitle({ failed_because: reason }: Job): string {
   return messages.timeline.failedBecause[reason?.code ?? 'no_retries_left'];
 }
 
-/** How it stands now, where the failures do not tell. */
+/** Returns the events that the failures do not show: the current attempt, the due time and the end. */
 function latest(job: Job): TimelineEvent[] {
   const { timeline: words } = messages;
   const { status, attempt, started, finished, run_at, created } = job;
@@ -196,7 +196,7 @@ function lastRun({ attempt, started, finished }: Job): TimelineEvent[] {
       ];
 }
 
-/** An attempt pauses until the next one from its end on. */
+/** Adds to each event the time since the end of the event before it. */
 function withPauses(events: TimelineEvent[]): TimelineEvent[] {
   return events.map((event, index) => {
     const before = events[index - 1];

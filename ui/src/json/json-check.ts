@@ -15,7 +15,7 @@ export function checkJson(text: string): JsonCheck {
   }
 }
 
-/** What is wrong with a text that the queue is to take as JSON; `null`: nothing. */
+/** Returns why the queue would reject a text as JSON; `null` if it would not. */
 export function jsonComplaint(text: string, bytesMax: number): string | null {
   const check = checkJson(text);
   if (!check.ok) return messages.forms.jsonLine(check.line, check.message);

@@ -1,6 +1,6 @@
 import { languageTag } from './messages.js';
 
-/** Makes a formatter for a language once, and returns the one of the current language: to make one takes long. */
+/** Returns the formatter of the current language. Creates each one once, because creating one is slow. */
 export function perLanguage<T>(create: (language: string) => T): () => T {
   const made = new Map<string, T>();
   return () => {

@@ -6,7 +6,7 @@ import { ROOT_URL } from './server-facts.js';
 
 let keys = 0;
 
-/** What travels with an entry of the browser's history, beside its address. */
+/** What the page stores in an entry of the browser's history. */
 export interface EntryState {
   /** Names the entry, for what this page keeps of it. */
   readonly key?: string;
@@ -23,7 +23,7 @@ interface Place {
   href: string | undefined;
 }
 
-/** So long a screen may take to draw what was seen before. */
+/** How long a screen may take to draw what the user left. */
 const RETURN_MS = 3_000;
 const LIST_SCREENS: readonly Route['screen'][] = ['jobs', 'group'];
 
@@ -42,7 +42,7 @@ class Router {
   constructor() {
     history.replaceState({ ...this.state, key: this.#key }, '');
     addEventListener('popstate', () => this.#return());
-    // A reload is left to the browser.
+    // After a reload the browser restores the scroll position.
     addEventListener('pagehide', () => (history.scrollRestoration = 'auto'));
   }
 
@@ -56,13 +56,13 @@ class Router {
     this.#open(hrefOf(route), state);
   }
 
-  /** The same, in place of where we are: for what is typed letter by letter. */
+  /** Replaces the current entry of the history, such as while the user types. */
   replace(route: Route, state: EntryState | null = null): void {
     history.replaceState({ ...state, key: this.#key }, '', hrefOf(route));
     this.#read();
   }
 
-  /** Goes to another job of the list from which this one was opened. Back leads to the list still, to the row of that job. */
+  /** Shows another job of the list from which this one was opened. Back then returns to the list, to the row of that job. */
   replaceJob(id: string): void {
     const list = this.state?.list;
     const place = list && this.#places.get(list.key);
@@ -173,7 +173,7 @@ function isPlain(event: MouseEvent): boolean {
   return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
 }
 
-/** Unlike the keys that an earlier load of the page has left in the history. */
+/** Differs from all keys that earlier loads of the page have left in the history. */
 function newKey(): string {
   keys += 1;
   return `${performance.timeOrigin}-${keys}`;

@@ -12,7 +12,7 @@ import type { SqliteConnection } from './sqlite-connection.js';
 
 /** How often `watchCommits` reads the data version, and how long after a signal at most. A timer that fires costs 30 to 100 µs. */
 const POLL_MS = 20;
-/** The same while signals arrive: commits of other programs send none. */
+/** The same while signals arrive. Other programs commit without a signal. */
 const SIGNALLED_POLL_MS = 500;
 
 /**
