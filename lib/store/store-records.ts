@@ -313,6 +313,8 @@ export interface ListedIds {
   readonly ids: readonly string[];
   /** There are more jobs than were searched by error or by due time. */
   readonly isSearchCut: boolean;
+  /** A search has covered all jobs, also by payload, metadata and unique key. */
+  readonly isComplete: boolean;
 }
 
 /** What an action checks before it runs. */

@@ -114,6 +114,14 @@ describe.each(everyAdapter)('an export on $adapter', (adapterKind) => {
     await until(() => stalled.response.closed);
   });
 
+  it('says that more jobs may match when a search did not cover all', async () => {
+    const redact = (job: Job): Job => job;
+    const { api, jobs } = await apps.listen({ options: { http: { adminToken: ADMIN_TOKEN, redact } } });
+    await jobs.enqueue('mail', { orderId: 7 }, later);
+    const { headers, body } = await api.get('/export?format=json&q=orderId:7');
+    expect([headers.get('export-truncated'), body]).toEqual(['true', []]);
+  });
+
   it('breaks off when a job cannot be read', async () => {
     let shown = 0;
     const redact = (job: Job): Job => {

@@ -130,7 +130,7 @@ export class BulkActions {
     const statuses = query.statuses?.filter((status) => from.includes(toJobStatus(status))) ?? from;
     const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
     if (isImpossible) {
-      return { ids: [], isSearchCut: false };
+      return { ids: [], isSearchCut: false, isComplete: true };
     }
     const isSame = statuses.length === query.statuses?.length && (due === null || due === query.due);
     return isSame ? matched : this.parts.store.reports.listIds({ ...query, statuses, due: due ?? query.due });

@@ -81,7 +81,7 @@ export class JobAdmin {
   }
 
   /**
-   * Returns the ids of the first jobs of a list, up to `jobsMax`, and whether there are more.
+   * Returns the ids of the first jobs of a list, up to `jobsMax`, and whether there are more, or may be: a search may not cover all jobs.
    *
    * @throws InvalidOptionsError for an invalid filter.
    */
@@ -90,8 +90,8 @@ export class JobAdmin {
     jobsMax: number,
   ): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
     const query = { ...readListFilter(filter), limit: jobsMax + 1 };
-    const { ids } = await this.parts.store.reports.listIds(query);
-    return { ids: ids.slice(0, jobsMax), more: ids.length > jobsMax };
+    const { ids, isComplete } = await this.parts.store.reports.listIds(query);
+    return { ids: ids.slice(0, jobsMax), more: ids.length > jobsMax || !isComplete };
   }
 
   /** Returns these jobs, in this order, except those that do not exist. */

@@ -21,7 +21,11 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
     const totalCapped = total > 10_000 || search?.complete === false;
     const page = { total: Math.min(total, 10_000), totalCapped, search };
     expect({ query, ids: items.map(({ id }) => id), ...listed }).toEqual({ query, ids, ...page });
-    expect(await fixture.store.reports.listIds(query)).toEqual({ ids, isSearchCut: false });
+    expect(await fixture.store.reports.listIds(query)).toEqual({
+      ids,
+      isSearchCut: false,
+      isComplete: search?.complete ?? true,
+    });
   }
 
   /** Compares many queries on one table, since filling it takes most of the time. */
