@@ -46,7 +46,7 @@ export class JobAdmin {
   }
 
   /**
-   * Resolves with the job when it has completed, in whichever process. One query serves all calls of this process: each 50 ms
+   * Resolves with the job when it has completed, in any process. One query serves all calls of this process: every 50 ms
    * after the latest call, then with growing pauses, up to a second. A job that is deleted as it ends, by `retention`, counts as unknown.
    *
    * @throws JobFailedError when it has ended failed or cancelled; WaitTimeoutError; JobNotFoundError when there is no such job, or not
