@@ -2,7 +2,8 @@
 // From scratch, unless `--if-needed` is given: then only what has changed since.
 //
 // An installation has to stay small. So there are no source maps: each file of code has the name and the order of its source.
-// Comments are in the types, not in the code. Types that no entry of package.json reaches are left out.
+// Comments are in the types that an entry of package.json re-exports, not in the code and in other types. Types that no entry reaches are
+// left out.
 // The entries of the ES modules re-export the types of the CommonJS build.
 import { execFileSync } from 'node:child_process';
 import {
@@ -37,7 +38,9 @@ function buildCode() {
   execFileSync(process.execPath, [tsc, '--build', ...projects], { stdio: 'inherit' });
 
   const entries = listTypeEntries();
-  const types = [...findNeededTypes(entries.filter((path) => path.startsWith('cjs')))];
+  const typeEntries = entries.filter((path) => path.startsWith('cjs'));
+  const types = [...findTypes(typeEntries, importsOf)];
+  const documented = findTypes(typeEntries, reExportsOf);
   const reExports = entries.filter((path) => path.startsWith('esm'));
   const code = BUILDS.flatMap((build) => listModules(build).map((module) => join(build, `${module}.js`)));
   // The compiler leaves out CommonJS files, which are the same in both builds.
@@ -47,7 +50,7 @@ function buildCode() {
   const esmManifest = join('dist/esm/package.json');
 
   code.filter(isChanged).forEach(copyCode);
-  types.filter(isChanged).forEach((path) => copyFileSync(join(COMPILED, path), join('dist', path)));
+  types.filter(isChanged).forEach((path) => copyTypes(path, documented.has(path)));
   BUILDS.forEach((build) => others.forEach((path) => copyFileSync(path, join('dist', build, path))));
   writeFileSync(esmManifest, '{ "type": "module" }\n');
   reExports.forEach(writeReExport);
@@ -83,23 +86,65 @@ function listTypeEntries() {
 }
 
 /**
- * The types that the entries import, directly or through others.
+ * The entries, and the types to which they lead directly or through others.
  * @param {string[]} entries
+ * @param {(path: string) => string[]} next
  */
-function findNeededTypes(entries) {
+function findTypes(entries, next) {
   /** @type {Set<string>} */
-  const needed = new Set();
+  const found = new Set();
   /** @param {string} path */
   const follow = (path) => {
-    if (needed.has(path)) return;
-    needed.add(path);
-    for (const { fileName } of ts.preProcessFile(readFileSync(join(COMPILED, path), 'utf8'), true, true)
-      .importedFiles) {
-      if (fileName.startsWith('.')) follow(join(dirname(path), fileName.replace(/\.js$/, '.d.ts')));
-    }
+    if (found.has(path)) return;
+    found.add(path);
+    next(path).forEach(follow);
   };
   entries.forEach(follow);
-  return needed;
+  return found;
+}
+
+/**
+ * The types of this package that these types import.
+ * @param {string} path
+ */
+function importsOf(path) {
+  const { importedFiles } = ts.preProcessFile(readFileSync(join(COMPILED, path), 'utf8'), true, true);
+  return importedFiles.flatMap(({ fileName }) => typesNamed(fileName, path));
+}
+
+/**
+ * The types of this package that these types re-export.
+ * @param {string} path
+ */
+function reExportsOf(path) {
+  return readTypes(path).statements.flatMap((statement) => {
+    const target = ts.isExportDeclaration(statement) ? statement.moduleSpecifier : undefined;
+    return target && ts.isStringLiteral(target) ? typesNamed(target.text, path) : [];
+  });
+}
+
+/**
+ * @param {string} name as in the import
+ * @param {string} path of the types that import it
+ */
+function typesNamed(name, path) {
+  return name.startsWith('.') ? [join(dirname(path), name.replace(/\.js$/, '.d.ts'))] : [];
+}
+
+/** @param {string} path */
+function readTypes(path) {
+  return ts.createSourceFile(path, readFileSync(join(COMPILED, path), 'utf8'), ts.ScriptTarget.ESNext);
+}
+
+/**
+ * @param {string} path
+ * @param {boolean} isDocumented whether to keep the comments
+ */
+function copyTypes(path, isDocumented) {
+  const types = readTypes(path);
+  const text = isDocumented ? types.text : ts.createPrinter({ removeComments: true }).printFile(types);
+  mkdirSync(dirname(join('dist', path)), { recursive: true });
+  writeFileSync(join('dist', path), text);
 }
 
 /**
