@@ -4,6 +4,7 @@ import type { Dispatcher } from './claim/dispatcher.js';
 import { runDetached } from './detached-context.js';
 import type { EngineParts } from './engine-parts.js';
 import type { Completer } from './run/completer.js';
+import { hashWorker } from './claim/live-workers.js';
 import type { WorkerPresence } from './maintain/worker-presence.js';
 import type { Heartbeat } from './run/heartbeat.js';
 import type { Scheduler } from './schedule/scheduler.js';
@@ -126,7 +127,7 @@ export class EngineLifecycle {
     const loops = [heartbeat, dispatcher, ...maintenance, ...recorders];
     const started = Promise.all(loops.map(async (loop) => loop.start()));
     this.stopListening = await store.listen({
-      worker,
+      worker: hashWorker(worker),
       onJobs: (topic, hint) => dispatcher.onHint(topic, hint),
       onWorkers: () => presence.onWorkers(),
       onCancel: () => void heartbeat.checkCancelRequests(),

@@ -5,13 +5,13 @@ export type Audience = 'one' | 'all';
 export interface OneWorkerHint {
   /** Decides which process it is. */
   readonly id: string;
-  /** The worker that sent it, unless a producer did. It has no free slot for the jobs. */
+  /** Stands for the worker that sent it, unless a producer did. It has no free slot for the jobs. */
   readonly sender: string | undefined;
 }
 
 /** Receives notifications of other processes. */
 export interface StoreHints {
-  /** Names this process in the hints that it sends; `undefined` for a process that claims no jobs. */
+  /** Stands for this process in the hints that it sends, which every user of the database can read; `undefined` for a process that claims no jobs. */
   readonly worker?: string;
   /** Without a topic, any topic may have jobs. Without `hint`, the hint is for all processes. */
   onJobs(topic?: string, hint?: OneWorkerHint): void;

@@ -89,7 +89,7 @@ export class LiveWorkers {
   rank(topic: string, { id, sender }: OneWorkerHint): number {
     const hash = toHash(id);
     const own = mix(this.self.hash ^ hash);
-    const isBefore = (other: LiveWorker): boolean => other.name !== sender && mix(other.hash ^ hash) > own;
+    const isBefore = (other: LiveWorker): boolean => String(other.hash) !== sender && mix(other.hash ^ hash) > own;
     return this.others.filter((other) => handles(other, topic) && isBefore(other)).length;
   }
 
@@ -143,6 +143,11 @@ export class LiveWorkers {
 
 function handles({ topics }: LiveWorker, topic: string): boolean {
   return topics === undefined || topics.has(topic);
+}
+
+/** Names a worker in notifications. They do not contain its name, which has the host: every user of the database may listen. */
+export function hashWorker(worker: string): string {
+  return String(toHash(worker));
 }
 
 /** FNV-1a. */

@@ -132,7 +132,7 @@ interface Sender {
   readonly from: string;
   /** Counts the notifications that are for one process. */
   readonly n?: number;
-  /** The worker that sent it. */
+  /** Stands for the worker that sent it. */
   readonly by?: string;
 }
 
@@ -141,7 +141,7 @@ interface Sender {
  * topic; it is sent when there are too many. A process ignores its own notifications, since the insert has already returned.
  */
 export class NotificationPayload {
-  /** Names this process, once it claims jobs. */
+  /** Stands for this process, once it claims jobs. */
   worker: string | undefined;
   private origin = randomUUID();
   private count = 0;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { LiveWorkers } from '../../../lib/engine/claim/live-workers.js';
+import { hashWorker, LiveWorkers } from '../../../lib/engine/claim/live-workers.js';
 import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
 import type { OneWorkerHint } from '../../../lib/store/store-hints.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
@@ -70,7 +70,7 @@ describe('a hint', () => {
   it('does not choose the process that sent it', () => {
     fc.assert(
       fc.property(fc.uuid(), fc.integer({ min: 0, max: 4 }), (id, index) => {
-        const hint = { id, sender: `host:${index}:abc` };
+        const hint = { id, sender: hashWorker(`host:${index}:abc`) };
         const ranks = start(alike(5)).map((workers) => workers.rank('mail', hint));
         expect(ranks.filter((_, other) => other !== index).sort()).toEqual([0, 1, 2, 3]);
       }),
