@@ -46,6 +46,7 @@ const PICTURES: readonly Picture[] = [
       await page.getByRole('group', { name: /^Graph/ }).waitFor();
     },
   },
+  { name: 'topic', path: 'topics/ship_order', ready: '.charts section:nth-child(3) canvas', shown: ['1280-light'] },
   { name: 'errors', path: 'errors', ready: '.message', shown: ['1280-light'] },
   { name: 'workers', path: 'workers', ready: 'text=draining', shown: ['1280-light'] },
   { name: 'schedules', path: 'schedules', ready: 'text=Every 15 minutes', shown: ['1280-light'] },

@@ -97,7 +97,10 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     expect(held.length).toBeGreaterThan(1);
     for (const { id } of jobs) {
       const isHeld = held.includes(id);
-      expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
+      const { retries, attempt } = await database.completed(id);
+      expect(retries).toBe(isHeld ? 1 : 0);
+      // A successor that starts slowly may release a job and claim it again.
+      expect(attempt).toBeGreaterThanOrEqual(isHeld ? 2 : 1);
       expect(await database.effects(id)).toMatchObject([{ worker: `${successor.pid}/1` }]);
     }
   });
@@ -120,7 +123,10 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     expect(held).toHaveLength(BATCH_JOBS - MARKED_JOBS);
     for (const { id } of jobs) {
       const isHeld = held.includes(id);
-      expect(await database.completed(id)).toMatchObject({ retries: isHeld ? 1 : 0, attempt: isHeld ? 2 : 1 });
+      const { retries, attempt } = await database.completed(id);
+      expect(retries).toBe(isHeld ? 1 : 0);
+      // A successor that starts slowly may release a job and claim it again.
+      expect(attempt).toBeGreaterThanOrEqual(isHeld ? 2 : 1);
       const worker = `${isHeld ? successor.pid : killed.pid}/1`;
       expect(await database.effects(id)).toMatchObject([{ worker }]);
     }

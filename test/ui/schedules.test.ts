@@ -131,7 +131,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
       await ui.button(next).waitFor();
     }
     await ui.goto(`${app.url}/admin/jobs/schedules/digest`);
-    await ui.sees('None until the schedule is resumed');
+    await ui.sees('The schedule is paused. If you resume it');
   });
 
   it('run now and lead to the job, which leads back', async () => {
@@ -157,7 +157,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
       .waitFor();
     await app.jobs.schedules.pause('often');
     await ui.page.getByRole('link', { name: 'often', exact: true }).click();
-    await ui.sees('Lateness of the last run');
+    await ui.sees('Delay of the last run');
     const job = ui.page.getByRole('link', { name: 'its job' });
     const { last_job_id } = (await app.api.get<Schedule>('/schedules/often')).body;
     await until(async () => (await job.getAttribute('href'))?.endsWith(`/jobs/${last_job_id}`), { message: 'its job' });

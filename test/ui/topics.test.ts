@@ -1,6 +1,8 @@
 import { UnrecoverableError } from 'nestjs-jobs';
 import type { Locator } from 'playwright-core';
+import type { Timeseries } from '../../client/index.js';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
@@ -54,6 +56,11 @@ describe('the table of topics', () => {
   });
 
   it('has a page with figures, errors and handlers for each topic', async () => {
+    const isRecorded = async (): Promise<boolean> => {
+      const { body } = await app().api.get<Timeseries>('/timeseries?topic=z_fails');
+      return body.window.attempts_failed === 1;
+    };
+    await until(isRecorded, { message: 'the record of the failure' });
     const ui = await pages.open(`${app().url}/admin/jobs/topics/z_fails?minutes=180`, { token: ADMIN_TOKEN });
     await ui.heading('z_fails').waitFor();
     const part = (name: string): Locator => ui.page.getByRole('region', { name });
@@ -66,7 +73,7 @@ describe('the table of topics', () => {
       'quadratic from 1 min, at most 1 d',
       '1',
     ]);
-    await ui.button('Pause').click();
+    await ui.page.getByRole('button', { name: 'Pause', exact: true }).click();
     await ui.button('Resume').waitFor();
     await app().jobs.resume('z_fails');
     await ui.page.getByRole('link', { name: 'Show jobs' }).click();
