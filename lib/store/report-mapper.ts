@@ -176,6 +176,8 @@ export function toWorkerProcess(row: SqlRow): WorkerProcess {
   const { sharing: _, ...details } = JSON.parse(row.details as string) as WorkerDetails & { sharing?: WorkerSharing };
   return {
     ...details,
+    // A process of an older version reports none.
+    handlers: (details as Partial<WorkerDetails>).handlers ?? [],
     worker: row.worker as string,
     topics: (JSON.parse(row.topics as string) as string[]).sort(),
     lastSeen: time(row.seen),
