@@ -7,6 +7,7 @@ import type { Fault, Kind } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { plannedMutants, plannedRuns } from './plan.js';
 
+export const MUTANT_RUNS_MAX = 3;
 const VIOLATIONS_SHOWN_MAX = 10;
 
 /** What `npm test` runs: plain kills. The matrix runs the other faults and the mutants. */
@@ -53,5 +54,15 @@ export class QuickCampaign {
     const meant = violations.filter(({ promise }) => run.mutant?.breaks.includes(promise) ?? true);
     const broken = meant.map(({ promise, detail }) => `${promise}: ${detail}`).slice(0, VIOLATIONS_SHOWN_MAX);
     return { seed: this.seed, broken, isHit: hits > 0 };
+  }
+
+  /** Whether a run of a mutant breaks a promise. Some defects show only when two processes meet: they have several runs. */
+  async isFound(run: Run): Promise<boolean> {
+    for (let count = 0; count < MUTANT_RUNS_MAX; count += 1) {
+      if ((await this.findings(run)).broken.length > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 }
