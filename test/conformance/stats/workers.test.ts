@@ -23,7 +23,11 @@ describe.each(storeKinds())('the list of workers on $label', (kind) => {
   it('describes a process from its start to its end', async () => {
     const engine = new JobsEngine({ store: fixture.store });
     const gate = signal();
-    engine.register(TOPIC, () => gate.promise);
+    const isRunning = signal();
+    engine.register(TOPIC, () => {
+      isRunning.resolve();
+      return gate.promise;
+    });
     await engine.start();
     const [started, ...others] = await engine.workers();
     expect(others).toEqual([]);
@@ -54,8 +58,8 @@ describe.each(storeKinds())('the list of workers on $label', (kind) => {
     });
     expect(Math.abs(Date.now() - started!.lastSeen.getTime())).toBeLessThan(30_000);
 
-    const { id } = await engine.enqueue(TOPIC, 1);
-    await until(async () => (await engine.jobs.get(id))!.status === 'processing', { message: 'the start' });
+    await engine.enqueue(TOPIC, 1);
+    await isRunning.promise;
     const late = { concurrency: 2, timeout: 5_000, maxRetries: 7, backoff: (): number => 1, batch: { size: 20 } };
     engine.register('late', (jobs) => void jobs, late);
     await until(async () => (await engine.workers())[0]!.topics.includes('late'), { message: 'the next record' });
