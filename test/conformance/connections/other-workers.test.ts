@@ -5,11 +5,9 @@ import { storeKinds, useStore } from '../../support/stores.js';
 const TOPICS = ['mail', 'sms'];
 
 /** One database: the list is plain SQL. */
-describe.each(
-  storeKinds()
-    .filter(({ hasNotifications }) => hasNotifications)
-    .slice(0, 1),
-)('the list of processes that share notifications on $label', (kind) => {
+const kind = storeKinds().find(({ hasNotifications }) => hasNotifications)!;
+
+describe(`the list of processes that share notifications on ${kind.label}`, () => {
   const fixture = useStore(kind);
   let sharing: WorkerSharing;
 
