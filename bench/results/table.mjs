@@ -74,13 +74,18 @@ function groupDetails(measures, rows) {
       return cells.some((cell) => cell !== '') ? [[name, String(measure.x), ...cells]] : [];
     }),
   );
-  return lines.length > 0 ? ['', ...grid([['', 'x', ...GROUP_COLUMNS.map(({ title }) => title)], ...lines])] : [];
+  if (lines.length === 0) return [];
+  const head = ['', 'x', ...GROUP_COLUMNS.map(({ title }) => title)];
+  const isUsed = head.map((_, index) => lines.some((line) => line[index] !== ''));
+  return ['', ...grid([head, ...lines].map((line) => line.filter((_, index) => isUsed[index])))];
 }
 
 const GROUP_COLUMNS = [
   { key: 'countedPerJob', title: 'counted by the server' },
   { key: 'p50Ms', title: 'pickup p50 ms' },
   { key: 'p99Ms', title: 'pickup p99 ms' },
+  { key: 'p999Ms', title: 'pickup p99.9 ms' },
+  { key: 'serverSeconds', title: 'server s' },
   { key: 'idlePerProcess', title: 'idle: a second each' },
   { key: 'countedIdlePerProcess', title: 'counted by the server' },
   { key: 'workersUsed', title: 'processes used' },
