@@ -40,7 +40,7 @@ const RUN_WITH_DIGIT = /(?<![0-9A-Za-z])[A-Za-z]*[0-9][0-9A-Za-z]*/g;
 const HEX = /^(?:0[xX][0-9A-Fa-f]+|[0-9A-Fa-f]{8,})$/;
 /** Letters and digits of this length or longer are an id if a letter follows a digit. */
 const ID_CHARS = 12;
-/** What is left of dates, addresses and lists. `#` may also be in the message, as in `order #17`. */
+/** Folding leaves a chain of `#` of a date, an address or a list. `#` may also be in the message, as in `order #17`. */
 const CHAIN = /#(?:(?:, ?|[-.:/_+T])?#)+Z?/g;
 
 /**

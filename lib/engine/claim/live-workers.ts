@@ -99,7 +99,7 @@ export class LiveWorkers {
     return times.length > 0 ? Math.min(...times) : undefined;
   }
 
-  /** Time until this process should look for expired leases. `undefined`: nobody else does. */
+  /** Time until this process should look for expired leases. `undefined`: it is the only one that does. */
   nextRescueInMs(): number | undefined {
     const nowMs = this.parts.clock.now();
     return this.rescueTurn && this.nextTurnMs(this.rescueTurn, RESCUE_STEP_MS, nowMs) - nowMs;

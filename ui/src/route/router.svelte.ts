@@ -88,8 +88,8 @@ class Router {
   };
 
   /**
-   * Focuses the heading of a screen after a navigation, so that a screen reader announces the screen. A focus that the user has
-   * moved into the screen meanwhile stays.
+   * Focuses the heading of a screen after a navigation, so that a screen reader announces the screen. If the user has
+   * already moved the focus into the screen, it stays there.
    */
   readonly heading: Attachment<HTMLElement> = (element) => {
     if (this.#isNew && !document.activeElement?.closest('main, dialog')) element.focus({ preventScroll: true });

@@ -18,7 +18,7 @@ export function shortCount(count: number): string {
   return count < 100_000 ? whole().format(count) : compact().format(count);
 }
 
-/** `1.5`, with at most so many digits after the point. */
+/** `1.5`, with at most `digits` digits after the point. */
 export function decimalText(number: number, digits: 1 | 2 = 1): string {
   return (digits === 1 ? tenths : hundredths)().format(number);
 }
