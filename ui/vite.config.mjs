@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 import svelteConfig from './svelte.config.mjs';
@@ -6,7 +7,7 @@ import svelteConfig from './svelte.config.mjs';
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [svelte({ ...svelteConfig, configFile: false })],
+  plugins: [svelte({ ...svelteConfig, configFile: false }), themeFile()],
   build: {
     outDir: '../dist/ui',
     emptyOutDir: true,
@@ -18,3 +19,19 @@ export default defineConfig({
     rolldownOptions: { checks: { pluginTimings: false } },
   },
 });
+
+/** Names the script of the theme by its content, so that browsers keep it: the page waits for it. */
+function themeFile() {
+  return {
+    name: 'theme-file',
+    apply: 'build',
+    buildStart() {
+      const source = readFileSync(new URL('./theme.js', import.meta.url));
+      this.emitFile({ type: 'asset', name: 'theme.js', source });
+    },
+    transformIndexHtml: (html, { bundle }) => {
+      const file = Object.values(bundle).find(({ names }) => names?.includes('theme.js'));
+      return html.replace('./theme.js', `./${file.fileName}`);
+    },
+  };
+}

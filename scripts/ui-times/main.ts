@@ -43,7 +43,7 @@ async function measure(label: string, address: DataSourceOptions): Promise<void>
     console.log(`\n${label}: ${ROWS} jobs, each screen opened ${ROUNDS} times; until it can be used, in ms`);
     const times = await screenTimes(`${(await app.getUrl()).replace('[::1]', '127.0.0.1')}/admin/jobs/`, TOKEN, ROUNDS);
     console.table(times);
-    const slow = times.filter(({ slowest }) => slowest > LIMIT_MS);
+    const slow = times.filter((each) => each['new tab, slowest'] > LIMIT_MS);
     if (slow.length > 0) {
       console.error(`More than ${LIMIT_MS} ms: ${slow.map(({ screen }) => screen).join(', ')}`);
       process.exitCode = 1;

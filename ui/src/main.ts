@@ -6,6 +6,10 @@ import './styles/page.css';
 import './styles/table.css';
 import App from './app.svelte';
 import { language } from './data/language.svelte.js';
+import { session } from './data/session.svelte.js';
+
+// The response comes while the page is drawn.
+void session.start();
 
 // Without its texts in the chosen language, the page shows English.
 void language

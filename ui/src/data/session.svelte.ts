@@ -4,7 +4,7 @@ import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
 import { isForbidden } from './problem.js';
 import { linkOf } from '../route/router.svelte.js';
-import { API_URL } from '../route/server-facts.js';
+import { API_URL, AUTH_MODE, HAS_COOKIE } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
 import { offerToken, receiveToken } from './tab-token.js';
@@ -52,6 +52,12 @@ class Session {
 
   get hasToken(): boolean {
     return this.#token !== null;
+  }
+
+  /** Whether to show the screen. A user with credentials is expected to be accepted: the screen does not wait for the first response. */
+  get isShown(): boolean {
+    const mayBeSignedIn = this.hasToken || HAS_COOKIE || AUTH_MODE === 'none';
+    return this.capabilities !== null || (this.phase === 'starting' && mayBeSignedIn);
   }
 
   /** Whether the user may read jobs. */
