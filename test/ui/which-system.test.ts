@@ -12,7 +12,10 @@ describe('the options of the admin UI', () => {
       ui: {
         title: 'Tea & <b>Coffee</b>',
         environment: { name: 'production', color: '#c2185b' },
-        links: [{ label: 'Logs <i>', url: 'https://logs.example.org/{topic}?q={id}&again={id}' }],
+        links: [
+          { label: 'Logs <i>', url: 'https://logs.example.org/{topic}?q={id}&again={id}' },
+          { label: 'Traces', url: 'https://traces.example.org/find?topic={topic}' },
+        ],
       },
     },
   });
@@ -37,6 +40,15 @@ describe('the options of the admin UI', () => {
     expect(await link.getAttribute('href')).toBe(`https://logs.example.org/${topic}?q=${id}&again=${id}`);
     expect(await link.getAttribute('rel')).toBe('noreferrer');
     expect(await link.getAttribute('target')).toBe('_blank');
+  });
+
+  it('do not link to a path that a topic of dots would change', async () => {
+    const { id } = await app().jobs.enqueue('..', null);
+    const ui = await pages.open(`${app().url}/admin/jobs/jobs/${id}`, { token: ADMIN_TOKEN });
+    const link = ui.page.getByRole('link', { name: 'Traces' });
+    await link.waitFor();
+    expect(await link.getAttribute('href')).toBe('https://traces.example.org/find?topic=..');
+    expect(await ui.page.getByRole('link', { name: 'Logs <i>' }).count()).toBe(0);
   });
 });
 
