@@ -167,7 +167,7 @@ async function toSearch(plan: ListPlan, { order }: ListFilter, source: ListSourc
 export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
   const plan = await planList(query, source);
   const read = await readPositions(plan, query, source);
-  return { ids: read.map(({ id }) => id), isSearchCut: plan.isSearchCut, isComplete: isComplete(plan) };
+  return { ids: read.map(({ id }) => id), isComplete: isComplete(plan) };
 }
 
 /** Reads a page in the order of the filter. */

@@ -311,9 +311,7 @@ export interface ListedJobs {
 
 export interface ListedIds {
   readonly ids: readonly string[];
-  /** There are more jobs than were searched by error or by due time. */
-  readonly isSearchCut: boolean;
-  /** A search has covered all jobs, also by payload, metadata and unique key. */
+  /** `false`: the search has not covered all jobs, so that some matches may be missing. */
   readonly isComplete: boolean;
 }
 

@@ -130,7 +130,7 @@ async function changeJobs(
   const changeable = preview.matched - preview.skipped;
   if (mustAsk && !isDryRun && changeable > 0) {
     const { verb } = JOB_ACTIONS[action];
-    const count = `${preview.more ? 'more than ' : ''}${formatJobs(changeable)}`;
+    const count = `${preview.more ? 'at least ' : ''}${formatJobs(changeable)}`;
     await confirm(`${verb.charAt(0).toUpperCase()}${verb.slice(1)} ${count}?`);
   }
   const result = isDryRun || changeable === 0 ? preview : await run(engine, preview);

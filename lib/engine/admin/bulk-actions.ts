@@ -74,15 +74,16 @@ export class BulkActions {
       done += batch.length;
     }
     const changed = run.dryRun ? 0 : changes.count;
-    // A search would find the jobs again that this call has not changed.
-    const isLeft = done < ids.length || (more && (run.dryRun || isOrdered || changed > 0));
+    const isLeft = done < ids.length;
+    // Without a change the next call of a search would find the same jobs again.
+    const canContinue = isLeft || (more && (isOrdered || changed > 0));
     return {
       matched: ids.length,
       changed,
       skipped: skipped.count,
-      more: isLeft,
+      more: isLeft || more,
       asOf: run.asOf,
-      nextCursor: isLeft ? toNextCursor(run, isOrdered ? ids[done - 1] : null, changed) : null,
+      nextCursor: canContinue ? toNextCursor(run, isOrdered ? ids[done - 1] : null, changed) : null,
       byTopic: changes.byTopic(),
       sampleIds: changes.sampleIds,
       skippedReasons: skipped.reasons(),
@@ -116,10 +117,10 @@ export class BulkActions {
     const query = { ...filter, topics: allowed, limit: BULK_JOBS_MAX + 1, beforeId, asOf: guard.asOf };
     const isOrdered = isOrderedById(filter);
     const matched = await this.parts.store.reports.listIds(query);
-    if (matched.ids.length <= BULK_JOBS_MAX && !matched.isSearchCut) {
+    if (!mayHaveMore(matched)) {
       return { ids: matched.ids, more: false, isOrdered };
     }
-    // The filter matches more than one call takes. Jobs that can change come first, or the next call would find the others again.
+    // There may be more jobs than this call takes. Those that can change come first, or the next call would find the others again.
     const changeable = await this.findChangeable(action, query, matched);
     const inOrder = [...new Set([...changeable.ids, ...matched.ids])];
     return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable), isOrdered };
@@ -130,7 +131,7 @@ export class BulkActions {
     const statuses = query.statuses?.filter((status) => from.includes(toJobStatus(status))) ?? from;
     const isImpossible = statuses.length === 0 || (due !== null && query.due === !due);
     if (isImpossible) {
-      return { ids: [], isSearchCut: false, isComplete: true };
+      return { ids: [], isComplete: true };
     }
     const isSame = statuses.length === query.statuses?.length && (due === null || due === query.due);
     return isSame ? matched : this.parts.store.reports.listIds({ ...query, statuses, due: due ?? query.due });
@@ -257,9 +258,9 @@ function toStatuses({ statuses, errorKey }: ListFilter): ActionGuard['from'] {
   return statuses?.includes('retrying') ? ['failed', 'pending'] : ['failed'];
 }
 
-/** A cut search may find further jobs once these have changed. */
-function mayHaveMore({ ids, isSearchCut }: ListedIds): boolean {
-  return ids.length > BULK_JOBS_MAX || (isSearchCut && ids.length > 0);
+/** Whether the filter matches, or may match, further jobs. */
+function mayHaveMore({ ids, isComplete }: ListedIds): boolean {
+  return ids.length > BULK_JOBS_MAX || !isComplete;
 }
 
 function checkDue(action: BulkAction, job: JobSummary | undefined): string | undefined {

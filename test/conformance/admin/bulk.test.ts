@@ -300,6 +300,13 @@ describe.each(storeKinds())('bulk actions on $label', (kind) => {
       totalCapped: true,
       search: { window: 10_000, complete: false },
     });
+    // A bulk call reads no more than that. It reports so, whether or not it finds a job.
+    const end = { changed: 0, more: true, nextCursor: null };
+    expect(await move({ action: 'cancel', filter: { q: 'no route' }, dryRun: true })).toMatchObject(end);
+    const search = { action: 'cancel', filter: { q: items[0]!.sampleId } } as const;
+    const first = await move(search);
+    expect(first).toMatchObject({ changed: 1, more: true });
+    expect(await move({ ...search, cursor: first.nextCursor! })).toMatchObject(end);
   }, 60_000);
 
   it('wake the worker that runs promoted jobs', async () => {

@@ -23,7 +23,6 @@ describe.each(storeKinds())('a list with an arbitrary filter on $label', (kind) 
     expect({ query, ids: items.map(({ id }) => id), ...listed }).toEqual({ query, ids, ...page });
     expect(await fixture.store.reports.listIds(query)).toEqual({
       ids,
-      isSearchCut: false,
       isComplete: search?.complete ?? true,
     });
   }

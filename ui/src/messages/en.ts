@@ -435,7 +435,8 @@ export const en = {
       cancel: '{jobs} would be cancelled. Running jobs are asked to stop.',
       delete: '{jobs} would be deleted. This cannot be undone.',
     },
-    moreThan: (jobs: number) => `more than ${counted(jobs, 'job')}`,
+    atLeast: (jobs: number) => `at least ${counted(jobs, 'job')}`,
+    searchCut: 'The search does not cover all jobs. To reach the others, filter by topic or date.',
     countedAt: (time: string) => `Counted at ${time}. Jobs that change later are left out.`,
     running: {
       requeue: '{jobs} re-queued so far …',

@@ -403,7 +403,8 @@ export const zhCn: Messages = {
       cancel: '将取消 {jobs}。执行中的任务会收到停止请求。',
       delete: '将删除 {jobs}。此操作无法撤销。',
     },
-    moreThan: (jobs) => `超过 ${count(jobs)} 个任务`,
+    atLeast: (jobs) => `至少 ${count(jobs)} 个任务`,
+    searchCut: '搜索没有覆盖所有任务。要处理其余任务，请按主题或日期筛选。',
     countedAt: (time) => `统计于 ${time}。之后发生变化的任务不受影响。`,
     running: {
       requeue: '目前已重新入队 {jobs}…',
