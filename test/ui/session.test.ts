@@ -70,7 +70,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     await ui.heading('Sign in').waitFor();
   });
 
-  it('lasts until the tab closes or the user signs out, if the user keeps the token', async () => {
+  it('lasts until the tab closes or the user signs out in any tab, if the user keeps the token', async () => {
     const app = await apps.listen();
     const ui = await pages.open(`${app.url}/admin/jobs/`);
     await ui.page.getByLabel('Stay signed in on this tab').check();
@@ -79,9 +79,17 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     await ui.page.reload();
     await ui.heading('Overview').waitFor();
 
-    await ui.button('Sign out').click();
+    const opened = ui.page.context().waitForEvent('page');
+    await ui.page.getByRole('link', { name: 'Jobs', exact: true }).click({ modifiers: ['ControlOrMeta'] });
+    const tab = await opened;
+    await tab.getByRole('heading', { name: 'Jobs', exact: true }).waitFor();
+    await ui.button(/^Enqueue a job$/).click();
+    await ui.dialog.getByLabel('Payload').fill('"a secret"');
+    await tab.getByRole('button', { name: 'Sign out' }).click();
+    await tab.getByRole('heading', { name: 'Sign in' }).waitFor();
     await ui.heading('Sign in').waitFor();
     expect(await readStoredToken(ui)).toBeNull();
+    expect(await ui.page.getByRole('dialog').count()).toBe(0);
   });
 
   it('extends to a tab that the user opens from it, and to no other', async () => {

@@ -82,12 +82,16 @@ class Session {
   /** Requests what the caller may do, with the token, or with what the browser sends by itself. */
   async start(): Promise<void> {
     this.#token ??= await receiveToken();
+    const { generation } = this;
     try {
-      this.capabilities = await this.api.capabilities();
+      const capabilities = await this.api.capabilities();
+      if (generation !== this.generation) return;
+      this.capabilities = capabilities;
       this.phase = 'open';
       this.hasLapsed = false;
       this.error = undefined;
     } catch (error) {
+      if (generation !== this.generation) return;
       this.error = error;
       const isRejected = error instanceof JobsApiError && (error.status === 401 || isForbidden(error));
       if (isRejected) this.phase = 'signed-out';

@@ -1,0 +1,25 @@
+import { API_URL } from '../route/server-facts.js';
+import { jobMoves } from './job-moves.svelte.js';
+import { overlays } from './overlays.svelte.js';
+import { questions } from './questions.svelte.js';
+import { session } from './session.svelte.js';
+
+/** Connects the tabs of this browser that show the same API. */
+const tabs = new BroadcastChannel(`nestjs-jobs:sign-out:${API_URL.pathname}`);
+tabs.onmessage = endSession;
+
+/** Signs out all tabs that hold a token. */
+export function signOut(): void {
+  endSession();
+  tabs.postMessage(null);
+}
+
+/** Discards the token, and what the user has typed in an open dialog. */
+function endSession(): void {
+  if (!session.hasToken) return;
+  // It still needs the token.
+  jobMoves.settle();
+  questions.answer(false);
+  overlays.close();
+  session.signOut();
+}
