@@ -166,6 +166,11 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await ui.shows(ids.blue);
     await ui.sees('This is the first page');
     expect(ui.address).toBe('/admin/jobs/jobs?topic=blue');
+
+    await ui.goto(`${app().url}/admin/jobs/groups?finished=false&before=cut-off`);
+    await ui.page.getByRole('heading', { name: 'No unfinished groups' }).waitFor();
+    await ui.sees('This is the first page');
+    expect(ui.address).toBe('/admin/jobs/groups?finished=false');
   });
 
   it('contain the page of the list', async () => {
