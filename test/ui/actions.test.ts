@@ -1,5 +1,5 @@
 import { UnrecoverableError } from 'nestjs-jobs';
-import { until } from '../support/wait.js';
+import { signal, until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -41,8 +41,11 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     const id = await enqueueFailed();
     fails = false;
     const ui = await open('jobs?status=failed');
+    const seen = signal();
+    await ui.page.route('**/requeue', (route) => seen.promise.then(() => route.continue()));
     await ui.action(id, 'Re-queue').click();
-
+    await ui.row(id).locator('[aria-label="Re-queue"][aria-busy="true"]').waitFor();
+    seen.resolve();
     expect(await app.jobAfter('completed', id)).toMatchObject({ status: 'completed', result: { pages: 3 } });
     await ui.sees('Re-queued broken');
   });
@@ -187,8 +190,12 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.dialog.getByRole('button', { name: 'Cancel' }).click();
     await ui.button('Keep editing').click();
     await field.fill('{ "orderId": 8 }');
+    await ui.page.route('**/requeue', (route) => route.abort());
     await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
-
+    await ui.dialog.getByText('Could not reach the server').waitFor();
+    expect(await field.inputValue()).toBe('{ "orderId": 8 }');
+    await ui.page.unroute('**/requeue');
+    await ui.dialog.getByRole('button', { name: 'Re-queue' }).click();
     expect(await app.jobAfter('completed', id)).toMatchObject({ payload: { orderId: 8 } });
   });
 
