@@ -169,7 +169,6 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.sees('Deleting later');
     await ui.button('Sign out').click();
     await ui.heading('Sign in').waitFor();
-
     await until(async () => (await app.jobs.get(id)) === null, { message: 'the deletion' });
   });
 
