@@ -195,12 +195,12 @@ export class JobsEngine {
     this.stats = new QueueStats(partsWithoutEvents);
     this.errors = new ErrorStats(partsWithoutEvents);
     this.changes = new ChangeFeed({ ...partsWithoutEvents, stats: this.stats });
-    const metrics = new MetricsRecorder(partsWithoutEvents);
+    const liveWorkers = new LiveWorkers(partsWithoutEvents);
+    const metrics = new MetricsRecorder({ ...partsWithoutEvents, liveWorkers });
     const waiter = new JobWaiter(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
     const decoder = createDecoder(partsWithoutEvents);
-    const liveWorkers = new LiveWorkers(partsWithoutEvents);
     const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, liveWorkers, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });

@@ -7,15 +7,22 @@ import { ALL_TOPICS } from '../../store/report-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import { PollLoop } from '../poll-loop.js';
 
-type MetricsRecorderParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker'>;
+type MetricsRecorderParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'worker' | 'liveWorkers'
+>;
 
 const INTERVAL_MS = 1_000;
+/** More processes than this write less often, so that all together write as often as these. */
+const FREQUENT_WRITERS = 8;
+const INTERVAL_MS_MAX = 10_000;
 
 /**
  * Writes the metrics of this process: the jobs that started and ended, one row for each topic and minute. It writes once a
- * second, and nothing while no job runs. Each process writes its own rows.
+ * second, and nothing while no job runs. Among more than 8 processes it writes less often: among 80, every 10 s. Each process writes
+ * its own rows.
  *
- * A crash loses the last second. When the response to a write is lost at the end of a minute, its jobs may count twice.
+ * A crash loses what was not written. When the response to a write is lost at the end of a minute, its jobs may count twice.
  */
 export class MetricsRecorder {
   private readonly loop: PollLoop;
@@ -30,7 +37,7 @@ export class MetricsRecorder {
       ...parts,
       name: 'recording of metrics',
       intervalMs: INTERVAL_MS,
-      work: () => this.write(),
+      work: () => this.work(),
     });
   }
 
@@ -38,7 +45,7 @@ export class MetricsRecorder {
     this.loop.start();
   }
 
-  /** Writes what is left. A failure loses a second of metrics. */
+  /** Writes what is left. A failure loses it. */
   async stop(): Promise<void> {
     await this.loop.stop();
     try {
@@ -52,6 +59,11 @@ export class MetricsRecorder {
     if (isMetric(event)) {
       this.buffer.add(event);
     }
+  }
+
+  private async work(): Promise<number> {
+    await this.write();
+    return recordIntervalMs(this.parts.liveWorkers.otherCount + 1);
   }
 
   private async write(): Promise<void> {
@@ -75,6 +87,11 @@ export class MetricsRecorder {
       throw error;
     }
   }
+}
+
+/** Returns the time between two writes of a process. */
+export function recordIntervalMs(processes: number): number {
+  return Math.min(INTERVAL_MS_MAX, INTERVAL_MS * Math.max(1, processes / FREQUENT_WRITERS));
 }
 
 interface TopicMetrics {

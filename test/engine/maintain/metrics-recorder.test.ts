@@ -1,5 +1,5 @@
 import type { JobEvent } from '../../../lib/core/job-events.js';
-import { isMetric, MetricsBuffer } from '../../../lib/engine/maintain/metrics-recorder.js';
+import { isMetric, MetricsBuffer, recordIntervalMs } from '../../../lib/engine/maintain/metrics-recorder.js';
 import { ALL_TOPICS } from '../../../lib/store/report-records.js';
 
 const started = (topic: string, waitedMs: number): JobEvent => ({
@@ -98,5 +98,11 @@ describe('the counter buffer of the metrics recorder', () => {
     ['lease_lost', false],
   ])('counts events of type %s: %s', (type, expected) => {
     expect(isMetric({ type } as JobEvent)).toBe(expected);
+  });
+});
+
+describe('the time between two writes of metrics', () => {
+  it('is a second, and grows with the number of processes from nine on', () => {
+    expect([1, 8, 16, 50, 80, 1_000].map(recordIntervalMs)).toEqual([1_000, 1_000, 2_000, 6_250, 10_000, 10_000]);
   });
 });
