@@ -28,6 +28,12 @@ export function isRefused(error: unknown, field: string): boolean {
   return error instanceof JobsApiError && error.status === 400 && field in error.data;
 }
 
+/** Returns whether the API rejects fields, and the form shows the complaint beside each of them. */
+export function areShown(complaints: object, fields: ReadonlySet<string>): boolean {
+  const names = Object.keys(complaints);
+  return names.length > 0 && names.every((name) => fields.has(name));
+}
+
 /** Returns why a sign-in failed, in one line. A guard of the application may have its own text for 401 and 403. */
 export function signInComplaint(error: unknown, whenUnauthorized?: string): string {
   if (error instanceof JobsApiError && error.status === 401)
