@@ -53,13 +53,18 @@ export class Arena {
     return actor;
   }
 
-  /** A session that keeps the view it has of the database now, until the arena is closed. PostgreSQL only. */
+  /** A session that keeps the view it has of the database now, until it is released or the arena is closed. PostgreSQL only. */
   async holdSnapshot() {
     const client = new pg.Client({ connectionString: this.place.address });
     await client.connect();
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await client.query('SELECT count(*) FROM pg_class');
     this.#holder = client;
+  }
+
+  async releaseSnapshot() {
+    await this.#holder?.end();
+    this.#holder = undefined;
   }
 
   /** Resolves when these processes together have begun to run so many jobs. @param {Actor[]} workers @param {number} count */
@@ -88,7 +93,7 @@ export class Arena {
   /** Ends all processes, and takes the database away. */
   async close() {
     await Promise.all(this.#actors.map((actor) => actor.end(this.profiles !== undefined)));
-    await this.#holder?.end();
+    await this.releaseSnapshot();
     await this.place.close();
   }
 

@@ -2,6 +2,7 @@ import { Fill } from './fill.mjs';
 import { Producer } from './producer.mjs';
 import { askOverHttp } from './http.mjs';
 import { askService } from './service.mjs';
+import { SoakProducer, SoakWorker } from './soak.mjs';
 import { countStatements } from './statements.mjs';
 import { Worker } from './worker.mjs';
 
@@ -19,6 +20,10 @@ const options = JSON.parse(String(optionsJson));
 let queue;
 /** @type {Worker} */
 let worker;
+/** @type {SoakProducer} */
+let soakProducer;
+/** @type {SoakWorker} */
+let soakWorker;
 const statements = countStatements();
 
 /** @type {Record<string, (input: any) => Promise<unknown>>} */
@@ -42,6 +47,15 @@ const verbs = {
   service: (input) => askService(queue.engine, input),
   statements: async () => statements.count(),
   transactions: async () => statements.transactions(),
+  soakProduce: (input) => (soakProducer = new SoakProducer(queue, input)).start(),
+  soakWork: (input) => (soakWorker = new SoakWorker(queue, input)).start(),
+  soakSample: async () => ({
+    ...(soakProducer ?? soakWorker).sample(),
+    ...process.memoryUsage(),
+    cpu: process.cpuUsage(),
+  }),
+  soakStop: () => soakProducer.stop(),
+  soakCheck: async (input) => soakWorker.check(input),
   usage: async () => process.cpuUsage(),
   close: () => queue.close(),
   exit: async () => process.exit(0),

@@ -1,10 +1,10 @@
 import pg from 'pg';
 
-/** Says nothing but errors: a line for each job would be what is measured. */
+/** Says nothing but errors, and none of handlers: a line for each job would be what is measured. */
 async function quiet() {
   const { Logger } = await import('graphile-worker');
   return new Logger(() => (level, message) => {
-    if (level === 'error') console.error(message);
+    if (level === 'error' && !message.startsWith('Failed task')) console.error(message);
   });
 }
 
@@ -16,14 +16,20 @@ export async function prepare(address) {
   await utils.release();
 }
 
-/** @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>} */
-export async function open(address, options) {
+/**
+ * It keeps failed jobs for ever, unless the application deletes them: `removeFailedMs` is the interval.
+ *
+ * @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>}
+ */
+export async function open(address, { maxAttempts, removeFailedMs, ...options }) {
   const { makeWorkerUtils, run: runWorker } = await import('graphile-worker');
   const logger = await quiet();
   const utils = await makeWorkerUtils({ connectionString: address, logger });
   const pool = new pg.Pool({ connectionString: address, max: 1 });
   /** @type {any} */
   let runner;
+  /** @type {NodeJS.Timeout | undefined} */
+  let removing;
 
   /** @param {number | undefined} delayMs */
   const runAt = (delayMs) => (delayMs === undefined ? undefined : new Date(Date.now() + delayMs));
@@ -37,8 +43,10 @@ export async function open(address, options) {
   return {
     enqueue: (payload) => utils.addJob('work', payload),
     enqueueMany: (payloads, { topic = 'work', delayMs } = {}) =>
-      utils.addJobs(payloads.map((payload) => ({ identifier: topic, payload, runAt: runAt(delayMs) }))),
+      utils.addJobs(payloads.map((payload) => ({ identifier: topic, payload, runAt: runAt(delayMs), maxAttempts }))),
     work: async (topics, run) => {
+      const remove = () => utils.cleanup({ tasks: ['DELETE_PERMAFAILED_JOBS'] }).catch(console.error);
+      if (removeFailedMs) removing = setInterval(remove, removeFailedMs);
       runner = await runWorker({
         preset: { worker: { connectionString: address, logger, ...options } },
         taskList: Object.fromEntries(topics.map((topic) => [topic, (/** @type {any} */ payload) => run(payload)])),
@@ -57,6 +65,7 @@ export async function open(address, options) {
     },
     facts: async () => ({}),
     close: async () => {
+      clearInterval(removing);
       await runner?.stop();
       await utils.release();
       await pool.end();

@@ -157,7 +157,7 @@ export function contenderNamed(name) {
  * What an adapter gives: the same few verbs for everybody.
  *
  * @typedef {object} Queue
- * @property {(payload: Payload) => Promise<unknown>} enqueue one job of the topic `work`, without options
+ * @property {(payload: Payload, where?: Where) => Promise<unknown>} enqueue one job of the topic `work`; peers ignore `where`
  * @property {(payloads: Payload[], where?: Where) => Promise<unknown>} enqueueMany many, in the quickest way there is
  * @property {(payloads: Payload[], flow: Flow) => Promise<unknown>} [enqueueFlow] jobs of the topic `work` that wait for each other
  * @property {(topics: string[], run: (payload: Payload) => Promise<void>) => Promise<void>} work begins to run jobs

@@ -16,7 +16,7 @@ export async function open(address, { driver, limits, ...options }) {
   await store.open();
   const engine = new JobsEngine({ store, ...options });
   return {
-    enqueue: (payload) => engine.enqueue('work', payload),
+    enqueue: (payload, where) => engine.enqueue('work', payload, where && { delay: where.delayMs }),
     enqueueMany: (payloads, { topic = 'work', delayMs, keys } = {}) =>
       engine.enqueueMany(
         payloads.map((payload) => ({

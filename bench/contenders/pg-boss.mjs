@@ -3,7 +3,7 @@ import pg from 'pg';
 /** @param {string} address @param {any} options */
 async function start(address, options) {
   const { PgBoss } = await import('pg-boss');
-  const boss = new PgBoss({ connectionString: address, useListenNotify: options.useListenNotify });
+  const boss = new PgBoss({ connectionString: address, useListenNotify: options.useListenNotify, ...options.boss });
   boss.on('error', (error) => console.error(error));
   await boss.start();
   return boss;
@@ -49,9 +49,20 @@ export async function open(address, options) {
     work: async (topics, run) => {
       for (const topic of topics) {
         await ensure(topic);
-        await boss.work(topic, options.work ?? {}, async (/** @type {{ data: any }[]} */ jobs) => {
-          await Promise.all(jobs.map(({ data }) => run(data)));
-        });
+        await boss.work(topic, options.work ?? {}, (/** @type {{ id: string, data: any }[]} */ jobs) =>
+          Promise.all(
+            jobs.map(({ id, data }) =>
+              run(data).then(
+                () => ({ id, status: 'completed' }),
+                (error) => {
+                  // Otherwise a failure is one of all jobs of the call.
+                  if (options.work?.perJobResults) return { id, status: 'failed', output: { message: error.message } };
+                  throw error;
+                },
+              ),
+            ),
+          ),
+        );
       }
     },
     isDrained: async (topics) => {

@@ -44,7 +44,7 @@ export function linesOf({ title, unit, lines }) {
 }
 
 /** Moves labels down until none covers another. @param {{ name: string, index: number, y: number }[]} labels */
-function apart(labels) {
+export function apart(labels) {
   let free = -Infinity;
   return labels
     .toSorted((a, b) => a.y - b.y)

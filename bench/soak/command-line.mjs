@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util';
+import { contenderNamed } from '../contenders/index.mjs';
+
+const USAGE = `npm run soak -- [options]
+
+  --hours 1                  how long jobs are enqueued; fractions are allowed
+  --contenders a,b           default ours-pg,pg-boss,graphile-worker,ours-sqlite
+  --rate 1500                jobs a second
+  --retention-minutes 10     how long finished jobs are kept
+  --autovacuum default       or advised: with the settings of docs/performance.md
+  --snapshot-minutes 0       PostgreSQL: another session holds a snapshot for so long, in the middle
+  --together                 all contenders at the same time, not one after the other
+  --folder /var/tmp          where databases are made; not in memory
+  --out soak.jsonl           where the samples go; default bench/soak.jsonl, which is appended to
+  --page                     writes docs/soak.md and its plots from these samples, and ends`;
+
+const CONTENDERS = 'ours-pg,pg-boss,graphile-worker,ours-sqlite';
+/** Queues that can retry, delay and prune as the plan says. */
+const BASES = ['ours', 'ours-sqlite', 'pg-boss', 'graphile-worker'];
+
+/**
+ * @typedef {object} SoakOrders
+ * @property {string[]} contenders
+ * @property {number} seconds
+ * @property {number} rate
+ * @property {number} retentionSeconds
+ * @property {'default' | 'advised'} autovacuum
+ * @property {number} snapshotSeconds
+ * @property {boolean} together
+ * @property {string | undefined} folder
+ * @property {string | undefined} out
+ * @property {boolean} page
+ */
+
+/** @param {string[]} args @returns {SoakOrders | undefined} `undefined`: the user asked for help */
+export function readSoakOrders(args) {
+  const text = { type: /** @type {const} */ ('string') };
+  const flag = { type: /** @type {const} */ ('boolean'), default: false };
+  const { values } = parseArgs({
+    args,
+    options: {
+      hours: { ...text, default: '1' },
+      contenders: { ...text, default: CONTENDERS },
+      rate: { ...text, default: '1500' },
+      'retention-minutes': { ...text, default: '10' },
+      autovacuum: { ...text, default: 'default' },
+      'snapshot-minutes': { ...text, default: '0' },
+      folder: text,
+      out: text,
+      together: flag,
+      page: flag,
+      help: flag,
+    },
+  });
+  if (values.help) return void console.log(USAGE);
+  const { autovacuum, together, page, folder, out } = values;
+  if (autovacuum !== 'default' && autovacuum !== 'advised') {
+    throw new Error(`expected --autovacuum default or advised, got ${autovacuum}`);
+  }
+  const seconds = positive('hours', values.hours) * 3_600;
+  const retentionSeconds = positive('retention-minutes', values['retention-minutes']) * 60;
+  if (seconds < 3 * retentionSeconds) {
+    throw new Error('expected --hours to be at least three times --retention-minutes');
+  }
+  return {
+    contenders: values.contenders.split(',').map(checkedContender),
+    seconds,
+    rate: positive('rate', values.rate),
+    retentionSeconds,
+    autovacuum,
+    snapshotSeconds: numberOf('snapshot-minutes', values['snapshot-minutes']) * 60,
+    together,
+    folder,
+    out,
+    page,
+  };
+}
+
+/** @param {string} name */
+function checkedContender(name) {
+  const { base, adapter } = contenderNamed(name);
+  if (BASES.includes(base) && !adapter.startsWith('raw')) return name;
+  throw new Error(`${name} cannot take part: it has no retries`);
+}
+
+/** @param {string} name @param {string} text */
+function numberOf(name, text) {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value < Infinity)) {
+    throw new Error(`expected --${name} to be a number from 0, got ${text}`);
+  }
+  return value;
+}
+
+/** @param {string} name @param {string} text */
+function positive(name, text) {
+  const value = numberOf(name, text);
+  if (value > 0) return value;
+  throw new Error(`expected --${name} to be more than 0, got ${text}`);
+}

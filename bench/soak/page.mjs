@@ -1,0 +1,178 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { grid, number } from '../results/table.mjs';
+import { timelineOf } from '../results/timeline.mjs';
+import { recoveryTable } from './tables.mjs';
+import { valuesOf } from './verdict.mjs';
+import { median } from '../results/statistics.mjs';
+
+/** @typedef {import('./sampler.mjs').Sample} Sample */
+/** @typedef {ReturnType<typeof import('./verdict.mjs').growthOf>} Growth */
+/** @typedef {ReturnType<typeof import('./verdict.mjs').recoveryOf>} Recovery */
+
+/**
+ * @typedef {object} Run
+ * @property {string} contender
+ * @property {any} orders
+ * @property {any} environment
+ * @property {any} stage
+ * @property {Record<string, unknown>} options
+ * @property {Sample[]} samples
+ * @property {{ jobs: number, lost: number, repeated: number }} check
+ * @property {Growth} growth
+ * @property {Recovery} [recovery]
+ */
+
+const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** What a plot shows of a sample. @type {{ name: string, title: string, unit: string, value: (sample: Sample) => number }[]} */
+const PLOTS = [
+  { name: 'p99', title: 'p99 from enqueue to handler', unit: 'ms', value: ({ p99Ms = NaN }) => p99Ms },
+  {
+    name: 'size',
+    title: 'tables and indexes, or file',
+    unit: 'MB',
+    value: ({ tableMb, indexMb = 0, fileMb = NaN }) => (tableMb === undefined ? fileMb : tableMb + indexMb),
+  },
+  { name: 'dead', title: 'dead rows', unit: 'rows', value: ({ deadRows = NaN }) => deadRows },
+  { name: 'memory', title: 'memory of the worker', unit: 'MB', value: ({ workerMb }) => workerMb },
+];
+
+/** Writes docs/soak.md and its plots, from the last complete run of each contender with the same options. @param {string} [file] */
+export function writeSoakPage(file = here('../soak.jsonl')) {
+  /** @type {Map<string, Run[]>} */
+  const groups = new Map();
+  for (const run of latestRuns(file)) {
+    const title = titleOf(run.orders);
+    groups.set(title, [...(groups.get(title) ?? []), run]);
+  }
+  /** @type {Map<string, string>} */
+  const plots = new Map();
+  const sections = [...groups].flatMap(([title, runs], index) => sectionOf(title, runs, `soak-${index + 1}`, plots));
+  mkdirSync(here('../../docs/plots'), { recursive: true });
+  plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
+  const head = [
+    '# Figures of hours under load',
+    '',
+    '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#hours-under-load) explains the',
+    'load and the columns.',
+    '',
+  ];
+  writeFileSync(here('../../docs/soak.md'), [...head, ...sections].join('\n'));
+  console.log(`docs/soak.md, ${plots.size} plots`);
+}
+
+/** @param {string} file @returns {Run[]} */
+function latestRuns(file) {
+  /** @type {Map<string, any>} */
+  const runs = new Map();
+  for (const text of readFileSync(file, 'utf8').trim().split('\n')) {
+    const { run, sample, ...line } = JSON.parse(text);
+    const known = runs.get(run) ?? { samples: [] };
+    if (sample) known.samples.push(sample);
+    runs.set(run, { ...known, ...line });
+  }
+  const complete = [...runs.values()].filter(({ growth }) => growth);
+  return [...new Map(complete.map((run) => [`${run.contender} ${titleOf(run.orders)}`, run])).values()];
+}
+
+/** @param {any} orders */
+function titleOf({ seconds, rate, retentionSeconds, autovacuum, snapshotSeconds, together }) {
+  const held = snapshotSeconds > 0 ? `, a snapshot held for ${minutes(snapshotSeconds)}` : '';
+  const vacuum = autovacuum === 'advised' ? 'advised autovacuum' : 'autovacuum at its defaults';
+  return `${minutes(seconds)}, ${rate} jobs/s, retention of ${minutes(retentionSeconds)}, ${vacuum}${held}${together ? ', all at once' : ''}`;
+}
+
+/** @param {number} seconds */
+function minutes(seconds) {
+  const value = Math.round((seconds / 60) * 10) / 10;
+  return `${value} ${value === 1 ? 'minute' : 'minutes'}`;
+}
+
+/** @param {string} title @param {Run[]} runs @param {string} prefix @param {Map<string, string>} plots */
+function sectionOf(title, runs, prefix, plots) {
+  const [{ samples, environment }] = runs;
+  const held = samples.filter(({ isHeld }) => isHeld).map(({ seconds }) => seconds);
+  const marks = held.length > 0 ? { from: Math.min(...held), to: Math.max(...held) } : undefined;
+  const drawn = PLOTS.flatMap(({ name, value, ...plot }) => {
+    const lines = runs
+      .map(({ contender, samples: own }) => ({
+        name: contender,
+        points: own
+          .map((sample) => ({ seconds: sample.seconds, value: value(sample) }))
+          .filter((point) => Number.isFinite(point.value)),
+      }))
+      .filter(({ points }) => points.length > 0);
+    if (lines.length === 0) return [];
+    plots.set(`${prefix}-${name}`, timelineOf({ ...plot, lines, held: marks }));
+    return [`![${plot.title}](plots/${prefix}-${name}.svg)`, ''];
+  });
+  return [
+    `## ${title}`,
+    '',
+    `Commit ${environment.commit}, ${String(environment.at).slice(0, 10)}, ${environment.cores} cores of ${environment.cpu}, ` +
+      `load ${environment.load[0]} before, Node ${environment.node}, ${stagesOf(runs)}.`,
+    '',
+    ...summary(runs),
+    '',
+    ...growth(runs),
+    '',
+    ...runs.flatMap(({ contender, recovery }) =>
+      recovery ? [`Recovery of ${contender}:`, '', recoveryTable(recovery), ''] : [],
+    ),
+    ...drawn,
+  ];
+}
+
+/** @param {Run[]} runs */
+function stagesOf(runs) {
+  return [...new Set(runs.map(({ stage }) => `${stage.fsync ? 'PostgreSQL' : 'SQLite'} ${stage.version}`))].join(', ');
+}
+
+/** Medians of the whole run after the first retention. @param {Run[]} runs */
+function summary(runs) {
+  const lines = runs.map(({ contender, orders, samples, check }) => {
+    const counted = samples.filter(({ seconds }) => seconds > orders.retentionSeconds);
+    const of = (/** @type {keyof Sample} */ key) => {
+      const values = valuesOf(counted, key);
+      return values.length > 0 ? number(median(values)) : '';
+    };
+    return [
+      contender,
+      check.jobs.toLocaleString('en-US'),
+      String(check.lost),
+      String(check.repeated),
+      ...['rate', 'p50Ms', 'p99Ms', 'serverCores', 'workerCores', 'producerCores', 'walMbPerSecond'].map((key) =>
+        of(/** @type {keyof Sample} */ (key)),
+      ),
+    ];
+  });
+  const head = [
+    '',
+    'jobs',
+    'lost',
+    'repeated',
+    'jobs/s',
+    'p50 ms',
+    'p99 ms',
+    'server',
+    'worker',
+    'producer',
+    'WAL MB/s',
+  ];
+  return grid([head, ...lines]);
+}
+
+/** A line for each quantity, a column for each contender: second period → last period, growth. @param {Run[]} runs */
+function growth(runs) {
+  const keys = new Map(runs.flatMap((run) => run.growth.map(({ key, title }) => [key, title])));
+  const lines = [...keys].map(([key, title]) => [
+    title,
+    ...runs.map((run) => {
+      const found = run.growth.find((one) => one.key === key);
+      if (!found) return '';
+      return `${number(found.second)} → ${number(found.last)}${found.isWithin ? '' : ` (+${Math.round(found.growth * 100)} %)`}`;
+    }),
+  ]);
+  return grid([['second period → last period', ...runs.map(({ contender }) => contender)], ...lines]);
+}
