@@ -89,10 +89,10 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     await ui.dialog.getByLabel('Starts').fill('5');
     await ui.dialog.getByLabel('In any').fill('');
     await ui.dialog.getByRole('button', { name: 'Save' }).click();
-    const complaintOf = (label: string): Locator =>
+    const findComplaint = (label: string): Locator =>
       ui.dialog.locator('label').filter({ hasText: label }).getByRole('alert');
-    await complaintOf('Running at once').getByText('expected a whole number from 1 to 10000').waitFor();
-    await complaintOf('In any').getByText('expected a duration').waitFor();
+    await findComplaint('Running at once').getByText('expected a whole number from 1 to 10000').waitFor();
+    await findComplaint('In any').getByText('expected a duration').waitFor();
     // The API has not checked the new value yet.
     await ui.dialog.getByLabel('Running at once').fill('10000');
     await ui.dialog.getByRole('alert').first().waitFor({ state: 'detached' });

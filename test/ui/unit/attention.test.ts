@@ -1,5 +1,5 @@
 import type { TopicStats } from '../../../client/index.js';
-import { attentionOf, rankOf } from '../../../ui/src/data/attention.js';
+import { listAttention, rankTopic } from '../../../ui/src/data/attention.js';
 import { withKept } from '../../../ui/src/data/kept-topics.js';
 import { errorCounts } from '../../../ui/src/text/amount.js';
 
@@ -29,7 +29,7 @@ describe('a topic needs attention', () => {
     ['a due job waits while another runs', { oldest_pending_ms: 90_000, processing: 1 }, undefined],
     ['a due job waits for a limit', { oldest_pending_ms: 90_000, limited_by: 'rate' }, undefined],
   ])('when %s', (_, members, reason) => {
-    expect(attentionOf([topic(members)])[0]?.reason).toBe(reason);
+    expect(listAttention([topic(members)])[0]?.reason).toBe(reason);
   });
 
   it('in the order of urgency, then of waiting jobs', () => {
@@ -39,8 +39,8 @@ describe('a topic needs attention', () => {
       topic({ topic: 'failing', pending: 7, retrying: 7 }),
       topic({ topic: 'failing more', pending: 8, retrying: 8 }),
     ];
-    expect(attentionOf(topics).map((each) => each.topic.topic)).toEqual(['failing more', 'failing', 'paused']);
-    expect(topics.toSorted((one, other) => rankOf(one) - rankOf(other)).at(-1)!.topic).toBe('calm');
+    expect(listAttention(topics).map((each) => each.topic.topic)).toEqual(['failing more', 'failing', 'paused']);
+    expect(topics.toSorted((one, other) => rankTopic(one) - rankTopic(other)).at(-1)!.topic).toBe('calm');
   });
 });
 

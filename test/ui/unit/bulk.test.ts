@@ -1,5 +1,5 @@
 import { BULK_ACTIONS, statusesAmong } from '../../../ui/src/data/job-actions.js';
-import { paceOfField } from '../../../ui/src/data/pace.js';
+import { parsePace } from '../../../ui/src/data/pace.js';
 import { NO_FILTERS } from '../../../ui/src/route/route.js';
 import type { Filters } from '../../../ui/src/route/route.js';
 
@@ -28,6 +28,6 @@ describe('bulk actions of the admin UI', () => {
     ['50 a minute', NaN],
     ['1000000/h', NaN],
   ])('read the pace %s as one job each %d ms', (text, ms) => {
-    expect(paceOfField(text)).toBe(ms);
+    expect(parsePace(text)).toBe(ms);
   });
 });

@@ -1,8 +1,8 @@
 import type { Job, TimeseriesPoint } from '../../../client/index.js';
-import { bucketMinutes, bucketsOf, timesOf } from '../../../ui/src/data/buckets.js';
-import { actionsFor, refusalOf } from '../../../ui/src/data/job-actions.js';
-import { clientCallOf, curlOf } from '../../../ui/src/data/snippets.js';
-import { foldedTimelineOf, timelineOf } from '../../../ui/src/data/timeline.js';
+import { bucketMinutes, toBuckets, toTimes } from '../../../ui/src/data/buckets.js';
+import { actionsFor, findRefusal } from '../../../ui/src/data/job-actions.js';
+import { toClientCall, toCurl } from '../../../ui/src/data/snippets.js';
+import { buildFoldedTimeline, buildTimeline } from '../../../ui/src/data/timeline.js';
 
 const at = (second: number): string => new Date(Date.UTC(2030, 0, 1, 0, 0, second)).toISOString();
 
@@ -46,7 +46,7 @@ const failure = (attempt: number, second: number) => ({
   stack: null,
   worker: null,
 });
-const titles = (job: Job): string[] => timelineOf(job).map((entry) => ('note' in entry ? entry.note : entry.title));
+const titles = (job: Job): string[] => buildTimeline(job).map((entry) => ('note' in entry ? entry.note : entry.title));
 
 describe('a job that waits for others', () => {
   const blocked: Job = { ...JOB, blocked: true, waiting_on: 2, run_at: '9999-12-31T00:00:00.000Z' };
@@ -72,7 +72,7 @@ describe('the timeline of a job', () => {
       errors: [failure(1, 5), failure(2, 10)],
       finished: at(12),
     };
-    expect(timelineOf(job)).toMatchObject([
+    expect(buildTimeline(job)).toMatchObject([
       { title: 'Created' },
       { title: 'Attempt 1 failed', tookMs: 2_000, afterMs: 5_000 },
       { title: 'Attempt 2 failed', tookMs: 2_000, afterMs: 3_000 },
@@ -99,7 +99,7 @@ describe('the timeline of a job', () => {
   it('is shown newest first, with equal errors as one event', () => {
     const messages = ['timeout of 5000 ms', 'timeout of 5003 ms', 'refused', 'timeout of 5000 ms'];
     const errors = messages.map((message, index) => ({ ...failure(index + 1, index * 10), message }));
-    const folded = foldedTimelineOf({ ...JOB, attempt: 4, retries: 4, errors, run_at: at(90) });
+    const folded = buildFoldedTimeline({ ...JOB, attempt: 4, retries: 4, errors, run_at: at(90) });
     expect(folded).toMatchObject([
       { title: 'Next attempt due' },
       { title: 'Attempt 4 failed' },
@@ -169,7 +169,7 @@ describe('the timeline of a job', () => {
       'Re-queued',
       'Cancelled',
     ]);
-    expect(timelineOf(job).map((entry) => ('action' in entry ? entry.action?.by : undefined))).toEqual([
+    expect(buildTimeline(job).map((entry) => ('action' in entry ? entry.action?.by : undefined))).toEqual([
       undefined,
       'anna',
       undefined,
@@ -217,7 +217,7 @@ describe('the timeline of a job', () => {
   it('offers the actions that its status allows', () => {
     const listAllowed = (status: Job['status']): (string | null)[] =>
       (['requeue', 'promote', 'cancel', 'delete'] as const).map((action) =>
-        refusalOf(action, { ...JOB, status }, Date.parse(at(-1))) === null ? action : null,
+        findRefusal(action, { ...JOB, status }, Date.parse(at(-1))) === null ? action : null,
       );
     expect(listAllowed('pending')).toEqual([null, 'promote', 'cancel', 'delete']);
     expect(listAllowed('processing')).toEqual([null, null, 'cancel', null]);
@@ -228,8 +228,8 @@ describe('the timeline of a job', () => {
 
   it('disables a second cancel, and "run now" for a due job', () => {
     const ending: Job = { ...JOB, status: 'processing', cancel_requested: true };
-    expect(refusalOf('cancel', ending, 0)).toBe('the job has been asked to stop already');
-    expect(refusalOf('promote', JOB, Date.parse(at(0)))).toBe('the job is due already');
+    expect(findRefusal('cancel', ending, 0)).toBe('the job has been asked to stop already');
+    expect(findRefusal('promote', JOB, Date.parse(at(0)))).toBe('the job is due already');
   });
 
   it('shows one button to run the job', () => {
@@ -239,7 +239,7 @@ describe('the timeline of a job', () => {
 
   it('is copied as equivalent curl command and client call without the token', () => {
     const job = { ...JOB, max_retries: 0, priority: -10, unique_key: "o'7" };
-    expect(curlOf(job, 'https://shop.example/api/jobs', true)).toBe(
+    expect(toCurl(job, 'https://shop.example/api/jobs', true)).toBe(
       [
         `curl -X POST 'https://shop.example/api/jobs/enqueue'`,
         `-H "Authorization: Bearer $JOBS_ADMIN_TOKEN"`,
@@ -247,7 +247,7 @@ describe('the timeline of a job', () => {
         `-d '${JSON.stringify({ topic: "it's", payload: { orderId: 7 }, max_retries: 0, priority: -10, unique_key: "o'7" }, null, 2).replaceAll("'", `'\\''`)}'`,
       ].join(' \\\n  '),
     );
-    expect(clientCallOf({ ...JOB, max_retries: 0 })).toBe(
+    expect(toClientCall({ ...JOB, max_retries: 0 })).toBe(
       `await jobs.enqueue("it's", {\n  "orderId": 7\n}, {\n  "max_retries": 0\n});`,
     );
   });
@@ -269,16 +269,16 @@ describe('chart buckets', () => {
   });
 
   it('sum counts, weight averages and keep the highest p95; the newest bucket is complete', () => {
-    expect(bucketsOf([point(0, 9), point(1, 1), point(2, 3)], 2)).toEqual([
+    expect(toBuckets([point(0, 9), point(1, 1), point(2, 3)], 2)).toEqual([
       { ...point(0, 9) },
       { minute: at(60), completed: 4, failed: 2, attempts_failed: 4, avg_execution_time: 25, p95: 3, avg_wait_time: 4 },
     ]);
-    expect(bucketsOf([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
+    expect(toBuckets([point(0, 0)], 1)[0]).toMatchObject({ avg_execution_time: 0 });
   });
 
   it('have no time without jobs', () => {
-    const buckets = bucketsOf([{ ...point(0, 0), avg_wait_time: 0 }, point(1, 0), point(2, 3)], 1);
-    expect(timesOf(buckets, (bucket) => bucket.avg_execution_time)).toEqual([null, null, 30]);
-    expect(timesOf(buckets, (bucket) => bucket.avg_wait_time)).toEqual([null, 4, 4]);
+    const buckets = toBuckets([{ ...point(0, 0), avg_wait_time: 0 }, point(1, 0), point(2, 3)], 1);
+    expect(toTimes(buckets, (bucket) => bucket.avg_execution_time)).toEqual([null, null, 30]);
+    expect(toTimes(buckets, (bucket) => bucket.avg_wait_time)).toEqual([null, 4, 4]);
   });
 });

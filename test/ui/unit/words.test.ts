@@ -2,10 +2,10 @@ import { en } from '../../../ui/src/messages/en.js';
 import { useMessages } from '../../../ui/src/messages/messages.js';
 import { zhCn } from '../../../ui/src/messages/zh-cn.js';
 import { bytesText, jobsText, rateText, shortCount } from '../../../ui/src/text/amount.js';
-import { durationField, durationOfField, durationText, roughDuration } from '../../../ui/src/text/duration.js';
+import { durationField, parseDuration, durationText, roughDuration } from '../../../ui/src/text/duration.js';
 import { relativeText } from '../../../ui/src/text/moment.js';
 import { patternWords } from '../../../ui/src/text/pattern-words.js';
-import { progressOf } from '../../../ui/src/text/progress.js';
+import { readProgress } from '../../../ui/src/text/progress.js';
 import { readStacks } from '../../../ui/src/text/stack.js';
 import { shortened, visible } from '../../../ui/src/text/visible-text.js';
 import { zoneText } from '../../../ui/src/text/zone-time.js';
@@ -34,11 +34,11 @@ describe('texts of the admin UI', () => {
     [86_400_000, '1d'],
   ])('show the duration %d ms as a field takes it', (ms, text) => {
     expect(durationField(ms)).toBe(text);
-    expect(durationOfField(text)).toBe(ms);
+    expect(parseDuration(text)).toBe(ms);
   });
 
   it('read no other text as a duration', () => {
-    expect(['', '10', 'ms', '10 s', '-1s', '1.5h'].map(durationOfField)).toEqual([NaN, NaN, NaN, NaN, NaN, 5_400_000]);
+    expect(['', '10', 'ms', '10 s', '-1s', '1.5h'].map(parseDuration)).toEqual([NaN, NaN, NaN, NaN, NaN, 5_400_000]);
   });
 
   it('show a relative time', () => {
@@ -90,7 +90,7 @@ describe('texts of the admin UI', () => {
     [250, null],
     [null, null],
   ])('show the progress %j', (value, progress) => {
-    const read = progressOf(value);
+    const read = readProgress(value);
     expect(progress === null ? read : { ...read, ...progress }).toEqual(read);
   });
 

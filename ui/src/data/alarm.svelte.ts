@@ -1,6 +1,6 @@
 import type { TopicStats } from '../../../client/index.js';
 import type { Attention } from './attention.js';
-import { attentionOf } from './attention.js';
+import { listAttention } from './attention.js';
 import { serverClock } from './server-clock.svelte.js';
 import { api } from './session.svelte.js';
 
@@ -23,7 +23,7 @@ class Alarm {
     this.#askedAt = Date.now();
     const { items } = await api.topics({ signal });
     this.readAt = serverClock.now;
-    this.items = attentionOf(items);
+    this.items = listAttention(items);
     return items;
   }
 

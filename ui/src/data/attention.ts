@@ -19,22 +19,22 @@ export interface Attention {
 }
 
 /** Returns the topics that need attention, the most urgent first. */
-export function attentionOf(topics: readonly TopicStats[]): Attention[] {
+export function listAttention(topics: readonly TopicStats[]): Attention[] {
   return topics
     .flatMap((topic) => {
-      const reason = reasonOf(topic);
+      const reason = findReason(topic);
       return reason === null ? [] : [{ topic, reason }];
     })
-    .sort((one, other) => rankOf(one.topic) - rankOf(other.topic) || other.topic.pending - one.topic.pending);
+    .sort((one, other) => rankTopic(one.topic) - rankTopic(other.topic) || other.topic.pending - one.topic.pending);
 }
 
 /** Lower is more urgent; a topic that needs no attention comes last. */
-export function rankOf(topic: TopicStats): number {
-  const reason = reasonOf(topic);
+export function rankTopic(topic: TopicStats): number {
+  const reason = findReason(topic);
   return reason === null ? REASONS.length : REASONS.indexOf(reason);
 }
 
-function reasonOf(topic: TopicStats): Reason | null {
+function findReason(topic: TopicStats): Reason | null {
   if (topic.paused_since !== null) return topic.pending > 0 ? 'paused' : null;
   if (isFailing(topic)) return 'failing';
   if (topic.pending > 0 && !topic.has_handler) return 'unhandled';

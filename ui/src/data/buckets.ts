@@ -13,7 +13,7 @@ export function bucketMinutes(minutes: number): number {
 }
 
 /** Joins the minutes of a window, oldest first. The newest bucket is whole; the oldest may not be. */
-export function bucketsOf(points: readonly TimeseriesPoint[], size: number): Bucket[] {
+export function toBuckets(points: readonly TimeseriesPoint[], size: number): Bucket[] {
   const first = points.length % size;
   const starts = [...(first > 0 ? [0] : []), ...range(first, points.length, size)];
   return starts.map((start, index) => joined(points.slice(start, starts[index + 1])));
@@ -39,7 +39,7 @@ function mean(points: readonly TimeseriesPoint[], of: (point: TimeseriesPoint) =
 }
 
 /** A time of each bucket for a chart; `null` where no job has taken any. */
-export function timesOf(buckets: readonly Bucket[], of: (bucket: Bucket) => number): (number | null)[] {
+export function toTimes(buckets: readonly Bucket[], of: (bucket: Bucket) => number): (number | null)[] {
   return buckets.map((bucket) => (bucket.completed === 0 && of(bucket) === 0 ? null : of(bucket)));
 }
 

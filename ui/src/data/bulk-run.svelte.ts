@@ -4,7 +4,7 @@ import type { Filters } from '../route/route.js';
 import { Fetched } from './fetched.svelte.js';
 import type { ActionName } from './job-actions.js';
 import { statusesAmong } from './job-actions.js';
-import { conditionsOf } from './job-list.svelte.js';
+import { toConditions } from './job-list.svelte.js';
 import { api } from './session.svelte.js';
 
 /** Jobs by their ids, or all that filters mean. */
@@ -138,7 +138,7 @@ export class BulkRun {
     if (status.length === 0) return null;
     // Only those that may change are asked for: else the newest ones, once done, would hide the rest.
     const isPromoting = action === 'promote' && !filters.errorKey;
-    const conditions = { ...conditionsOf(filters), status, ...(isPromoting && { due: false }) };
+    const conditions = { ...toConditions(filters), status, ...(isPromoting && { due: false }) };
     return { action, filter: given(conditions) };
   }
 }

@@ -7,13 +7,13 @@ export interface LinkedLetter {
 }
 
 /** The dead letters of the last failure of a job, from its metadata. */
-export function deadLettersOf({ metadata }: Pick<Job, 'metadata'>): LinkedLetter[] {
+export function readDeadLetters({ metadata }: Pick<Job, 'metadata'>): LinkedLetter[] {
   const letters = metadata?.$deadLetters;
   return Array.isArray(letters) ? letters.flatMap((letter) => toLink(letter) ?? []) : [];
 }
 
 /** The failed job that a dead letter is about, from its metadata. */
-export function failedJobOf({ metadata }: Pick<Job, 'metadata'>): LinkedLetter | null {
+export function readFailedJob({ metadata }: Pick<Job, 'metadata'>): LinkedLetter | null {
   const { id, topics } = (metadata?.$failedJob ?? {}) as { id?: unknown; topics?: unknown };
   return toLink({ id, topic: Array.isArray(topics) ? (topics as unknown[]).at(-1) : undefined });
 }

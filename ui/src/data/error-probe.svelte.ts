@@ -35,7 +35,7 @@ export class ErrorProbe {
 
   async #watch(sinceMs: number): Promise<void> {
     try {
-      this.state = stateOf(await api.get(this.jobId), sinceMs);
+      this.state = toProbeState(await api.get(this.jobId), sinceMs);
     } catch (error) {
       // The server may be away for a moment.
       if (error instanceof JobsApiError && error.status === 404) this.state = 'none';
@@ -46,7 +46,7 @@ export class ErrorProbe {
   }
 }
 
-function stateOf({ status, errors }: Job, sinceMs: number): ErrorProbe['state'] {
+function toProbeState({ status, errors }: Job, sinceMs: number): ErrorProbe['state'] {
   if (status === 'completed') return 'completed';
   // A job that fails may wait for its next retry.
   if (Date.parse(errors.at(-1)?.finished ?? '') >= sinceMs) return 'failed';

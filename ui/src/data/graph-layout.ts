@@ -99,13 +99,13 @@ function sortColumns(columns: readonly string[][], parents: Neighbours, children
     const isForward = pass % 2 === 0;
     const near = isForward ? parents : children;
     for (const column of isForward ? columns : [...columns].reverse()) {
-      const means = new Map(column.map((id) => [id, meanOf(near.get(id)!, positions) ?? positions.get(id)!]));
+      const means = new Map(column.map((id) => [id, average(near.get(id)!, positions) ?? positions.get(id)!]));
       column.sort((one, other) => means.get(one)! - means.get(other)!);
       place(column);
     }
   }
 }
 
-function meanOf(ids: readonly string[], positions: ReadonlyMap<string, number>): number | undefined {
+function average(ids: readonly string[], positions: ReadonlyMap<string, number>): number | undefined {
   return ids.length === 0 ? undefined : ids.reduce((sum, id) => sum + positions.get(id)!, 0) / ids.length;
 }

@@ -6,13 +6,13 @@ import { questions } from './questions.svelte.js';
 import { api } from './session.svelte.js';
 
 /** The id of the group that a job belongs to, from its metadata: of its members and of the jobs that wait for it. */
-export function groupIdOf({ metadata }: Pick<Job, 'metadata'>): string | null {
+export function readGroupId({ metadata }: Pick<Job, 'metadata'>): string | null {
   const id = metadata?.$group;
   return typeof id === 'string' ? id : null;
 }
 
 /** Members that have not ended. */
-export function unfinishedOf({ pending, processing }: JobGroup): number {
+export function countUnfinished({ pending, processing }: JobGroup): number {
   return pending + processing;
 }
 

@@ -48,7 +48,7 @@ export function statusesAmong(
  *
  * @param now by the clock of the server, in milliseconds since 1970
  */
-export function refusalOf(
+export function findRefusal(
   action: ActionName,
   job: Pick<Job, 'status' | 'cancel_requested' | 'run_at'>,
   now: number,

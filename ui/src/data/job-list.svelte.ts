@@ -41,7 +41,7 @@ const KEPT_MAX = 10;
 const keptLists = new SvelteMap<string, KeptList>();
 
 /** The jobs of a list that the user has left, in the order of its rows. Empty after a reload of the page. */
-export function idsOfKeptList(key: string): readonly string[] {
+export function readKeptIds(key: string): readonly string[] {
   return keptList(key)?.rows.map(({ job }) => job.id) ?? [];
 }
 
@@ -51,7 +51,7 @@ function keptList(key: string): KeptList | undefined {
 }
 
 /** Converts filters to the filter of a bulk action. */
-export function conditionsOf(filters: Filters): JobFilter {
+export function toConditions(filters: Filters): JobFilter {
   const { statuses, due, topics, q, errorKey, groupId, from, to, ended } = filters;
   return {
     status: statuses.length > 0 ? statuses : undefined,
@@ -67,12 +67,12 @@ export function conditionsOf(filters: Filters): JobFilter {
 }
 
 /** Converts filters to the filter of a list. */
-export function listOf(filters: Filters): JobFilter {
-  return { ...conditionsOf(filters), order: filters.order || undefined };
+export function toListFilter(filters: Filters): JobFilter {
+  return { ...toConditions(filters), order: filters.order || undefined };
 }
 
 /** Returns a text that sorts rows as the list does, in reverse: the first row has the greatest text. */
-function placeOf({ job: { id }, listedEnd }: Row, { order }: Filters): string {
+function toSortText({ job: { id }, listedEnd }: Row, { order }: Filters): string {
   return order ? `${listedEnd} ${id}` : id;
 }
 
@@ -172,7 +172,7 @@ export class JobList {
       if (top.items.length > 0) await this.reload();
       return;
     }
-    const toPlace = (row: Row): string => placeOf(row, route.filters);
+    const toPlace = (row: Row): string => toSortText(row, route.filters);
     const isNewer = (job: Job): boolean => toPlace(toRow(job)) > toPlace(first);
     const newer = route.cursor === null ? top.items.filter(isNewer).length : 0;
     this.newCount = newer;
@@ -204,8 +204,8 @@ export class JobList {
   /** Requests the jobs that no longer match the filters, so that each row shows the current status. */
   async #refreshGone(route: ListPage): Promise<void> {
     const ids = this.rows.filter((row) => this.#mayHaveChanged(row)).map(({ job }) => job.id);
-    const turnOf = (id: string): number => this.#turns.get(id) ?? 0;
-    const asked = ids.sort((one, other) => turnOf(one) - turnOf(other)).slice(0, GONE_MAX);
+    const getTurn = (id: string): number => this.#turns.get(id) ?? 0;
+    const asked = ids.sort((one, other) => getTurn(one) - getTurn(other)).slice(0, GONE_MAX);
     this.#isOutdated ||= ids.some((id) => !this.#turns.has(id) && !asked.includes(id));
     this.#turn += 1;
     asked.forEach((id) => this.#turns.set(id, this.#turn));
@@ -224,7 +224,7 @@ export class JobList {
   }
 
   #query({ filters, size, cursor }: ListPage): JobFilter {
-    return { ...listOf(filters), limit: size, cursor: cursor ?? undefined };
+    return { ...toListFilter(filters), limit: size, cursor: cursor ?? undefined };
   }
 
   /** Jobs are listed by their end, or by their ids, which begin with the time of their creation. */

@@ -3,7 +3,7 @@ import type { Job, RequeueOptions } from '../../../client/index.js';
 import { JobsApiError } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
 import { topicName } from '../text/visible-text.js';
-import { hrefOf } from '../route/router.svelte.js';
+import { toHref } from '../route/router.svelte.js';
 import type { ActionName } from './job-actions.js';
 import { notices } from './notices.svelte.js';
 import { questions } from './questions.svelte.js';
@@ -40,7 +40,7 @@ class JobMoves {
 
   /** For a keyboard shortcut: users press a key by mistake more easily than a button. */
   async askToRequeue(job: Job): Promise<void> {
-    const title = messages.forms.requeueTitle(nameOf(job));
+    const title = messages.forms.requeueTitle(toShortName(job));
     const { requeueText: text, labels } = messages.actions;
     if (await questions.ask({ title, text, verb: labels.requeue, isSafe: true })) await this.requeue(job);
   }
@@ -54,15 +54,15 @@ class JobMoves {
     const requeued = await this.#tried(job, api.requeue(job.id, changes), isThrowing);
     if (requeued)
       notices.show({
-        text: messages.actions.requeued(nameOf(job)),
+        text: messages.actions.requeued(toShortName(job)),
         tone: 'neutral',
-        href: hrefOf({ screen: 'job', id: job.id }),
+        href: toHref({ screen: 'job', id: job.id }),
       });
   }
 
   async promote(job: Job): Promise<void> {
     const promoted = await this.#tried(job, api.promote(job.id));
-    if (promoted) notices.say(messages.actions.madeDue(nameOf(job)));
+    if (promoted) notices.say(messages.actions.madeDue(toShortName(job)));
   }
 
   async cancel(job: Job): Promise<void> {
@@ -74,9 +74,9 @@ class JobMoves {
       const isLater = Date.parse(cancelled.run_at) > serverClock.now;
       const changes = { dependants: true, ...(isLater && { run_at: cancelled.run_at }) };
       const undo = (): void => void this.#requeue(cancelled, changes);
-      notices.show({ text: messages.actions.cancelled(nameOf(job)), tone: 'neutral', undo });
+      notices.show({ text: messages.actions.cancelled(toShortName(job)), tone: 'neutral', undo });
     } else {
-      notices.say(messages.actions.askedToStop(nameOf(job)));
+      notices.say(messages.actions.askedToStop(toShortName(job)));
     }
   }
 
@@ -98,7 +98,7 @@ class JobMoves {
       void this.#delete(job);
     };
     const timer = setTimeout(deleteNow, UNDO_MS);
-    const text = messages.actions.deleting(nameOf(job));
+    const text = messages.actions.deleting(toShortName(job));
     const removeNotice = notices.show({ text, tone: 'neutral', undo }, UNDO_MS);
     this.#deletions.set(job.id, deleteNow);
   }
@@ -107,7 +107,7 @@ class JobMoves {
     try {
       await api.delete(job.id);
       this.deleted.add(job.id);
-      notices.say(messages.actions.deleted(nameOf(job)));
+      notices.say(messages.actions.deleted(toShortName(job)));
     } catch (error) {
       await this.#complain(job, error);
     }
@@ -132,7 +132,7 @@ class JobMoves {
   #mayStop(job: Job): Promise<boolean> {
     return questions.ask({
       title: messages.actions.stopTitle,
-      text: messages.actions.stopText(nameOf(job)),
+      text: messages.actions.stopText(toShortName(job)),
       verb: messages.actions.stop,
     });
   }
@@ -156,6 +156,6 @@ class JobMoves {
 export const jobMoves = new JobMoves();
 
 /** `send_receipt …e91310` */
-function nameOf({ topic, id }: Job): string {
+function toShortName({ topic, id }: Job): string {
   return `${topicName(topic)} …${id.slice(-6)}`;
 }

@@ -20,30 +20,30 @@ class Language {
   tag = $state('en');
 
   async start(): Promise<void> {
-    await this.use(choiceOf(browserStorage.get('language')) ?? navigator.languages.map(choiceOf).find(Boolean));
+    await this.use(findChoice(browserStorage.get('language')) ?? navigator.languages.map(findChoice).find(Boolean));
   }
 
   async choose(tag: string): Promise<void> {
     browserStorage.set('language', tag);
-    await this.use(choiceOf(tag));
+    await this.use(findChoice(tag));
   }
 
   private async use(choice = LANGUAGES[0]!): Promise<void> {
     const messages = await choice.load();
-    useMessages(messages, formatTagOf(choice), () => void this.tag);
+    useMessages(messages, findFormatTag(choice), () => void this.tag);
     this.tag = choice.tag;
     document.documentElement.lang = choice.tag;
   }
 }
 
 /** `zh` and `zh-Hans-SG` read the texts of `zh-CN`. */
-function choiceOf(tag: string | null): Choice | undefined {
+function findChoice(tag: string | null): Choice | undefined {
   const language = tag?.split('-')[0];
   return LANGUAGES.find((choice) => choice.tag.split('-')[0] === language);
 }
 
 /** Numbers and times follow the region of the browser, if it has the language and the script of the texts. */
-function formatTagOf({ tag }: Choice): string {
+function findFormatTag({ tag }: Choice): string {
   const { language, script } = new Intl.Locale(tag).maximize();
   return (
     navigator.languages.find((each) => {

@@ -12,7 +12,7 @@ export interface LimitsDraft {
 }
 
 /** Returns the form that shows these limits. */
-export function limitsDraftOf(limits: Limits | null): LimitsDraft {
+export function toLimitsDraft(limits: Limits | null): LimitsDraft {
   const rate = limits?.rate;
   return {
     concurrency: limits?.concurrency ?? null,
@@ -24,7 +24,7 @@ export function limitsDraftOf(limits: Limits | null): LimitsDraft {
 }
 
 /** Returns the request body of a form. The server checks its values. */
-export function limitsRequestOf({ concurrency, perKey, rateLimit, per, isRatePerKey }: LimitsDraft): LimitsRequest {
+export function toLimitsRequest({ concurrency, perKey, rateLimit, per, isRatePerKey }: LimitsDraft): LimitsRequest {
   return {
     ...(concurrency !== null && { concurrency }),
     ...(perKey !== null && { per_key: perKey }),
@@ -38,7 +38,7 @@ const FIELDS = ['concurrency', 'per_key', 'rate.limit', 'rate.per', 'rate.per_ke
 export type LimitField = (typeof FIELDS)[number];
 
 /** Returns the API's errors by field; `undefined` if one belongs to no field of the form. */
-export function limitComplaintsOf(error: unknown): Partial<Record<LimitField, string>> | undefined {
+export function readLimitComplaints(error: unknown): Partial<Record<LimitField, string>> | undefined {
   if (!(error instanceof JobsApiError)) return undefined;
   const entries = Object.entries(error.data).map(([path, text]) => [path.replace(/^limits\./, ''), text] as const);
   const isKnown = entries.length > 0 && entries.every(([path]) => (FIELDS as readonly string[]).includes(path));

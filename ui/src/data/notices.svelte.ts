@@ -1,6 +1,6 @@
 import { messages } from '../messages/messages.js';
 import { shortened, visible } from '../text/visible-text.js';
-import { problemOf } from './problem.js';
+import { toProblem } from './problem.js';
 
 /** Long enough to be read and to reach the button. */
 const SHOWN_MS = 7_000;
@@ -45,7 +45,7 @@ class Notices {
 
   /** Of what a call of the API has thrown. */
   complain(error: unknown): void {
-    const { title, detail } = problemOf(error);
+    const { title, detail } = toProblem(error);
     this.fail(messages.problems.notice(title, shortened(visible(detail), 300)));
   }
 }

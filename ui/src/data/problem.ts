@@ -10,12 +10,12 @@ export interface Problem {
 }
 
 /** Of anything that a call of the API may throw. @param isOfForm whether the user has written what was sent */
-export function problemOf(error: unknown, isOfForm = false): Problem {
+export function toProblem(error: unknown, isOfForm = false): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   if (!(error instanceof JobsApiError)) {
     return { ...(isOfForm ? messages.problems.notSent : messages.problems.unexpected), detail };
   }
-  return { ...wordsFor(error), detail: [detail, ...fieldsOf(error)].join('\n') };
+  return { ...wordsFor(error), detail: [detail, ...listFields(error)].join('\n') };
 }
 
 /** Returns whether the API knows the caller and does not admit them. */
@@ -39,7 +39,7 @@ export function signInComplaint(error: unknown, whenUnauthorized?: string): stri
   if (error instanceof JobsApiError && error.status === 401)
     return whenUnauthorized ?? messages.problems.notSignedIn(error.message);
   if (isForbidden(error)) return messages.problems.notAllowed((error as JobsApiError).message);
-  const { title, advice } = problemOf(error);
+  const { title, advice } = toProblem(error);
   return messages.problems.complaint(title, advice);
 }
 
@@ -56,6 +56,6 @@ function wordsFor({ status, code }: JobsApiError): Omit<Problem, 'detail'> {
   return code === 'INVALID_RESPONSE' ? problems.invalidResponse : problems.refused;
 }
 
-function fieldsOf({ data }: JobsApiError): string[] {
+function listFields({ data }: JobsApiError): string[] {
   return Object.entries(data).map(([name, complaint]) => `${name}: ${complaint}`);
 }

@@ -2,10 +2,10 @@ import type { Duration, Schedule, ScheduleOptions, SchedulePattern } from '../..
 import { JobsApiError } from '../../../client/index.js';
 import { printJson } from '../json/exact-json.js';
 import { checkJson } from '../json/json-check.js';
-import { durationField, durationOfField } from '../text/duration.js';
-import { isoOfLocal, localOfIso } from '../text/moment.js';
+import { durationField, parseDuration } from '../text/duration.js';
+import { toIsoTime, toLocalTime } from '../text/moment.js';
 import type { DraftPattern } from './cron-ticks.js';
-import { anchorOf } from './schedules.js';
+import { readAnchor } from './schedules.js';
 
 /** What the form of a schedule holds, as its fields hold it. */
 export interface ScheduleDraft {
@@ -54,14 +54,14 @@ const EMPTY: ScheduleDraft = {
 };
 
 /** The form of a stored schedule; of a new one for `null`. */
-export function draftOf(schedule: Schedule | null, ownZone: string): ScheduleDraft {
+export function toDraft(schedule: Schedule | null, ownZone: string): ScheduleDraft {
   if (schedule === null) return { ...EMPTY, tz: ownZone };
   const { pattern, missed, timeout_ms, metadata } = schedule;
   return {
     ...EMPTY,
     ...(typeof pattern === 'string'
       ? { cron: pattern }
-      : { kind: 'interval', every: durationField(pattern.every), anchor: localOfIso(anchorOf(pattern)) }),
+      : { kind: 'interval', every: durationField(pattern.every), anchor: toLocalTime(readAnchor(pattern)) }),
     name: schedule.name,
     tz: schedule.tz,
     topic: schedule.topic,
@@ -71,8 +71,8 @@ export function draftOf(schedule: Schedule | null, ownZone: string): ScheduleDra
     max: missed.max,
     overlap: schedule.overlap,
     jitter: schedule.jitter_ms === 0 ? '' : durationField(schedule.jitter_ms),
-    startAt: localOfIso(schedule.start_at),
-    endAt: localOfIso(schedule.end_at),
+    startAt: toLocalTime(schedule.start_at),
+    endAt: toLocalTime(schedule.end_at),
     maxRetries: schedule.max_retries,
     priority: schedule.priority,
     timeout: timeout_ms === null ? '' : durationField(timeout_ms),
@@ -81,35 +81,35 @@ export function draftOf(schedule: Schedule | null, ownZone: string): ScheduleDra
 }
 
 /** The moments of a form. One that the user has not changed keeps its seconds. */
-export function momentsOf(
+export function readMoments(
   draft: ScheduleDraft,
   start: Schedule | null,
 ): { anchor?: string; startAt?: string; endAt?: string } {
-  const anchor = start === null ? null : anchorOf(start.pattern);
+  const anchor = start === null ? null : readAnchor(start.pattern);
   return {
-    anchor: momentOf(draft.anchor, anchor),
-    startAt: momentOf(draft.startAt, start?.start_at ?? null),
-    endAt: momentOf(draft.endAt, start?.end_at ?? null),
+    anchor: readMoment(draft.anchor, anchor),
+    startAt: readMoment(draft.startAt, start?.start_at ?? null),
+    endAt: readMoment(draft.endAt, start?.end_at ?? null),
   };
 }
 
 /** The pattern of a form, for a preview. */
 export function previewPattern(draft: ScheduleDraft, anchor: string | undefined): DraftPattern {
   if (draft.kind === 'cron') return draft.cron;
-  return { everyMs: durationOfField(draft.every), anchorMs: anchor === undefined ? 0 : Date.parse(anchor) };
+  return { everyMs: parseDuration(draft.every), anchorMs: anchor === undefined ? 0 : Date.parse(anchor) };
 }
 
 /** What the API takes of a form whose JSON is valid. */
-export function requestOf(draft: ScheduleDraft, start: Schedule | null): [SchedulePattern, ScheduleOptions] {
-  const { anchor, startAt, endAt } = momentsOf(draft, start);
-  const metadata = jsonOf(draft.metadata);
+export function toRequest(draft: ScheduleDraft, start: Schedule | null): [SchedulePattern, ScheduleOptions] {
+  const { anchor, startAt, endAt } = readMoments(draft, start);
+  const metadata = parseJson(draft.metadata);
   // The server checks durations, too.
   const duration = (text: string): Duration | undefined => (text.trim() || undefined) as Duration | undefined;
   return [
     draft.kind === 'cron' ? draft.cron : { every: draft.every as Duration, anchor },
     {
       topic: draft.topic,
-      payload: jsonOf(draft.payload),
+      payload: parseJson(draft.payload),
       tz: draft.tz.trim() || undefined,
       missed: {
         policy: draft.missed,
@@ -129,7 +129,7 @@ export function requestOf(draft: ScheduleDraft, start: Schedule | null): [Schedu
 }
 
 /** What the API says against each field of the form, by the field's name in the request. */
-export function complaintsOf(error: unknown): Record<string, string> {
+export function readComplaints(error: unknown): Record<string, string> {
   if (!(error instanceof JobsApiError)) return {};
   return Object.fromEntries(
     Object.entries(error.data).map(([path, complaint]): [string, string] => {
@@ -139,11 +139,11 @@ export function complaintsOf(error: unknown): Record<string, string> {
   );
 }
 
-function momentOf(local: string, before: string | null): string | undefined {
-  return before !== null && local === localOfIso(before) ? before : isoOfLocal(local);
+function readMoment(local: string, before: string | null): string | undefined {
+  return before !== null && local === toLocalTime(before) ? before : toIsoTime(local);
 }
 
-function jsonOf(text: string): unknown {
+function parseJson(text: string): unknown {
   const check = checkJson(text);
   return check.ok ? check.value : undefined;
 }

@@ -1,6 +1,6 @@
 import type { Job, Schedule } from '../../../client/index.js';
 import { messages } from '../messages/messages.js';
-import { hrefOf } from '../route/router.svelte.js';
+import { toHref } from '../route/router.svelte.js';
 import { visible } from '../text/visible-text.js';
 import { live } from './live.svelte.js';
 import { notices } from './notices.svelte.js';
@@ -42,7 +42,7 @@ class ScheduleMoves {
       job = await api.schedules.run(name);
     });
     if (job) {
-      const href = hrefOf({ screen: 'job', id: job.id });
+      const href = toHref({ screen: 'job', id: job.id });
       notices.show({ text: messages.schedules.enqueued(visible(name)), tone: 'neutral', href });
     }
   }
@@ -100,7 +100,7 @@ export function watchSchedules(topics: () => readonly string[], refresh: () => v
 const LATE_AFTER_MS = 60_000;
 
 /** How late the next tick is, in ms, if it should have fired; otherwise 0. */
-export function latenessOf({ next_tick, paused_since }: Schedule, now: number): number {
+export function measureLateness({ next_tick, paused_since }: Schedule, now: number): number {
   const ms = next_tick === null || paused_since !== null ? 0 : now - Date.parse(next_tick);
   return ms > LATE_AFTER_MS ? ms : 0;
 }
@@ -118,12 +118,12 @@ export function isEditable(schedule: Schedule): boolean {
 const EPOCH = new Date(0).toISOString();
 
 /** The moment from which an interval is counted; `null` for the default, and for a cron pattern. */
-export function anchorOf(pattern: Schedule['pattern']): string | null {
+export function readAnchor(pattern: Schedule['pattern']): string | null {
   return typeof pattern === 'string' || pattern.anchor === EPOCH ? null : pattern.anchor;
 }
 
 /** The schedule and tick that a job is for, from its metadata. */
-export function scheduleOf({ metadata }: Job): { name: string; tick: string } | null {
+export function readSchedule({ metadata }: Job): { name: string; tick: string } | null {
   const value = metadata?.$schedule as { name?: unknown; tick?: unknown } | null | undefined;
   if (typeof value?.name !== 'string' || typeof value.tick !== 'string') return null;
   return Number.isNaN(Date.parse(value.tick)) ? null : { name: value.name, tick: value.tick };

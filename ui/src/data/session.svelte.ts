@@ -3,7 +3,7 @@ import type { Attachment } from 'svelte/attachments';
 import type { Capabilities } from '../../../client/index.js';
 import { JobsApiError, JobsClient } from '../../../client/index.js';
 import { isForbidden } from './problem.js';
-import { linkOf } from '../route/router.svelte.js';
+import { findLink } from '../route/router.svelte.js';
 import { API_URL, AUTH_MODE, HAS_COOKIE } from '../route/server-facts.js';
 import { serverClock } from './server-clock.svelte.js';
 import { tabStorage } from './storage.js';
@@ -109,7 +109,7 @@ class Session {
   /** Signs in a tab that the user opens with a link of the UI. */
   readonly openedTabs: Attachment<HTMLElement> = (element) => {
     const share = (event: MouseEvent): void => {
-      const link = linkOf(event)?.element;
+      const link = findLink(event)?.element;
       if (link && event.isTrusted && this.hasToken && opensTab(event, link)) offerToken(link, () => this.#token);
     };
     element.addEventListener('click', share);

@@ -32,7 +32,7 @@ const DELAY_MS = 1_000;
 const FAILURES_MAX = 20;
 
 /** What is known of a job's life, oldest first. */
-export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
+export function buildTimeline(job: Job): (TimelineEvent | TimelineNote)[] {
   const events = withPauses([
     { title: messages.timeline.created, at: job.created, tone: 'neutral' },
     ...job.errors.map(failedAttempt),
@@ -53,9 +53,9 @@ export function timelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
 }
 
 /** The same, newest first. Attempts in a row that failed with the same error, apart from words with a digit, are one event. */
-export function foldedTimelineOf(job: Job): (TimelineEvent | TimelineNote)[] {
+export function buildFoldedTimeline(job: Job): (TimelineEvent | TimelineNote)[] {
   const folded: (TimelineEvent | TimelineNote)[] = [];
-  for (const entry of timelineOf(job)) {
+  for (const entry of buildTimeline(job)) {
     const last = folded.at(-1);
     const joined = last && joinFailures(last, entry);
     if (joined) folded[folded.length - 1] = joined;
@@ -100,14 +100,14 @@ function withActions(
     if (action.action === 'cancel' && action.time === finished && end >= 0) {
       merged[end] = { ...(merged[end] as TimelineEvent), action };
     } else {
-      merged.splice(placeOf(action, merged), 0, toEvent(action));
+      merged.splice(findPlace(action, merged), 0, toEvent(action));
     }
   }
   return merged;
 }
 
 /** Returns the index before the first later event and before the notes that precede that event. */
-function placeOf({ time }: JobAction, entries: readonly (TimelineEvent | TimelineNote)[]): number {
+function findPlace({ time }: JobAction, entries: readonly (TimelineEvent | TimelineNote)[]): number {
   const later = entries.findIndex((entry) => 'at' in entry && entry.at > time);
   const before = entries.slice(0, later < 0 ? entries.length : later);
   return before.findLastIndex((entry) => 'at' in entry) + 1;

@@ -7,7 +7,7 @@ import type { WorkerProcess } from '../../../client/index.js';
  */
 export type WorkerState = 'live' | 'draining' | 'lost';
 
-export function stateOf({ is_alive, is_draining }: WorkerProcess): WorkerState {
+export function toWorkerState({ is_alive, is_draining }: WorkerProcess): WorkerState {
   if (!is_alive) return 'lost';
   return is_draining ? 'draining' : 'live';
 }
@@ -19,7 +19,7 @@ export interface SchemaVersion {
 }
 
 /** Oldest first. The name of a migration ends with its time. */
-export function schemaVersionsOf(workers: readonly WorkerProcess[]): SchemaVersion[] {
+export function countSchemaVersions(workers: readonly WorkerProcess[]): SchemaVersion[] {
   const counts = new Map<string, number>();
   for (const { schema_version, is_alive } of workers) {
     if (is_alive) counts.set(schema_version, (counts.get(schema_version) ?? 0) + 1);

@@ -56,11 +56,11 @@ export function printJson(value: unknown): string {
 }
 
 function isExact(token: string): boolean {
-  return digitsOf(String(Number(token))) === digitsOf(token);
+  return toDigits(String(Number(token))) === toDigits(token);
 }
 
 /** Sign, significant digits and power of ten: equal for texts of the same number. */
-function digitsOf(text: string): string {
+function toDigits(text: string): string {
   const [, sign = '', whole = '', part = '', power = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
   const digits = (whole + part).replace(/^0+/, '');

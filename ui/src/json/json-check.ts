@@ -11,7 +11,7 @@ export function checkJson(text: string): JsonCheck {
     return { ok: true, value: parseExact(text), bytes: new TextEncoder().encode(text).length };
   } catch (error) {
     if (text.trim() === '') return { ok: false, message: messages.forms.jsonEmpty, line: 1 };
-    return { ok: false, ...placeOf(error as Error, text) };
+    return { ok: false, ...findPlace(error as Error, text) };
   }
 }
 
@@ -32,19 +32,19 @@ export function jsonComplaint(text: string, bytesMax: number): string | null {
 const WORD = /\s+|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[[\]{},:]/y;
 
 /** Browsers name the place as `position 12`, or as `line 3 column 4`, or not at all. */
-function placeOf({ message }: Error, text: string): { message: string; line: number } {
+function findPlace({ message }: Error, text: string): { message: string; line: number } {
   const [, line] = /line (\d+) column \d+/.exec(message) ?? [];
   const [, position] = /position (\d+)/.exec(message) ?? [];
   const words = message
     .replace(/^JSON\.parse: /, '')
     .replace(/(,? \.*".*" is not valid JSON| in JSON at position.*| at line \d+ column.*)$/s, '');
   if (line) return { message: words, line: Number(line) };
-  if (position) return { message: words, line: lineOf(text, Number(position)) };
+  if (position) return { message: words, line: toLine(text, Number(position)) };
   const at = endOfWords(text);
   const [stranger] = /^[^\s,:[\]{}]+/.exec(text.slice(at)) ?? [];
   return {
     message: stranger ? messages.forms.jsonWord(stranger.slice(0, 40)) : words,
-    line: lineOf(text.trimEnd(), at),
+    line: toLine(text.trimEnd(), at),
   };
 }
 
@@ -56,6 +56,6 @@ function endOfWords(text: string): number {
   return at;
 }
 
-function lineOf(text: string, position: number): number {
+function toLine(text: string, position: number): number {
   return text.slice(0, position).split('\n').length;
 }

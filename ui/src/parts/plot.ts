@@ -53,7 +53,7 @@ export class Plot {
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
-        { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(clockOf) },
+        { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(toClock) },
         { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.#tickText(tick)) },
       ],
       scales: {
@@ -64,7 +64,7 @@ export class Plot {
       series: [
         {
           label: messages.jobs.time,
-          value: (_, at) => (at == null ? '–' : clockOf(at)),
+          value: (_, at) => (at == null ? '–' : toClock(at)),
         },
         ...series.map((each, index) => this.#line(each, index)),
       ],
@@ -117,7 +117,7 @@ export class Plot {
 }
 
 /** @param at in seconds, as all times of the chart */
-function clockOf(at: number): string {
+function toClock(at: number): string {
   return clockText(new Date(at * 1_000).toISOString());
 }
 

@@ -29,7 +29,7 @@ const LIST_SCREENS: readonly Route['screen'][] = ['jobs', 'group'];
 
 /** The screen that the address names, and how to get to another one. */
 class Router {
-  route: Route = $state.raw(routeOf(location));
+  route: Route = $state.raw(readAddress(location));
   state: EntryState | null = $state.raw(history.state as EntryState | null);
   readonly #places = new Map<string, Place>();
   #key = this.state?.key ?? newKey();
@@ -53,12 +53,12 @@ class Router {
 
   /** Goes there, as if a link were followed. */
   go(route: Route, state: EntryState = {}): void {
-    this.#open(hrefOf(route), state);
+    this.#open(toHref(route), state);
   }
 
   /** Replaces the current entry of the history, such as while the user types. */
   replace(route: Route, state: EntryState | null = null): void {
-    history.replaceState({ ...state, key: this.#key }, '', hrefOf(route));
+    history.replaceState({ ...state, key: this.#key }, '', toHref(route));
     this.#read();
   }
 
@@ -67,7 +67,7 @@ class Router {
     const list = this.state?.list;
     const place = list && this.#places.get(list.key);
     this.replace({ screen: 'job', id }, this.state);
-    if (place) place.href = hrefOf({ screen: 'job', id });
+    if (place) place.href = toHref({ screen: 'job', id });
     scrollTo(0, 0);
   }
 
@@ -77,7 +77,7 @@ class Router {
    */
   readonly links: Attachment<HTMLElement> = (element) => {
     const follow = (event: MouseEvent): void => {
-      const link = linkOf(event);
+      const link = findLink(event);
       if (!link || !isPlain(event) || ['target', 'download'].some((name) => link.element.hasAttribute(name))) return;
       event.preventDefault();
       if (link.element.hasAttribute('data-back')) history.back();
@@ -140,7 +140,7 @@ class Router {
   }
 
   #read(): void {
-    this.route = routeOf(location);
+    this.route = readAddress(location);
     this.state = history.state as EntryState | null;
     this.#isNew ||= this.#path !== location.pathname;
     this.#path = location.pathname;
@@ -150,12 +150,12 @@ class Router {
 export const router = new Router();
 
 /** The address of a screen, for links. */
-export function hrefOf(route: Route): string {
+export function toHref(route: Route): string {
   return new URL(writeRoute(route), ROOT_URL).href;
 }
 
 /** The link to a screen of the UI that an event is about. It may be part of a drawing. */
-export function linkOf(event: Event): { readonly element: Element; readonly href: string } | null {
+export function findLink(event: Event): { readonly element: Element; readonly href: string } | null {
   const element = (event.target as Element).closest('a[href]');
   if (!element) return null;
   const { href } = new URL(element.getAttribute('href')!, location.href);
@@ -163,7 +163,7 @@ export function linkOf(event: Event): { readonly element: Element; readonly href
 }
 
 /** The screen that an address of the UI names. */
-export function routeOf({ pathname, search }: URL | Location): Route {
+export function readAddress({ pathname, search }: URL | Location): Route {
   // The root itself may come without its slash.
   const path = `${pathname}/`.startsWith(ROOT_URL.pathname) ? pathname.slice(ROOT_URL.pathname.length) : '?';
   return readRoute(path, search);

@@ -32,7 +32,7 @@ export function durationField(ms: number): string {
 }
 
 /** Milliseconds of such a text; `NaN` if it is none. */
-export function durationOfField(text: string): number {
+export function parseDuration(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
   return unit === undefined ? NaN : Math.round(Number(number) * FIELD_UNITS[unit as keyof typeof FIELD_UNITS]);
 }

@@ -47,12 +47,12 @@ export function preciseClockText(iso: string): string {
 }
 
 /** What the API takes, of what an input of a date gives: its text is in the time zone of the page. */
-export function isoOfLocal(local: string): string | undefined {
+export function toIsoTime(local: string): string | undefined {
   return local ? new Date(showsUtc() ? `${local}Z` : local).toISOString() : undefined;
 }
 
 /** The text of an input of a date, in the time zone of the page and to the minute. */
-export function localOfIso(iso: string | null): string {
+export function toLocalTime(iso: string | null): string {
   if (iso === null) return '';
   const date = new Date(iso);
   const offsetMs = showsUtc() ? 0 : date.getTimezoneOffset() * 60_000;

@@ -64,7 +64,7 @@ interface TimeWords {
 
 function timeWords(second: Field | null, minute: Field | null, hour: Field | null): TimeWords | null {
   if (!second || !minute || !hour) return null;
-  const times = clockTimes(second, minute, hour) ?? hoursOf(second, minute, hour);
+  const times = clockTimes(second, minute, hour) ?? listHours(second, minute, hour);
   if (times) return { words: messages.patterns.at(times), isAt: true };
   const words = periodWords(second, minute, hour);
   return words === null ? null : { words, isAt: false };
@@ -91,7 +91,7 @@ function clockTimes(second: Field, minute: Field, hour: Field): string[] | null 
 }
 
 /** Full hours, however many they are. */
-function hoursOf(second: Field, minute: Field, hour: Field): string[] | null {
+function listHours(second: Field, minute: Field, hour: Field): string[] | null {
   return isOnly(second, 0) && isOnly(minute, 0) && hour.kind === 'values' ? hour.values.map(clock) : null;
 }
 

@@ -18,7 +18,7 @@ const ALL = ['of', 'total', 'max'];
  * Reads what handlers commonly say of their progress: a number up to 100 or a part of 1, `{ percent, message }`, or `{ done, of }` and
  * its relatives. `null` when it is something else.
  */
-export function progressOf(value: unknown): Progress | null {
+export function readProgress(value: unknown): Progress | null {
   if (typeof value === 'number') {
     return ofPercent(Number.isInteger(value) || value > 1 ? value : value * 100);
   }
@@ -26,8 +26,8 @@ export function progressOf(value: unknown): Progress | null {
 }
 
 function ofMembers(members: Record<string, unknown>): Progress | null {
-  const done = nameOf(members, DONE);
-  const all = nameOf(members, ALL);
+  const done = findName(members, DONE);
+  const all = findName(members, ALL);
   const counted = done && all ? ofCount(Number(members[done]), Number(members[all])) : null;
   const progress = counted ?? (typeof members.percent === 'number' ? ofPercent(members.percent) : null);
   const message = typeof members.message === 'string' ? members.message : null;
@@ -50,6 +50,6 @@ function ofPercent(percent: number): Progress | null {
   return { fraction: percent / 100, text: percentText(percent), message: null, hasMore: false };
 }
 
-function nameOf(members: Record<string, unknown>, names: readonly string[]): string | undefined {
+function findName(members: Record<string, unknown>, names: readonly string[]): string | undefined {
   return names.find((each) => typeof members[each] === 'number');
 }

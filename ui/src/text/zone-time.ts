@@ -19,14 +19,14 @@ const formatters = new Map<string, Intl.DateTimeFormat | null>();
 /** A moment in a time zone, with seconds unless they are 0; `null` if the browser does not know the zone. */
 export function zoneText(iso: string, zone: string): string | null {
   const date = new Date(iso);
-  return formatterOf(zone, date.getTime() % 60_000 === 0 ? undefined : '2-digit')?.format(date) ?? null;
+  return getFormatter(zone, date.getTime() % 60_000 === 0 ? undefined : '2-digit')?.format(date) ?? null;
 }
 
 /** The zones in which to show the times of a schedule: its own, and that of the page if it is another one. */
 export function zonesToShow(zone: string): string[] {
   const page = showsUtc() ? 'UTC' : OWN_ZONE;
   // A zone may have several names.
-  return formatterOf(zone)?.resolvedOptions().timeZone === page ? [page] : [zone, page];
+  return getFormatter(zone)?.resolvedOptions().timeZone === page ? [page] : [zone, page];
 }
 
 /** Whether a zone that is shown beside the one of a schedule is the reader's. */
@@ -39,7 +39,7 @@ export function zoneNames(): string[] {
   return ['UTC', ...Intl.supportedValuesOf('timeZone').filter((name) => name !== 'UTC')];
 }
 
-function formatterOf(zone: string, second?: '2-digit'): Intl.DateTimeFormat | null {
+function getFormatter(zone: string, second?: '2-digit'): Intl.DateTimeFormat | null {
   const language = languageTag();
   const key = `${language} ${zone} ${second}`;
   if (!formatters.has(key)) formatters.set(key, createFormatter(language, { ...SHAPE, second, timeZone: zone }));
