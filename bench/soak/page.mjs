@@ -34,7 +34,12 @@ const PLOTS = [
     unit: 'MB',
     value: ({ tableMb, indexMb = 0, fileMb = NaN }) => (tableMb === undefined ? fileMb : tableMb + indexMb),
   },
-  { name: 'dead', title: 'dead rows', unit: 'rows', value: ({ deadRows = NaN }) => deadRows },
+  {
+    name: 'dead',
+    title: 'dead rows',
+    unit: 'autovacuum has not removed them yet',
+    value: ({ deadRows = NaN }) => deadRows,
+  },
   { name: 'memory', title: 'memory of the worker', unit: 'MB', value: ({ workerMb }) => workerMb },
 ];
 
@@ -55,7 +60,12 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '# Figures of hours under load',
     '',
     '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#hours-under-load) explains the',
-    'load and the columns.',
+    'load.',
+    '',
+    '- The first table of a section has medians after the first retention: the wait for a handler, cores of CPU, and the write-ahead log.',
+    '- **lost** and **repeated**: jobs that ran fewer times than planned, and more times.',
+    '- The second table compares two periods as long as the retention. A number in parentheses is a growth of more than 5 %.',
+    '- In plots, a grey area marks the time in which another session holds a snapshot.',
     '',
   ];
   writeFileSync(here('../../docs/soak.md'), [...head, ...sections].join('\n'));

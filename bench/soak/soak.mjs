@@ -20,6 +20,9 @@ const SAMPLE_SECONDS_MAX = 10;
 /** After the last enqueue, jobs are given up when none has ended for so long. */
 const STALLED_SECONDS = 60;
 
+/** The last sample, and with it the end, may be so late. */
+const LATE_SECONDS_MAX = 60;
+
 /** What docs/performance.md advises, for the table of each queue. */
 const AUTOVACUUM = `SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000,
   autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02)`;
@@ -138,7 +141,7 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
     await place.query(`ALTER TABLE ${TABLES.get(contender.base)} ${AUTOVACUUM}`);
   const worker = await arena.start();
   const producer = await arena.start();
-  await worker.ask('soakWork', { jobsMax: Math.ceil(rate * seconds) + rate });
+  await worker.ask('soakWork', { jobsMax: Math.ceil(rate * (seconds + LATE_SECONDS_MAX)) });
   // Peers cannot store so many jobs in calls of one.
   await producer.ask('soakProduce', { rate, batch: contender.base.startsWith('ours') ? 1 : BLOCK_JOBS });
 

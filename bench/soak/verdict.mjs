@@ -27,8 +27,8 @@ export const QUANTITIES = [
 ];
 
 const GROWTH_MAX = 0.05;
-/** A quantity has recovered when this many samples in a row are below 1.1 times its median before the snapshot. */
-const RECOVERED_SAMPLES = 3;
+/** A quantity has recovered when the median of so many samples is at most 1.1 times its median before the snapshot. */
+const RECOVERED_SAMPLES = 6;
 const RECOVERED_RATIO = 1.1;
 
 /**
@@ -71,7 +71,7 @@ export function recoveryOf(samples, retentionSeconds) {
     const values = after.map((sample) => Number(sample[key]));
     const index = values.findIndex((_, at) => {
       const next = values.slice(at, at + RECOVERED_SAMPLES);
-      return next.length === RECOVERED_SAMPLES && next.every((value) => value <= limit);
+      return next.length === RECOVERED_SAMPLES && median(next) <= limit;
     });
     const most = Math.max(...valuesOf(held, key));
     const recoverySeconds = most <= limit ? 0 : index < 0 ? undefined : after[index].seconds - to;
