@@ -272,7 +272,7 @@ async function readWithoutText(query: ListFilter, limit: number, source: ListSou
 }
 
 /** Orders a plan by the end of its jobs. */
-export function toEndedPlan({ ranges, found, ids, ...plan }: ListPlan, query: ListFilter): EndedPlan {
+function toEndedPlan({ ranges, found, ids, ...plan }: ListPlan, query: ListFilter): EndedPlan {
   const { finishedFrom, finishedTo, beforeFinished, beforeId } = query;
   const end = finishedTo
     ? { finished: finishedTo.toISOString().replace('Z', '000Z'), id: FIRST_ID }

@@ -7,7 +7,7 @@ import { readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import type { ErrorCount, LastError, TopicShare } from '../../store/report-records.js';
 import { ERROR_SLOTS } from '../../store/report-records.js';
-import { FoldingPauses, hashErrorGroup } from '../../store/report-mapper.js';
+import { FoldingPauses, hashErrorGroup } from '../../store/error-group-search.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';

@@ -1,6 +1,7 @@
 import type { Job } from '../../core/job.js';
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { ListFilter } from '../../core/list-filter.js';
+import { findInErrorGroup } from '../error-group-search.js';
 import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../job-list.js';
 import { readList, readListIds, readsRows, WHOLE_RANGES_MAX } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
@@ -22,7 +23,6 @@ import {
   toJsonText,
   toSearchedContents,
   toTopicCounts,
-  findInErrorGroup,
   toErrorCount,
   toLastError,
   toTopicAttempts,

@@ -4,7 +4,8 @@ import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../j
 import { readsRows } from '../job-list.js';
 import type { SearchedContents } from '../job-search.js';
 import { nextTurn } from '../real-timers.js';
-import { findInErrorGroup, toJsonText, toSearchedContents, toTopicSize } from '../report-mapper.js';
+import { findInErrorGroup } from '../error-group-search.js';
+import { toJsonText, toSearchedContents, toTopicSize } from '../report-mapper.js';
 import type { TopicShare } from '../report-records.js';
 import { toJob } from '../row-mapper.js';
 import type { ReadScript, SqlQuery, SqlRow } from '../sql-runner.js';
@@ -21,8 +22,8 @@ import {
 import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 
-/** Rows that one statement skips in the order of the table: about 2 ms. */
-const COUNT_PIECE_ROWS = 40_000;
+/** Rows that one statement counts, or skips in the order of the table: about 2 ms. */
+export const COUNT_PIECE_ROWS = 40_000;
 /** Rows that one statement reads whole. */
 const READ_PIECE_ROWS = 500;
 /** Rows whose payloads one statement searches: half a millisecond. Fewer if they are large: 2 MiB take 8 ms. */

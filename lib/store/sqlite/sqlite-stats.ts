@@ -38,13 +38,11 @@ import type { JobReports, ReportRecords } from '../job-store.js';
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { ReadScript, SqlQuery, SqlRow } from '../sql-runner.js';
-import { SqliteLists } from './sqlite-lists.js';
+import { COUNT_PIECE_ROWS, SqliteLists } from './sqlite-lists.js';
 import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
-/** Rows that one statement counts: about 2 ms. */
-const COUNT_PIECE_ROWS = 40_000;
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
 /** Rows whose errors one statement reads. */
