@@ -56,6 +56,7 @@ function packages() {
     'nestjs-jobs',
     'graphile-worker',
     'pg-boss',
+    'sidequest',
     'bullmq',
     'ioredis',
     'plainjob',

@@ -21,6 +21,8 @@ const BASES = {
   rawPg: { base: 'ours', engine: 'postgres', adapter: 'raw-pg.mjs' },
   graphile: { base: 'graphile-worker', engine: 'postgres', adapter: 'graphile-worker.mjs' },
   boss: { base: 'pg-boss', engine: 'postgres', adapter: 'pg-boss.mjs' },
+  sidequest: { base: 'sidequest', engine: 'postgres', adapter: 'sidequest.mjs' },
+  sidequestSqlite: { base: 'sidequest-sqlite', engine: 'sqlite', adapter: 'sidequest.mjs' },
   bull: { base: 'bullmq', engine: 'redis', adapter: 'bullmq.mjs' },
   oursSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours.mjs' },
   rawSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite.mjs' },
@@ -45,6 +47,17 @@ const BOSS_BEST = {
 
 /** The documentation of BullMQ advises 100 to 300 for jobs that wait for others. */
 const BULL_BEST = { worker: { concurrency: 200 } };
+
+/** Jobs run in the process that claims them, not in threads of a child process. */
+const SIDEQUEST_IN_PROCESS = { fork: false, runner: 'inline' };
+
+/** It looks for jobs each millisecond, not every 100. */
+const SIDEQUEST_BEST = {
+  ...SIDEQUEST_IN_PROCESS,
+  maxConcurrentJobs: 100,
+  queueDefaults: { concurrency: 100 },
+  jobPollingInterval: 1,
+};
 
 /** Plain functions finish in microseconds: only so many at once that the slots are never what is waited for. */
 const OURS_BEST = { concurrency: 100 };
@@ -83,6 +96,14 @@ export const contenders = [
     most: { drain: 5_000 },
   },
   { name: 'pg-boss-default', ...BASES.boss, options: {}, keepsRows: true, most: { drain: 10 } },
+  {
+    name: 'sidequest-pg',
+    ...BASES.sidequest,
+    options: SIDEQUEST_BEST,
+    keepsRows: true,
+    most: { callers: 5_000, drain: 5_000 },
+  },
+  { name: 'sidequest-pg-100ms', ...BASES.sidequest, options: SIDEQUEST_IN_PROCESS, keepsRows: true },
   { name: 'bullmq', ...BASES.bull, options: BULL_BEST, keepsRows: true },
   {
     name: 'bullmq-removing',
@@ -136,13 +157,20 @@ export const contenders = [
     options: { batch: 1_000, synchronous: 'normal' },
     keepsRows: true,
   },
-  { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true, most: { drain: 20_000 } },
+  { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true },
   {
     name: 'plainjob-default',
     ...BASES.plain,
     options: {},
     keepsRows: true,
     most: { drain: 20_000, pickup: 50 },
+  },
+  {
+    name: 'sidequest-sqlite',
+    ...BASES.sidequestSqlite,
+    options: { ...SIDEQUEST_BEST, pragmas: ['journal_mode = wal', 'synchronous = normal'] },
+    keepsRows: true,
+    most: { callers: 5_000, drain: 5_000 },
   },
 ];
 

@@ -1,7 +1,6 @@
 import { drain } from './drain.mjs';
 import { enqueue } from './enqueue.mjs';
 import { growth } from './growth.mjs';
-import { herd } from './herd.mjs';
 import { http } from './http.mjs';
 import { idle } from './idle.mjs';
 import { loads } from './loads.mjs';
@@ -50,9 +49,9 @@ import { together } from './together.mjs';
  *   as there are fewer jobs than that: so are the rows that stand in the way
  */
 
-const POSTGRES = ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss'];
+const POSTGRES = ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg'];
 const REDIS = ['bullmq', 'bullmq-always'];
-const SQLITE = ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'raw-sqlite', 'plainjob'];
+const SQLITE = ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'raw-sqlite', 'plainjob', 'sidequest-sqlite'];
 const DEFAULTS = ['ours-pg-default', 'graphile-worker-default', 'pg-boss-default', 'bullmq-default'];
 const SQLITE_DEFAULTS = ['ours-sqlite-default', 'plainjob-default'];
 const MILLION = 1_000_000;
@@ -94,7 +93,8 @@ const enqueueing = [
     name: 'enqueue-bulk',
     title: 'enqueue in bulk, 1,000 a call',
     ...jobsPerSecond,
-    contenders: [...POSTGRES, ...REDIS, ...SQLITE],
+    // Sidequest has no call for many jobs.
+    contenders: [...POSTGRES, ...REDIS, ...SQLITE].filter((name) => !name.startsWith('sidequest')),
     jobs: 100_000,
     quickJobs: 10_000,
     run: (stand, count) => enqueue(stand, { how: 'bulk', count }),
@@ -110,7 +110,7 @@ const draining = [
     contenders: [...POSTGRES, 'ours-pg-removing', 'ours-nest', ...REDIS, 'bullmq-removing', ...SQLITE],
     jobs: 100_000,
     quickJobs: 10_000,
-    run: (stand, count) => drain(stand, { count }),
+    run: (stand, count) => drain(stand, { count: atMost(stand, 'drain', count) }),
   },
   {
     name: 'drain-default',
@@ -126,13 +126,13 @@ const draining = [
     ...jobsPerSecond,
     contenders: [...POSTGRES, ...REDIS],
     jobs: 100_000,
-    run: (stand, count) => drain(stand, { count, processes: 2 }),
+    run: (stand, count) => drain(stand, { count: atMost(stand, 'drain', count), processes: 2 }),
   },
   {
     name: 'together',
     title: 'producer with 64 callers and worker at once, a process each',
     ...jobsPerSecond,
-    contenders: [...POSTGRES, ...REDIS, 'ours-sqlite', 'plainjob'],
+    contenders: [...POSTGRES, ...REDIS, 'ours-sqlite', 'plainjob', 'sidequest-sqlite'],
     jobs: 50_000,
     quickJobs: 3_000,
     run: (stand, count) => together(stand, { count: atMost(stand, 'callers', count) }),
@@ -145,7 +145,17 @@ const waiting = [
     name: 'pickup',
     title: 'pickup on an idle queue, from another process',
     ...milliseconds,
-    contenders: ['ours-pg', 'raw-pg-listening', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
+    contenders: [
+      'ours-pg',
+      'raw-pg-listening',
+      'graphile-worker',
+      'pg-boss',
+      'sidequest-pg',
+      ...REDIS,
+      'ours-sqlite',
+      'plainjob',
+      'sidequest-sqlite',
+    ],
     jobs: 500,
     quickJobs: 50,
     run: (stand, count) => pickup(stand, { count }),
@@ -154,7 +164,7 @@ const waiting = [
     name: 'between-processes',
     title: 'pickup on an idle SQLite file, from another process',
     ...milliseconds,
-    contenders: ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'plainjob', 'plainjob-default'],
+    contenders: ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'plainjob', 'plainjob-default', 'sidequest-sqlite'],
     jobs: 500,
     quickJobs: 50,
     run: (stand, count) => pickup(stand, { count: atMost(stand, 'pickup', count) }),
@@ -163,7 +173,16 @@ const waiting = [
     name: 'pickup-same',
     title: 'pickup on an idle queue, from the same process',
     ...milliseconds,
-    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', ...REDIS, 'ours-sqlite', 'plainjob'],
+    contenders: [
+      'ours-pg',
+      'graphile-worker',
+      'pg-boss',
+      'sidequest-pg',
+      ...REDIS,
+      'ours-sqlite',
+      'plainjob',
+      'sidequest-sqlite',
+    ],
     jobs: 500,
     run: (stand, count) => pickup(stand, { count, sameProcess: true }),
   },
@@ -176,19 +195,6 @@ const waiting = [
     run: (stand, count) => pickup(stand, { count, pauseMs: [11_000, 12_000] }),
   },
 ];
-
-/** @type {Measure[]} */
-const herds = [1, 8, 20, 50].map((processes) => ({
-  name: `herd-${processes}`,
-  group: 'herd',
-  x: processes,
-  title: 'transactions for each job on an idle queue, by processes',
-  unit: 'transactions/job',
-  better: 'less',
-  contenders: ['ours-pg', 'graphile-worker', 'pg-boss'],
-  jobs: 200,
-  run: (stand, count) => herd(stand, { count, processes }),
-}));
 
 /** @type {Measure[]} */
 const limiting = [
@@ -301,7 +307,7 @@ const others = [
     title: 'drain beside a held snapshot: rate of the last twelfth by that of the first',
     unit: '',
     better: 'more',
-    contenders: POSTGRES,
+    contenders: ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss'],
     jobs: 600_000,
     run: (stand, count) => snapshot(stand, { count }),
   },
@@ -322,7 +328,7 @@ const others = [
     title: 'idle: statements a second of one process',
     unit: '/s',
     better: 'less',
-    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'bullmq'],
+    contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg', 'sidequest-pg-100ms', 'bullmq'],
     jobs: 20,
     quickJobs: 3,
     run: (stand, seconds) => idle(stand, { seconds, value: 'statements' }),
@@ -336,11 +342,14 @@ const others = [
       'ours-pg',
       'graphile-worker',
       'pg-boss',
+      'sidequest-pg',
+      'sidequest-pg-100ms',
       'bullmq',
       'ours-sqlite',
       'ours-sqlite3',
       'plainjob',
       'plainjob-default',
+      'sidequest-sqlite',
     ],
     jobs: 20,
     run: (stand, seconds) => idle(stand, { seconds, value: 'cpu' }),
@@ -371,7 +380,6 @@ export const measures = [
   ...flows,
   ...waiting,
   ...loads,
-  ...herds,
   ...beside,
   ...others,
   ...growth,

@@ -1,3 +1,4 @@
+import { herd } from './herd.mjs';
 import { highestRate, steady } from './steady.mjs';
 
 /** @typedef {import('./index.mjs').Measure} Measure */
@@ -13,7 +14,7 @@ const steadyContenders = (rate) => [
 ];
 
 /** @type {Measure[]} */
-export const loads = [0, 5].flatMap((handlerMs) =>
+const steadyRates = [0, 5].flatMap((handlerMs) =>
   [1, 4].flatMap((processes) => [
     ...[200, 300, 1_000, 3_000, 6_000].map((rate) => ({
       name: `steady-${handlerMs}ms-${processes}-${rate}`,
@@ -39,3 +40,19 @@ export const loads = [0, 5].flatMap((handlerMs) =>
     },
   ]),
 );
+
+/** @type {Measure[]} */
+const herds = [1, 8, 20, 50].map((processes) => ({
+  name: `herd-${processes}`,
+  group: 'herd',
+  x: processes,
+  title: 'transactions for each job on an idle queue, by processes',
+  unit: 'transactions/job',
+  better: /** @type {const} */ ('less'),
+  contenders: ['ours-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg-100ms'],
+  jobs: 200,
+  run: (/** @type {Stand} */ stand, /** @type {number} */ count) => herd(stand, { count, processes }),
+}));
+
+/** @type {Measure[]} */
+export const loads = [...steadyRates, ...herds];
