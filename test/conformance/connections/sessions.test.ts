@@ -217,16 +217,16 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
     expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
 
-    const readIdleTimeout = (rows: unknown[], idleTimeoutMillis: number): number => {
+    const readIdleTimeout = (rows: { is_standby: string }[], idleTimeoutMillis: number): number => {
       const other = new PostgresSession(session.limits);
-      const query = (_: string, done: (error: undefined, result: { rows: unknown[] }) => void): void =>
+      const query = (_: string, done: (error: undefined, result: { rows: typeof rows }) => void): void =>
         done(undefined, { rows });
       other.prepare({ processID: 1, on: () => undefined, query }, () => undefined);
       const options = { idleTimeoutMillis };
       other.boundIdleTime({ options });
       return options.idleTimeoutMillis;
     };
-    expect(readIdleTimeout([{}], 60_000)).toBe(60_000);
+    expect(readIdleTimeout([{ is_standby: 'false' }], 60_000)).toBe(60_000);
     expect(readIdleTimeout([], 60_000)).toBe(10_000);
     expect(readIdleTimeout([], 90_000)).toBe(90_000);
   });

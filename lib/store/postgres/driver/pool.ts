@@ -80,7 +80,15 @@ export class ConnectionValidator {
   /** When the last test timed out. Connections last used before that are dropped untested: each test would cost the timeout. */
   private timedOutAtMs = -Infinity;
 
+  /** Connections that led to a standby when they were new, and whether they have been used. */
+  private readonly standbys = new WeakMap<object, boolean>();
+
   constructor(private readonly times = VALIDATION_TIMES) {}
+
+  /** Records that a new connection leads to a standby. It is used once: after a failover the next one may lead to the primary. */
+  markStandby(client: object): void {
+    this.standbys.set(client, false);
+  }
 
   /** Records that a connection is new or about to be used. */
   markUsed(client: object): void {
@@ -104,7 +112,7 @@ export class ConnectionValidator {
       const usedAtMs = this.usedAtMs.get(client) ?? -Infinity;
       this.markUsed(client);
       const isFresh = monotonicMs() - usedAtMs < this.times.bypassMs;
-      if (usedAtMs >= this.timedOutAtMs && (isFresh || (await this.test(client)))) {
+      if (this.mayUse(client) && usedAtMs >= this.timedOutAtMs && (isFresh || (await this.test(client)))) {
         return taken;
       }
       // `end()` would wait for a reply first.
@@ -123,6 +131,14 @@ export class ConnectionValidator {
       },
       connect: () => this.takeValid(take, (client) => client, drop),
     };
+  }
+
+  private mayUse(client: object): boolean {
+    const isUsed = this.standbys.get(client);
+    if (isUsed === false) {
+      this.standbys.set(client, true);
+    }
+    return isUsed !== true;
   }
 
   private test(client: ValidatedClient): Promise<boolean> {

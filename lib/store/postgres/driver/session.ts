@@ -14,6 +14,11 @@ import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
 import { ConnectionValidator, shortenIdleTime } from './pool.js';
 import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
 
+/** What the server says of a new session, once for each setting. */
+interface NewSession {
+  readonly is_standby: string;
+}
+
 /** The part of `pg.Client` that prepares a new connection. */
 interface NewClient {
   /** The server's process id. Absent with the native driver. */
@@ -21,7 +26,7 @@ interface NewClient {
   /** Whether the client sends a statement before the last one returns; absent before `pg` 8.23. */
   pipeline?: boolean;
   on(event: 'error', handle: () => void): void;
-  query(sql: string, done: (error?: Error, result?: { rows: unknown[] }) => void): void;
+  query(sql: string, done: (error?: Error, result?: { rows: NewSession[] }) => void): void;
 }
 
 /** The part of TypeORM's driver that gives its query runners their connections. */
@@ -73,6 +78,9 @@ export class PostgresSession {
     client.query(sql.setForSession(this.limits, client.processID), (error, result) => {
       this.isBehindPooler ||= result?.rows.length === 0;
       this.validator.markUsed(client);
+      if (result?.rows[0]?.is_standby === 'true') {
+        this.validator.markStandby(client);
+      }
       done(error);
     });
   };

@@ -57,13 +57,14 @@ const transactionDefaults = [
 ] as const;
 
 /**
- * Sets up a session and returns one row for each setting. Returns no row and sets nothing when the server process is not
+ * Sets up a session and returns one row for each setting, with `is_standby`, `true` or `false`. Returns no row and sets nothing when the server process is not
  * `processId`. Without a `processId` the check is left out.
  */
 export const setForSession = (limits: SessionLimits, processId?: number): string => {
   const values = [...transactionDefaults, ...settings(limits)].map(([name, value]) => `('${name}', '${value}')`);
   const isDirect = processId === undefined ? 'true' : `pg_backend_pid() = ${Number(processId)}`;
-  return `SELECT set_config(name, value, false) FROM (VALUES ${values.join(', ')}) s(name, value) WHERE ${isDirect}`;
+  return `SELECT set_config(name, value, false), pg_is_in_recovery()::text AS is_standby
+    FROM (VALUES ${values.join(', ')}) s(name, value) WHERE ${isDirect}`;
 };
 
 /** Resets the planner settings of a session. */
