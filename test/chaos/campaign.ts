@@ -52,6 +52,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       isLimited: fault.isLimited,
       isLinked: fault.isLinked,
       handlerMs: run.handlerMs,
+      clockOffsetsMs: fault.clockOffsetsMs,
       mutant: mutant?.name,
       drainMaxMs: mutant ? MUTANT_DRAIN_MAX_MS : DRAIN_MAX_MS,
     });

@@ -115,6 +115,7 @@ function report(name: string, result: RunResult): void {
   const { run, hits, violations, evidence } = result;
   const ending = isPassed(result) ? 'as it should be' : 'NOT AS IT SHOULD BE';
   console.log(`${name}: ${hits} ${run.fault.hitMeans}, ${Math.round(evidence.seconds)} s: ${ending}`);
+  if (run.fault.figures) console.log(`  ${run.fault.figures(evidence)}`);
   if (!run.mutant) {
     violations.slice(0, VIOLATIONS_SHOWN_MAX).forEach(({ promise, detail }) => console.log(`  ${promise}: ${detail}`));
   }

@@ -1,5 +1,6 @@
 import type { Run } from './campaign.js';
 import { faults } from './faults/faults.js';
+import { failoverWithLoss } from './faults/failover.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
 import { kill } from './faults/kill.js';
 import { limitedLoad } from './faults/limits-under-kills.js';
@@ -54,6 +55,13 @@ const lights: readonly Light[] = [
   { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'dead letters after the commit', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
+  {
+    mutant: 'commits that do not wait for the standby',
+    fault: failoverWithLoss,
+    strikes: 2,
+    on: ['postgres'],
+    quicklyOn: 'postgres',
+  },
 ];
 
 /** Every fault on every database it is meant for. */

@@ -34,7 +34,7 @@ rm -rf "$2"
  * Connections to the server. In transaction mode a few, each used in turn, so that a setting that strays is noticed; in
  * session mode every client needs one.
  */
-const SERVER_CONNECTIONS: Readonly<Record<PoolMode, number>> = { transaction: 4, session: 30 };
+const SERVER_CONNECTIONS: Readonly<Record<PoolMode, number>> = { transaction: 4, session: 80 };
 
 /** Starts the PgBouncer that JOBS_TEST_PGBOUNCER names, else one that is there, else Debian's, which is installed now. */
 export async function startPgBouncer(url: string, poolMode: PoolMode): Promise<PgBouncer> {

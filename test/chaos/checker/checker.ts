@@ -1,6 +1,6 @@
 import type { Evidence } from '../cluster/evidence.js';
 import { checkDeadLetters } from './dead-letters.js';
-import { checkEffects, checkEnqueueing } from './jobs.js';
+import { checkEffects, checkEnqueueing, checkOutcomes } from './jobs.js';
 import { checkLedger } from './ledger.js';
 import { checkLimits } from './limits.js';
 import { checkLinks } from './links.js';
@@ -15,6 +15,7 @@ import type { Promised, Violation } from './violation.js';
 export function checkEvidence(evidence: Evidence): Violation[] {
   return [
     checkEnqueueing,
+    checkOutcomes,
     checkEffects,
     checkLedger,
     checkProcesses,

@@ -1,19 +1,21 @@
 import type { Evidence, JobRow } from '../cluster/evidence.js';
+import type { HistoryEntry } from '../history.js';
 import { DOOMED, exactTopics, poisonTopics } from '../protocol.js';
 import type { Violation } from './violation.js';
 
 /** No acknowledged job is lost, none is there twice, and a job stored with an order is there if and only if that is. */
-export function checkEnqueueing({ jobs, orders, history }: Evidence): Violation[] {
+export function checkEnqueueing(evidence: Evidence): Violation[] {
+  const { jobs, orders, history } = evidence;
   const byId = new Map(jobs.map((job) => [job.id, job]));
   const byName = groupBy(
     jobs.filter(({ n }) => n !== null),
     ({ n }) => n!,
   );
   const violations: Violation[] = [];
+  for (const { id, n } of findLostJobs(evidence)) {
+    violations.push({ promise: 'lost', detail: `job ${id} (${n}) was acknowledged and is not there` });
+  }
   for (const deed of history) {
-    if (deed.kind === 'acknowledged' && byId.get(deed.id)?.n !== deed.n) {
-      violations.push({ promise: 'lost', detail: `job ${deed.id} (${deed.n}) was acknowledged and is not there` });
-    }
     if (deed.kind === 'rolled back' && byName.has(deed.n)) {
       violations.push({ promise: 'half done', detail: `job ${deed.n} is there, its transaction was rolled back` });
     }
@@ -30,6 +32,27 @@ export function checkEnqueueing({ jobs, orders, history }: Evidence): Violation[
     }
   }
   return violations;
+}
+
+/** The acknowledgements of jobs that are not there. */
+export function findLostJobs({
+  jobs,
+  history,
+}: Pick<Evidence, 'jobs' | 'history'>): (HistoryEntry & { readonly kind: 'acknowledged' })[] {
+  const names = new Map(jobs.map(({ id, n }) => [id, n]));
+  return history.filter((deed) => deed.kind === 'acknowledged').filter(({ id, n }) => names.get(id) !== n);
+}
+
+/** A job whose completion was confirmed has completed, by the same attempt. */
+export function checkOutcomes({ ledger, history }: Evidence): Violation[] {
+  const ends = new Set(ledger.flatMap((row) => (row.now === 'completed' ? [`${row.job_id} ${row.attempt}`] : [])));
+  return history
+    .filter((deed) => deed.kind === 'completed')
+    .filter(({ id, attempt }) => !ends.has(`${id} ${attempt}`))
+    .map(({ id, attempt }) => ({
+      promise: 'lost',
+      detail: `the completion of job ${id} by attempt ${attempt} was confirmed and is not there`,
+    }));
 }
 
 /** Each job has an end, its effect is there, and where that is promised there is exactly one. */

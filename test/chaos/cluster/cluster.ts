@@ -35,6 +35,7 @@ export interface ClusterOptions {
   readonly isLimited?: boolean;
   readonly isLinked?: boolean;
   readonly handlerMs?: readonly [number, number];
+  readonly clockOffsetsMs?: readonly number[];
   /** How long the queue may take to finish all jobs after the last fault. */
   readonly drainMaxMs: number;
 }
@@ -54,6 +55,7 @@ const SAMPLE_PAUSE_MS = 100;
  */
 export class Cluster {
   readonly strikes: Strike[] = [];
+  private readonly endsMs: number[] = [];
   readonly departures: ProcessExit[] = [];
   readonly probes: Probe[] = [];
   private readonly samples: RunningOfKey[][] = [];
@@ -88,6 +90,11 @@ export class Cluster {
   /** Records a fault. The history later shows whether it hit anything. */
   recordStrike(strike: Omit<Strike, 'atUs'>): void {
     this.strikes.push({ ...strike, atUs: nowUs() });
+  }
+
+  /** Records the end of a fault, to see how long the queue takes to continue. */
+  recordEnd(): void {
+    this.endsMs.push(Date.now());
   }
 
   /**
@@ -179,6 +186,7 @@ export class Cluster {
     await this.sampling;
     return gatherEvidence(this.target, this.historyFolder, {
       strikes: this.strikes,
+      endsMs: this.endsMs,
       departures: this.departures,
       probes: this.probes,
       samples: this.samples,
@@ -226,7 +234,7 @@ export class Cluster {
 
   private start(role: Role): Member {
     this.started += 1;
-    const { options, mutant, isPoisonous, isLimited, isLinked, schedules, handlerMs } = this.plan;
+    const { options, mutant, isPoisonous, isLimited, isLinked, schedules, handlerMs, clockOffsetsMs = [0] } = this.plan;
     const name = `${role}-${this.started}`;
     const member = new Member(role, {
       name,
@@ -235,6 +243,7 @@ export class Cluster {
       historyFolder: this.historyFolder,
       options: { ...baseOptions, ...options },
       mutant: mutant ?? null,
+      clockOffsetMs: clockOffsetsMs[this.started % clockOffsetsMs.length]!,
       handlerMs: handlerMs ?? HANDLER_MS,
       backlogMax: BACKLOG_MAX,
       isPoisonous: isPoisonous ?? false,

@@ -94,6 +94,8 @@ export interface Evidence {
   readonly cursorMoves: readonly CursorMove[];
   readonly history: readonly HistoryEntry[];
   readonly strikes: readonly Strike[];
+  /** When faults were over whose recovery is timed: milliseconds since 1970. */
+  readonly endsMs: readonly number[];
   readonly departures: readonly ProcessExit[];
   readonly probes: readonly Probe[];
   /** What ran of limited topics, each sample in one snapshot. */
@@ -106,7 +108,7 @@ export interface Evidence {
 export async function gatherEvidence(
   target: ChaosDatabase,
   historyFolder: string,
-  known: Pick<Evidence, 'strikes' | 'departures' | 'probes' | 'samples' | 'isDrained' | 'seconds'>,
+  known: Pick<Evidence, 'strikes' | 'endsMs' | 'departures' | 'probes' | 'samples' | 'isDrained' | 'seconds'>,
 ): Promise<Evidence> {
   const ledger = await target.observe<LedgerRow>(selectLedger(target.kind));
   return {

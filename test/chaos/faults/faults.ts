@@ -1,7 +1,9 @@
 import { busyStorm } from './busy-storm.js';
+import { clocksApart } from './clocks-apart.js';
 import { cut } from './cut.js';
 import { drain } from './drain.js';
 import { drainAndKill } from './drain-and-kill.js';
+import { failover } from './failover.js';
 import type { Fault } from './fault.js';
 import { fullDisk } from './full-disk.js';
 import { heldSnapshot } from './held-snapshot.js';
@@ -12,6 +14,7 @@ import { limitsUnderKills } from './limits-under-kills.js';
 import { linksUnderKills } from './links-under-kills.js';
 import { pause } from './pause.js';
 import { poison } from './poison.js';
+import { sessionPoolerRestart, transactionPoolerRestart } from './pooler-restart.js';
 import { readOnly } from './read-only.js';
 import { restart } from './restart.js';
 import { stall } from './stall.js';
@@ -23,7 +26,10 @@ export const faults: readonly Fault[] = [
   pause,
   restart,
   readOnly,
+  failover,
   terminateBackends,
+  sessionPoolerRestart,
+  transactionPoolerRestart,
   lag,
   stall,
   cut,
@@ -34,6 +40,7 @@ export const faults: readonly Fault[] = [
   drainAndKill,
   poison,
   killAtTicks,
+  clocksApart,
   limitsUnderKills,
   linksUnderKills,
 ];

@@ -12,6 +12,18 @@ export const history = new HistoryWriter(settings.historyFolder, settings.name);
 
 const RETRY_MS = 200;
 
+if (settings.clockOffsetMs !== 0) moveClock(settings.clockOffsetMs);
+
+/** Moves the wall clock of this process. Its monotonic clock stays as it is. */
+function moveClock(offsetMs: number): void {
+  const now = (): number => Real.now() + offsetMs;
+  const Real = Date;
+  globalThis.Date = new Proxy(Real, {
+    construct: (target, given: []) => (given.length > 0 ? new target(...given) : new target(now())),
+    get: (target, name) => (name === 'now' ? now : (Reflect.get(target, name) as unknown)),
+  });
+}
+
 /** An application with its DataSource and an engine that has not started. */
 export interface Application {
   readonly app: DataSource;

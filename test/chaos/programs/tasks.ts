@@ -36,8 +36,9 @@ export class Tasks {
     Object.entries(limitedTopics).forEach(([topic, limits]) => on(topic, (job) => this.limited(job), { limits }));
     registerPoisons(on, this.history);
     engine.events.subscribe((event) => {
-      if (event.type === 'lease_lost') {
-        this.history.write({ kind: 'lease lost', id: event.id, attempt: event.attempt });
+      if (event.type === 'lease_lost' || event.type === 'completed') {
+        const kind = event.type === 'completed' ? 'completed' : 'lease lost';
+        this.history.write({ kind, id: event.id, attempt: event.attempt });
       }
     });
   }

@@ -6,11 +6,17 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { PostgresServer } from '../../support/postgres-server.js';
 import { startPostgresServer } from '../../support/postgres-server.js';
+import { until } from '../../support/wait.js';
 
 /** A PostgreSQL server of one test that can crash and restart with the same data. */
 export interface RestartablePostgres extends PostgresServer {
+  /** Its data folder, and the user that owns it. */
+  readonly data: string;
+  readonly user: { readonly uid?: number; readonly gid?: number };
   /** Stops the server as a crash would: it cuts connections and writes nothing. */
   crash(): Promise<void>;
+  /** Kills the main process by SIGKILL. Resolves when its other processes have noticed and ended. */
+  kill(): Promise<void>;
   /** Starts the server again with the same arguments. */
   start(): Promise<void>;
   /** Starts the server as a standby, which rejects writes until `promote`. */
@@ -42,6 +48,9 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   };
   return {
     ...server,
+    data,
+    user,
+    kill: () => killServer(data),
     crash: async () => void (await control('stop', '-m', 'immediate')),
     start,
     startReadOnly: async () => {
@@ -52,6 +61,25 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
     },
     promote: async () => void (await control('promote')),
   };
+}
+
+async function killServer(data: string): Promise<void> {
+  const main = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+  const members = (await listProcesses()).filter(({ pid, parent }) => pid === main || parent === main);
+  process.kill(main, 'SIGKILL');
+  const isOver = async (): Promise<boolean> => {
+    const running = (await listProcesses()).filter(({ state }) => !state.startsWith('Z')).map(({ pid }) => pid);
+    return !members.some(({ pid }) => running.includes(pid));
+  };
+  await until(isOver, { message: 'the end of the server' });
+}
+
+async function listProcesses(): Promise<{ pid: number; parent: number; state: string }[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,stat=']);
+  return stdout.split('\n').map((line) => {
+    const [pid, parent, state = ''] = line.trim().split(/\s+/);
+    return { pid: Number(pid), parent: Number(parent), state };
+  });
 }
 
 async function readDataFolder(url: string): Promise<string> {
