@@ -81,6 +81,24 @@ describe('the table of topics', () => {
     expect(ui.address).toBe('/admin/jobs/jobs?topic=z_fails');
   });
 
+  it('has a page that says what happens to jobs after their end', async () => {
+    app().jobs.register('kept', () => null, { retention: { failed: false, cancelled: 0 }, deadLetter: 'z_fails' });
+    const isStored = async (): Promise<boolean> =>
+      (await app().jobs.topics.list()).some(({ topic, retention }) => topic === 'kept' && retention !== null);
+    await until(isStored, { message: 'the options of the topic' });
+    const ui = await pages.open(`${app().url}/admin/jobs/topics/kept`, { token: ADMIN_TOKEN });
+    const part = ui.page.getByRole('region', { name: 'After the end of a job' });
+    await part.waitFor();
+    expect(await part.getByRole('definition').allInnerTexts()).toEqual([
+      'as set for all topics of the application',
+      'kept for ever',
+      'deleted at once',
+      'z_fails',
+    ]);
+    await part.getByRole('link', { name: 'z_fails' }).click();
+    await ui.heading('z_fails').waitFor();
+  });
+
   it('shows failed and pending counts next to the name on a phone', async () => {
     const inOrder = async (width: number): Promise<string[]> =>
       (await texts(await open(width), 'columnheader')).slice(0, 6).map((text) => text.replace(/\W/g, ''));

@@ -313,6 +313,13 @@ export const en = {
     backoffFunction: 'a function',
     call: 'Jobs per call',
     transactional: 'in a transaction',
+    ended: 'After the end of a job',
+    endedJobs: { completed: 'Completed jobs', failed: 'Failed jobs', cancelled: 'Cancelled jobs' },
+    deletedAfter: (age: string) => `deleted after ${age}`,
+    deletedAtOnce: 'deleted at once',
+    keptForEver: 'kept for ever',
+    keptAsOthers: 'as set for all topics of the application',
+    deadLetters: 'Dead letters go to',
   },
 
   /** The list of jobs, with its filters. */

@@ -287,6 +287,13 @@ export const zhCn: Messages = {
     backoffFunction: '函数',
     call: '每次调用的任务数',
     transactional: '在事务中',
+    ended: '任务结束之后',
+    endedJobs: { completed: '已完成的任务', failed: '失败的任务', cancelled: '已取消的任务' },
+    deletedAfter: (age) => `${age}后删除`,
+    deletedAtOnce: '立即删除',
+    keptForEver: '永久保留',
+    keptAsOthers: '按应用的统一设置',
+    deadLetters: '死信发送到',
   },
 
   jobs: {
