@@ -54,7 +54,7 @@ describe('JobInserter', () => {
     const server = new Server();
     server.notifier.announce(['first']);
     server.notifier.announce(['theirs']);
-    await server.clock.advance(4);
+    await server.clock.advance(1);
     server.refusal = { code: '42501', message: 'permission denied' };
     await expect(server.inserter.insert([newJob({ topic: 'mine' })])).rejects.toThrow('permission denied');
     expect(server.hints).toEqual([['theirs', 'mine']]);
@@ -66,7 +66,7 @@ describe('JobInserter', () => {
     const server = new Server();
     server.notifier.announce(['first']);
     server.notifier.announce(['theirs']);
-    await server.clock.advance(4);
+    await server.clock.advance(1);
     await server.inserter.insert([newJob({ topic: 'mine', uniqueKey: 'key' })]);
     expect(server.hints).toEqual([null]);
     await server.clock.advance(60_000);
@@ -92,7 +92,7 @@ describe('JobInserter', () => {
     });
     notifier.announce(['first']);
     notifier.announce(['theirs']);
-    await clock.advance(4);
+    await clock.advance(1);
     expect((await inserter.insert([known, fresh])).map(({ id }) => id)).toEqual([known.id, fresh.id]);
     expect(statements).toEqual([
       [INSERT_ALIKE_JOBS, false],
