@@ -31,6 +31,7 @@ import { nowMs } from '../child/clock.mjs';
  * @property {number} producerHeapMb
  * @property {number} producerCores
  * @property {Record<string, number[]>} [tables] MB of the table, MB of its indexes, live rows, dead rows
+ * @property {Record<string, number>} [indexes] MB of those above 1 MB
  */
 
 const MB = 2 ** 20;
@@ -38,6 +39,9 @@ const MB = 2 ** 20;
 const TABLES = `SELECT relname AS name, pg_table_size(relid)::float8 AS table_bytes, pg_indexes_size(relid)::float8 AS index_bytes,
   n_live_tup::float8 AS live, n_dead_tup::float8 AS dead, autovacuum_count::int AS vacuums
   FROM pg_stat_user_tables WHERE pg_table_size(relid) IS NOT NULL ORDER BY 2 DESC`;
+
+const INDEXES = `SELECT indexrelname AS name, pg_relation_size(indexrelid)::float8 AS bytes FROM pg_stat_user_indexes
+  WHERE pg_relation_size(indexrelid) > 1e6 ORDER BY 2 DESC`;
 
 /** Reads samples of one contender. Its database holds nothing but its tables. */
 export class Sampler {
@@ -92,6 +96,7 @@ export class Sampler {
 
   async #postgres() {
     const rows = await this.arena.place.query(TABLES);
+    const indexes = await this.arena.place.query(INDEXES);
     const sum = (/** @type {string} */ key) => rows.reduce((all, row) => all + row[key], 0);
     const tables = rows.map((row) => [
       row.name,
@@ -104,6 +109,7 @@ export class Sampler {
       deadRows: sum('dead'),
       vacuums: sum('vacuums'),
       tables: Object.fromEntries(tables),
+      indexes: Object.fromEntries(indexes.map((row) => [row.name, rounded(row.bytes / MB)])),
     };
   }
 

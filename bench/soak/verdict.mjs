@@ -26,6 +26,9 @@ export const QUANTITIES = [
   { key: 'producerHeapMb', title: 'heap of the producer, MB', of: (values) => Math.min(...values) },
 ];
 
+/** Quantities that a held snapshot changes. */
+const HELD = ['tableMb', 'indexMb', 'deadRows', 'waiting', 'p50Ms', 'p99Ms', 'walMbPerSecond', 'serverCores'];
+
 const GROWTH_MAX = 0.05;
 /** A quantity has recovered when the median of so many samples is at most 1.1 times its median before the snapshot. */
 const RECOVERED_SAMPLES = 6;
@@ -64,7 +67,7 @@ export function recoveryOf(samples, retentionSeconds) {
   const [from, to] = [held[0].seconds, held[held.length - 1].seconds];
   const before = samples.filter(({ seconds }) => seconds < from && seconds >= from - retentionSeconds);
   const after = samples.filter(({ seconds }) => seconds > to);
-  return QUANTITIES.flatMap(({ key, title }) => {
+  return QUANTITIES.filter(({ key }) => HELD.includes(key)).flatMap(({ key, title }) => {
     const base = valuesOf(before, key);
     if (base.length === 0) return [];
     const limit = median(base) * RECOVERED_RATIO;
