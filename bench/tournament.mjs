@@ -1,7 +1,7 @@
 import { Arena } from './arena.mjs';
 import { contenderNamed } from './contenders/index.mjs';
 import { goalsTable } from './results/goals.mjs';
-import { groupTableOf, number, tableOf } from './results/table.mjs';
+import { fellBehind, groupTableOf, number, tableOf } from './results/table.mjs';
 import { PostgresStage } from './stages/postgres.mjs';
 import { RedisStage } from './stages/redis.mjs';
 import { SqliteStage } from './stages/sqlite.mjs';
@@ -95,7 +95,9 @@ export class Tournament {
       const row = { measure: measure.name, group, x, contender: name, round, jobs, ...figure };
       this.rows.push(row);
       this.write(row);
-      console.error(`${label}: ${number(figure.value)} ${measure.unit}`);
+      const { value, reachedRate } = figure;
+      const text = reachedRate === undefined ? `${number(value)} ${measure.unit}` : fellBehind(reachedRate);
+      console.error(`${label}: ${text}`);
     } catch (error) {
       this.#failures += 1;
       const message = error instanceof Error ? error.message : String(error);

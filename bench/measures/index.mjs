@@ -22,6 +22,7 @@ import { together } from './together.mjs';
  * @property {number} [p95Ms]
  * @property {number} [p99Ms]
  * @property {number} [p999Ms]
+ * @property {number} [reachedRate] jobs a second that a queue started that fell behind; the value is then no figure
  * @property {number} [nodeSeconds] per 100,000 jobs
  * @property {number} [serverSeconds] per 100,000 jobs
  * @property {number} [walBytes] that PostgreSQL wrote ahead for each job
@@ -44,6 +45,7 @@ import { together } from './together.mjs';
  * @property {number} [quickJobs] of `--quick`, which leaves it out without them
  * @property {string} [group] of measures that differ in one thing
  * @property {number} [x] that thing
+ * @property {string} [xTitle] its unit
  * @property {string} [alternates] with the measures before and behind it of the same name, round by round: their ratio counts
  * @property {(stand: Stand, jobs: number, scale: number) => Promise<Figure>} run `scale` is 1 in a whole run, and smaller
  *   as there are fewer jobs than that: so are the rows that stand in the way

@@ -1,13 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../results/statistics.mjs';
 import { checkRuns } from './exactly-once.mjs';
 import { untilDrained } from './until-drained.mjs';
 
 /** Jobs of the first seconds are not counted: V8 has not compiled the code yet. */
 const WARM_SECONDS = 2;
+/** A queue falls behind if a job has not started this long after the last one was due. The measurement ends then. */
+const BEHIND_MS = 5_000;
 
 /**
  * Measures how long a job waits, from the call that enqueues it to the first line of its handler. A producer enqueues at a fixed rate,
- * each job in its own call. The value is the 99th percentile.
+ * each job in its own call. The value is the 99th percentile. A queue that falls behind has `reachedRate` instead, and no other figures.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {{ rate: number, seconds: number, processes: number, handlerMs: number }} input
@@ -24,10 +27,16 @@ export async function steady(stand, { rate, seconds, processes, handlerMs }) {
     for (const worker of workers)
       await worker.ask('work', { topics, count, handlerMs, pickup: true, pickupFrom: warm });
     const serverSince = await arena.place.serverSeconds();
-    const [produced] = await Promise.all([
-      producer.ask('produce', { how: 'steady', count, rate }),
-      arena.untilSeen(workers, count),
+    const limitMs = (WARM_SECONDS + seconds) * 1_000 + BEHIND_MS;
+    const ended = await Promise.race([
+      Promise.all([producer.ask('produce', { how: 'steady', count, rate }), arena.untilSeen(workers, count)]),
+      sleep(limitMs, undefined, { ref: false }),
     ]);
+    if (ended === undefined) {
+      const started = workers.reduce((all, worker) => all + worker.seen, 0);
+      return { value: BEHIND_MS, reachedRate: (started / limitMs) * 1_000, facts: arena.facts };
+    }
+    const [produced] = ended;
     const { serverSeconds } = await untilDrained(workers[0], arena.place);
     const reports = await Promise.all(workers.map((worker) => worker.ask('report')));
     await checkRuns(arena, workers[0], reports, { topics, count });

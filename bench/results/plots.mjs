@@ -17,7 +17,9 @@ const BARS = ['drain', 'drain-default', 'drain-2', 'enqueue-one', 'enqueue-64', 
  */
 export function plotsOf(measures, rows) {
   const valuesOf = (/** @type {Measure} */ measure, /** @type {string} */ contender) =>
-    rows.filter((row) => row.measure === measure.name && row.contender === contender).map(({ value }) => value);
+    rows
+      .filter((row) => row.measure === measure.name && row.contender === contender && row.reachedRate === undefined)
+      .map(({ value }) => value);
 
   const bars = measures
     .filter(({ name }) => BARS.includes(name))

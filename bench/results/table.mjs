@@ -56,13 +56,24 @@ const COLUMNS = [
  */
 export function groupTableOf(measures, rows) {
   const of = (/** @type {string} */ name, /** @type {Measure} */ measure) =>
-    rows.filter((row) => row.contender === name && row.measure === measure.name).map(({ value }) => value);
+    rows.filter((row) => row.contender === name && row.measure === measure.name);
   const names = measures[0].contenders.filter((name) => measures.some((measure) => of(name, measure).length > 0));
   if (names.length === 0) return undefined;
   const head = [measures[0].unit, ...measures.map(({ x }) => Number(x).toLocaleString('en-US'))];
-  const cell = (/** @type {number[]} */ values) => (values.length > 0 ? number(median(values)) : '');
-  const lines = names.map((name) => [name, ...measures.map((measure) => cell(of(name, measure)))]);
+  const lines = names.map((name) => [name, ...measures.map((measure) => cellOf(of(name, measure)))]);
   return [`### ${measures[0].title}`, '', ...grid([head, ...lines]), ...groupDetails(measures, rows)].join('\n');
+}
+
+/** The median, or that the queue fell behind in most rounds, with the rate that it reached. @param {Row[]} rows */
+function cellOf(rows) {
+  const reached = rows.flatMap(({ reachedRate }) => reachedRate ?? []);
+  if (reached.length * 2 > rows.length) return fellBehind(median(reached));
+  return rows.length > 0 ? number(median(rows.map(({ value }) => value))) : '';
+}
+
+/** @param {number} rate jobs a second */
+export function fellBehind(rate) {
+  return `fell behind: ${number(rate)}/s`;
 }
 
 /** Returns the other figures of a group of measures: a line for each contender and step. @param {Measure[]} measures @param {Row[]} rows */
@@ -71,23 +82,24 @@ function groupDetails(measures, rows) {
     measure.contenders.flatMap((name) => {
       const own = rows.filter((row) => row.contender === name && row.measure === measure.name);
       const cells = GROUP_COLUMNS.map(({ key }) => column(own, key));
-      return cells.some((cell) => cell !== '') ? [[name, String(measure.x), ...cells]] : [];
+      return cells.some((cell) => cell !== '') ? [[name, number(Number(measure.x), 0), ...cells]] : [];
     }),
   );
   if (lines.length === 0) return [];
-  const head = ['', 'x', ...GROUP_COLUMNS.map(({ title }) => title)];
+  const head = ['', measures[0].xTitle ?? '', ...GROUP_COLUMNS.map(({ title }) => title)];
   const isUsed = head.map((_, index) => lines.some((line) => line[index] !== ''));
   return ['', ...grid([head, ...lines].map((line) => line.filter((_, index) => isUsed[index])))];
 }
 
 const GROUP_COLUMNS = [
-  { key: 'countedPerJob', title: 'counted by the server' },
-  { key: 'p50Ms', title: 'pickup p50 ms' },
-  { key: 'p99Ms', title: 'pickup p99 ms' },
-  { key: 'p999Ms', title: 'pickup p99.9 ms' },
+  { key: 'countedPerJob', title: 'per job, server' },
+  { key: 'p50Ms', title: 'wait p50 ms' },
+  { key: 'p99Ms', title: 'p99 ms' },
+  { key: 'p999Ms', title: 'p99.9 ms' },
+  { key: 'nodeSeconds', title: 'Node s' },
   { key: 'serverSeconds', title: 'server s' },
-  { key: 'idlePerProcess', title: 'idle: a second each' },
-  { key: 'countedIdlePerProcess', title: 'counted by the server' },
+  { key: 'idlePerProcess', title: 'idle: /s each' },
+  { key: 'countedIdlePerProcess', title: 'idle: /s each, server' },
   { key: 'workersUsed', title: 'processes used' },
 ];
 
@@ -123,10 +135,10 @@ function column(rows, key) {
   return values.length > 0 ? number(median(values)) : '';
 }
 
-/** @param {number} value */
-export function number(value) {
+/** @param {number} value @param {number} [fixed] digits behind the point; as many as are useful by default */
+export function number(value, fixed) {
   if (!Number.isFinite(value)) return '';
-  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const digits = fixed ?? (Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
   return value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits });
 }
 
