@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { contenders } from './contenders/index.mjs';
 import { measures } from './measures/index.mjs';
+import { readPage, rowsToShow } from './results/earlier-page.mjs';
 import { goalsTable } from './results/goals.mjs';
 import { plotsOf } from './results/plots.mjs';
 import { sideBySide } from './results/side-by-side.mjs';
@@ -13,7 +14,8 @@ import { groupTableOf, tableOf } from './results/table.mjs';
  *
  *   npm run bench:page -- [results.jsonl] [docs folder]
  *
- * A file to which several runs were appended counts as one.
+ * A file to which several runs were appended counts as one. Measures that are not in the file keep
+ * their section of the page, and so do those in which fewer contenders took part than before.
  */
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
@@ -24,94 +26,102 @@ const lines = readFileSync(file, 'utf8')
   .split('\n')
   .map((line) => JSON.parse(line));
 const runs = lines.filter(({ environment }) => environment);
+const { cpu, cores, memoryGb, system, node, packages } = runs[runs.length - 1].environment;
+const machine = `${cores} cores of ${cpu}, ${memoryGb} GB`;
+const target = join(docs, 'figures.md');
+const earlier = readPage(existsSync(target) ? readFileSync(target, 'utf8') : '', machine);
+
 let run = 0;
 /** @type {import('./results/table.mjs').Row[]} */
-const all = lines
+const measured = lines
   .map((line) => ({ ...line, run: line.environment ? (run += 1) : run }))
   .filter(({ value }) => Number.isFinite(value));
+const all = rowsToShow(earlier, measures, measured);
 const rows = sideBySide(all);
 
 const plots = plotsOf(measures, rows);
 mkdirSync(join(docs, 'plots'), { recursive: true });
 plots.forEach((svg, name) => writeFileSync(join(docs, 'plots', `${name}.svg`), svg));
-writeFileSync(join(docs, 'figures.md'), page());
-console.log(`${join(docs, 'figures.md')}, ${plots.size} plots`);
+writeFileSync(target, page());
+console.log(`${target}, ${plots.size} plots`);
 
 function page() {
-  const taking = contenders.filter(({ name }) => rows.some((row) => row.contender === name));
   return [
     '# Figures of the benchmark',
     '',
     '`npm run bench:page` writes this page from the results of a run. [Performance](performance.md) explains the measures and',
     'the contenders.',
     '',
-    ...machine(),
+    ...surroundings(),
     '',
     '- **ours is**: how many times faster this queue is on the same kind of database, with its best settings. Contenders with default',
     '  options are compared with our default options.',
     '- **Node s**, **server s**: CPU time for 100,000 jobs.',
     '- **WAL bytes**: what PostgreSQL writes to its log for each job.',
     '- **MB**: peak memory of the busiest process.',
+    '- **wait**: from the call of `enqueue` to the first line of the handler.',
+    '- **fell behind**: jobs waited for longer and longer. The rate is what the queue started.',
+    '- **server** beside a number of transactions: by the count of PostgreSQL, which adds one for each listening session and',
+    '  notification.',
     '',
-    goalsTable(all) ?? '',
+    goalsTable(all, earlier.goals) ?? '',
     '',
     ...measures.flatMap(sectionOf),
     '### Options that are not defaults',
     '',
     '| contender | options |',
     '|---|---|',
-    ...taking.map(({ name, options }) => `| ${name} | ${describe(options)} |`),
+    ...contenders.flatMap(({ name, options }) =>
+      rows.some((row) => row.contender === name)
+        ? [`| ${name} | ${describe(options)} |`]
+        : (earlier.options.get(name) ?? []),
+    ),
     '',
   ]
     .join('\n')
     .replace(/\n{3,}/g, '\n\n');
 }
 
-function machine() {
-  const { cpu, cores, memoryGb, system, node, packages } = runs[runs.length - 1].environment;
-  const stages = new Map(lines.filter(({ stage }) => stage).map((line) => [line.stage, line]));
-  const servers = [...stages.values()].map(({ stage, ...facts }) => `${stage} ${describe(facts)}`);
+/** What all sections share. */
+function surroundings() {
+  const servers = new Map(earlier.servers);
+  for (const { stage, ...facts } of lines.filter((line) => line.stage)) {
+    servers.set(stage, `- ${stage} ${describe(facts)}`);
+  }
   return [
-    ...runs.map(
-      ({ environment: { at, commit, load, fsyncMs }, command }) =>
-        `- Run of ${String(at).slice(0, 10)}, commit ${commit}, load ${load[0]} before, a page on the disk in ${fsyncMs} ms: ` +
-        `\`${commandOf(command)}\``,
-    ),
-    `- ${cores} cores of ${cpu}, ${memoryGb} GB, ${system}`,
+    `- ${machine}, ${system}`,
     `- Node ${node}`,
     `- ${Object.entries(packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
-    ...servers.map((server) => `- ${server}`),
+    ...servers.values(),
   ];
-}
-
-/** The command of a run, without options that hold paths. @param {string} command */
-function commandOf(command) {
-  const options = command.replace(/\s*--(out|folder|profile)[ =]\S+/g, '').trim();
-  return options === '' ? 'npm run bench' : `npm run bench -- ${options}`;
 }
 
 /** @param {import('./measures/index.mjs').Measure} measure @param {number} index */
 function sectionOf(measure, index) {
-  const isLastOfGroup = measures[index + 1]?.group !== measure.group;
-  const name = measure.group ?? measure.name;
-  const plot = plots.has(name) ? ['', `![${measure.title}](plots/${name}.svg)`] : [];
-  if (measure.group === undefined) return table(tableOf(measure, rows), plot);
-  return isLastOfGroup
-    ? table(
-        groupTableOf(
-          measures.filter(({ group }) => group === measure.group),
-          rows,
-        ),
-        plot,
-      )
-    : [];
+  const { group, title } = measure;
+  if (group !== undefined && measures[index + 1]?.group === group) return [];
+  const steps = group === undefined ? [measure] : measures.filter((one) => one.group === group);
+  const text = group === undefined ? tableOf(measure, rows) : groupTableOf(steps, rows);
+  const kept = earlier.sections.get(title);
+  if (text === undefined) return kept === undefined ? [] : [kept, ''];
+  const name = group ?? measure.name;
+  const plot = plots.has(name) ? ['', `![${title}](plots/${name}.svg)`] : [];
+  const names = steps.map((step) => step.name);
+  const [head, ...table] = text.split('\n');
+  return [String(head), '', originOf(name, names), ...table, ...plot, ''];
 }
 
-/** @param {string | undefined} text @param {string[]} plot */
-function table(text, plot) {
-  return text === undefined ? [] : [text, ...plot, ''];
+/** When the figures of some measures were taken, and how often. @param {string} name @param {string[]} names */
+function originOf(name, names) {
+  const own = rows.filter(({ measure }) => names.includes(measure));
+  const origins = [...new Set(own.map((row) => Number(row.run)))].map((one) => {
+    const { at, commit, load, fsyncMs } = runs[one - 1].environment;
+    const rounds = new Set(own.filter((row) => row.run === one).map(({ round }) => round)).size;
+    return `${String(at).slice(0, 10)}, commit ${commit}, rounds: ${rounds}, load ${load[0]} before, fsync in ${fsyncMs} ms`;
+  });
+  return `\`${name}\`: ${origins.join('; ')}.`;
 }
 
 /** @param {Record<string, unknown>} options */

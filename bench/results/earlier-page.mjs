@@ -1,0 +1,78 @@
+/**
+ * The parts of a page of figures that remain when other measures run again.
+ *
+ * @typedef {object} EarlierPage
+ * @property {Map<string, string>} sections by their title
+ * @property {Map<string, string[]>} goals cells of a line, by those that name the goal
+ * @property {Map<string, string>} options lines, by the contender
+ * @property {Map<string, string>} servers lines, by the kind of server
+ */
+
+const GOALS = 'Where the queue stands';
+const OPTIONS = 'Options that are not defaults';
+
+/** @type {EarlierPage} */
+const NOTHING = { sections: new Map(), goals: new Map(), options: new Map(), servers: new Map() };
+
+/**
+ * Figures of two machines do not stand on one page: a page of another machine has no part that remains.
+ *
+ * @param {string} text
+ * @param {string} machine as the page names it
+ * @returns {EarlierPage}
+ */
+export function readPage(text, machine) {
+  const [head = '', ...parts] = text.split(/^(?=### )/m);
+  if (!head.includes(machine)) return NOTHING;
+  const sections = new Map(parts.map((part) => [part.slice(4, part.indexOf('\n')), part.trimEnd()]));
+  return {
+    sections,
+    goals: new Map(linesOf(sections.get(GOALS)).map((cells) => [goalKey(cells), cells])),
+    options: new Map(
+      linesOf(sections.get(OPTIONS)).map(([name = '', options = '']) => [name, `| ${name} | ${options} |`]),
+    ),
+    servers: new Map([...head.matchAll(/^- (postgres|redis|sqlite) .*$/gm)].map(([line, stage = '']) => [stage, line])),
+  };
+}
+
+/**
+ * The rows of sections in which at least as many contenders stand as before. Other sections remain as they are.
+ *
+ * @param {EarlierPage} page
+ * @param {import('./table.mjs').Measure[]} measures
+ * @param {import('./table.mjs').Row[]} rows
+ */
+export function rowsToShow({ sections }, measures, rows) {
+  const titles = new Map(measures.map(({ name, title }) => [name, title]));
+  const titleOf = (/** @type {import('./table.mjs').Row} */ row) => String(titles.get(row.measure));
+  const fewer = new Set(
+    [...new Set(rows.map(titleOf))].filter((title) => {
+      const now = new Set(rows.filter((row) => titleOf(row) === title).map(({ contender }) => contender));
+      return now.size < contendersIn(sections.get(title));
+    }),
+  );
+  fewer.forEach((title) => console.warn(`not replaced, more contenders stand on the page: ${title}`));
+  return rows.filter((row) => !fewer.has(titleOf(row)));
+}
+
+/** @param {string | undefined} section */
+function contendersIn(section = '') {
+  const table = section.slice(section.indexOf('\n|')).trim().split('\n\n')[0];
+  return linesOf(table).length;
+}
+
+/** @param {string[]} cells */
+export function goalKey([measure, ours, by]) {
+  return [measure, ours, by].join('|');
+}
+
+/** The cells of a table without its head. @param {string | undefined} section */
+function linesOf(section = '') {
+  const lines = section.split('\n').filter((line) => line.startsWith('|'));
+  return lines.slice(2).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
