@@ -139,6 +139,9 @@ export class CallerTransactions {
       const transaction = this.transactions.get(queryRunner);
       if (error && END_STATEMENT.test(query)) {
         transaction?.resume();
+        if (query === 'ROLLBACK') {
+          closeConnection(queryRunner, error);
+        }
         if (query === 'COMMIT' && hasCommitFailedForGood(queryRunner, error)) {
           transaction?.end(false);
         }
@@ -293,6 +296,18 @@ async function refuseOrPrepareCommit(transaction: OpenTransaction, queryRunner: 
     }
     throw error;
   }
+}
+
+/**
+ * Closes the connection of a PostgreSQL transaction whose ROLLBACK has failed, which rolls it back. TypeORM ignores the error and
+ * returns the connection to the pool. After a `query_timeout` it is in good order but for the open transaction, and the next
+ * COMMIT on it would store the writes of an attempt that has failed.
+ */
+function closeConnection(queryRunner: QueryRunner, error: unknown): void {
+  const { releasePostgresConnection: release } = queryRunner as {
+    releasePostgresConnection?: (error: unknown) => unknown;
+  };
+  void release?.call(queryRunner, error);
 }
 
 /** The statements by which TypeORM ends a transaction or rolls back to a savepoint. */

@@ -39,24 +39,27 @@ export class TcpProxy {
   /** Towards the server, of clients that were cut off. */
   private readonly alone = new WeakSet<Socket>();
 
-  private constructor(private target: URL) {}
+  private constructor(
+    private target: URL,
+    private readonly host: string,
+  ) {}
 
-  /** In front of the server of a URL, not open yet. */
-  static before(url: string): TcpProxy {
-    return new TcpProxy(new URL(url));
+  /** In front of the server of a URL, not open yet. @param host the address of this machine at which clients connect. */
+  static before(url: string, host = '127.0.0.1'): TcpProxy {
+    return new TcpProxy(new URL(url), host);
   }
 
   /** The URL with the proxy in the place of the server. */
   get url(): string {
     const url = new URL(this.target);
-    url.host = `127.0.0.1:${this.port}`;
+    url.host = `${this.host}:${this.port}`;
     return url.href;
   }
 
   /** Accepts connections, on the same port each time. */
   async open(): Promise<void> {
     this.server = createServer((client) => this.join(client));
-    this.server.listen(this.port, '127.0.0.1');
+    this.server.listen(this.port, this.host);
     await once(this.server, 'listening');
     this.port = (this.server.address() as AddressInfo).port;
   }
@@ -82,6 +85,12 @@ export class TcpProxy {
   stall(): void {
     this.isStalled = true;
     this.sockets.forEach((socket) => socket.pause());
+  }
+
+  /** Everything goes through again, and what was stalled arrives. */
+  resume(): void {
+    this.isStalled = false;
+    this.sockets.forEach((socket) => socket.resume());
   }
 
   /** New connections go through again; what was stalled stays lost. */

@@ -1,4 +1,5 @@
 import { createJobStore } from 'nestjs-jobs';
+import type { EntityManager } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -40,3 +41,38 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))(
     });
   },
 );
+
+interface Connected {
+  connect(): Promise<{ readonly connectionParameters: { query_timeout?: number } }>;
+}
+
+describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a transaction without a reply, on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is not committed by the next one on its connection', async () => {
+    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+    await proxy.open();
+    const app = await new DataSource({ type: 'postgres', url: proxy.url, poolSize: 1 }).initialize();
+    const { store } = createJobStore(app);
+    await store.open();
+    try {
+      await fixture.sql('CREATE TABLE effects (n int)');
+      const first = store.transaction(async (tx) => {
+        const { queryRunner } = tx as EntityManager;
+        await queryRunner!.query('INSERT INTO effects VALUES (1)');
+        const client = await (queryRunner as unknown as Connected).connect();
+        client.connectionParameters.query_timeout = 100;
+        proxy.stall();
+        await queryRunner!.query('SELECT 1');
+      });
+      await expect(first).rejects.toThrow('timeout');
+      proxy.resume();
+      await store.transaction((tx) => (tx as EntityManager).query('INSERT INTO effects VALUES (2)'));
+      expect(await fixture.sql('SELECT n FROM effects')).toEqual([{ n: 2 }]);
+    } finally {
+      await store.close();
+      await app.destroy();
+      await proxy.close();
+    }
+  });
+});
