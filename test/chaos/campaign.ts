@@ -2,6 +2,7 @@ import { Cluster } from './cluster/cluster.js';
 import type { Evidence } from './cluster/evidence.js';
 import type { ChaosDatabase } from './cluster/chaos-database.js';
 import { PostgresChaosDatabase, SqliteChaosDatabase } from './cluster/chaos-database.js';
+import { NetworkNamespace } from './cluster/network-namespace.js';
 import { SmallDisk } from './cluster/small-disk.js';
 import { checkEvidence } from './checker/checker.js';
 import type { Violation } from './checker/violation.js';
@@ -36,7 +37,8 @@ const MUTANT_DRAIN_MAX_MS = 8_000;
 
 /** Whether this user has the rights that the fault needs. */
 export function isPossible({ fault }: Run): boolean {
-  return !fault.needs?.smallDisk || SmallDisk.isAllowed();
+  const { smallDisk, namespace } = fault.needs ?? {};
+  return (!smallDisk || SmallDisk.isAllowed()) && (!namespace || NetworkNamespace.isAllowed());
 }
 
 /** Runs the fault, waits for the end of all jobs, and checks the evidence. */

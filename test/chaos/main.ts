@@ -56,7 +56,9 @@ async function main(): Promise<void> {
   const planned = [...plannedRuns(plan), ...plannedMutants(plan)];
   const runs = planned.filter(isPossible);
   for (const { kind, fault } of planned.filter((run) => !runs.includes(run))) {
-    console.log(`${kind}: ${fault.name}: left out, this user may not mount a file system; root may`);
+    console.log(
+      `${kind}: ${fault.name}: left out, this user may not mount a file system or create a network; root may`,
+    );
   }
   if (runs.length === 0) {
     throw new Error('no run of the campaign is left');

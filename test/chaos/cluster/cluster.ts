@@ -236,10 +236,12 @@ export class Cluster {
     this.started += 1;
     const { options, mutant, isPoisonous, isLimited, isLinked, schedules, handlerMs, clockOffsetsMs = [0] } = this.plan;
     const name = `${role}-${this.started}`;
-    const member = new Member(role, {
+    const { cable, address } = this.target;
+    const isApart = cable !== undefined && role === 'worker' && this.started % 2 === 0;
+    const settings = {
       name,
       seed: this.dice.of(name).seed,
-      database: this.target.address,
+      database: isApart ? ({ type: 'postgres', url: cable.end.url } as const) : address,
       historyFolder: this.historyFolder,
       options: { ...baseOptions, ...options },
       mutant: mutant ?? null,
@@ -250,7 +252,8 @@ export class Cluster {
       schedules: schedules ?? 0,
       isLimited: isLimited ?? false,
       isLinked: isLinked ?? false,
-    });
+    };
+    const member = new Member(role, settings, isApart ? cable.namespace.command : []);
     this.members.add(member);
     void member.gone.then((departure) => {
       this.members.delete(member);

@@ -39,10 +39,18 @@ export class Member {
   constructor(
     readonly role: Role,
     readonly settings: MemberSettings,
+    /** Starts the process by another program. */
+    command: readonly string[] = [],
   ) {
+    const [execPath, ...args] = [
+      ...command,
+      process.execPath,
+      ...PRELOADED.flatMap((file) => ['-r', join(ROOT, file)]),
+    ];
     this.child = fork(join(ROOT, 'test/chaos/programs', `${role}.ts`), [JSON.stringify(settings)], {
       cwd: ROOT,
-      execArgv: PRELOADED.flatMap((file) => ['-r', join(ROOT, file)]),
+      execPath,
+      execArgv: args,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const collect = (chunk: Buffer): void => {

@@ -1,6 +1,7 @@
 import { busyStorm } from './busy-storm.js';
 import { clocksApart } from './clocks-apart.js';
 import { cut } from './cut.js';
+import { cutNetwork } from './cut-network.js';
 import { drain } from './drain.js';
 import { drainAndKill } from './drain-and-kill.js';
 import { failover } from './failover.js';
@@ -33,6 +34,7 @@ export const faults: readonly Fault[] = [
   lag,
   stall,
   cut,
+  cutNetwork,
   heldSnapshot,
   busyStorm,
   fullDisk,

@@ -15,8 +15,8 @@ export interface RestartablePostgres extends PostgresServer {
   readonly user: { readonly uid?: number; readonly gid?: number };
   /** Stops the server as a crash would: it cuts connections and writes nothing. */
   crash(): Promise<void>;
-  /** Kills the main process by SIGKILL. Resolves when its other processes have noticed and ended. */
-  kill(): Promise<void>;
+  /** Kills the main process by SIGKILL. Resolves when its other processes have noticed and ended. @param onKill called at once. */
+  kill(onKill?: () => void): Promise<void>;
   /** Starts the server again with the same arguments. */
   start(): Promise<void>;
   /** Starts the server as a standby, which rejects writes until `promote`. */
@@ -50,7 +50,7 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
     ...server,
     data,
     user,
-    kill: () => killServer(data),
+    kill: (onKill) => killServer(data, onKill),
     crash: async () => void (await control('stop', '-m', 'immediate')),
     start,
     startReadOnly: async () => {
@@ -63,10 +63,11 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   };
 }
 
-async function killServer(data: string): Promise<void> {
+async function killServer(data: string, onKill?: () => void): Promise<void> {
   const main = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
   const members = (await listProcesses()).filter(({ pid, parent }) => pid === main || parent === main);
   process.kill(main, 'SIGKILL');
+  onKill?.();
   const isOver = async (): Promise<boolean> => {
     const running = (await listProcesses()).filter(({ state }) => !state.startsWith('Z')).map(({ pid }) => pid);
     return !members.some(({ pid }) => running.includes(pid));
