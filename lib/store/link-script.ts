@@ -16,6 +16,7 @@ export interface LinkStatements extends DeadLetterStatements {
   readonly CLOSE_LINKS: string;
   readonly CLOSE_LINKS_OF_COMPLETED: string;
   readonly LOCK_CHILDREN: string;
+  readonly LOCK_DESCENDANTS: string;
   readonly RELEASE_CHILDREN: string;
   readonly LOCK_GROUPS: string;
   readonly FINISH_GROUPS: string;
@@ -113,7 +114,10 @@ export function toEndedParent({ id, status }: SqlRow | { id: string; status: str
   return ended === 'deleted' || (status && isFinal(status as never)) ? [{ id: id as string, status: ended }] : [];
 }
 
-/** Closes the links of ended parents, level by level: a child that is cancelled is an ended parent too. */
+/** Levels of descendants that are cancelled at once. */
+export const CANCELLED_LEVELS_MAX = 100;
+
+/** Closes the links of ended parents. A child that is cancelled is an ended parent too: its descendants follow, many levels at once. */
 export function* endParentsScript(
   sql: LinkStatements,
   ended: readonly EndedParent[],
@@ -121,21 +125,37 @@ export function* endParentsScript(
 ): SqlScript<LinkChanges> {
   const released: ReleasedJob[] = [];
   const cancelled: CancelledJob[] = [];
+  const done = new Set<string>();
   let closed = yield* closeLinksScript(sql, ended, completed);
   while (closed.length > 0) {
     const next: EndedParent[] = [...(yield* endMembersScript(sql, closed))];
-    const children = toChildren(closed);
-    const locked = children.size === 0 ? [] : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
-    const changed = yield* releaseChildrenScript(
-      sql,
-      locked.map(({ id }) => ({ id: id as string, error: children.get(id as string) ?? null })),
-    );
+    const children = toChildren(closed.filter(({ childId }) => !done.has(childId)));
+    const changed = yield* releaseChildrenScript(sql, yield* lockChildrenScript(sql, children));
     released.push(...changed.released);
     cancelled.push(...changed.cancelled);
+    changed.cancelled.forEach(({ id }) => done.add(id));
     next.push(...changed.ended);
     closed = yield* closeLinksScript(sql, next, []);
   }
   return { released, cancelled };
+}
+
+/** Locks the children that wait. If some are cancelled, it also locks the descendants that are cancelled with them. */
+function* lockChildrenScript(
+  sql: LinkStatements,
+  children: ReadonlyMap<string, string | null>,
+): SqlScript<readonly LockedChild[]> {
+  if (children.size === 0) {
+    return [];
+  }
+  const isCancelling = [...children.values()].some((error) => error !== null);
+  const rows = isCancelling
+    ? yield {
+        sql: sql.LOCK_DESCENDANTS,
+        params: [JSON.stringify(sortById([...children].map(([id, error]) => ({ id, error }))))],
+      }
+    : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
+  return rows.map(({ id, error }) => ({ id: id as string, error: (error as string | null | undefined) ?? null }));
 }
 
 /** Closes the links of ended parents. Links of completed jobs to the same child may be returned as one. */

@@ -39,6 +39,27 @@ describe.each(kinds)('parents that end at the same moment on $label', (kind) => 
   });
 });
 
+describe.each(kinds)('a chain that is cancelled at two places at the same moment on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  it('is cancelled as a whole', async () => {
+    const { store: other } = await fixture.openAnother();
+    const engines = [fixture.store, other].map((store) => new JobsEngine({ store, role: 'producer' }));
+    for (let round = 0; round < 10; round += 1) {
+      const chain = Array.from({ length: 20 }, (_, index) =>
+        linkedJob(`c${index}`, index > 0 ? [`c${index - 1}`] : []),
+      );
+      const { c0, c10 } = await enqueueLinked(fixture.store, chain);
+      // A call rejects if its job is cancelled already, or if it has waited too long for locked rows.
+      const isCancelled = async (): Promise<boolean> => {
+        await Promise.allSettled([engines[0]!.jobs.cancel(c0!), engines[1]!.jobs.cancel(c10!)]);
+        return (await fixture.sql(`SELECT 1 FROM _jobs WHERE status <> 'cancelled'`)).length === 0;
+      };
+      await until(isCancelled, { message: 'the cancellation of the chain' });
+    }
+  });
+});
+
 describe.each(kinds)('parents that end in a transaction and in another process on $label', (kind) => {
   const fixture = useStore(kind);
 

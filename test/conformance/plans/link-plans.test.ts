@@ -4,6 +4,7 @@ import {
   CLOSE_LINKS,
   CLOSE_LINKS_OF_COMPLETED,
   LOCK_CHILDREN,
+  LOCK_DESCENDANTS,
   RELEASE_CHILDREN,
   WATCH_PARENTS,
 } from '../../../lib/store/postgres/sql/link.js';
@@ -25,6 +26,7 @@ const statements = [
   { name: 'CLOSE_LINKS', sql: CLOSE_LINKS, value: ids.map((id) => ({ id, status: 'completed' })) },
   { name: 'CLOSE_LINKS_OF_COMPLETED', sql: CLOSE_LINKS_OF_COMPLETED, value: ids },
   { name: 'LOCK_CHILDREN', sql: LOCK_CHILDREN, value: ids },
+  { name: 'LOCK_DESCENDANTS', sql: LOCK_DESCENDANTS, value: ids.map((id) => ({ id, error: 'a parent failed' })) },
   { name: 'RELEASE_CHILDREN', sql: RELEASE_CHILDREN, value: ids.map((id) => ({ id, error: null })) },
   { name: 'FINISH_GROUPS', sql: FINISH_GROUPS, value: [GROUP] },
 ];

@@ -1,4 +1,4 @@
-import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
+import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
@@ -62,6 +62,23 @@ export const LOCK_CHILDREN = `
 WITH c AS (
   SELECT id FROM _jobs j WHERE id = ANY (${ids}) AND ${isWaiting} ORDER BY id FOR NO KEY UPDATE)
 UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id`;
+
+/**
+ * The same for a set of which some have an error, and for the descendants of these, with that error. A parent is locked before its
+ * children, as in a transaction that ends a job in the middle. OFFSET and the arrays prevent joins that read whole tables.
+ */
+export const LOCK_DESCENDANTS = `
+WITH RECURSIVE d(id, error, level) AS (
+  SELECT id, error, 0 FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, error text)
+  UNION
+  SELECT l.child_id, d.error, d.level + 1
+  FROM d, LATERAL (SELECT FROM _jobs j WHERE j.id = d.id AND ${isWaiting} OFFSET 0) j,
+    LATERAL (SELECT child_id FROM _jobs_links l WHERE l.parent_id = d.id AND l.mode = 'cancel' AND ${isOpen} OFFSET 0) l
+  WHERE d.error IS NOT NULL AND d.level < ${CANCELLED_LEVELS_MAX}),
+n AS (SELECT id, (array_agg(error ORDER BY error IS NULL, level))[1] AS error, max(level) AS level FROM d GROUP BY id),
+c AS (
+  SELECT j.id, n.error FROM n JOIN _jobs j ON j.id = ANY (ARRAY[n.id]) AND ${isWaiting} ORDER BY n.level, j.id FOR NO KEY UPDATE OF j)
+UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id, c.error`;
 
 /**
  * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Each link of a child stores the

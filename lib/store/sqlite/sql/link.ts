@@ -1,4 +1,4 @@
-import { PARENT_ERROR_PATTERNS } from '../../link-script.js';
+import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
@@ -37,6 +37,18 @@ UPDATE _jobs_links SET outcome = 'completed' WHERE parent_id IN ${ids} AND outco
 /** Reads the children that wait: the one writer of the file needs no lock. */
 export const LOCK_CHILDREN = `
 SELECT id FROM _jobs ${byId} WHERE id IN ${ids} AND status = 'pending' AND run_at = ${blockedUntil}`;
+
+/** The same for a set of which some have an error, and for the descendants of these, with that error. */
+export const LOCK_DESCENDANTS = `
+WITH RECURSIVE d(id, error, level) AS (
+  SELECT value ->> 'id', value ->> 'error', 0 FROM json_each(?1)
+  UNION
+  SELECT l.child_id, d.error, d.level + 1
+  FROM d CROSS JOIN _jobs AS j ${byId} ON j.id = d.id AND j.status = 'pending' AND j.run_at = ${blockedUntil}
+  CROSS JOIN _jobs_links AS l ON l.parent_id = d.id AND l.mode = 'cancel' AND l.outcome IS NULL
+  WHERE d.error IS NOT NULL AND d.level < ${CANCELLED_LEVELS_MAX})
+SELECT j.id, n.error FROM (SELECT id, error, min(iif(error IS NULL, ${CANCELLED_LEVELS_MAX + 1}, level)) FROM d GROUP BY id) AS n
+CROSS JOIN _jobs AS j ${byId} ON j.id = n.id WHERE j.status = 'pending' AND j.run_at = ${blockedUntil}`;
 
 /**
  * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Without MATERIALIZED, SQLite
