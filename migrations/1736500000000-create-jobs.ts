@@ -15,6 +15,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
 
   async down(queryRunner: QueryRunner): Promise<void> {
     for (const table of [
+      '_jobs_counts',
       '_jobs_logs',
       '_jobs_links',
       '_jobs_groups',
@@ -174,6 +175,14 @@ const postgresTables = [
     time timestamptz NOT NULL,
     CONSTRAINT _jobs_logs_pkey PRIMARY KEY (job_id, attempt, line)
   )`,
+  // One row: the last count of all jobs, when it began, how long it took, and until when a process counts again.
+  `CREATE TABLE IF NOT EXISTS _jobs_counts (
+    id integer NOT NULL CONSTRAINT _jobs_counts_pkey PRIMARY KEY,
+    counts jsonb NOT NULL,
+    counted timestamptz NOT NULL,
+    took_ms double precision NOT NULL,
+    claimed_until timestamptz NOT NULL
+  ) WITH (fillfactor = 50)`,
 ];
 
 /** Times in SQLite have one fixed width, so that text order is time order. GLOB has no quantifiers. */
@@ -308,6 +317,13 @@ const sqliteTables = [
     time datetime NOT NULL,
     CONSTRAINT _jobs_logs_pkey PRIMARY KEY (job_id, attempt, line)
   ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_counts (
+    id integer NOT NULL CONSTRAINT _jobs_counts_pkey PRIMARY KEY,
+    counts text NOT NULL,
+    counted datetime NOT NULL,
+    took_ms real NOT NULL,
+    claimed_until datetime NOT NULL
+  )`,
 ];
 
 const indexes = [

@@ -34,6 +34,8 @@ export interface TopicStats extends StatusCounts {
   readonly hasHandler: boolean;
   /** When the topic was paused; `null` if it is not paused. */
   readonly pausedSince: Date | null;
+  /** See {@link JobStats.countedAt}. */
+  readonly countedAt: Date;
   /** The limits that apply; `null` if it has none. */
   readonly limits: TopicLimits | null;
   /** Where the limits come from. */

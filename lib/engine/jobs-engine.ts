@@ -220,12 +220,12 @@ export class JobsEngine {
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
-    const cleaners = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
-    const presence = (this.presence = new WorkerPresence({ ...parts, ...cleaners, scheduler, runner, dispatcher }));
+    const tasks = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
+    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, stats, scheduler, runner, dispatcher }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
     const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
-    const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(cleaners), unhandledTopics];
+    const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(tasks), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
     const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };

@@ -77,6 +77,7 @@ export function toStatsDto(stats: JobStats) {
     p95,
     p99,
     oldest_pending_ms: stats.oldestPendingMs,
+    counted_at: stats.countedAt.toISOString(),
   };
 }
 
@@ -105,6 +106,7 @@ function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
     recent: { completed: stats.recent.completed, attempts_failed: stats.recent.attemptsFailed },
     has_handler: stats.hasHandler,
     paused_since: stats.pausedSince?.toISOString() ?? null,
+    counted_at: stats.countedAt.toISOString(),
     limits: toLimitsDto(stats.limits),
     limits_source: stats.limitsSource,
     code_limits: toLimitsDto(stats.codeLimits),

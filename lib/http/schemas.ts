@@ -27,6 +27,7 @@ const MINUTE: Readonly<Record<string, JsonSchema>> = {
 };
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
+const COUNTED_AT: JsonSchema = { ...TIME, description: 'Each count was exact at this time, or later' };
 const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
 
 const JOB: Readonly<Record<string, JsonSchema>> = {
@@ -152,6 +153,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     p95: NUMBER,
     p99: NUMBER,
     oldest_pending_ms: WAITING_MS,
+    counted_at: COUNTED_AT,
   }),
   TopicStats: objectSchema({
     topic: TEXT,
@@ -166,6 +168,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     },
     has_handler: { ...FLAG, description: 'Whether any process has a handler for this topic' },
     paused_since: { ...orNull(TIME), description: 'Since when the topic is paused' },
+    counted_at: COUNTED_AT,
     ...DEFINED_LIMITS,
     retention: {
       ...orNull(objectSchema({ completed: AGE, cancelled: AGE, failed: AGE }, FINAL_STATUSES)),

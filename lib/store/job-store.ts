@@ -18,10 +18,12 @@ import type { LogStore } from './log-store.js';
 import type { Audience, StoreHints } from './store-hints.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
 import type {
+  CountName,
   ErrorCount,
   LastError,
   PresenceReply,
   QueueGaugeRecord,
+  RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
   TopicCounts,
@@ -298,8 +300,14 @@ export interface JobReports {
    * milliseconds waits for the next one.
    */
   now(): Promise<string>;
-  /** Counts the jobs by status. Leaves out topics without jobs. */
-  counts(topics: readonly string[] | null): Promise<TopicCounts[]>;
+  /**
+   * Counts the jobs by status. Leaves out topics without jobs.
+   *
+   * @param except counts that are 0 in the result, and cost nothing.
+   */
+  counts(topics: readonly string[] | null, except?: readonly CountName[]): Promise<TopicCounts[]>;
+  /** Returns the database's time, and the last count that was recorded. */
+  recordedCounts(): Promise<{ readonly now: Date; readonly recorded: RecordedCounts | null }>;
   /** Returns the state of the queue. One statement on PostgreSQL; on SQLite a long read is cut into pieces. */
   gauges(): Promise<QueueGaugeRecord>;
   /** Returns the times of the newest completed jobs of each topic. */
@@ -344,6 +352,15 @@ export interface ReportRecords {
   ): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
+  /**
+   * Asks for the right to count all jobs and to record the result. Only one process has it, for a minute or until it records.
+   *
+   * @param restFactor the last count began at least this many times its duration ago.
+   * @returns the database's time, or `null` if the count is not due or another process counts.
+   */
+  claimCount(restFactor: number): Promise<Date | null>;
+  /** Records a count of all jobs, unless a later one is recorded. */
+  recordCounts(counts: RecordedCounts): Promise<void>;
   /** Deletes what no report shows any more. */
   pruneReports(): Promise<void>;
 }

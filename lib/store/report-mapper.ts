@@ -1,6 +1,6 @@
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { WorkerSharing } from './report-records.js';
-import type { JobStatus } from '../core/job-state.js';
+import type { JobFilterStatus, JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
 import type { Histogram } from '../core/run-times.js';
 import type { SearchedContents, TopicSize } from './job-search.js';
@@ -10,6 +10,7 @@ import type {
   ErrorCount,
   LastError,
   QueueGaugeRecord,
+  RecordedCounts,
   RolledUpMinutes,
   TopicAttempts,
   TopicCounts,
@@ -19,26 +20,42 @@ import type { JobSummary } from './store-records.js';
 
 /* Converts rows to reports. */
 
-/** Groups rows of topic, status and count by topic. */
+/** Groups rows of topic, status and count by topic. The statuses include `retrying`. */
 export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
-  const isRetrying = (row: SqlRow): boolean => row.status === 'retrying';
-  const retrying = new Map(rows.filter(isRetrying).map(({ topic, jobs }) => [topic as string, Number(jobs)]));
-  // On SQLite a job may move between two statements.
-  return toStatusCounts(rows.filter((row) => !isRetrying(row))).map((counts) => ({
-    ...counts,
-    retrying: Math.min(counts.pending, retrying.get(counts.topic) ?? 0),
-  }));
-}
-
-export function toStatusCounts(rows: readonly SqlRow[]): TopicStatusCounts[] {
-  const topics = new Map<string, Record<JobStatus, number> & { topic: string }>();
+  const topics = new Map<string, Record<JobFilterStatus, number> & { topic: string }>();
   for (const row of rows) {
     const topic = row.topic as string;
-    const counts = topics.get(topic) ?? { topic, pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-    counts[row.status as JobStatus] += Number(row.jobs);
+    const counts = topics.get(topic) ?? { topic, ...NO_JOBS };
+    counts[row.status as JobFilterStatus] += Number(row.jobs);
     topics.set(topic, counts);
   }
   return [...topics.values()];
+}
+
+const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+
+export function toStatusCounts(rows: readonly SqlRow[]): TopicStatusCounts[] {
+  return toTopicCounts(rows).map(({ topic, pending, processing, completed, failed, cancelled }) => ({
+    topic,
+    pending,
+    processing,
+    completed,
+    failed,
+    cancelled,
+  }));
+}
+
+export function toRecordedCounts(row: SqlRow): { now: Date; recorded: RecordedCounts | null } {
+  const { counts, counted, took_ms: tookMs } = row;
+  const recorded =
+    counts === null
+      ? null
+      : { counts: JSON.parse(counts as string) as TopicCounts[], countedAt: time(counted), tookMs: Number(tookMs) };
+  return { now: time(row.now), recorded };
+}
+
+export function toCountClaim([row]: readonly SqlRow[]): Date | null {
+  return row ? time(row.now) : null;
 }
 
 /** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */

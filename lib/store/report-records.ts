@@ -1,4 +1,5 @@
 import type { RecentAttempts, StatusCounts } from '../core/job-reports.js';
+import type { JobFilterStatus } from '../core/job-state.js';
 import type { Histogram } from '../core/run-times.js';
 
 /* What reports read and return. */
@@ -14,6 +15,34 @@ export interface TopicCounts extends TopicStatusCounts {
   /** Pending jobs that have used a retry. */
   readonly retrying: number;
 }
+
+/** The counts of all jobs at one moment. */
+export interface RecordedCounts {
+  /** The database's time at which the count began. */
+  readonly countedAt: Date;
+  readonly tookMs: number;
+  readonly counts: readonly TopicCounts[];
+}
+
+/** Names a count: the jobs of a topic in a status. */
+export interface CountName {
+  readonly topic: string;
+  readonly status: JobFilterStatus;
+}
+
+/** How workers keep the recorded count recent. */
+export const COUNT_PACE = {
+  /** The next count starts after this many times the duration of the last one: counting takes 1 % of a core. */
+  restFactor: 100,
+  restMs: 20_000,
+  /** After a count that took less than `fastMs`. Such a count is not used again. */
+  fastRestMs: 600_000,
+  fastMs: 25,
+  /** Without a record, smaller tables are not counted: their heap on PostgreSQL, and `SMALL_TABLE_JOBS` on SQLite. */
+  heapBytes: 2_097_152,
+  /** Another process may count after this time, if the one that counts has died. */
+  claimMs: 60_000,
+} as const;
 
 /** What `gauges` reads at most, so that its cost does not grow with the table. */
 export const GAUGE_LIMITS = {
@@ -138,6 +167,8 @@ export interface PresenceReply {
   readonly hasLinks: boolean;
   /** Whether any log line is stored. */
   readonly hasLogs: boolean;
+  /** Whether the table is large and its last recorded count is old: see `COUNT_PACE`. */
+  readonly isCountDue: boolean;
   /** The other live processes that share notifications and polls. */
   readonly others: readonly OtherWorker[];
 }

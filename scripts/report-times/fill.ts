@@ -7,15 +7,26 @@ export const RARE_TOPIC = 'topic_rare';
 const RARE_EVERY = 20_000;
 const DAY_MS = 86_400_000;
 
-/** Columns of the n-th of `rows` jobs, as SQL that PostgreSQL and SQLite both read. `n` counts from 0, oldest first. */
-function columnsOf(rows: number, endMs: number): Record<'ms' | 'topic' | 'status' | 'error' | 'isRetrying', string> {
+/** How many jobs of a table have finished, and how many wait. */
+export interface TableSize {
+  readonly finished: number;
+  readonly waiting: number;
+}
+
+/** Columns of the n-th of all jobs, as SQL that PostgreSQL and SQLite both read. `n` counts from 0, oldest first. */
+function columnsOf(
+  { finished, waiting }: TableSize,
+  endMs: number,
+): Record<'ms' | 'topic' | 'status' | 'error' | 'isRetrying', string> {
+  const rows = finished + waiting;
   const step = DAY_MS / rows;
+  const waitingShare = Math.round((1_000 * waiting) / rows);
   return {
     ms: `CAST(floor(${endMs - DAY_MS} + n * ${step}) AS bigint)`,
     topic: `CASE WHEN n % ${RARE_EVERY} = 7 THEN '${RARE_TOPIC}' ELSE 'topic_' || (n * 7919 % ${TOPICS - 1}) END`,
-    // Of a hundred jobs 80 completed, 6 failed, 4 were cancelled and 10 wait; a few of the newest run.
-    status: `CASE WHEN n >= ${rows - 100} AND n % 2 = 0 THEN 'processing' WHEN n * 31 % 100 < 80 THEN 'completed'
-      WHEN n * 31 % 100 < 86 THEN 'failed' WHEN n * 31 % 100 < 90 THEN 'cancelled' ELSE 'pending' END`,
+    // Of ninety finished jobs 80 completed, 6 failed and 4 were cancelled; a few of the newest run.
+    status: `CASE WHEN n >= ${rows - 100} AND n % 2 = 0 THEN 'processing' WHEN n * 31 % 1000 < ${waitingShare} THEN 'pending'
+      WHEN n * 31 % 90 < 80 THEN 'completed' WHEN n * 31 % 90 < 86 THEN 'failed' ELSE 'cancelled' END`,
     error: `'order ' || n || ': connect ECONNREFUSED 10.0.0.' || (n / 100 * 13 % 40) || ':25 while the message was on its way to the recipient'`,
     isRetrying: `status = 'pending' AND n % 7 = 0`,
   };
@@ -26,12 +37,12 @@ const payload = `'{"to":"somebody@example.org","subject":"What happened while yo
 const histogram = `'{"20":40,"24":12,"31":3,"40":1}'`;
 
 /** Fills the table with so many jobs, and the rolled-up minutes of their day as two processes would have left them. */
-export async function fill(app: DataSource, rows: number, endMs: number): Promise<void> {
-  await (app.options.type === 'postgres' ? fillPostgres(app, rows, endMs) : fillSqlite(app, rows, endMs));
+export async function fill(app: DataSource, size: TableSize, endMs: number): Promise<void> {
+  await (app.options.type === 'postgres' ? fillPostgres(app, size, endMs) : fillSqlite(app, size, endMs));
 }
 
-async function fillPostgres(app: DataSource, rows: number, endMs: number): Promise<void> {
-  const { ms, topic, status, error, isRetrying } = columnsOf(rows, endMs);
+async function fillPostgres(app: DataSource, size: TableSize, endMs: number): Promise<void> {
+  const { ms, topic, status, error, isRetrying } = columnsOf(size, endMs);
   await app.query(`
     INSERT INTO _jobs (id, topic, payload, status, attempt, created, updated, run_at, started, finished, locked_until,
       locked_by, last_error, retries)
@@ -44,7 +55,7 @@ async function fillPostgres(app: DataSource, rows: number, endMs: number): Promi
       CASE WHEN status = 'processing' THEN 'worker' END,
       CASE WHEN status = 'failed' OR ${isRetrying} THEN ${error} END, CASE WHEN ${isRetrying} THEN 1 ELSE 0 END
     FROM (SELECT n, ${ms} AS ms, to_timestamp(${ms} / 1000.0) AS t, ${topic} AS topic, ${status} AS status
-          FROM generate_series(0::bigint, ${rows - 1}) AS n) AS jobs ORDER BY n`);
+          FROM generate_series(0::bigint, ${size.finished + size.waiting - 1}) AS n) AS jobs ORDER BY n`);
   await app.query(`
     INSERT INTO _jobs_rollup
     SELECT date_trunc('minute', to_timestamp(${endMs} / 1000.0)) - m * interval '1 minute', topic, 'worker_' || w,
@@ -57,8 +68,8 @@ async function fillPostgres(app: DataSource, rows: number, endMs: number): Promi
   await app.query('CHECKPOINT');
 }
 
-async function fillSqlite(app: DataSource, rows: number, endMs: number): Promise<void> {
-  const { ms, topic, status, error, isRetrying } = columnsOf(rows, endMs);
+async function fillSqlite(app: DataSource, size: TableSize, endMs: number): Promise<void> {
+  const { ms, topic, status, error, isRetrying } = columnsOf(size, endMs);
   const series = (name: string, last: number): string =>
     `${name}s(${name}) AS (SELECT 0 UNION ALL SELECT ${name} + 1 FROM ${name}s WHERE ${name} < ${last})`;
   const time = (sql: string): string => `strftime('%Y-%m-%d %H:%M:%f', (${sql}) / 1000.0, 'unixepoch')`;
@@ -66,7 +77,7 @@ async function fillSqlite(app: DataSource, rows: number, endMs: number): Promise
   await app.query(`
     INSERT INTO _jobs (id, topic, payload, status, attempt, created, updated, run_at, started, finished, locked_until,
       locked_by, last_error, retries)
-    WITH ${series('n', rows - 1)}
+    WITH ${series('n', size.finished + size.waiting - 1)}
     SELECT printf('%s-%s-7%03x-8%03x-%012x', substr(printf('%012x', ms), 1, 8), substr(printf('%012x', ms), 9), n % 4096,
         n % 4093 % 4096, n * 7919 % 268435456),
       topic, ${payload}, status, CASE WHEN status = 'pending' THEN 0 ELSE 1 END, ${time('ms')}, ${time('ms')},

@@ -2,6 +2,7 @@ import type { JobFilter } from '../../lib/core/job.js';
 import { ErrorStats } from '../../lib/engine/admin/error-stats.js';
 import { QueueStats } from '../../lib/engine/admin/queue-stats.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { logParts } from '../../test/support/unit/log-parts.js';
 import { systemClock } from '../../lib/engine/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { RARE_TOPIC } from './fill.js';
@@ -61,8 +62,8 @@ export async function questions(store: JobStore, endMs: number): Promise<Questio
 }
 
 function reports(store: JobStore): Question[] {
-  const shared = new QueueStats({ store, clock: systemClock });
-  const anew = (): QueueStats => new QueueStats({ store, clock: systemClock });
+  const shared = new QueueStats({ store, ...logParts(systemClock) });
+  const anew = (): QueueStats => new QueueStats({ store, ...logParts(systemClock) });
   const stats = async (desk: QueueStats, topic?: string): Promise<string> =>
     `${(await desk.get(topic === undefined ? null : [topic])).total} jobs`;
   return [

@@ -95,6 +95,7 @@ describe.each(everyKind)('list and stats on $label', (kind) => {
       p95: stats.avgExecutionTime,
       p99: stats.avgExecutionTime,
       oldestPendingMs: some(Number),
+      countedAt: some(Date),
     });
     expect(stats.oldestPendingMs).toBeGreaterThanOrEqual(0);
     expect(await jobs.stats('report')).toMatchObject({ pending: 1, cancelled: 1, total: 2, successRate: 0 });

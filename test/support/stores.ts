@@ -138,6 +138,7 @@ export function useStore(kind: StoreKind, options: JobsOptions = {}): StoreFixtu
     await fixture.sql('DELETE FROM _jobs');
     await fixture.sql('DELETE FROM _jobs_links');
     await fixture.sql('DELETE FROM _jobs_logs');
+    await fixture.sql('DELETE FROM _jobs_counts');
   });
   afterEach(() => fixture.closeLeftOvers());
   afterAll(() => fixture.close());

@@ -14,21 +14,25 @@ import type { TopicName } from '../../core/topic.js';
 import { ALL_TOPICS } from '../../store/report-records.js';
 import { toFullGap } from '../../store/store-records.js';
 import { shareJobs } from '../../store/job-search.js';
-import type { RolledUpMinutes, TopicCounts, TopicRunTimes } from '../../store/report-records.js';
+import type { RolledUpMinutes, TopicRunTimes } from '../../store/report-records.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { LimitedTopic, StoredTopic } from '../../store/limit-records.js';
 import { toDefinedLimits } from '../../store/limit-records.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { CountedJobs } from './job-counter.js';
+import { JobCounter } from './job-counter.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 
-/** The data behind the statistics of any selection of topics. */
-interface QueueSnapshot {
-  readonly counts: readonly TopicCounts[];
+/** The data behind the statistics of topics. */
+interface QueueSnapshot extends CountedJobs {
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
   /** When the next pending job of each topic becomes due, in milliseconds; 0 if one is due. */
   readonly nextDueMs: ReadonlyMap<string, number>;
+}
+
+interface TimedSnapshot extends QueueSnapshot {
   /** Run times of the newest completed jobs of each topic. */
   readonly times: readonly TopicRunTimes[];
 }
@@ -46,22 +50,26 @@ const TIMED_JOBS_MAX = 10_000;
 
 /** Counts jobs and measures times. Slow queries are cached for 2 s. */
 export class QueueStats {
+  readonly counter: JobCounter;
   private readonly snapshots: QueryCache<QueueSnapshot>;
+  private readonly timedSnapshots: QueryCache<TimedSnapshot>;
 
-  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'>) {
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {
+    this.counter = new JobCounter(parts);
     const isLarge = ({ counts }: QueueSnapshot): boolean => total(sumCounts(counts)) > SMALL_TABLE_JOBS;
     this.snapshots = new QueryCache(parts.clock, (topics) => this.readSnapshot(topics), isLarge);
+    this.timedSnapshots = new QueryCache(parts.clock, (topics) => this.readTimes(topics), isLarge);
   }
 
   /**
    * Returns counts and times, in milliseconds, of one topic, of several, or of all (`null`, the default). They may be 2 s
-   * old. Times cover the newest 10,000 completed jobs.
+   * old; large counts may be older, see `countedAt`. Times cover the newest 10,000 completed jobs.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
   async get(topics: TopicName | Topics = null): Promise<JobStats> {
     const selected = readTopics(topics);
-    const { counts, oldestPendingMs, times } = await this.snapshot(selected);
+    const { now, counts, oldestPendingMs, times } = await getAny(this.timedSnapshots, selected);
     const shown = counts.filter(({ topic }) => isSelected(selected, topic));
     const samples = times.filter(({ topic }) => isSelected(selected, topic));
     const completedByTopic = new Map(shown.map(({ topic, completed }) => [topic, completed]));
@@ -74,6 +82,7 @@ export class QueueStats {
       successRate: successRate(sum),
       ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedByTopic.get(topic) ?? 0 }))),
       oldestPendingMs: ages.length === 0 ? null : Math.max(...ages),
+      countedAt: shown.reduce((first, { countedAt }) => (countedAt < first ? countedAt : first), now),
     };
   }
 
@@ -114,7 +123,7 @@ export class QueueStats {
 
   /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
   async byTopic(topics: Topics = null): Promise<TopicStats[]> {
-    const { counts, oldestPendingMs, nextDueMs } = await this.snapshot(topics);
+    const { now, counts, oldestPendingMs, nextDueMs } = await getAny(this.snapshots, topics);
     const { store } = this.parts;
     const { reports, pauses } = store;
     const handled = new Set(await reports.servedTopics());
@@ -128,7 +137,7 @@ export class QueueStats {
     const recent = await readRecent(store, names);
     return names.sort().map((topic) => {
       const isDue = oldestPendingMs.has(topic);
-      const { retrying, ...sum } = known.get(topic) ?? NO_JOBS;
+      const { retrying, countedAt, ...sum } = known.get(topic) ?? { ...NO_JOBS, countedAt: now };
       return {
         ...sum,
         topic,
@@ -140,20 +149,16 @@ export class QueueStats {
         recent: recent.get(topic) ?? NO_ATTEMPTS,
         hasHandler: handled.has(topic),
         pausedSince: paused.get(topic) ?? null,
+        countedAt,
         ...toDeclared(declared.get(topic)),
         ...toLimitState(limited.get(topic), sum.processing, isDue),
       };
     });
   }
 
-  /** A cached snapshot of all topics serves every selection. */
-  private snapshot(topics: Topics): Promise<QueueSnapshot> {
-    return this.snapshots.get(this.snapshots.has(null) ? null : topics);
-  }
-
   private async readSnapshot(topics: Topics): Promise<QueueSnapshot> {
     const { store } = this.parts;
-    const counts = await store.reports.counts(topics);
+    const { now, counts } = await this.counter.count(topics);
     const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
     const scan = waiting.length === 0 ? undefined : await store.scan(waiting.map(toFullGap));
     const lanes = scan ? [...scan.waiting, ...scan.keyed] : [];
@@ -165,14 +170,24 @@ export class QueueStats {
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));
     }
-    const completed = counts.filter((each) => each.completed > 0);
+    return { now, counts, oldestPendingMs, nextDueMs };
+  }
+
+  private async readTimes(topics: Topics): Promise<TimedSnapshot> {
+    const snapshot = await getAny(this.snapshots, topics);
+    const completed = snapshot.counts.filter((each) => each.completed > 0);
     const timed = shareJobs(
       completed.map((each) => ({ topic: each.topic, jobs: each.completed })),
       TIMED_JOBS_MAX,
     );
-    const times = timed.length === 0 ? [] : await store.reports.runTimes(timed);
-    return { counts, oldestPendingMs, nextDueMs, times };
+    const times = timed.length === 0 ? [] : await this.parts.store.reports.runTimes(timed);
+    return { ...snapshot, times };
   }
+}
+
+/** A cached snapshot of all topics serves every selection. */
+function getAny<T>(snapshots: QueryCache<T>, topics: Topics): Promise<T> {
+  return snapshots.get(snapshots.has(null) ? null : topics);
 }
 
 /** @param stored `undefined` for a topic that declares nothing. */
@@ -260,7 +275,7 @@ function summarize(entries: RolledUpMinutes['entries']): TimeseriesWindow {
   };
 }
 
-function sumCounts(counts: readonly TopicCounts[]): StatusCounts {
+function sumCounts(counts: readonly StatusCounts[]): StatusCounts {
   const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
   for (const each of counts) {
     sum.pending += each.pending;

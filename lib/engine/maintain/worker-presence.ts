@@ -5,6 +5,7 @@ import { VERSION } from '../../core/version.js';
 import { SCHEMA_VERSION } from '../../store/migrator.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';
+import type { QueueStats } from '../admin/queue-stats.js';
 import type { LinkRepairer } from '../group/link-repairer.js';
 import type { LogPruner } from '../log/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
@@ -34,6 +35,7 @@ type WorkerPresenceParts = Pick<
   readonly scheduler: Scheduler;
   readonly linkRepairer: LinkRepairer;
   readonly logPruner: LogPruner;
+  readonly stats: Pick<QueueStats, 'counter'>;
   readonly runner: JobRunner;
 };
 
@@ -155,7 +157,8 @@ export class WorkerPresence {
   }
 
   private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, linkRepairer, logPruner, clock, runner, concurrency } = this.parts;
+    const { store, worker, registry, scheduler, linkRepairer, logPruner, stats, clock, runner, concurrency } =
+      this.parts;
     const { sharing } = this;
     const sinceMs = clock.now();
     const handlers = registry.claimable().sort((one, other) => (one.topic < other.topic ? -1 : 1));
@@ -175,6 +178,9 @@ export class WorkerPresence {
     this.onRecorded(reply, sinceMs, topics, sharing);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
+    if (reply.isCountDue) {
+      stats.counter.refresh();
+    }
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
 

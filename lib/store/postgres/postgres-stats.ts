@@ -6,11 +6,13 @@ import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../j
 import { readList, readListIds, readsRows, WHOLE_RANGES_MAX } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
 import type {
+  CountName,
   ErrorCount,
   FailureKind,
   FailureShares,
   LastError,
   QueueGaugeRecord,
+  RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
   TopicAttempts,
@@ -23,6 +25,8 @@ import {
   toJsonText,
   toSearchedContents,
   toTopicCounts,
+  toCountClaim,
+  toRecordedCounts,
   toErrorCount,
   toLastError,
   toTopicAttempts,
@@ -102,8 +106,24 @@ export class PostgresStats implements JobReports, ReportRecords {
     return (await this.texts('now', stats.NOW, []))[0]!;
   }
 
-  async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
-    return toTopicCounts(await (topics ? this.query(stats.COUNTS_OF_TOPICS, [topics]) : this.query(stats.COUNTS, [])));
+  async counts(topics: readonly string[] | null, except: readonly CountName[] = []): Promise<TopicCounts[]> {
+    const [statement, skipped] =
+      except.length === 0
+        ? [topics ? stats.COUNTS_OF_TOPICS : stats.COUNTS, []]
+        : [topics ? stats.COUNTS_OF_TOPICS_EXCEPT : stats.COUNTS_EXCEPT, [JSON.stringify(except)]];
+    return toTopicCounts(await this.query(statement, topics ? [...skipped, topics] : skipped));
+  }
+
+  async recordedCounts(): ReturnType<JobReports['recordedCounts']> {
+    return toRecordedCounts((await this.query(stats.RECORDED_COUNTS, []))[0]!);
+  }
+
+  async claimCount(restFactor: number): Promise<Date | null> {
+    return toCountClaim(await this.query(stats.CLAIM_COUNT, [restFactor]));
+  }
+
+  async recordCounts({ counts, countedAt, tookMs }: RecordedCounts): Promise<void> {
+    await this.query(stats.RECORD_COUNTS, [JSON.stringify(counts), countedAt.toISOString(), tookMs]);
   }
 
   async gauges(): Promise<QueueGaugeRecord> {

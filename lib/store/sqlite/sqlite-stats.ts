@@ -1,11 +1,13 @@
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
-import { JOB_STATUSES } from '../../core/job-state.js';
+import { FILTER_STATUSES, JOB_STATUSES } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
   toStatusCounts,
   toTopicCounts,
+  toCountClaim,
+  toRecordedCounts,
   toErrorCount,
   toLastError,
   toTopicAttempts,
@@ -19,6 +21,7 @@ import { readList, readListIds } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
 import { nextTurn } from '../real-timers.js';
 import type {
+  CountName,
   ErrorCount,
   FailureKind,
   FailureShares,
@@ -27,6 +30,7 @@ import type {
   TopicAttempts,
   TopicShare,
   QueueGaugeRecord,
+  RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
   TopicCounts,
@@ -43,6 +47,8 @@ import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
+/** Counted by topic. Running jobs are few, and have an index of their own. */
+const LISTED = FILTER_STATUSES.filter((status) => status !== 'processing');
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
 /** Rows whose errors one statement reads. */
@@ -91,24 +97,36 @@ export class SqliteStats implements JobReports, ReportRecords {
     return (await this.read(stats.NOW, []))[0]!.now as string;
   }
 
-  async counts(topics: readonly string[] | null): Promise<TopicCounts[]> {
-    if (await this.lists.source.isSmall(SMALL_TABLE_JOBS)) {
-      return toTopicCounts(await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)]));
-    }
-    return this.countInPieces(topics);
+  async counts(topics: readonly string[] | null, except: readonly CountName[] = []): Promise<TopicCounts[]> {
+    const isCounted = isNoneOf(except);
+    const rows = (await this.lists.source.isSmall(SMALL_TABLE_JOBS))
+      ? (await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)])).filter(isCounted)
+      : await this.countInPieces(topics ?? (await this.lists.source.topics()), isCounted);
+    return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
   }
 
-  private async countInPieces(topics: readonly string[] | null): Promise<TopicCounts[]> {
+  async recordedCounts(): ReturnType<JobReports['recordedCounts']> {
+    return toRecordedCounts((await this.read(stats.RECORDED_COUNTS, []))[0]!);
+  }
+
+  async claimCount(restFactor: number): Promise<Date | null> {
+    return toCountClaim(await this.write(stats.CLAIM_COUNT, [restFactor]));
+  }
+
+  async recordCounts({ counts, countedAt, tookMs }: RecordedCounts): Promise<void> {
+    await this.write(stats.RECORD_COUNTS, [JSON.stringify(counts), toSqliteMoment(countedAt.toISOString()), tookMs]);
+  }
+
+  private async countInPieces(topics: readonly string[], isCounted: (name: SqlRow) => boolean): Promise<SqlRow[]> {
     const running = await this.read(stats.COUNT_RUNNING, []);
-    const rows = [...running.filter(({ topic }) => topics === null || topics.includes(topic as string))];
-    for (const topic of topics ?? (await this.lists.source.topics())) {
-      for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
+    const rows = running.filter(({ topic }) => topics.includes(topic as string));
+    for (const topic of topics) {
+      for (const status of LISTED.filter((each) => isCounted({ topic, status: each }))) {
         rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
       }
-      rows.push({ topic, status: 'retrying', jobs: await this.countTopic(topic, 'retrying') });
       await nextTurn();
     }
-    return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
+    return rows;
   }
 
   private async countTopic(topic: string, status: JobFilterStatus, max = Infinity): Promise<number> {
@@ -239,4 +257,10 @@ export class SqliteStats implements JobReports, ReportRecords {
     const [row] = await this.read(stats.THIS_MINUTE, []);
     return new Date(Number(row!.minute));
   }
+}
+
+/** Whether a row has none of these names. */
+function isNoneOf(except: readonly CountName[]): (row: SqlRow) => boolean {
+  const names = new Set(except.map(({ topic, status }) => `${status} ${topic}`));
+  return ({ topic, status }) => !names.has(`${status as string} ${topic as string}`);
 }

@@ -22,6 +22,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   TOPICS: ['_jobs_listed', '_jobs_processing'],
   WAITING_TOPICS: ['_jobs_keyed', '_jobs_pending'],
   GAUGES: ['_jobs_keyed', '_jobs_listed', '_jobs_pending', '_jobs_processing'],
+  COUNTS_EXCEPT: ['_jobs_listed', '_jobs_processing'],
+  COUNTS_OF_TOPICS_EXCEPT: ['_jobs_processing'],
   HAS_MORE_THAN: ['_jobs_pkey'],
   'a list of ranges, ids': ['_jobs_processing'],
   'a list of ranges, count': ['_jobs_processing'],

@@ -91,6 +91,8 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   // Runs only on a small table.
   COUNT_ALL_STATUSES: [/SCAN _jobs/, /SCAN _jobs USING COVERING INDEX _jobs_retrying/],
   COUNT_RUNNING: /INDEX _jobs_processing/,
+  // The first and the last row.
+  RECORD_WORKER: Array<RegExp>(4).fill(/^SEARCH _jobs$/),
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: [FAILED, RETRYING],
   LAST_ERRORS: /sqlite_autoindex__jobs_1 \(id=\?\)/,

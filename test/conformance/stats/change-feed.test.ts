@@ -5,10 +5,10 @@ import type { ChangeListener } from '../../../lib/engine/admin/change-feed.js';
 import { ChangeFeed } from '../../../lib/engine/admin/change-feed.js';
 import { claim, insertMany, insertOne, outcomes, settlement, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
+import { logParts } from '../../support/unit/log-parts.js';
 import { until } from '../../support/wait.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
-import { logParts } from '../../support/unit/log-parts.js';
 
 const INTERVAL_MS = 1_120;
 
@@ -38,7 +38,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs_workers');
     clock = new VirtualClock();
-    const stats = new QueueStats({ store: fixture.store, clock });
+    const stats = new QueueStats({ store: fixture.store, ...logParts(clock) });
     const topics = stats.byTopic.bind(stats);
     stats.byTopic = (asked) => {
       scans += 1;
@@ -228,7 +228,7 @@ describe.each(storeKinds())('ChangeFeed on $label', (kind) => {
 
   it('continues for other listeners when one throws', async () => {
     const logger = new RecordingLogger();
-    const stats = new QueueStats({ store: fixture.store, clock });
+    const stats = new QueueStats({ store: fixture.store, ...logParts(clock) });
     feed = new ChangeFeed({ store: fixture.store, stats, ...logParts(clock, logger), random: () => 0.5 });
     const [broken, fine] = [new RecordingListener(), new RecordingListener()];
     broken.stats = broken.changed = () => {

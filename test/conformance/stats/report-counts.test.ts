@@ -24,13 +24,14 @@ import {
   WORKER_DETAILS,
 } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 describe.each(storeKinds())('reports on $label', (kind) => {
   const fixture = useStore(kind);
 
   beforeEach(() => fixture.sql('DELETE FROM _jobs_workers'));
 
-  const createStats = (): QueueStats => new QueueStats({ store: fixture.store, clock: systemClock });
+  const createStats = (): QueueStats => new QueueStats({ store: fixture.store, ...logParts(systemClock) });
 
   /** Creates jobs that failed with this message. Returns their ids, oldest first. */
   const createFailed = async (message: string, count = 1, topic = TOPIC): Promise<string[]> => {

@@ -6,6 +6,7 @@ import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/stor
 import { ALL_TOPICS } from '../../../lib/store/report-records.js';
 import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const MINUTE_MS = 60_000;
 
@@ -35,7 +36,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
   };
 
   const points = (minutes: number, topics: readonly string[] | null = null): Promise<TimeseriesPoint[]> =>
-    new QueueStats({ store: fixture.store, clock: systemClock }).timeseries(minutes, topics);
+    new QueueStats({ store: fixture.store, ...logParts(systemClock) }).timeseries(minutes, topics);
 
   const completed = async (minutes = 1, topics: readonly string[] | null = null): Promise<number[]> =>
     (await points(minutes, topics)).map((point) => point.completed);
@@ -63,7 +64,7 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     await record(3);
     await age(1);
     await record(1);
-    const stats = new QueueStats({ store: fixture.store, clock: systemClock });
+    const stats = new QueueStats({ store: fixture.store, ...logParts(systemClock) });
     const { points, window } = await stats.report(5, ['mail']);
     expect(points.filter(({ completed }) => completed > 0)).toHaveLength(2);
     expect(window).toMatchObject({ completed: 4, failed: 2, attemptsFailed: 4, avgExecutionTime: 10 });

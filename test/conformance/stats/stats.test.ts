@@ -3,6 +3,7 @@ import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import { storeKinds, useStore } from '../../support/stores.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const NOTHING: JobStats = {
   pending: 0,
@@ -18,13 +19,14 @@ const NOTHING: JobStats = {
   p95: 0,
   p99: 0,
   oldestPendingMs: null,
+  countedAt: expect.any(Date) as Date,
 };
 
 describe.each(storeKinds())('stats on $label', (kind) => {
   const fixture = useStore(kind);
   const started = new Date('2024-01-01T00:00:00.000Z');
   const stats = (topics: readonly string[] | null = null): Promise<JobStats> =>
-    new QueueStats({ store: fixture.store, clock: systemClock }).get(topics);
+    new QueueStats({ store: fixture.store, ...logParts(systemClock) }).get(topics);
 
   /** Creates completed jobs with these run times. */
   const completed = async (runTimesMs: readonly number[], topic = TOPIC): Promise<void> => {

@@ -253,9 +253,12 @@ function createReports(connection: Connection, table: SimulatedTable): JobReport
             ? [{ worker: name, topics: undefined, pollIntervalMs: other.pollIntervalMs }]
             : [],
         );
-        return { now: new Date(table.options.now()), others, schedulesVersion: '', hasLinks: false, hasLogs: false };
+        const now = new Date(table.options.now());
+        return { now, others, schedulesVersion: '', hasLinks: false, hasLogs: false, isCountDue: false };
       }),
     forgetWorker: (worker) => connection.ask('report', () => void table.workers.delete(worker)),
+    claimCount: () => connection.ask('report', () => null),
+    recordCounts: () => connection.ask('report', () => undefined),
     pruneReports: () => connection.ask('report', () => undefined),
   };
   return records as JobReports & ReportRecords;

@@ -1,7 +1,7 @@
 import type { TopicStats } from '../../../client/index.js';
 
 /** What is known of a topic that is listed no more: it has neither jobs nor a handler, and is not paused. */
-const NOTHING: Omit<TopicStats, 'topic'> = {
+const NOTHING: Omit<TopicStats, 'topic' | 'counted_at'> = {
   pending: 0,
   retrying: 0,
   processing: 0,
@@ -29,5 +29,5 @@ const NOTHING: Omit<TopicStats, 'topic'> = {
 export function withKept(listed: readonly TopicStats[], before: readonly TopicStats[]): readonly TopicStats[] {
   const names = new Set(listed.map(({ topic }) => topic));
   const gone = before.filter(({ topic }) => !names.has(topic));
-  return [...listed, ...gone.map(({ topic }) => ({ topic, ...NOTHING }))];
+  return [...listed, ...gone.map(({ topic, counted_at }) => ({ topic, counted_at, ...NOTHING }))];
 }

@@ -252,6 +252,8 @@ export const en = {
 
   topics: {
     caption: 'Topics with their jobs by status',
+    /** `when`: `12 s ago`. */
+    countedAt: (when: string) => `Large counts: ${when}`,
     topic: 'Topic',
     success: 'Success',
     longestWait: 'Wait',

@@ -227,6 +227,7 @@ export const zhCn: Messages = {
 
   topics: {
     caption: '各主题的任务（按状态）',
+    countedAt: (when) => `较大的数量统计于${when}`,
     topic: '主题',
     success: '成功率',
     longestWait: '最长等待',

@@ -1,4 +1,4 @@
-import { GAUGE_LIMITS } from '../../report-records.js';
+import { COUNT_PACE, GAUGE_LIMITS } from '../../report-records.js';
 import { ms } from './job-row.js';
 import { isListed, isRetrying, newestJobs } from './list.js';
 
@@ -86,6 +86,17 @@ const otherWorkers = `
   WHERE $3::jsonb->'sharing' IS NOT NULL AND w.worker <> $1 AND w.seen > statement_timestamp() - ${OTHERS_SEEN}
     AND (w.details->'sharing'->>'backend')::int IN (SELECT pid FROM pg_stat_get_activity(NULL)))`;
 
+const restSince = (factor: string): string => `make_interval(secs => ${factor} * c.took_ms / 1000.0)`;
+
+const { restFactor, restMs, fastMs, fastRestMs, heapBytes } = COUNT_PACE;
+const workerRest = `greatest(${restSince(`${restFactor}`)},
+  make_interval(secs => CASE WHEN c.took_ms < ${fastMs} THEN ${fastRestMs / 1_000} ELSE ${restMs / 1_000} END))`;
+
+/** Without a record: whether the table may be large. Its size costs a look at the file. */
+const isCountDue = `coalesce((
+    SELECT c.claimed_until <= statement_timestamp() AND c.counted <= statement_timestamp() - ${workerRest} FROM _jobs_counts c),
+  pg_relation_size('_jobs') > ${heapBytes})`;
+
 /**
  * Records that a worker is alive, the topics of its handlers, and its details. Returns the time, the other processes, and a text that
  * changes with every change of a schedule.
@@ -95,6 +106,7 @@ INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb,
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
   EXISTS (SELECT FROM _jobs_links) OR EXISTS (SELECT FROM _jobs_groups) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs,
+  ${isCountDue} AS is_count_due,
   ${otherWorkers} AS others, ${ms('statement_timestamp()')} AS now`;
 
 /** Removes a worker that shuts down. */
@@ -180,3 +192,52 @@ WHERE run_at <= statement_timestamp() GROUP BY topic
 UNION ALL
 SELECT '', 'workers', count(*)::float8 FROM _jobs_workers
 WHERE seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
+
+/** `pair`: a query of (topic, status). */
+const countExcept = (pair: string, isSelected: string): string => `
+WITH RECURSIVE pair AS (${pair}),
+except_pair AS MATERIALIZED (SELECT e.topic, e.status FROM jsonb_to_recordset($1::jsonb) AS e(topic text, status text))
+SELECT topic, status, (SELECT count(*) FROM _jobs j WHERE ${isListed} AND j.topic = p.topic AND j.status = p.status) AS jobs
+FROM pair p WHERE (topic, status) NOT IN (SELECT topic, status FROM except_pair)
+UNION ALL
+SELECT topic, 'retrying', (SELECT count(*) FROM _jobs j WHERE ${isRetrying} AND j.topic = p.topic)
+FROM pair p WHERE status = 'pending' AND (topic, 'retrying') NOT IN (SELECT topic, status FROM except_pair)
+UNION ALL
+SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${isSelected} GROUP BY topic, status`;
+
+/** Counts jobs by topic and status, without the pairs in $1: they cost nothing. */
+export const COUNTS_EXCEPT = countExcept(
+  looseScan('topic, status', 'pair', 'topic, status', isListed, 'topic, status'),
+  'true',
+);
+
+/** The same for the topics in $2. */
+export const COUNTS_OF_TOPICS_EXCEPT = countExcept(
+  `SELECT t.topic, s.status FROM unnest($2::text[]) AS t(topic)
+  CROSS JOIN (VALUES ('pending'), ('completed'), ('failed'), ('cancelled')) AS s(status)`,
+  'topic = ANY ($2::text[])',
+);
+
+/** Reads the time, and the last recorded count. */
+export const RECORDED_COUNTS = `
+SELECT ${ms('statement_timestamp()')} AS now, c.counts::text AS counts, ${ms('c.counted')} AS counted, c.took_ms
+FROM (VALUES (1)) AS v(id) LEFT JOIN _jobs_counts c ON c.id = v.id`;
+
+/**
+ * Takes the right to count all jobs for a while, unless another process has it or the last count began less than $1 times its duration
+ * ago. Returns the time if it does.
+ */
+export const CLAIM_COUNT = `
+INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
+VALUES (1, '[]', 'epoch', 0, statement_timestamp() + make_interval(secs => ${COUNT_PACE.claimMs / 1_000}))
+ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until
+WHERE c.claimed_until <= statement_timestamp() AND c.counted <= statement_timestamp() - ${restSince('$1::float8')}
+RETURNING ${ms('statement_timestamp()')} AS now`;
+
+/** Records a count: $1 the counts, $2 when it began, $3 how long it took. */
+export const RECORD_COUNTS = `
+INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
+VALUES (1, $1::jsonb, $2::timestamptz, $3::float8, statement_timestamp())
+ON CONFLICT (id) DO UPDATE SET counts = excluded.counts, counted = excluded.counted, took_ms = excluded.took_ms,
+  claimed_until = excluded.claimed_until
+WHERE c.counted <= excluded.counted`;

@@ -1,4 +1,5 @@
-import { GAUGE_LIMITS } from '../../report-records.js';
+import { SMALL_TABLE_JOBS } from '../../../core/limits.js';
+import { COUNT_PACE, GAUGE_LIMITS } from '../../report-records.js';
 import { fromNow, iso, ms, now } from './job-row.js';
 import { isListed, isRetrying, retryingJobs } from './list.js';
 
@@ -82,12 +83,21 @@ SELECT topic, sum(completed) AS completed, sum(attempts_failed) AS attempts_fail
 WHERE topic IN (SELECT value FROM json_each(?1))
   AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') GROUP BY topic`;
 
+const { restFactor, restMs, fastMs, fastRestMs } = COUNT_PACE;
+const workerRestMs = `max(${restFactor} * took_ms, iif(took_ms < ${fastMs}, ${fastRestMs}, ${restMs}))`;
+
+/** Without a record: whether the table may be large. Finished jobs are pruned oldest first, so row numbers have few gaps. */
+const isCountDue = `coalesce(
+  (SELECT claimed_until <= ${now} AND counted <= ${fromNow(`-${workerRestMs}`)} FROM _jobs_counts),
+  (SELECT max(rowid) FROM _jobs) - (SELECT min(rowid) FROM _jobs) > ${SMALL_TABLE_JOBS}, 0)`;
+
 /** Records that worker ?1 is alive and has handlers for the topics in ?2, with its details ?3. */
 export const RECORD_WORKER = `
 INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES (?1, ?2, ?3, ${now})
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
-  EXISTS (SELECT 1 FROM _jobs_links) OR EXISTS (SELECT 1 FROM _jobs_groups) AS has_links, EXISTS (SELECT 1 FROM _jobs_logs) AS has_logs, ${ms(now)} AS now`;
+  EXISTS (SELECT 1 FROM _jobs_links) OR EXISTS (SELECT 1 FROM _jobs_groups) AS has_links, EXISTS (SELECT 1 FROM _jobs_logs) AS has_logs,
+  ${isCountDue} AS is_count_due, ${ms(now)} AS now`;
 
 /** Removes worker ?1 when its process ends. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = ?1';
@@ -171,3 +181,26 @@ SELECT ?1 AS topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value
   UNION ALL
   SELECT * FROM (SELECT run_at FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'pending' ORDER BY id LIMIT ${keyedJobs}))
 WHERE run_at <= ${now} HAVING count(*) > 0`;
+
+/** Reads the time, and the last recorded count. */
+export const RECORDED_COUNTS = `
+SELECT ${ms(now)} AS now, c.counts, ${ms('c.counted')} AS counted, c.took_ms
+FROM (SELECT 1 AS id) v LEFT JOIN _jobs_counts c ON c.id = v.id`;
+
+/**
+ * Takes the right to count all jobs for a while, unless another process has it or the last count began less than ?1 times its duration
+ * ago. Returns the time if it does.
+ */
+export const CLAIM_COUNT = `
+INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
+VALUES (1, '[]', '1970-01-01 00:00:00.000', 0, ${fromNow(`${COUNT_PACE.claimMs}`)})
+ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until
+WHERE c.claimed_until <= ${now} AND c.counted <= ${fromNow('-?1 * c.took_ms')}
+RETURNING ${ms(now)} AS now`;
+
+/** Records a count: ?1 the counts, ?2 when it began, ?3 how long it took. */
+export const RECORD_COUNTS = `
+INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until) VALUES (1, ?1, ?2, ?3, ${now})
+ON CONFLICT (id) DO UPDATE SET counts = excluded.counts, counted = excluded.counted, took_ms = excluded.took_ms,
+  claimed_until = excluded.claimed_until
+WHERE c.counted <= excluded.counted`;

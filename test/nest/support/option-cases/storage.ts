@@ -90,6 +90,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
   const made = await app.dataSource.query<{ name: string }[]>(tables[app.dataSource.options.type]!);
   expect(made.map(({ name }) => name)).toEqual([
     '_jobs',
+    '_jobs_counts',
     '_jobs_groups',
     '_jobs_links',
     '_jobs_logs',

@@ -1,0 +1,145 @@
+import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { FILTER_STATUSES } from '../../core/job-state.js';
+import { COUNT_PACE } from '../../store/report-records.js';
+import type { CountName, RecordedCounts, TopicCounts } from '../../store/report-records.js';
+import type { EngineParts } from '../engine-parts.js';
+import type { Topics } from './query-cache.js';
+
+/** Jobs of one topic by status. */
+export interface CountedTopic extends TopicCounts {
+  /** The database's time. Each count was exact then, or later. */
+  readonly countedAt: Date;
+}
+
+export interface CountedJobs {
+  /** The database's time. */
+  readonly now: Date;
+  readonly counts: readonly CountedTopic[];
+}
+
+/** With a record, the smallest counts are read anew: those that had this many jobs in all when the record was made. */
+const LIVE_JOBS_MAX = 10_000;
+/** While callers ask, the next record is made after this many times the duration of the last one, and after this time. */
+const ASKED_REST_FACTOR = 10;
+const ASKED_REST_MS = 1_000;
+/** The record of the workers is this late when no worker lives. Then the caller counts. */
+const LATE_MS = 60_000;
+/** The name in the log. */
+const NAME = 'counting jobs';
+
+/**
+ * Counts jobs by topic and status. To count a million jobs takes 0.2 s, so the database keeps the last slow count of a large table. A
+ * caller gets the large counts from this record, and counts the few jobs of the small ones. An old record is made anew in the background.
+ * Workers keep the record of a large table recent.
+ */
+export class JobCounter {
+  private recording: Promise<RecordedCounts | null> | undefined;
+
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {}
+
+  async count(topics: Topics): Promise<CountedJobs> {
+    const { now, recorded } = await this.parts.store.reports.recordedCounts();
+    const isKnown = recorded !== null && isUsable(recorded, now);
+    const record = isKnown ? recorded : topics === null && (await this.recording);
+    if (!record) {
+      return { now, counts: addLarge(await this.countAll(topics, now), [], { now, recordedAt: now }) };
+    }
+    const ageMs = now.getTime() - record.countedAt.getTime();
+    if (ageMs >= Math.max(ASKED_REST_MS, ASKED_REST_FACTOR * record.tookMs)) {
+      this.refresh(ASKED_REST_FACTOR);
+    }
+    const large = findLarge(record.counts).filter(({ topic }) => topics === null || topics.includes(topic));
+    const small = await this.parts.store.reports.counts(topics, large);
+    return { now, counts: addLarge(small, large, { now, recordedAt: record.countedAt }) };
+  }
+
+  /** Makes the record anew in the background, unless another process does or the last one is recent. */
+  refresh(restFactor: number = COUNT_PACE.restFactor): void {
+    const { failureLog } = this.parts;
+    this.recording ??= this.claimAndRecord(restFactor)
+      .then((record) => {
+        failureLog.recordSuccess(NAME);
+        return record;
+      })
+      .catch((error: unknown) => {
+        failureLog.recordFailure(NAME, error);
+        return null;
+      })
+      .finally(() => (this.recording = undefined));
+  }
+
+  private async claimAndRecord(restFactor: number): Promise<RecordedCounts | null> {
+    const { store, clock } = this.parts;
+    const countedAt = await store.reports.claimCount(restFactor);
+    if (!countedAt) {
+      return null;
+    }
+    const sinceMs = clock.now();
+    const counts = await store.reports.counts(null);
+    const record = { counts, countedAt, tookMs: clock.now() - sinceMs };
+    await store.reports.recordCounts(record);
+    return isSlow(record) ? record : null;
+  }
+
+  /** Counts for a caller that waits. If that is slow, the next caller finds a record. */
+  private async countAll(topics: Topics, countedAt: Date): Promise<readonly TopicCounts[]> {
+    const { store, clock, failureLog } = this.parts;
+    const sinceMs = clock.now();
+    const counts = await store.reports.counts(topics);
+    const record = { counts, countedAt, tookMs: clock.now() - sinceMs };
+    if (isSlow(record) && topics === null) {
+      await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
+    } else if (isSlow(record)) {
+      this.refresh(ASKED_REST_FACTOR);
+    }
+    return counts;
+  }
+}
+
+function isUsable(record: RecordedCounts, now: Date): boolean {
+  const ageMs = now.getTime() - record.countedAt.getTime();
+  return isSlow(record) && ageMs <= COUNT_PACE.restFactor * record.tookMs + LATE_MS;
+}
+
+/** A fast count is not used again. A small table has exact counts, even if a count was slow because the machine is busy. */
+function isSlow({ tookMs, counts }: RecordedCounts): boolean {
+  return tookMs >= COUNT_PACE.fastMs && counts.reduce((sum, each) => sum + countJobs(each), 0) > SMALL_TABLE_JOBS;
+}
+
+function countJobs({ pending, processing, completed, failed, cancelled }: TopicCounts): number {
+  return pending + processing + completed + failed + cancelled;
+}
+
+/** One count of a record. */
+interface LargeCount extends CountName {
+  readonly jobs: number;
+}
+
+/** Returns all counts but the smallest. Running jobs are few, and have an index of their own. */
+function findLarge(counts: readonly TopicCounts[]): LargeCount[] {
+  const all = counts.flatMap((each) =>
+    FILTER_STATUSES.filter((status) => status !== 'processing').map((status) => ({
+      topic: each.topic,
+      status,
+      jobs: each[status],
+    })),
+  );
+  let live = 0;
+  return all.sort((one, other) => one.jobs - other.jobs).filter(({ jobs }) => (live += jobs) > LIVE_JOBS_MAX);
+}
+
+const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+
+function addLarge(
+  small: readonly TopicCounts[],
+  large: readonly LargeCount[],
+  { now, recordedAt }: { readonly now: Date; readonly recordedAt: Date },
+): CountedTopic[] {
+  const topics = new Map(small.map((each) => [each.topic, { ...each, countedAt: now }]));
+  for (const { topic, status, jobs } of large) {
+    const counts = topics.get(topic) ?? { ...NO_JOBS, topic };
+    topics.set(topic, { ...counts, [status]: jobs, countedAt: recordedAt });
+  }
+  // A job may move between two counts.
+  return [...topics.values()].map((each) => ({ ...each, retrying: Math.min(each.retrying, each.pending) }));
+}

@@ -1,0 +1,132 @@
+import { JobCounter } from '../../../lib/engine/admin/job-counter.js';
+import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
+import { systemClock } from '../../../lib/engine/system-clock.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { TopicCounts } from '../../../lib/store/report-records.js';
+import { claimMany, insertMany, outcomes, settlement, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
+import { overrideStore } from '../../support/override-store.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { logParts } from '../../support/unit/log-parts.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { until } from '../../support/wait.js';
+
+const LARGE = 50_000;
+const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+
+/** Reports of a role that may not write counts. */
+function overrideReports(reports: JobStore['reports']): JobStore['reports'] {
+  const claimCount = (): Promise<never> => Promise.reject(new Error('permission denied for table _jobs_counts'));
+  return new Proxy(reports, {
+    get: (target, name) => {
+      const member: unknown = name === 'claimCount' ? claimCount : Reflect.get(target, name, target);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
+
+describe.each(storeKinds())('recorded counts on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  const createStats = (): QueueStats => new QueueStats({ store: fixture.store, ...logParts(systemClock) });
+
+  /** Records a count that another process would have made. */
+  const record = async ({ ageMs = 0, tookMs = 200, jobs = LARGE } = {}): Promise<Date> => {
+    const { now } = await fixture.store.reports.recordedCounts();
+    const countedAt = new Date(now.getTime() - ageMs);
+    await fixture.store.reports.recordCounts({
+      countedAt,
+      tookMs,
+      counts: [{ ...NO_JOBS, topic: TOPIC, completed: jobs, pending: 1 }],
+    });
+    return countedAt;
+  };
+
+  const isDue = async (): Promise<boolean> =>
+    (await fixture.store.reports.recordWorker(WORKER, [], WORKER_DETAILS)).isCountDue;
+
+  it('give a new process the large counts, while it reads small ones', async () => {
+    const countedAt = await record({ tookMs: 3_600_000 });
+    await insertMany(fixture.store, 3);
+    await insertMany(fixture.store, 2, { topic: 'sms' });
+    const [token] = await claimMany(fixture.store, 1, { topic: 'push' });
+    await fixture.store.settle([settlement(token!, outcomes.retry())]);
+    const stats = createStats();
+    expect(await stats.get()).toMatchObject({ pending: 6, retrying: 1, completed: LARGE, total: LARGE + 6, countedAt });
+    const [mail, push, sms] = await stats.byTopic();
+    expect(mail).toMatchObject({ topic: TOPIC, pending: 3, completed: LARGE, countedAt });
+    expect([push, sms]).toMatchObject([{ pending: 1, retrying: 1 }, { pending: 2 }]);
+    expect(sms!.countedAt.getTime()).toBeGreaterThanOrEqual(countedAt.getTime());
+    expect(await stats.get(['sms'])).toMatchObject({ pending: 2, completed: 0 });
+    expect(await stats.get([TOPIC])).toMatchObject({ pending: 3, completed: LARGE, countedAt });
+  });
+
+  it.each([
+    ['of a small table', { jobs: 10_000 }],
+    ['that were fast', { tookMs: 5 }],
+    ['that workers should have replaced long ago', { ageMs: 81_000 }],
+  ])('are not used: counts %s', async (_what, members) => {
+    await record(members);
+    await insertMany(fixture.store, 1);
+    expect(await createStats().get()).toMatchObject({ pending: 1, total: 1 });
+  });
+
+  it('are made anew when somebody asks for old ones, who does not wait', async () => {
+    const countedAt = await record({ ageMs: 30_000 });
+    const stats = createStats();
+    expect(await stats.get()).toMatchObject({ completed: LARGE, countedAt });
+    await until(async () => (await stats.get()).total === 0, { message: 'the new count' });
+    expect((await stats.get()).countedAt.getTime()).toBeGreaterThan(countedAt.getTime());
+  });
+
+  it('are made by one process at a time, after a rest', async () => {
+    const { reports } = fixture.store;
+    expect(await reports.claimCount(100)).toBeInstanceOf(Date);
+    expect(await reports.claimCount(0)).toBeNull();
+    await record({ tookMs: 3_600_000 });
+    expect(await reports.claimCount(100)).toBeNull();
+    expect(await reports.claimCount(0)).toBeInstanceOf(Date);
+  });
+
+  it('are not replaced by a count that began earlier', async () => {
+    await record({ jobs: 70_000 });
+    await record({ ageMs: 1_000 });
+    const { recorded } = await fixture.store.reports.recordedCounts();
+    expect(recorded).toMatchObject({ tookMs: 200, counts: [{ completed: 70_000 }] });
+  });
+
+  it('are due for workers after a hundred times their duration, unless a process counts', async () => {
+    expect(await isDue()).toBe(false);
+    await record({ ageMs: 30_000, tookMs: 3_600_000 });
+    expect(await isDue()).toBe(false);
+    await fixture.sql('DELETE FROM _jobs_counts');
+    await record({ ageMs: 30_000 });
+    expect(await isDue()).toBe(true);
+    await fixture.store.reports.claimCount(100);
+    expect(await isDue()).toBe(false);
+  });
+
+  it('are optional: a role that may not write them reads all counts', async () => {
+    await record({ ageMs: 30_000 });
+    const logger = new RecordingLogger();
+    const reports = overrideReports(fixture.store.reports);
+    const store = overrideStore(fixture.store, { reports });
+    const counter = new JobCounter({ store, ...logParts(systemClock, logger) });
+    const completed = async (): Promise<number> => (await counter.count([TOPIC])).counts[0]!.completed;
+    expect(await completed()).toBe(LARGE);
+    await until(() => logger.lines.length > 0, { message: 'the line in the log' });
+    expect(await completed()).toBe(LARGE);
+    expect(logger.of('error')).toEqual([expect.stringContaining('counting jobs: failed')]);
+  });
+
+  it('leave out the counts that are not asked for', async () => {
+    await insertMany(fixture.store, 3);
+    await insertMany(fixture.store, 2, { topic: 'sms' });
+    const count = (topics: readonly string[] | null): Promise<TopicCounts[]> =>
+      fixture.store.reports.counts(topics, [{ topic: TOPIC, status: 'pending' }]);
+    expect(await count(['sms'])).toEqual([{ ...NO_JOBS, topic: 'sms', pending: 2 }]);
+    expect((await count(null)).filter(({ pending }) => pending > 0)).toEqual([
+      { ...NO_JOBS, topic: 'sms', pending: 2 },
+    ]);
+    expect((await count([TOPIC])).filter(({ pending }) => pending > 0)).toEqual([]);
+  });
+});
