@@ -9,6 +9,7 @@ const pages = usePages();
 describe('the options of the admin UI', () => {
   const app = useOneHttpApp(kind, adapterKind, {
     options: {
+      http: { adminToken: ADMIN_TOKEN, searchPayloads: false },
       ui: {
         title: 'Tea & <b>Coffee</b>',
         environment: { name: 'production', color: '#c2185b' },
@@ -49,6 +50,17 @@ describe('the options of the admin UI', () => {
     await link.waitFor();
     expect(await link.getAttribute('href')).toBe('https://traces.example.org/find?topic=..');
     expect(await ui.page.getByRole('link', { name: 'Logs <i>' }).count()).toBe(0);
+  });
+
+  it('limit a search, so that a bulk action may not reach all jobs', async () => {
+    await app().jobs.enqueueMany(Array.from({ length: 21 }, () => ({ topic: 'found', payload: 1 })));
+    const ui = await pages.open(`${app().url}/admin/jobs/jobs?q=found&size=20`, { token: ADMIN_TOKEN });
+    await ui.page.getByLabel('Select all jobs of this page').check();
+    await ui.button(/^Select all 21/).click();
+    await ui.button('Cancel …').click();
+    await ui.dialog.getByText('The search does not cover all jobs.').waitFor();
+    await ui.dialog.getByRole('button', { name: 'Cancel at least 21 jobs' }).click();
+    await ui.dialog.getByText('21 jobs cancelled').waitFor();
   });
 });
 
