@@ -31,7 +31,6 @@ interface KeptList {
   readonly page: JobPage;
   readonly rows: readonly Row[];
   readonly newCount: number;
-  readonly generation: number;
 }
 
 /** How many jobs that no longer match the filters are requested at a time. */
@@ -42,12 +41,12 @@ const keptLists = new SvelteMap<string, KeptList>();
 
 /** The jobs of a list that the user has left, in the order of its rows. Empty after a reload of the page. */
 export function readKeptIds(key: string): readonly string[] {
-  return keptList(key)?.rows.map(({ job }) => job.id) ?? [];
+  return keptLists.get(key)?.rows.map(({ job }) => job.id) ?? [];
 }
 
-function keptList(key: string): KeptList | undefined {
-  const kept = keptLists.get(key);
-  return kept?.generation === session.generation ? kept : undefined;
+/** Removes all jobs from memory that a user has seen before the sign-out. */
+export function forgetLists(): void {
+  keptLists.clear();
 }
 
 /** Converts filters to the filter of a bulk action. */
@@ -108,17 +107,18 @@ export class JobList {
   async show(route: ListPage, key?: string): Promise<void> {
     this.#route = route;
     this.#generation = session.generation;
-    const kept = key === undefined ? undefined : untrack(() => keptList(key));
+    const kept = key === undefined ? undefined : untrack(() => keptLists.get(key));
     if (kept?.route === JSON.stringify(route)) await this.#restore(kept);
     else await this.#load(route);
   }
 
   /** Keeps the rows for an entry of the history that the user leaves. */
   keep(key: string): void {
-    if (!this.#route || !this.page || this.isLoading || this.error !== undefined) return;
+    const isOfSession = this.#generation === session.generation;
+    if (!isOfSession || !this.#route || !this.page || this.isLoading || this.error !== undefined) return;
     const { page, rows, newCount } = this;
     keptLists.delete(key);
-    keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount, generation: this.#generation });
+    keptLists.set(key, { route: JSON.stringify(this.#route), page, rows, newCount });
     if (keptLists.size > KEPT_MAX) keptLists.delete([...keptLists.keys()][0]!);
   }
 

@@ -1,4 +1,5 @@
 import { API_URL } from '../route/server-facts.js';
+import { forgetLists } from './job-list.svelte.js';
 import { jobMoves } from './job-moves.svelte.js';
 import { overlays } from './overlays.svelte.js';
 import { questions } from './questions.svelte.js';
@@ -14,7 +15,7 @@ export function signOut(): void {
   tabs.postMessage(null);
 }
 
-/** Discards the token, and what the user has typed in an open dialog. */
+/** Discards the token, what the user has typed in an open dialog, and the lists that *Back* would show. */
 function endSession(): void {
   if (!session.hasToken) return;
   // It still needs the token.
@@ -22,4 +23,5 @@ function endSession(): void {
   questions.answer(false);
   overlays.close();
   session.signOut();
+  forgetLists();
 }
