@@ -19,6 +19,7 @@ import { sessionPoolerRestart, transactionPoolerRestart } from './pooler-restart
 import { readOnly } from './read-only.js';
 import { restart } from './restart.js';
 import { stall } from './stall.js';
+import { standbyOutage } from './standby-outage.js';
 import { terminateBackends } from './terminate-backends.js';
 
 /** All faults of the campaign. */
@@ -28,6 +29,7 @@ export const faults: readonly Fault[] = [
   restart,
   readOnly,
   failover,
+  standbyOutage,
   terminateBackends,
   sessionPoolerRestart,
   transactionPoolerRestart,
