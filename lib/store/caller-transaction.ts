@@ -139,9 +139,7 @@ export class CallerTransactions {
       const transaction = this.transactions.get(queryRunner);
       if (error && END_STATEMENT.test(query)) {
         transaction?.resume();
-        if (query === 'ROLLBACK') {
-          closeConnection(queryRunner, error);
-        }
+        closeUnlessRolledBack(queryRunner, query, error);
         if (query === 'COMMIT' && hasCommitFailedForGood(queryRunner, error)) {
           transaction?.end(false);
         }
@@ -299,15 +297,17 @@ async function refuseOrPrepareCommit(transaction: OpenTransaction, queryRunner: 
 }
 
 /**
- * Closes the connection of a PostgreSQL transaction whose ROLLBACK has failed, which rolls it back. TypeORM ignores the error and
+ * Closes the connection of a PostgreSQL transaction whose rollback had no reply, which rolls it back. TypeORM ignores the error and
  * returns the connection to the pool. After a `query_timeout` it is in good order but for the open transaction, and the next
- * COMMIT on it would store the writes of an attempt that has failed.
+ * COMMIT on it would store the writes of an attempt that has failed. The same holds for a savepoint and the COMMIT around it.
  */
-function closeConnection(queryRunner: QueryRunner, error: unknown): void {
+function closeUnlessRolledBack(queryRunner: QueryRunner, query: string, error: unknown): void {
   const { releasePostgresConnection: release } = queryRunner as {
     releasePostgresConnection?: (error: unknown) => unknown;
   };
-  void release?.call(queryRunner, error);
+  if (query.startsWith('ROLLBACK') && toSqlError(error).kind === 'unavailable') {
+    void release?.call(queryRunner, error);
+  }
 }
 
 /** The statements by which TypeORM ends a transaction or rolls back to a savepoint. */

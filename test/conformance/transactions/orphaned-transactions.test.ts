@@ -1,6 +1,7 @@
 import { createJobStore } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';
 import { DataSource } from 'typeorm';
+import type { JobStore } from '../../../lib/store/job-store.js';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -49,30 +50,53 @@ interface Connected {
 describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a transaction without a reply, on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('is not committed by the next one on its connection', async () => {
-    const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
+  let proxy: TcpProxy;
+  let app: DataSource;
+  let store: JobStore;
+
+  beforeEach(async () => {
+    proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
     await proxy.open();
-    const app = await new DataSource({ type: 'postgres', url: proxy.url, poolSize: 1 }).initialize();
-    const { store } = createJobStore(app);
+    app = await new DataSource({ type: 'postgres', url: proxy.url, poolSize: 1 }).initialize();
+    ({ store } = createJobStore(app));
     await store.open();
-    try {
-      await fixture.sql('CREATE TABLE effects (n int)');
-      const first = store.transaction(async (tx) => {
-        const { queryRunner } = tx as EntityManager;
-        await queryRunner!.query('INSERT INTO effects VALUES (1)');
-        const client = await (queryRunner as unknown as Connected).connect();
-        client.connectionParameters.query_timeout = 100;
-        proxy.stall();
-        await queryRunner!.query('SELECT 1');
-      });
-      await expect(first).rejects.toThrow('timeout');
+    await fixture.sql('CREATE TABLE effects (n int)');
+  });
+
+  afterEach(async () => {
+    await store.close();
+    await app.destroy();
+    await proxy.close();
+    await fixture.sql('DROP TABLE effects');
+  });
+
+  const write = (manager: EntityManager, n: number): Promise<unknown> =>
+    manager.query(`INSERT INTO effects VALUES (${n})`);
+  const readEffects = (): Promise<unknown> => fixture.sql('SELECT n FROM effects');
+
+  /** Writes, and sends a statement that has no reply in time. */
+  async function writeAndStall(manager: EntityManager): Promise<void> {
+    await write(manager, 1);
+    const client = await (manager.queryRunner as unknown as Connected).connect();
+    client.connectionParameters.query_timeout = 100;
+    proxy.stall();
+    await manager.query('SELECT 1');
+  }
+
+  it('is not committed by the next one on its connection', async () => {
+    await expect(store.transaction((tx) => writeAndStall(tx as EntityManager))).rejects.toThrow('timeout');
+    proxy.resume();
+    await store.transaction((tx) => write(tx as EntityManager, 2));
+    expect(await readEffects()).toEqual([{ n: 2 }]);
+  });
+
+  it('in a savepoint is not committed by the transaction around it', async () => {
+    const outer = app.transaction(async (manager) => {
+      await expect(manager.transaction(writeAndStall)).rejects.toThrow('timeout');
       proxy.resume();
-      await store.transaction((tx) => (tx as EntityManager).query('INSERT INTO effects VALUES (2)'));
-      expect(await fixture.sql('SELECT n FROM effects')).toEqual([{ n: 2 }]);
-    } finally {
-      await store.close();
-      await app.destroy();
-      await proxy.close();
-    }
+      await write(manager, 2);
+    });
+    await expect(outer).rejects.toThrow();
+    expect(await readEffects()).toEqual([]);
   });
 });
