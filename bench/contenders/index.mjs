@@ -158,6 +158,7 @@ export const contenders = [
     keepsRows: true,
   },
   { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true },
+  { name: 'plainjob-5ms', ...BASES.plain, options: { pollIntervall: 5 }, keepsRows: true },
   {
     name: 'plainjob-default',
     ...BASES.plain,
