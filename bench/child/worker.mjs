@@ -57,13 +57,14 @@ export class Worker {
   report() {
     const { user, system } = process.cpuUsage(this.cpu);
     clearInterval(this.tell);
+    const { runsElsewhere } = this.queue;
     return {
       runs: Buffer.from(this.runs).toString('base64'),
       firstMs: this.firstMs,
       marks: this.marks,
       pickupsMs: this.pickupsMs,
-      nodeSeconds: (user + system) / 1e6,
-      peakMb: process.resourceUsage().maxRSS / 1_024,
+      nodeSeconds: runsElsewhere ? undefined : (user + system) / 1e6,
+      peakMb: runsElsewhere ? undefined : process.resourceUsage().maxRSS / 1_024,
     };
   }
 

@@ -103,6 +103,7 @@ export const contenders = [
     keepsRows: true,
     most: { callers: 5_000, drain: 5_000 },
   },
+  { name: 'sidequest-pg-default', ...BASES.sidequest, options: {}, keepsRows: true, most: { drain: 1_000 } },
   { name: 'sidequest-pg-100ms', ...BASES.sidequest, options: SIDEQUEST_IN_PROCESS, keepsRows: true },
   { name: 'bullmq', ...BASES.bull, options: BULL_BEST, keepsRows: true },
   {
@@ -194,6 +195,7 @@ export function contenderNamed(name) {
  * @property {(topics: string[]) => Promise<Tally>} tally what the table says
  * @property {() => Promise<Record<string, unknown>>} facts settings as they hold, for assertions and for the record
  * @property {() => Promise<void>} close
+ * @property {boolean} [runsElsewhere] whether child processes run the jobs: their CPU time and memory are not known
  * @property {any} [engine] what applications ask; ours only
  * @property {(adminToken: string) => Promise<string>} [serve] answers over HTTP, at this address; ours only
  *

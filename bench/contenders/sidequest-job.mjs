@@ -1,7 +1,8 @@
 import { Job } from 'sidequest';
+import { call } from './sidequest-calls.mjs';
 
-/** Set by the process that works. @type {(payload: import('./index.mjs').Payload) => Promise<void>} */
-let handle = () => Promise.reject(new Error('no handler'));
+/** Set by the process that works; a thread of its child process calls it. */
+let handle = call;
 
 /** @param {typeof handle} run */
 export function handleWith(run) {

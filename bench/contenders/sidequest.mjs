@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { Sidequest } from 'sidequest';
+import { acceptCalls } from './sidequest-calls.mjs';
 import { handleWith, Other, Work } from './sidequest-job.mjs';
 
 /**
@@ -35,6 +36,8 @@ export async function open(address, options) {
   const config = { ...configOf(address, options), skipMigration: true };
   await Sidequest.configure(config);
   const table = await tableAt(address);
+  // By default a child process claims the jobs, and its threads run them.
+  const runsElsewhere = config.fork !== false;
 
   return {
     enqueue: (payload) => Sidequest.build(Work).enqueue(payload),
@@ -44,10 +47,12 @@ export async function open(address, options) {
       return Promise.all(payloads.map((payload) => Sidequest.build(type).enqueue(payload)));
     },
     work: async (_topics, run) => {
-      handleWith(run);
+      if (runsElsewhere) await acceptCalls(run);
+      else handleWith(run);
       await Sidequest.start(config);
     },
     ...table,
+    runsElsewhere,
     close: async () => {
       await Sidequest.stop();
       await table.end();

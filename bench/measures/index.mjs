@@ -54,7 +54,7 @@ import { together } from './together.mjs';
 const POSTGRES = ['ours-pg', 'raw-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg'];
 const REDIS = ['bullmq', 'bullmq-always'];
 const SQLITE = ['ours-sqlite', 'ours-sqlite-full', 'ours-sqlite3', 'raw-sqlite', 'plainjob', 'sidequest-sqlite'];
-const DEFAULTS = ['ours-pg-default', 'graphile-worker-default', 'pg-boss-default', 'bullmq-default'];
+const DEFAULTS = ['ours-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg', 'bullmq'].map((name) => `${name}-default`);
 const SQLITE_DEFAULTS = ['ours-sqlite-default', 'plainjob-default'];
 const MILLION = 1_000_000;
 
