@@ -38,6 +38,7 @@ async function measure(label: string, app: DataSource, { rounds, hasChanges, ...
     if (hasChanges) {
       rates.push(await measureDrain(app, 'drain, empty table'));
       await app.query('DELETE FROM _jobs');
+      await app.query('DELETE FROM _jobs_counts');
     }
     const endMs = Date.now();
     const sinceMs = performance.now();

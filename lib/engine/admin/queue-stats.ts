@@ -174,7 +174,7 @@ export class QueueStats {
   }
 
   private async readTimes(topics: Topics): Promise<TimedSnapshot> {
-    const snapshot = await getAny(this.snapshots, topics);
+    const snapshot = await this.readSnapshot(topics);
     const completed = snapshot.counts.filter((each) => each.completed > 0);
     const timed = shareJobs(
       completed.map((each) => ({ topic: each.topic, jobs: each.completed })),
