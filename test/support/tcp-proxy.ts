@@ -58,7 +58,7 @@ export class TcpProxy {
 
   /** Accepts connections, on the same port each time. */
   async open(): Promise<void> {
-    this.server = createServer((client) => this.join(client));
+    this.server = createServer({ noDelay: true }, (client) => this.join(client));
     this.server.listen(this.port, this.host);
     await once(this.server, 'listening');
     this.port = (this.server.address() as AddressInfo).port;
@@ -127,7 +127,7 @@ export class TcpProxy {
   }
 
   private join(client: Socket): void {
-    const server = connect(Number(this.target.port), this.target.hostname);
+    const server = connect({ port: Number(this.target.port), host: this.target.hostname, noDelay: true });
     let greeting: Buffer | undefined;
     for (const [socket, other] of [
       [client, server],
