@@ -9,6 +9,7 @@ import type { Violation } from './checker/violation.js';
 import type { Dice } from './dice.js';
 import type { Fault, Kind, Reach } from './faults/fault.js';
 import type { Mutant } from './mutants/mutant.js';
+import { hasPgBouncer } from '../support/pgbouncer.js';
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 
 /** One fault on one database with its number of strikes. */
@@ -35,10 +36,12 @@ const DRAIN_MAX_MS = 60_000;
 /** Shorter for a broken build, in which stuck jobs are expected. */
 const MUTANT_DRAIN_MAX_MS = 8_000;
 
-/** Whether this user has the rights that the fault needs. */
-export function isPossible({ fault }: Run): boolean {
-  const { smallDisk, namespace } = fault.needs ?? {};
-  return (!smallDisk || SmallDisk.isAllowed()) && (!namespace || NetworkNamespace.isAllowed());
+/** What the fault needs and this machine or user does not have. */
+export function missingFor({ fault }: Run): string | undefined {
+  const { smallDisk, namespace, pooler } = fault.needs ?? {};
+  if (smallDisk && !SmallDisk.isAllowed()) return 'the right to mount a file system';
+  if (namespace && !NetworkNamespace.isAllowed()) return 'the right to create a network namespace';
+  return pooler && !hasPgBouncer() ? 'PgBouncer' : undefined;
 }
 
 /** Runs the fault, waits for the end of all jobs, and checks the evidence. */

@@ -4,7 +4,7 @@ import type { RestartablePostgres } from '../processes/support/restartable-postg
 import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { createTemporaryFolder } from '../support/temporary-folder.js';
 import type { Run, RunResult } from './campaign.js';
-import { isPassed, isPossible, perform } from './campaign.js';
+import { isPassed, missingFor, perform } from './campaign.js';
 import { Dice } from './dice.js';
 import { kinds, plannedMutants, plannedRuns } from './plan.js';
 import { formatMutantTable, formatTable } from './report.js';
@@ -54,12 +54,11 @@ async function main(): Promise<void> {
   console.log(`seed ${seed}`);
   const plan = { isQuick: values.quick, only: values.only, share: numberOf('share', values.share) ?? 1 };
   const planned = [...plannedRuns(plan), ...plannedMutants(plan)];
-  const runs = planned.filter(isPossible);
-  for (const { kind, fault } of planned.filter((run) => !runs.includes(run))) {
-    console.log(
-      `${kind}: ${fault.name}: left out, this user may not mount a file system or create a network; root may`,
-    );
-  }
+  const runs = planned.filter((run) => {
+    const missing = missingFor(run);
+    if (missing) console.log(`${run.kind}: ${run.fault.name}: left out, it needs ${missing}`);
+    return !missing;
+  });
   if (runs.length === 0) {
     throw new Error('no run of the campaign is left');
   }

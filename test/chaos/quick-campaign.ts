@@ -1,7 +1,7 @@
 import type { RestartablePostgres } from '../processes/support/restartable-postgres.js';
 import { startRestartablePostgres } from '../processes/support/restartable-postgres.js';
 import type { Run } from './campaign.js';
-import { isPossible, perform } from './campaign.js';
+import { missingFor, perform } from './campaign.js';
 import { Dice } from './dice.js';
 import type { Fault, Kind } from './faults/fault.js';
 import { kill } from './faults/kill.js';
@@ -33,8 +33,8 @@ export class QuickCampaign {
   private server: RestartablePostgres | undefined;
 
   constructor(kind: Kind, { isMatrix }: { isMatrix: boolean }) {
-    const isOurs = (run: Run): boolean => run.kind === kind && isPossible(run);
-    const runs = plannedRuns({ isQuick: true }).filter((run) => isOurs(run) && FIRST.includes(run.fault) !== isMatrix);
+    const isOurs = (run: Run): boolean => run.kind === kind && !missingFor(run);
+    const runs = plannedRuns({ isQuick: true }).filter((run) => FIRST.includes(run.fault) !== isMatrix && isOurs(run));
     const mutants = !isMatrix ? [] : plannedMutants({ isQuick: true }).filter(isOurs);
     this.runs = runs.map((run) => [run.fault.name, run]);
     this.mutants = mutants.map((run) => [run.mutant!.name, run]);

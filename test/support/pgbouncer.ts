@@ -96,8 +96,16 @@ function answers(port: number): Promise<boolean> {
 }
 
 function findPgBouncer(): string {
-  const given = process.env.JOBS_TEST_PGBOUNCER;
-  return given ?? PLACES.find((path) => existsSync(path)) ?? installPgBouncer();
+  return findInstalled() ?? installPgBouncer();
+}
+
+/** Whether PgBouncer starts without being installed first. */
+export function hasPgBouncer(): boolean {
+  return findInstalled() !== undefined;
+}
+
+function findInstalled(): string | undefined {
+  return process.env.JOBS_TEST_PGBOUNCER ?? PLACES.find((path) => existsSync(path));
 }
 
 function installPgBouncer(): string {
