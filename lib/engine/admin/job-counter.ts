@@ -1,3 +1,4 @@
+import type { ScheduledWake } from '../../core/clock.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { FILTER_STATUSES } from '../../core/job-state.js';
 import { COUNT_PACE } from '../../store/report-records.js';
@@ -24,6 +25,9 @@ const ASKED_REST_FACTOR = 10;
 const ASKED_REST_MS = 1_000;
 /** The record of the workers is this late when no worker lives. Then the caller counts. */
 const LATE_MS = 60_000;
+/** How long a worker waits before it counts: an idle one, which may be about to start jobs, and a busy one. */
+const IDLE_MS = 500;
+const BUSY_MS = 15_000;
 /** The name in the log. */
 const NAME = 'counting jobs';
 
@@ -34,6 +38,8 @@ const NAME = 'counting jobs';
  */
 export class JobCounter {
   private recording: Promise<RecordedCounts | null> | undefined;
+  private timer: ScheduledWake | undefined;
+  private dueSinceMs: number | undefined;
 
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {}
 
@@ -53,8 +59,27 @@ export class JobCounter {
     return { now, counts: addLarge(small, large, { now, recordedAt: record.countedAt }) };
   }
 
+  /** Receives, each time that this worker is recorded, whether a count is due. A busy worker runs its jobs first, for some seconds. */
+  onPresence(isDue: boolean, isIdle: () => boolean): void {
+    const { clock } = this.parts;
+    this.timer?.cancel();
+    this.dueSinceMs = isDue ? (this.dueSinceMs ?? clock.now()) : undefined;
+    if (this.dueSinceMs === undefined) {
+      return;
+    }
+    if (clock.now() - this.dueSinceMs >= BUSY_MS) {
+      this.refresh(COUNT_PACE.restFactor);
+    } else {
+      this.timer = clock.schedule(IDLE_MS, () => isIdle() && this.refresh(COUNT_PACE.restFactor));
+    }
+  }
+
+  stop(): void {
+    this.timer?.cancel();
+  }
+
   /** Makes the record anew in the background, unless another process does or the last one is recent. */
-  refresh(restFactor: number = COUNT_PACE.restFactor): void {
+  private refresh(restFactor: number): void {
     const { failureLog } = this.parts;
     this.recording ??= this.claimAndRecord(restFactor)
       .then((record) => {

@@ -85,9 +85,10 @@ export class WorkerPresence {
 
   /** Removes this process from the table. When that fails, its row expires. */
   async stop(): Promise<void> {
-    const { store, worker, logger, liveWorkers } = this.parts;
+    const { store, worker, logger, liveWorkers, stats } = this.parts;
     this.refresh?.cancel();
     await this.loop.stop();
+    stats.counter.stop();
     try {
       await store.reports.forgetWorker(worker);
       if (this.announced !== '') {
@@ -178,9 +179,7 @@ export class WorkerPresence {
     this.onRecorded(reply, sinceMs, topics, sharing);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
-    if (reply.isCountDue) {
-      stats.counter.refresh();
-    }
+    stats.counter.onPresence(reply.isCountDue, () => runner.runningCount === 0);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
 

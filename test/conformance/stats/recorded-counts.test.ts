@@ -8,14 +8,13 @@ import { overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { until } from '../../support/wait.js';
 
 const LARGE = 50_000;
 const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 
-/** Reports of a role that may not write counts. */
-function overrideReports(reports: JobStore['reports']): JobStore['reports'] {
-  const claimCount = (): Promise<never> => Promise.reject(new Error('permission denied for table _jobs_counts'));
+function overrideReports(reports: JobStore['reports'], claimCount: () => Promise<null>): JobStore['reports'] {
   return new Proxy(reports, {
     get: (target, name) => {
       const member: unknown = name === 'claimCount' ? claimCount : Reflect.get(target, name, target);
@@ -108,7 +107,8 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
   it('are optional: a role that may not write them reads all counts', async () => {
     await record({ ageMs: 30_000 });
     const logger = new RecordingLogger();
-    const reports = overrideReports(fixture.store.reports);
+    const refuse = (): Promise<never> => Promise.reject(new Error('permission denied for table _jobs_counts'));
+    const reports = overrideReports(fixture.store.reports, refuse);
     const store = overrideStore(fixture.store, { reports });
     const counter = new JobCounter({ store, ...logParts(systemClock, logger) });
     const completed = async (): Promise<number> => (await counter.count([TOPIC])).counts[0]!.completed;
@@ -116,6 +116,33 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     await until(() => logger.lines.length > 0, { message: 'the line in the log' });
     expect(await completed()).toBe(LARGE);
     expect(logger.of('error')).toEqual([expect.stringContaining('counting jobs: failed')]);
+  });
+
+  it('are made by an idle worker soon, and by a busy one later', async () => {
+    const clock = new VirtualClock();
+    const claims: number[] = [];
+    const claimCount = async (): Promise<null> => (claims.push(clock.now()), null);
+    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, claimCount) });
+    const counter = new JobCounter({ store, ...logParts(clock) });
+    let isIdle = true;
+    const present = async (isDue: boolean, ms: number): Promise<number> => {
+      const before = claims.length;
+      counter.onPresence(isDue, () => isIdle);
+      await clock.advance(ms);
+      return claims.length - before;
+    };
+    expect(await present(false, 20_000)).toBe(0);
+    expect(await present(true, 20_000)).toBe(1);
+    expect(await present(false, 20_000)).toBe(0);
+    isIdle = false;
+    expect(await present(true, 20_000)).toBe(0);
+    expect(await present(true, 1)).toBe(1);
+    expect(await present(false, 1)).toBe(0);
+    isIdle = true;
+    counter.onPresence(true, () => isIdle);
+    counter.stop();
+    await clock.advance(20_000);
+    expect(claims).toHaveLength(2);
   });
 
   it('leave out the counts that are not asked for', async () => {
