@@ -58,7 +58,7 @@ const lights: readonly Light[] = [
   {
     mutant: 'commits that do not wait for the standby',
     fault: failoverWithLoss,
-    strikes: 2,
+    strikes: 1,
     on: ['postgres'],
     quicklyOn: 'postgres',
   },

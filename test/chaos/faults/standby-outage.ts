@@ -12,7 +12,7 @@ const LONG_SHARE = 0.2;
 export const standbyOutage: Fault = {
   name: OUTAGE,
   hitMeans: 'enqueues kept waiting or refused',
-  quick: { postgres: { strikes: 2, hits: 1 } },
+  quick: { postgres: { strikes: 1, hits: 1 } },
   full: { postgres: { strikes: 30, hits: 100 } },
   needs: { replication: { isSynchronous: true } },
   strike: async (cluster, strikes) => {
