@@ -59,7 +59,7 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
   const head = [
     '# Figures of hours under load',
     '',
-    '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#hours-under-load) explains the',
+    '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#soak-test) explains the',
     'load.',
     '',
     '- The first table of a section has medians after the first retention: the wait for a handler, cores of CPU, and the write-ahead log.',
