@@ -20,6 +20,7 @@ export interface TopicCounts extends TopicStatusCounts {
 export interface RecordedCounts {
   /** The database's time at which the count began. */
   readonly countedAt: Date;
+  /** At most `COUNT_PACE.tookMsMax`. */
   readonly tookMs: number;
   readonly counts: readonly TopicCounts[];
 }
@@ -38,6 +39,8 @@ export const COUNT_PACE = {
   /** After a count that took less than `fastMs`. Such a count is not used again. */
   fastRestMs: 600_000,
   fastMs: 25,
+  /** A longer duration counts as this: the process may have been suspended, or waited for a lock. */
+  tookMsMax: 30_000,
   /** Without a record, smaller tables are not counted: their heap on PostgreSQL, and `SMALL_TABLE_JOBS` on SQLite. */
   heapBytes: 2_097_152,
   /** Another process may count after this time, if the one that counts has died. */

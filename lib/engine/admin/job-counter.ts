@@ -101,7 +101,7 @@ export class JobCounter {
     }
     const sinceMs = clock.now();
     const counts = await store.reports.counts(null);
-    const record = { counts, countedAt, tookMs: clock.now() - sinceMs };
+    const record = { counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
     await store.reports.recordCounts(record);
     return isSlow(record) ? record : null;
   }
@@ -111,7 +111,7 @@ export class JobCounter {
     const { store, clock, failureLog } = this.parts;
     const sinceMs = clock.now();
     const counts = await store.reports.counts(topics);
-    const record = { counts, countedAt, tookMs: clock.now() - sinceMs };
+    const record = { counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
     if (isSlow(record) && topics === null) {
       await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
     } else if (isSlow(record)) {
@@ -121,9 +121,14 @@ export class JobCounter {
   }
 }
 
+/** A record of the future is not used: the clock of the database was moved back. */
 function isUsable(record: RecordedCounts, now: Date): boolean {
   const ageMs = now.getTime() - record.countedAt.getTime();
-  return isSlow(record) && ageMs <= COUNT_PACE.restFactor * record.tookMs + LATE_MS;
+  return isSlow(record) && ageMs >= 0 && ageMs <= COUNT_PACE.restFactor * record.tookMs + LATE_MS;
+}
+
+function toTookMs(elapsedMs: number): number {
+  return Math.min(elapsedMs, COUNT_PACE.tookMsMax);
 }
 
 /** A fast count is not used again. A small table has exact counts, even if a count was slow because the machine is busy. */

@@ -14,10 +14,10 @@ import { until } from '../../support/wait.js';
 const LARGE = 50_000;
 const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 
-function overrideReports(reports: JobStore['reports'], claimCount: () => Promise<null>): JobStore['reports'] {
+function overrideReports(reports: JobStore['reports'], members: Partial<JobStore['reports']>): JobStore['reports'] {
   return new Proxy(reports, {
     get: (target, name) => {
-      const member: unknown = name === 'claimCount' ? claimCount : Reflect.get(target, name, target);
+      const member: unknown = Reflect.get(name in members ? members : target, name);
       return typeof member === 'function' ? (member.bind(target) as unknown) : member;
     },
   });
@@ -63,6 +63,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     ['of a small table', { jobs: 10_000 }],
     ['that were fast', { tookMs: 5 }],
     ['that workers should have replaced long ago', { ageMs: 81_000 }],
+    ['of a future time, since the clock was moved back', { ageMs: -3_600_000 }],
   ])('are not used: counts %s', async (_what, members) => {
     await record(members);
     await insertMany(fixture.store, 1);
@@ -93,6 +94,30 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(recorded).toMatchObject({ tookMs: 200, counts: [{ completed: 70_000 }] });
   });
 
+  it('are replaced when the clock was moved back', async () => {
+    const { reports } = fixture.store;
+    await record({ ageMs: -86_400_000, jobs: 70_000 });
+    expect(await isDue()).toBe(true);
+    expect(await reports.claimCount(100)).toBeInstanceOf(Date);
+    expect(await reports.claimCount(100)).toBeNull();
+    await record();
+    expect((await reports.recordedCounts()).recorded).toMatchObject({ counts: [{ completed: LARGE }] });
+    const claimedAt = kind.locksRows ? "now() + interval '1 day'" : "datetime('now', '+1 day')";
+    await fixture.sql(`UPDATE _jobs_counts SET claimed_until = ${claimedAt}`);
+    expect(await reports.claimCount(0)).toBeInstanceOf(Date);
+  });
+
+  it('may be renewed soon after a count during which the process was suspended', async () => {
+    const clock = new VirtualClock();
+    const counts = async (): Promise<TopicCounts[]> => {
+      await clock.advance(3_600_000);
+      return [{ ...NO_JOBS, topic: TOPIC, completed: LARGE }];
+    };
+    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, { counts }) });
+    await new JobCounter({ store, ...logParts(clock) }).count(null);
+    expect((await fixture.store.reports.recordedCounts()).recorded).toMatchObject({ tookMs: 30_000 });
+  });
+
   it('are due for workers after a hundred times their duration, unless a process counts', async () => {
     expect(await isDue()).toBe(false);
     await record({ ageMs: 30_000, tookMs: 3_600_000 });
@@ -108,7 +133,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     await record({ ageMs: 30_000 });
     const logger = new RecordingLogger();
     const refuse = (): Promise<never> => Promise.reject(new Error('permission denied for table _jobs_counts'));
-    const reports = overrideReports(fixture.store.reports, refuse);
+    const reports = overrideReports(fixture.store.reports, { claimCount: refuse });
     const store = overrideStore(fixture.store, { reports });
     const counter = new JobCounter({ store, ...logParts(systemClock, logger) });
     const completed = async (): Promise<number> => (await counter.count([TOPIC])).counts[0]!.completed;
@@ -122,7 +147,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     const clock = new VirtualClock();
     const claims: number[] = [];
     const claimCount = async (): Promise<null> => (claims.push(clock.now()), null);
-    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, claimCount) });
+    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, { claimCount }) });
     const counter = new JobCounter({ store, ...logParts(clock) });
     let isIdle = true;
     const present = async (isDue: boolean, ms: number): Promise<number> => {

@@ -89,12 +89,23 @@ const otherWorkers = `
 const restSince = (factor: string): string => `make_interval(secs => ${factor} * c.took_ms / 1000.0)`;
 
 const { restFactor, restMs, fastMs, fastRestMs, heapBytes } = COUNT_PACE;
+const claimTime = `make_interval(secs => ${COUNT_PACE.claimMs / 1_000})`;
+
+/**
+ * Whether a count may start. A time of the future has no effect: the clock was moved back. A claim by a statement that began a little
+ * later has an effect.
+ *
+ * @param rest SQL for an interval.
+ */
+const mayCount = (rest: string): string => `
+  (c.claimed_until <= statement_timestamp() OR c.claimed_until > statement_timestamp() + 2 * ${claimTime})
+  AND (c.counted <= statement_timestamp() - ${rest} OR c.counted > statement_timestamp())`;
+
 const workerRest = `greatest(${restSince(`${restFactor}`)},
   make_interval(secs => CASE WHEN c.took_ms < ${fastMs} THEN ${fastRestMs / 1_000} ELSE ${restMs / 1_000} END))`;
 
 /** Without a record: whether the table may be large. Its size costs a look at the file. */
-const isCountDue = `coalesce((
-    SELECT c.claimed_until <= statement_timestamp() AND c.counted <= statement_timestamp() - ${workerRest} FROM _jobs_counts c),
+const isCountDue = `coalesce((SELECT ${mayCount(workerRest)} FROM _jobs_counts c),
   pg_relation_size('_jobs') > ${heapBytes})`;
 
 /**
@@ -229,9 +240,9 @@ FROM (VALUES (1)) AS v(id) LEFT JOIN _jobs_counts c ON c.id = v.id`;
  */
 export const CLAIM_COUNT = `
 INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
-VALUES (1, '[]', 'epoch', 0, statement_timestamp() + make_interval(secs => ${COUNT_PACE.claimMs / 1_000}))
+VALUES (1, '[]', 'epoch', 0, statement_timestamp() + ${claimTime})
 ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until
-WHERE c.claimed_until <= statement_timestamp() AND c.counted <= statement_timestamp() - ${restSince('$1::float8')}
+WHERE ${mayCount(restSince('$1::float8'))}
 RETURNING ${ms('statement_timestamp()')} AS now`;
 
 /** Records a count: $1 the counts, $2 when it began, $3 how long it took. */
@@ -240,4 +251,4 @@ INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
 VALUES (1, $1::jsonb, $2::timestamptz, $3::float8, statement_timestamp())
 ON CONFLICT (id) DO UPDATE SET counts = excluded.counts, counted = excluded.counted, took_ms = excluded.took_ms,
   claimed_until = excluded.claimed_until
-WHERE c.counted <= excluded.counted`;
+WHERE c.counted <= excluded.counted OR c.counted > statement_timestamp()`;

@@ -83,12 +83,18 @@ SELECT topic, sum(completed) AS completed, sum(attempts_failed) AS attempts_fail
 WHERE topic IN (SELECT value FROM json_each(?1))
   AND minute > strftime('%Y-%m-%d %H:%M:00.000', 'now', '-' || ?2 || ' minutes') GROUP BY topic`;
 
-const { restFactor, restMs, fastMs, fastRestMs } = COUNT_PACE;
+const { restFactor, restMs, fastMs, fastRestMs, claimMs } = COUNT_PACE;
 const workerRestMs = `max(${restFactor} * took_ms, iif(took_ms < ${fastMs}, ${fastRestMs}, ${restMs}))`;
+
+/** Whether a count may start. A time of the future has no effect: the clock was moved back. @param restMs SQL for milliseconds */
+const mayCount = (
+  restMs: string,
+): string => `(c.claimed_until <= ${now} OR c.claimed_until > ${fromNow(`${2 * claimMs}`)})
+  AND (c.counted <= ${fromNow(`-${restMs}`)} OR c.counted > ${now})`;
 
 /** Without a record: whether the table may be large. Finished jobs are pruned oldest first, so row numbers have few gaps. */
 const isCountDue = `coalesce(
-  (SELECT claimed_until <= ${now} AND counted <= ${fromNow(`-${workerRestMs}`)} FROM _jobs_counts),
+  (SELECT ${mayCount(workerRestMs)} FROM _jobs_counts AS c),
   (SELECT max(rowid) FROM _jobs) - (SELECT min(rowid) FROM _jobs) > ${SMALL_TABLE_JOBS}, 0)`;
 
 /** Records that worker ?1 is alive and has handlers for the topics in ?2, with its details ?3. */
@@ -193,9 +199,9 @@ FROM (SELECT 1 AS id) v LEFT JOIN _jobs_counts c ON c.id = v.id`;
  */
 export const CLAIM_COUNT = `
 INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
-VALUES (1, '[]', '1970-01-01 00:00:00.000', 0, ${fromNow(`${COUNT_PACE.claimMs}`)})
+VALUES (1, '[]', '1970-01-01 00:00:00.000', 0, ${fromNow(`${claimMs}`)})
 ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until
-WHERE c.claimed_until <= ${now} AND c.counted <= ${fromNow('-?1 * c.took_ms')}
+WHERE ${mayCount('?1 * c.took_ms')}
 RETURNING ${ms(now)} AS now`;
 
 /** Records a count: ?1 the counts, ?2 when it began, ?3 how long it took. */
@@ -203,4 +209,4 @@ export const RECORD_COUNTS = `
 INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until) VALUES (1, ?1, ?2, ?3, ${now})
 ON CONFLICT (id) DO UPDATE SET counts = excluded.counts, counted = excluded.counted, took_ms = excluded.took_ms,
   claimed_until = excluded.claimed_until
-WHERE c.counted <= excluded.counted`;
+WHERE c.counted <= excluded.counted OR c.counted > ${now}`;
