@@ -52,11 +52,11 @@ export interface BulkResult {
   matched: number;
   changed: number;
   skipped: number;
-  /** Whether more jobs match, or may match since the search did not cover all jobs. */
+  /** Whether further jobs match, or may match because the search did not cover all jobs. */
   more: boolean;
   /** The database's time for which `matched` holds, in microseconds. */
   as_of: string;
-  /** Pass it as `cursor` to continue. `null` at the end, after a dry run, and for `ids`. */
+  /** Pass it as `cursor` to continue. `null` at the end of the run, after a dry run, and for `ids`. */
   next_cursor: string | null;
   /** Jobs that changed, or in a dry run would change, by topic: the 100 topics with the most. */
   by_topic: TopicChanges[];

@@ -138,7 +138,7 @@ export abstract class JobsApi {
   }
 
   /**
-   * Requeues, promotes, cancels or deletes up to 10,000 jobs. Call again with `cursor` until `next_cursor` is `null`. A
+   * Requeues, promotes, cancels or deletes up to 10,000 jobs. Call again with `next_cursor` as `cursor` until it is `null`. A
    * filter without conditions selects all jobs.
    * @throws TypeError if a condition of the filter is `undefined`
    * @example await jobs.bulk({ action: 'requeue', filter: { status: 'failed', topic: 'send_receipt' }, dryRun: true });

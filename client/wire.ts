@@ -218,7 +218,7 @@ export interface JobStats {
   p99: number;
   /** How long the oldest due job has been waiting; `null` if no job is due. */
   oldest_pending_ms: number | null;
-  /** When the counts were taken. Small counts are always current; large ones may come from a count that began at this time. */
+  /** The time of the oldest count. Small counts are at most 2 s old. Large ones may come from a count that began at this time. */
   counted_at: string;
 }
 

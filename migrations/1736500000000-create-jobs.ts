@@ -175,7 +175,7 @@ const postgresTables = [
     time timestamptz NOT NULL,
     CONSTRAINT _jobs_logs_pkey PRIMARY KEY (job_id, attempt, line)
   )`,
-  // One row: the last count of all jobs, when it began, how long it took, and until when a process counts again.
+  // One row: the last full count, when it began, and how long it took. While a process counts, claimed_until is in the future.
   `CREATE TABLE IF NOT EXISTS _jobs_counts (
     id integer NOT NULL CONSTRAINT _jobs_counts_pkey PRIMARY KEY,
     counts jsonb NOT NULL,

@@ -37,14 +37,11 @@ export interface BulkResult {
   /** Number of changed jobs; 0 in a dry run. A real run changes at most `matched − skipped`: a unique key can be taken. */
   readonly changed: number;
   readonly skipped: number;
-  /**
-   * Whether there are, or may be, further jobs that the action can change: more than this call takes, or jobs that the search did
-   * not cover.
-   */
+  /** Whether further jobs match that the action can change, or may match because the search did not cover all jobs. */
   readonly more: boolean;
   /** The time of the database for which `matched` holds: ISO 8601, in microseconds. */
   readonly asOf: string;
-  /** Continues the run. `null` at its end, after a dry run, and for `ids`. */
+  /** Continues the run. `null` at the end of the run, after a dry run, and for `ids`. */
   readonly nextCursor: string | null;
   /** Jobs that changed, or in a dry run would change, by topic: the 100 topics with the most. */
   readonly byTopic: readonly TopicChanges[];

@@ -323,8 +323,8 @@ export interface JobStats {
   /** How long the oldest due job has been waiting, in milliseconds; `null` if no job is due. */
   oldestPendingMs: number | null;
   /**
-   * The database's time of the counts. Small counts are always current. A large one, of a table of more than 20,000 jobs, may come from
-   * a count that began at this time.
+   * The database's time of the oldest count. Small counts are at most 2 s old. With more than 20,000 jobs, large counts may come
+   * from a count that began at this time.
    */
   countedAt: Date;
 }

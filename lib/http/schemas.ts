@@ -324,7 +324,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     more: {
       ...FLAG,
       description:
-        'Further jobs match, or may match since the search did not cover all jobs. To continue, pass next_cursor as cursor',
+        'Further jobs match, or may match because the search did not cover all jobs. To continue, pass next_cursor as cursor',
     },
     as_of: { ...TIME, description: "The database's time for which matched holds, in microseconds" },
     by_topic: listOfSchema(objectSchema({ topic: TEXT, count: COUNT }), { maxItems: 100 }),

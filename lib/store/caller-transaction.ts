@@ -297,9 +297,9 @@ async function refuseOrPrepareCommit(transaction: OpenTransaction, queryRunner: 
 }
 
 /**
- * Closes the connection of a PostgreSQL transaction whose rollback had no reply, which rolls it back. TypeORM ignores the error and
- * returns the connection to the pool. After a `query_timeout` it is in good order but for the open transaction, and the next
- * COMMIT on it would store the writes of an attempt that has failed. The same holds for a savepoint and the COMMIT around it.
+ * Closes a PostgreSQL connection whose ROLLBACK had no reply. The server then rolls back its transaction. TypeORM would return the
+ * connection to the pool. After a `query_timeout` its transaction may still be open: the next COMMIT would store the writes of a
+ * failed attempt. The same holds for a savepoint.
  */
 function closeUnlessRolledBack(queryRunner: QueryRunner, query: string, error: unknown): void {
   const { releasePostgresConnection: release } = queryRunner as {

@@ -3,7 +3,7 @@ import { foldMessage } from '../core/error-groups.js';
 import { nextTurn } from './real-timers.js';
 import type { SqlRow } from './sql-runner.js';
 
-/* Finds the jobs of a group of errors. The database has no keys of groups: this process folds the messages. */
+/* Finds the jobs of an error group. The database does not store the keys of groups, so this process folds the messages. */
 
 /** Reads rows of (topic, message, ids). Returns the ids of the jobs whose error belongs to a group. */
 export async function findInErrorGroup(rows: readonly SqlRow[], errorKey: string): Promise<string[]> {
@@ -36,12 +36,12 @@ export function hashErrorGroup(topic: string, pattern: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
-/** Characters of messages that are folded between two iterations of the event loop: 5 ms, or 15 ms if they are full of digits. */
+/** Characters that are folded between two iterations of the event loop. This takes 5 ms, or 15 ms for messages full of digits. */
 const PIECE_CHARS = 100_000;
 /** What a message costs beside its characters, in characters. */
 const MESSAGE_CHARS = 50;
 
-/** Lets the event loop run each time that many messages have been folded. */
+/** Lets the event loop run after each `PIECE_CHARS` characters. */
 export class FoldingPauses {
   private chars = 0;
 

@@ -303,10 +303,10 @@ export interface JobReports {
   /**
    * Counts the jobs by status. Leaves out topics without jobs.
    *
-   * @param except counts that are 0 in the result, and cost nothing.
+   * @param except these counts are not read: they are 0 in the result.
    */
   counts(topics: readonly string[] | null, except?: readonly CountName[]): Promise<TopicCounts[]>;
-  /** Returns the database's time, and the last count that was recorded. */
+  /** Returns the database's time and the last recorded count. */
   recordedCounts(): Promise<{ readonly now: Date; readonly recorded: RecordedCounts | null }>;
   /** Returns the state of the queue. One statement on PostgreSQL; on SQLite a long read is cut into pieces. */
   gauges(): Promise<QueueGaugeRecord>;
@@ -353,10 +353,10 @@ export interface ReportRecords {
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;
   /**
-   * Asks for the right to count all jobs and to record the result. Only one process has it, for a minute or until it records.
+   * Claims the full count, so that one process counts at a time. The claim ends when the process records its count, or after a minute.
    *
-   * @param restFactor the last count began at least this many times its duration ago.
-   * @returns the database's time, or `null` if the count is not due or another process counts.
+   * @param restFactor how many times its duration ago the last count must have begun.
+   * @returns the database's time, or `null` if no count is due or another process counts.
    */
   claimCount(restFactor: number): Promise<Date | null>;
   /** Records a count of all jobs, unless a later one is recorded. */

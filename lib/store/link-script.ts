@@ -114,10 +114,10 @@ export function toEndedParent({ id, status }: SqlRow | { id: string; status: str
   return ended === 'deleted' || (status && isFinal(status as never)) ? [{ id: id as string, status: ended }] : [];
 }
 
-/** Levels of descendants that are cancelled at once. */
+/** How many levels of descendants one round cancels. */
 export const CANCELLED_LEVELS_MAX = 100;
 
-/** Closes the links of ended parents. A child that is cancelled is an ended parent too: its descendants follow, many levels at once. */
+/** Closes the links of ended parents. A cancelled child is an ended parent too: each round cancels many levels of its descendants. */
 export function* endParentsScript(
   sql: LinkStatements,
   ended: readonly EndedParent[],
@@ -140,7 +140,7 @@ export function* endParentsScript(
   return { released, cancelled };
 }
 
-/** Locks the children that wait. If some are cancelled, it also locks the descendants that are cancelled with them. */
+/** Locks the waiting children. If some will be cancelled, it also locks the descendants that are cancelled with them. */
 function* lockChildrenScript(
   sql: LinkStatements,
   children: ReadonlyMap<string, string | null>,

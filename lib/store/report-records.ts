@@ -33,17 +33,19 @@ export interface CountName {
 
 /** How workers keep the recorded count recent. */
 export const COUNT_PACE = {
-  /** The next count starts after this many times the duration of the last one: counting takes 1 % of a core. */
+  /** The next count starts after this many times the duration of the last one, so that counting takes 1 % of a core. */
   restFactor: 100,
+  /** The shortest time between two counts. */
   restMs: 20_000,
-  /** After a count that took less than `fastMs`. Such a count is not used again. */
-  fastRestMs: 600_000,
+  /** A count that took less than this is not used again. */
   fastMs: 25,
+  /** The time between two counts after such a fast one. */
+  fastRestMs: 600_000,
   /** A longer duration counts as this: the process may have been suspended, or waited for a lock. */
   tookMsMax: 30_000,
-  /** Without a record, smaller tables are not counted: their heap on PostgreSQL, and `SMALL_TABLE_JOBS` on SQLite. */
+  /** Without a record, workers do not count a smaller table. On PostgreSQL this is its size, on SQLite it is `SMALL_TABLE_JOBS`. */
   heapBytes: 2_097_152,
-  /** Another process may count after this time, if the one that counts has died. */
+  /** If the process that counts dies, another one may count after this time. */
   claimMs: 60_000,
 } as const;
 

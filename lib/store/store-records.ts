@@ -311,7 +311,7 @@ export interface ListedJobs {
 
 export interface ListedIds {
   readonly ids: readonly string[];
-  /** `false`: the search has not covered all jobs, so that some matches may be missing. */
+  /** Whether the search has covered all jobs. If not, some matches may be missing. */
   readonly isComplete: boolean;
 }
 

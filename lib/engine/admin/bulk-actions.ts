@@ -75,7 +75,7 @@ export class BulkActions {
     }
     const changed = run.dryRun ? 0 : changes.count;
     const isLeft = done < ids.length;
-    // Without a change the next call of a search would find the same jobs again.
+    // If this call of a search changes nothing, the next one would find the same jobs again.
     const canContinue = isLeft || (more && (isOrdered || changed > 0));
     return {
       matched: ids.length,
@@ -120,7 +120,7 @@ export class BulkActions {
     if (!mayHaveMore(matched)) {
       return { ids: matched.ids, more: false, isOrdered };
     }
-    // There may be more jobs than this call takes. Those that can change come first, or the next call would find the others again.
+    // There may be more jobs than one call takes. Jobs that can change come first: the next call would find the others again.
     const changeable = await this.findChangeable(action, query, matched);
     const inOrder = [...new Set([...changeable.ids, ...matched.ids])];
     return { ids: inOrder.slice(0, BULK_JOBS_MAX), more: mayHaveMore(changeable), isOrdered };

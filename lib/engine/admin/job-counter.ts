@@ -8,7 +8,7 @@ import type { Topics } from './query-cache.js';
 
 /** Jobs of one topic by status. */
 export interface CountedTopic extends TopicCounts {
-  /** The database's time. Each count was exact then, or later. */
+  /** The database's time of the oldest of these counts. */
   readonly countedAt: Date;
 }
 
@@ -18,23 +18,22 @@ export interface CountedJobs {
   readonly counts: readonly CountedTopic[];
 }
 
-/** With a record, the smallest counts are read anew: those that had this many jobs in all when the record was made. */
+/** With a record, the smallest counts are counted again: those that had up to this many jobs in total in the record. */
 const LIVE_JOBS_MAX = 10_000;
-/** While callers ask, the next record is made after this many times the duration of the last one, and after this time. */
-const ASKED_REST_FACTOR = 10;
-const ASKED_REST_MS = 1_000;
-/** The record of the workers is this late when no worker lives. Then the caller counts. */
+/** A call renews a record that is older than this many times its duration, and older than this time. */
+const CALL_REST_FACTOR = 10;
+const CALL_REST_MS = 1_000;
+/** When the workers are this late with the next record, none is alive. Then the caller counts. */
 const LATE_MS = 60_000;
-/** How long a worker waits before it counts: an idle one, which may be about to start jobs, and a busy one. */
+/** How long a worker waits before it counts. An idle worker may be about to start jobs; a busy worker waits at least BUSY_MS. */
 const IDLE_MS = 500;
 const BUSY_MS = 15_000;
 /** The name in the log. */
 const NAME = 'counting jobs';
 
 /**
- * Counts jobs by topic and status. To count a million jobs takes 0.2 s, so the database keeps the last slow count of a large table. A
- * caller gets the large counts from this record, and counts the few jobs of the small ones. An old record is made anew in the background.
- * Workers keep the record of a large table recent.
+ * Counts jobs by topic and status. A full count of a million jobs takes 0.2 s, so the database records the last one. A call takes the
+ * large counts from the record and counts the others again. Calls renew an old record in the background. Without calls, workers renew it.
  */
 export class JobCounter {
   private recording: Promise<RecordedCounts | null> | undefined;
@@ -51,15 +50,15 @@ export class JobCounter {
       return { now, counts: addLarge(await this.countAll(topics, now), [], { now, recordedAt: now }) };
     }
     const ageMs = now.getTime() - record.countedAt.getTime();
-    if (ageMs >= Math.max(ASKED_REST_MS, ASKED_REST_FACTOR * record.tookMs)) {
-      this.refresh(ASKED_REST_FACTOR);
+    if (ageMs >= Math.max(CALL_REST_MS, CALL_REST_FACTOR * record.tookMs)) {
+      this.refresh(CALL_REST_FACTOR);
     }
     const large = findLarge(record.counts).filter(({ topic }) => topics === null || topics.includes(topic));
     const small = await this.parts.store.reports.counts(topics, large);
     return { now, counts: addLarge(small, large, { now, recordedAt: record.countedAt }) };
   }
 
-  /** Receives, each time that this worker is recorded, whether a count is due. A busy worker runs its jobs first, for some seconds. */
+  /** Called each time that this worker is recorded. If a count is due, an idle worker counts soon and a busy one later. */
   onPresence(isDue: boolean, isIdle: () => boolean): void {
     const { clock } = this.parts;
     this.timer?.cancel();
@@ -78,7 +77,7 @@ export class JobCounter {
     this.timer?.cancel();
   }
 
-  /** Makes the record anew in the background, unless another process does or the last one is recent. */
+  /** Renews the record in the background, unless another process does or the record is recent. */
   private refresh(restFactor: number): void {
     const { failureLog } = this.parts;
     this.recording ??= this.claimAndRecord(restFactor)
@@ -106,7 +105,7 @@ export class JobCounter {
     return isSlow(record) ? record : null;
   }
 
-  /** Counts for a caller that waits. If that is slow, the next caller finds a record. */
+  /** Counts while the caller waits. Records the result if the count was slow. */
   private async countAll(topics: Topics, countedAt: Date): Promise<readonly TopicCounts[]> {
     const { store, clock, failureLog } = this.parts;
     const sinceMs = clock.now();
@@ -115,7 +114,7 @@ export class JobCounter {
     if (isSlow(record) && topics === null) {
       await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
     } else if (isSlow(record)) {
-      this.refresh(ASKED_REST_FACTOR);
+      this.refresh(CALL_REST_FACTOR);
     }
     return counts;
   }
@@ -131,7 +130,7 @@ function toTookMs(elapsedMs: number): number {
   return Math.min(elapsedMs, COUNT_PACE.tookMsMax);
 }
 
-/** A fast count is not used again. A small table has exact counts, even if a count was slow because the machine is busy. */
+/** Only slow counts are used again. A small table is always counted, even if a count was slow because the machine was busy. */
 function isSlow({ tookMs, counts }: RecordedCounts): boolean {
   return tookMs >= COUNT_PACE.fastMs && counts.reduce((sum, each) => sum + countJobs(each), 0) > SMALL_TABLE_JOBS;
 }
@@ -145,7 +144,7 @@ interface LargeCount extends CountName {
   readonly jobs: number;
 }
 
-/** Returns all counts but the smallest. Running jobs are few, and have an index of their own. */
+/** Returns all counts but the smallest, and none of running jobs: those are few and have their own index. */
 function findLarge(counts: readonly TopicCounts[]): LargeCount[] {
   const all = counts.flatMap((each) =>
     FILTER_STATUSES.filter((status) => status !== 'processing').map((status) => ({
@@ -170,6 +169,6 @@ function addLarge(
     const counts = topics.get(topic) ?? { ...NO_JOBS, topic };
     topics.set(topic, { ...counts, [status]: jobs, countedAt: recordedAt });
   }
-  // A job may move between two counts.
+  // A job may move while the counts are read.
   return [...topics.values()].map((each) => ({ ...each, retrying: Math.min(each.retrying, each.pending) }));
 }

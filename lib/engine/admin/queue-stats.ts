@@ -63,7 +63,7 @@ export class QueueStats {
 
   /**
    * Returns counts and times, in milliseconds, of one topic, of several, or of all (`null`, the default). They may be 2 s
-   * old; large counts may be older, see `countedAt`. Times cover the newest 10,000 completed jobs.
+   * old. Large counts may be older: see `countedAt`. Times cover the newest 10,000 completed jobs.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */

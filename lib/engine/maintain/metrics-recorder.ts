@@ -13,7 +13,7 @@ type MetricsRecorderParts = Pick<
 >;
 
 const INTERVAL_MS = 1_000;
-/** More processes than this write less often, so that all together write as often as these. */
+/** Up to this many processes write every second. More processes write less often, so that the total rate stays the same. */
 const FREQUENT_WRITERS = 8;
 const INTERVAL_MS_MAX = 10_000;
 
@@ -22,7 +22,7 @@ const INTERVAL_MS_MAX = 10_000;
  * second, and nothing while no job runs. Among more than 8 processes it writes less often: among 80, every 10 s. Each process writes
  * its own rows.
  *
- * A crash loses what was not written. When the response to a write is lost at the end of a minute, its jobs may count twice.
+ * A crash loses metrics that are not written yet. When the response to a write is lost at the end of a minute, its jobs may count twice.
  */
 export class MetricsRecorder {
   private readonly loop: PollLoop;
@@ -45,7 +45,7 @@ export class MetricsRecorder {
     this.loop.start();
   }
 
-  /** Writes what is left. A failure loses it. */
+  /** Writes the remaining metrics. If that fails, they are lost. */
   async stop(): Promise<void> {
     await this.loop.stop();
     try {

@@ -4,7 +4,7 @@ import type { Audience, OneWorkerHint } from '../store-hints.js';
 
 /**
  * Notifications within this time are merged: each takes a lock that all commits of the database share. With 5 ms, half of the jobs
- * waited longer for their notification than for the rest of their start.
+ * spent more time on waiting for their notification than on the rest of the pickup.
  */
 const WINDOW_MS = 2;
 

@@ -47,7 +47,7 @@ import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
-/** Counted by topic. Running jobs are few, and have an index of their own. */
+/** Statuses that are counted for each topic. Running jobs are few and have their own index. */
 const LISTED = FILTER_STATUSES.filter((status) => status !== 'processing');
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
@@ -98,7 +98,7 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 
   async counts(topics: readonly string[] | null, except: readonly CountName[] = []): Promise<TopicCounts[]> {
-    const isCounted = isNoneOf(except);
+    const isCounted = buildNameFilter(except);
     const rows = (await this.lists.source.isSmall(SMALL_TABLE_JOBS))
       ? (await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)])).filter(isCounted)
       : await this.countInPieces(topics ?? (await this.lists.source.topics()), isCounted);
@@ -259,8 +259,8 @@ export class SqliteStats implements JobReports, ReportRecords {
   }
 }
 
-/** Whether a row has none of these names. */
-function isNoneOf(except: readonly CountName[]): (row: SqlRow) => boolean {
+/** Returns a filter that leaves out rows with these names. */
+function buildNameFilter(except: readonly CountName[]): (row: SqlRow) => boolean {
   const names = new Set(except.map(({ topic, status }) => `${status} ${topic}`));
   return ({ topic, status }) => !names.has(`${status as string} ${topic as string}`);
 }

@@ -80,12 +80,12 @@ export class ConnectionValidator {
   /** When the last test timed out. Connections last used before that are dropped untested: each test would cost the timeout. */
   private timedOutAtMs = -Infinity;
 
-  /** Connections that led to a standby when they were new, and whether they have been used. */
+  /** New connections that reached a standby, and whether they have been used. */
   private readonly standbys = new WeakMap<object, boolean>();
 
   constructor(private readonly times = VALIDATION_TIMES) {}
 
-  /** Records that a new connection leads to a standby. It is used once: after a failover the next one may lead to the primary. */
+  /** Records that a new connection reached a standby. It is used once: after a failover the next one may reach the primary. */
   markStandby(client: object): void {
     this.standbys.set(client, false);
   }
@@ -133,6 +133,7 @@ export class ConnectionValidator {
     };
   }
 
+  /** Returns whether a connection may be used. One to a standby may be used once. */
   private mayUse(client: object): boolean {
     const isUsed = this.standbys.get(client);
     if (isUsed === false) {

@@ -14,7 +14,7 @@ import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
 import { ConnectionValidator, shortenIdleTime } from './pool.js';
 import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
 
-/** What the server says of a new session, once for each setting. */
+/** A row of the reply to `setForSession`. */
 interface NewSession {
   readonly is_standby: string;
 }

@@ -64,8 +64,9 @@ WITH c AS (
 UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id`;
 
 /**
- * The same for a set of which some have an error, and for the descendants of these, with that error. A parent is locked before its
- * children, as in a transaction that ends a job in the middle. OFFSET and the arrays prevent joins that read whole tables.
+ * Locks the waiting children in $1, and the descendants of those with an error. A descendant gets the error of its ancestor. The
+ * statement locks a parent before its children, as a transaction does that ends a job between them. OFFSET and the arrays prevent
+ * joins that read whole tables.
  */
 export const LOCK_DESCENDANTS = `
 WITH RECURSIVE d(id, error, level) AS (

@@ -57,8 +57,8 @@ const transactionDefaults = [
 ] as const;
 
 /**
- * Sets up a session and returns one row for each setting, with `is_standby`, `true` or `false`. Returns no row and sets nothing when the server process is not
- * `processId`. Without a `processId` the check is left out.
+ * Sets up a session. Returns one row for each setting, with `is_standby` as text. If the server process is not `processId`, it sets
+ * nothing and returns no row. Without a `processId` it does not check that.
  */
 export const setForSession = (limits: SessionLimits, processId?: number): string => {
   const values = [...transactionDefaults, ...settings(limits)].map(([name, value]) => `('${name}', '${value}')`);

@@ -104,7 +104,7 @@ const mayCount = (rest: string): string => `
 const workerRest = `greatest(${restSince(`${restFactor}`)},
   make_interval(secs => CASE WHEN c.took_ms < ${fastMs} THEN ${fastRestMs / 1_000} ELSE ${restMs / 1_000} END))`;
 
-/** Without a record: whether the table may be large. Its size costs a look at the file. */
+/** Without a record: whether the table may be large. PostgreSQL reads the size from the file system, without reading rows. */
 const isCountDue = `coalesce((SELECT ${mayCount(workerRest)} FROM _jobs_counts c),
   pg_relation_size('_jobs') > ${heapBytes})`;
 
@@ -216,7 +216,7 @@ FROM pair p WHERE status = 'pending' AND (topic, 'retrying') NOT IN (SELECT topi
 UNION ALL
 SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${isSelected} GROUP BY topic, status`;
 
-/** Counts jobs by topic and status, without the pairs in $1: they cost nothing. */
+/** Counts jobs by topic and status. Does not count the pairs in $1. */
 export const COUNTS_EXCEPT = countExcept(
   looseScan('topic, status', 'pair', 'topic, status', isListed, 'topic, status'),
   'true',
@@ -229,14 +229,14 @@ export const COUNTS_OF_TOPICS_EXCEPT = countExcept(
   'topic = ANY ($2::text[])',
 );
 
-/** Reads the time, and the last recorded count. */
+/** Reads the time and the last recorded count. */
 export const RECORDED_COUNTS = `
 SELECT ${ms('statement_timestamp()')} AS now, c.counts::text AS counts, ${ms('c.counted')} AS counted, c.took_ms
 FROM (VALUES (1)) AS v(id) LEFT JOIN _jobs_counts c ON c.id = v.id`;
 
 /**
- * Takes the right to count all jobs for a while, unless another process has it or the last count began less than $1 times its duration
- * ago. Returns the time if it does.
+ * Claims the full count, unless another process counts or the last count began less than $1 times its duration ago. Returns the time if
+ * it succeeds.
  */
 export const CLAIM_COUNT = `
 INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)

@@ -38,7 +38,7 @@ UPDATE _jobs_links SET outcome = 'completed' WHERE parent_id IN ${ids} AND outco
 export const LOCK_CHILDREN = `
 SELECT id FROM _jobs ${byId} WHERE id IN ${ids} AND status = 'pending' AND run_at = ${blockedUntil}`;
 
-/** The same for a set of which some have an error, and for the descendants of these, with that error. */
+/** Finds the waiting children in ?1, and the descendants of those with an error. A descendant gets the error of its ancestor. */
 export const LOCK_DESCENDANTS = `
 WITH RECURSIVE d(id, error, level) AS (
   SELECT value ->> 'id', value ->> 'error', 0 FROM json_each(?1)

@@ -188,14 +188,14 @@ SELECT ?1 AS topic, 'oldest' AS kind, ${ms(now)} - ${ms('min(run_at)')} AS value
   SELECT * FROM (SELECT run_at FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'pending' ORDER BY id LIMIT ${keyedJobs}))
 WHERE run_at <= ${now} HAVING count(*) > 0`;
 
-/** Reads the time, and the last recorded count. */
+/** Reads the time and the last recorded count. */
 export const RECORDED_COUNTS = `
 SELECT ${ms(now)} AS now, c.counts, ${ms('c.counted')} AS counted, c.took_ms
 FROM (SELECT 1 AS id) v LEFT JOIN _jobs_counts c ON c.id = v.id`;
 
 /**
- * Takes the right to count all jobs for a while, unless another process has it or the last count began less than ?1 times its duration
- * ago. Returns the time if it does.
+ * Claims the full count, unless another process counts or the last count began less than ?1 times its duration ago. Returns the time if
+ * it succeeds.
  */
 export const CLAIM_COUNT = `
 INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
