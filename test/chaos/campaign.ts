@@ -36,7 +36,7 @@ const DRAIN_MAX_MS = 60_000;
 /** Shorter for a broken build, in which stuck jobs are expected. */
 const MUTANT_DRAIN_MAX_MS = 8_000;
 
-/** What the fault needs and this machine or user does not have. */
+/** Returns what this machine or user lacks for the fault. */
 export function missingFor({ fault }: Run): string | undefined {
   const { smallDisk, namespace, pooler } = fault.needs ?? {};
   if (smallDisk && !SmallDisk.isAllowed()) return 'the right to mount a file system';

@@ -16,7 +16,7 @@ export type HistoryEvent =
   | (OfAttempt & { readonly kind: 'returned' })
   /** The handler threw; `code` is that of the queue's error, when it was one. */
   | (OfAttempt & { readonly kind: 'threw'; readonly code: string | null })
-  /** The queue says that this attempt has completed its job. */
+  /** The queue has confirmed that this attempt completed its job. */
   | (OfAttempt & { readonly kind: 'completed' })
   /** The queue says that what this attempt offered was refused. */
   | (OfAttempt & { readonly kind: 'lease lost' })

@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   const planned = [...plannedRuns(plan), ...plannedMutants(plan)];
   const runs = planned.filter((run) => {
     const missing = missingFor(run);
-    if (missing) console.log(`${run.kind}: ${run.fault.name}: left out, it needs ${missing}`);
+    if (missing) console.log(`${run.kind}: ${run.fault.name}: skipped, it needs ${missing}`);
     return !missing;
   });
   if (runs.length === 0) {

@@ -13,7 +13,7 @@ export interface MemberSettings {
   readonly options: JobsOptions;
   /** The defect of this build, which the checker must detect. */
   readonly mutant: string | null;
-  /** How far the clock of this process is off. */
+  /** The clock error of this process. */
   readonly clockOffsetMs: number;
   /** Enqueuers: how long the handlers of their jobs work, from and to. */
   readonly handlerMs: readonly [number, number];

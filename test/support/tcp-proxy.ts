@@ -44,7 +44,7 @@ export class TcpProxy {
     private readonly host: string,
   ) {}
 
-  /** In front of the server of a URL, not open yet. @param host the address of this machine at which clients connect. */
+  /** Creates a closed proxy to the server of a URL. @param host the local address on which it listens. */
   static before(url: string, host = '127.0.0.1'): TcpProxy {
     return new TcpProxy(new URL(url), host);
   }
@@ -76,18 +76,18 @@ export class TcpProxy {
     }
   }
 
-  /** New connections lead to the server of this URL. Others stay as they are. */
+  /** Connects new clients to the server of this URL. Open connections do not change. */
   retarget(url: string): void {
     this.target = new URL(url);
   }
 
-  /** Nothing goes through any more, and nobody is told. */
+  /** Transmits nothing. Connections stay open. */
   stall(): void {
     this.isStalled = true;
     this.sockets.forEach((socket) => socket.pause());
   }
 
-  /** Everything goes through again, and what was stalled arrives. */
+  /** Transmits again, the held data first. */
   resume(): void {
     this.isStalled = false;
     this.sockets.forEach((socket) => socket.resume());

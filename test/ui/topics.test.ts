@@ -81,7 +81,7 @@ describe('the table of topics', () => {
     expect(ui.address).toBe('/admin/jobs/jobs?topic=z_fails');
   });
 
-  it('has a page that says what happens to jobs after their end', async () => {
+  it('has a page with its retention and its dead letters', async () => {
     app().jobs.register('kept', () => null, { retention: { failed: false, cancelled: 0 }, deadLetter: 'z_fails' });
     const isStored = async (): Promise<boolean> =>
       (await app().jobs.topics.list()).some(({ topic, retention }) => topic === 'kept' && retention !== null);

@@ -43,7 +43,7 @@ describe('the options of the admin UI', () => {
     expect(await link.getAttribute('target')).toBe('_blank');
   });
 
-  it('do not link to a path that a topic of dots would change', async () => {
+  it('leave out a link if a topic of dots would change its path', async () => {
     const { id } = await app().jobs.enqueue('..', null);
     const ui = await pages.open(`${app().url}/admin/jobs/jobs/${id}`, { token: ADMIN_TOKEN });
     const link = ui.page.getByRole('link', { name: 'Traces' });
@@ -52,7 +52,7 @@ describe('the options of the admin UI', () => {
     expect(await ui.page.getByRole('link', { name: 'Logs <i>' }).count()).toBe(0);
   });
 
-  it('limit a search, so that a bulk action may not reach all jobs', async () => {
+  it('limit a search: the dialog of a bulk action says that it may not reach all jobs', async () => {
     await app().jobs.enqueueMany(Array.from({ length: 21 }, () => ({ topic: 'found', payload: 1 })));
     const ui = await pages.open(`${app().url}/admin/jobs/jobs?q=found&size=20`, { token: ADMIN_TOKEN });
     await ui.page.getByLabel('Select all jobs of this page').check();

@@ -13,7 +13,7 @@ export function checkEnqueueing(evidence: Evidence): Violation[] {
   );
   const violations: Violation[] = [];
   for (const { id, n } of findLostJobs(evidence)) {
-    violations.push({ promise: 'lost', detail: `job ${id} (${n}) was acknowledged and is not there` });
+    violations.push({ promise: 'lost', detail: `job ${id} (${n}) was acknowledged and is missing` });
   }
   for (const deed of history) {
     if (deed.kind === 'rolled back' && byName.has(deed.n)) {
@@ -34,7 +34,7 @@ export function checkEnqueueing(evidence: Evidence): Violation[] {
   return violations;
 }
 
-/** The acknowledgements of jobs that are not there. */
+/** Returns the acknowledgements of jobs that are missing. */
 export function findLostJobs({
   jobs,
   history,
@@ -43,7 +43,7 @@ export function findLostJobs({
   return history.filter((deed) => deed.kind === 'acknowledged').filter(({ id, n }) => names.get(id) !== n);
 }
 
-/** A job whose completion was confirmed has completed, by the same attempt. */
+/** Checks that each confirmed completion is recorded, by the same attempt. */
 export function checkOutcomes({ ledger, history }: Evidence): Violation[] {
   const ends = new Set(ledger.flatMap((row) => (row.now === 'completed' ? [`${row.job_id} ${row.attempt}`] : [])));
   return history
@@ -51,7 +51,7 @@ export function checkOutcomes({ ledger, history }: Evidence): Violation[] {
     .filter(({ id, attempt }) => !ends.has(`${id} ${attempt}`))
     .map(({ id, attempt }) => ({
       promise: 'lost',
-      detail: `the completion of job ${id} by attempt ${attempt} was confirmed and is not there`,
+      detail: `the completion of job ${id} by attempt ${attempt} was confirmed and is missing`,
     }));
 }
 

@@ -21,11 +21,11 @@ import { postgresTables, sqliteTables } from './tables.js';
 export interface Needs {
   /** Whether workers reach the server through a network that can be taken away. */
   readonly proxy?: boolean;
-  /** Whether workers use PgBouncer, and how. Implies `proxy`. */
+  /** The mode of the PgBouncer that workers use; without it there is none. Implies `proxy`. */
   readonly pooler?: PoolMode;
-  /** Whether half of the workers are in a network of their own. */
+  /** Whether half of the workers run in their own network namespace. */
   readonly namespace?: boolean;
-  /** How a second server follows; without it there is none. */
+  /** How a standby follows the primary; without it there is none. */
   readonly replication?: Replication;
   /** Whether the SQLite file lies on a disk that can be filled. */
   readonly smallDisk?: boolean;
@@ -41,7 +41,7 @@ export interface ChaosDatabase {
   readonly kind: 'postgres' | 'sqlite';
   /** The address for workers and enqueuers. */
   readonly address: DatabaseAddress;
-  /** The network of half of the workers, if they have one of their own, and how they reach the database. */
+  /** The network namespace of half of the workers, and their proxy to the database. */
   readonly cable?: Cable | undefined;
   /** Queries the database directly, without the faults. */
   observe<T>(sql: string): Promise<T[]>;
@@ -79,7 +79,7 @@ export class PostgresChaosDatabase implements ChaosDatabase {
     return target;
   }
 
-  /** Starts PgBouncer, and leads the network to it. */
+  /** Starts PgBouncer and connects the proxy to it. */
   async startPooler(): Promise<void> {
     this.pooler = await startPgBouncer(this.url, this.poolMode!);
     this.network!.retarget(this.pooler.url);

@@ -92,7 +92,7 @@ export class Cluster {
     this.strikes.push({ ...strike, atUs: nowUs() });
   }
 
-  /** Records the end of a fault, to see how long the queue takes to continue. */
+  /** Records the end of a fault, to measure how long the queue takes to continue. */
   recordEnd(): void {
     this.endsMs.push(Date.now());
   }

@@ -94,7 +94,7 @@ export interface Evidence {
   readonly cursorMoves: readonly CursorMove[];
   readonly history: readonly HistoryEntry[];
   readonly strikes: readonly Strike[];
-  /** When faults were over whose recovery is timed: milliseconds since 1970. */
+  /** When faults with a measured recovery ended, in milliseconds since 1970. */
   readonly endsMs: readonly number[];
   readonly departures: readonly ProcessExit[];
   readonly probes: readonly Probe[];

@@ -39,7 +39,7 @@ export class Member {
   constructor(
     readonly role: Role,
     readonly settings: MemberSettings,
-    /** Starts the process by another program. */
+    /** A program that starts the process, with its arguments. */
     command: readonly string[] = [],
   ) {
     const [execPath, ...args] = [

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 
-/** The address of a network card that does not exist. */
-const NOWHERE = '02:00:00:00:00:01';
+/** A hardware address that no network card has. */
+const UNKNOWN_ADDRESS = '02:00:00:00:00:01';
 
-/** A network of its own for processes, with one cable to this machine. Only root may create one, and only Linux has them. */
+/** A network namespace with one virtual cable to this machine. It needs Linux and root. */
 export class NetworkNamespace {
-  /** The address of this machine at its end of the cable. */
+  /** The address of this machine on the cable. */
   readonly outside: string;
   private readonly inside: string;
   private readonly name: string;
@@ -19,7 +19,7 @@ export class NetworkNamespace {
     this.inside = `10.213.${high}.${low + 2}`;
   }
 
-  /** Whether this process may do that. */
+  /** Whether this process may create a namespace. */
   static isAllowed(): boolean {
     try {
       NetworkNamespace.create().remove();
@@ -36,24 +36,25 @@ export class NetworkNamespace {
     return network;
   }
 
-  /** How to start a program in it. */
+  /** The command that starts a program in the namespace. */
   get command(): readonly [program: string, ...args: string[]] {
     return ['ip', 'netns', 'exec', this.name];
   }
 
-  /** Nothing arrives at the other end any more, in either direction, and no error says so. */
+  /** Drops all packets in both directions. No connection gets an error. */
   cut(): void {
-    const silence = (...end: string[]): void => ip(...end, 'lladdr', NOWHERE, 'nud', 'permanent');
-    silence('neigh', 'replace', this.inside, 'dev', this.name);
-    silence('-n', this.name, 'neigh', 'replace', this.outside, 'dev', this.name);
+    const drop = (...end: string[]): void => ip(...end, 'lladdr', UNKNOWN_ADDRESS, 'nud', 'permanent');
+    drop('neigh', 'replace', this.inside, 'dev', this.name);
+    drop('-n', this.name, 'neigh', 'replace', this.outside, 'dev', this.name);
   }
 
-  mend(): void {
+  /** Transmits packets again. */
+  restore(): void {
     ip('neigh', 'del', this.inside, 'dev', this.name);
     ip('-n', this.name, 'neigh', 'del', this.outside, 'dev', this.name);
   }
 
-  /** The processes in it have ended. Removes the cable too. */
+  /** Removes the namespace and the cable. All its processes must have ended. */
   remove(): void {
     ip('netns', 'del', this.name);
   }

@@ -3,7 +3,7 @@ import { killAtTicks } from './kill-at-ticks.js';
 
 const TWO_HOURS_MS = 2 * 60 * 60 * 1_000;
 
-/** The same with clocks of processes that are right, two hours fast or two hours slow. */
+/** `killAtTicks`, with clocks of processes that are right, two hours fast or two hours slow. */
 export const clocksApart: Fault = {
   ...killAtTicks,
   name: 'clocks hours apart',

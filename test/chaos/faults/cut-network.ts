@@ -4,11 +4,11 @@ import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
 const CUT = 'cut network';
-/** Longer than a statement waits for its reply. */
+/** Longer than the timeout of a statement. */
 const LONG_MS = 8_000;
 const LONG_SHARE = 0.2;
 
-/** Half of the workers lose the network for longer than their leases, and nothing tells them. Then their packets arrive. */
+/** Drops the packets of half of the workers for longer than their leases, without an error. Then packets arrive again. */
 export const cutNetwork: Fault = {
   name: CUT,
   hitMeans: 'cuts while handlers ran',
@@ -24,7 +24,7 @@ export const cutNetwork: Fault = {
       cable!.namespace.cut();
       const isLong = cluster.dice.chance(LONG_SHARE);
       await cluster.sleepRandomly(isLong ? LONG_MS : 1.2 * LEASE_MS, isLong ? LONG_MS : 3 * LEASE_MS);
-      cable!.namespace.mend();
+      cable!.namespace.restore();
     }
   },
   hits: (evidence) => countHitsOnRunning(evidence, CUT),

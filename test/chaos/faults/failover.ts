@@ -9,19 +9,19 @@ import type { Fault } from './fault.js';
 
 const FAILOVER = 'failover';
 
-/** How long data takes to the standby, as between two data centers. */
+/** The delay between the servers, as between two data centers. */
 const LAG_MS = 20;
-/** So long that a commit is acknowledged and lost in each failover. */
+/** Long enough that each failover loses an acknowledged commit. */
 const LONG_LAG_MS = 300;
 
-/** The primary dies, its standby is promoted, and the address of the database leads to it. Each commit waits for the standby. */
+/** Kills the primary, promotes its standby, and connects the proxy to it. Each commit waits for the standby. */
 export const failover: Fault = {
   ...failoverWith({ isSynchronous: true, lagMs: LAG_MS }),
   quick: { postgres: { strikes: 2, hits: 1 } },
   full: { postgres: { strikes: 30, hits: 25 } },
 };
 
-/** Commits do not wait for the standby: what it has not received is lost, which the checker must detect. */
+/** Commits do not wait for the standby. Commits that it has not received are lost, and the checker must detect that. */
 export const failoverWithLoss: Fault = failoverWith({ isSynchronous: false, lagMs: LONG_LAG_MS });
 
 function failoverWith(replication: Replication): Fault {
@@ -48,7 +48,7 @@ async function failOver(cluster: Cluster): Promise<void> {
   await pair.primary.kill(() => cluster.recordStrike({ what: FAILOVER }));
   await cluster.sleepRandomly(0, 1_000);
   if (cluster.dice.chance(0.5)) {
-    // The address leads to the standby while that still rejects writes.
+    // Workers reach the standby while it still rejects writes.
     network.retarget(pair.standby.url);
     await cluster.sleepRandomly(300, 2_000);
   }
@@ -59,14 +59,14 @@ async function failOver(cluster: Cluster): Promise<void> {
   await pair.attachStandby();
 }
 
-/** How soon the workers continued, and what was lost. */
+/** Describes how soon the workers continued, and what was lost. */
 function figures({ strikes, endsMs, ledger, history, jobs }: Evidence): string {
   const waits = endsMs.flatMap((endMs) => {
     const claim = ledger.find(({ now, at }) => now === 'processing' && at >= endMs);
     return claim ? [Math.round(claim.at - endMs)] : [];
   });
   const lost = findLostJobs({ jobs, history });
-  // Processes of the server that notice its end late may still acknowledge some.
+  // After the kill, server processes may acknowledge jobs until they notice it.
   const ages = lost.map(({ atUs }) => {
     const nearest = strikes.map((strike) => strike.atUs - atUs).sort((a, b) => Math.abs(a) - Math.abs(b))[0]!;
     return Math.round(Math.max(0, nearest / 1_000));
@@ -74,6 +74,6 @@ function figures({ strikes, endsMs, ledger, history, jobs }: Evidence): string {
   const acknowledged = history.filter(({ kind }) => kind === 'acknowledged').length;
   return (
     `first claim ${Math.min(...waits)} to ${Math.max(...waits)} ms after the promotion; ` +
-    `${lost.length} of ${acknowledged} acknowledged jobs lost, up to ${Math.max(0, ...ages)} ms before the end`
+    `${lost.length} of ${acknowledged} acknowledged jobs lost, acknowledged up to ${Math.max(0, ...ages)} ms before the kill`
   );
 }

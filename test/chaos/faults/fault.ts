@@ -27,11 +27,11 @@ export interface Fault {
   readonly isLinked?: boolean;
   /** How many schedules the workers declare. */
   readonly schedules?: number;
-  /** How far clocks of processes are off, in turns. */
+  /** The clock errors of the processes, used in turn. */
   readonly clockOffsetsMs?: readonly number[];
   /** Strikes as often as asked. What it has taken away it gives back before it returns. */
   readonly strike: (cluster: Cluster, strikes: number) => Promise<void>;
   readonly hits: (evidence: Evidence) => number;
-  /** What the run has measured, for the report. */
+  /** Describes what the run has measured, for the report. */
   readonly figures?: (evidence: Evidence) => string;
 }

@@ -3,8 +3,8 @@ import type { PostgresChaosDatabase } from '../cluster/chaos-database.js';
 import { countHitsOnRunning } from '../checker/hits.js';
 import type { Fault } from './fault.js';
 
-/** Workers and enqueuers use PgBouncer, which ends and starts again. */
-const restartOf = (pooler: PoolMode): Fault => {
+/** Restarts the PgBouncer that workers and enqueuers use. */
+const restart = (pooler: PoolMode): Fault => {
   const name = `PgBouncer restart, ${pooler} mode`;
   return {
     name,
@@ -27,5 +27,5 @@ const restartOf = (pooler: PoolMode): Fault => {
   };
 };
 
-export const sessionPoolerRestart = restartOf('session');
-export const transactionPoolerRestart = restartOf('transaction');
+export const sessionPoolerRestart = restart('session');
+export const transactionPoolerRestart = restart('transaction');

@@ -4,11 +4,11 @@ import type { Fault } from './fault.js';
 
 const OUTAGE = 'standby outage';
 const HINDERED_MS = 300;
-/** Longer than a statement waits for its reply. */
+/** Longer than the timeout of a statement. */
 const LONG_MS = 8_000;
 const LONG_SHARE = 0.2;
 
-/** Commits wait for a standby, which is away. They may have happened although nobody was told. */
+/** Stops the standby, so that commits wait. A commit may have happened although its caller got no reply. */
 export const standbyOutage: Fault = {
   name: OUTAGE,
   hitMeans: 'enqueues kept waiting or refused',

@@ -120,7 +120,7 @@ export const mutants: readonly Mutant[] = [
     name: 'commits that do not wait for the standby',
     wrong: 'the standby lags behind when it becomes the primary',
     breaks: ['lost'],
-    // What is wrong here is the server: see `failover.ts`.
+    // The fault changes the server, not the queue: see `failover.ts`.
     break: () => undefined,
   },
   ...limitMutants,

@@ -14,7 +14,7 @@ const RETRY_MS = 200;
 
 if (settings.clockOffsetMs !== 0) moveClock(settings.clockOffsetMs);
 
-/** Moves the wall clock of this process. Its monotonic clock stays as it is. */
+/** Moves the wall clock of this process, not its monotonic clock. */
 function moveClock(offsetMs: number): void {
   const now = (): number => Real.now() + offsetMs;
   const Real = Date;

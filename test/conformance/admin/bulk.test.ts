@@ -300,7 +300,7 @@ describe.each(storeKinds())('bulk actions on $label', (kind) => {
       totalCapped: true,
       search: { window: 10_000, complete: false },
     });
-    // A bulk call reads no more than that. It reports so, whether or not it finds a job.
+    // A bulk call searches no more jobs than that. It reports this, whether or not it finds a job.
     const end = { changed: 0, more: true, nextCursor: null };
     expect(await move({ action: 'cancel', filter: { q: 'no route' }, dryRun: true })).toMatchObject(end);
     const search = { action: 'cancel', filter: { q: items[0]!.sampleId } } as const;

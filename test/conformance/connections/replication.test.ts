@@ -10,10 +10,10 @@ const kinds = storeKinds().filter(({ isMain, locksRows }) => isMain && locksRows
 describe.each(kinds)('a DataSource with replicas on $label', (kind) => {
   const fixture = useStore(kind);
 
-  it('has all reads and writes of the queue on its primary', async () => {
+  it('gets all reads and writes of the queue on its primary', async () => {
     const { url } = fixture.app.options as { url: string };
     const replica = new URL(url);
-    // It has no table of the queue.
+    // The replica has no table of the queue.
     replica.pathname = 'postgres';
     const app = new DataSource({ type: 'postgres', replication: { master: { url }, slaves: [{ url: replica.href }] } });
     await app.initialize();

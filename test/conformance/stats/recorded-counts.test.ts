@@ -28,7 +28,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
 
   const createStats = (): QueueStats => new QueueStats({ store: fixture.store, ...logParts(systemClock) });
 
-  /** Records a count that another process would have made. */
+  /** Records a count, as another process would. */
   const record = async ({ ageMs = 0, tookMs = 200, jobs = LARGE } = {}): Promise<Date> => {
     const { now } = await fixture.store.reports.recordedCounts();
     const countedAt = new Date(now.getTime() - ageMs);
@@ -43,7 +43,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
   const isDue = async (): Promise<boolean> =>
     (await fixture.store.reports.recordWorker(WORKER, [], WORKER_DETAILS)).isCountDue;
 
-  it('give a new process the large counts, while it reads small ones', async () => {
+  it('give a new process the large counts, while it counts the small ones', async () => {
     const countedAt = await record({ tookMs: 3_600_000 });
     await insertMany(fixture.store, 3);
     await insertMany(fixture.store, 2, { topic: 'sms' });
@@ -70,7 +70,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(await createStats().get()).toMatchObject({ pending: 1, total: 1 });
   });
 
-  it('are made anew when somebody asks for old ones, who does not wait', async () => {
+  it('are renewed in the background when a call reads old ones', async () => {
     const countedAt = await record({ ageMs: 30_000 });
     const stats = createStats();
     expect(await stats.get()).toMatchObject({ completed: LARGE, countedAt });
@@ -78,7 +78,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect((await stats.get()).countedAt.getTime()).toBeGreaterThan(countedAt.getTime());
   });
 
-  it('are made by one process at a time, after a rest', async () => {
+  it('are renewed by one process at a time, after a rest', async () => {
     const { reports } = fixture.store;
     expect(await reports.claimCount(100)).toBeInstanceOf(Date);
     expect(await reports.claimCount(0)).toBeNull();
@@ -94,7 +94,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(recorded).toMatchObject({ tookMs: 200, counts: [{ completed: 70_000 }] });
   });
 
-  it('are replaced when the clock was moved back', async () => {
+  it('are replaced after the clock was set back', async () => {
     const { reports } = fixture.store;
     await record({ ageMs: -86_400_000, jobs: 70_000 });
     expect(await isDue()).toBe(true);
@@ -107,7 +107,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(await reports.claimCount(0)).toBeInstanceOf(Date);
   });
 
-  it('may be renewed soon after a count during which the process was suspended', async () => {
+  it('are renewed soon after a count during which the process was suspended', async () => {
     const clock = new VirtualClock();
     const counts = async (): Promise<TopicCounts[]> => {
       await clock.advance(3_600_000);
@@ -118,7 +118,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect((await fixture.store.reports.recordedCounts()).recorded).toMatchObject({ tookMs: 30_000 });
   });
 
-  it('are due for workers after a hundred times their duration, unless a process counts', async () => {
+  it('are due for workers after 100 times their duration, unless a process counts', async () => {
     expect(await isDue()).toBe(false);
     await record({ ageMs: 30_000, tookMs: 3_600_000 });
     expect(await isDue()).toBe(false);
@@ -129,7 +129,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(await isDue()).toBe(false);
   });
 
-  it('are optional: a role that may not write them reads all counts', async () => {
+  it('are optional: a role that may not write them counts all jobs', async () => {
     await record({ ageMs: 30_000 });
     const logger = new RecordingLogger();
     const refuse = (): Promise<never> => Promise.reject(new Error('permission denied for table _jobs_counts'));
@@ -143,7 +143,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(logger.of('error')).toEqual([expect.stringContaining('counting jobs: failed')]);
   });
 
-  it('are made by an idle worker soon, and by a busy one later', async () => {
+  it('are renewed by an idle worker soon, and by a busy one later', async () => {
     const clock = new VirtualClock();
     const claims: number[] = [];
     const claimCount = async (): Promise<null> => (claims.push(clock.now()), null);
@@ -170,7 +170,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(claims).toHaveLength(2);
   });
 
-  it('leave out the counts that are not asked for', async () => {
+  it('leave out the counts that the caller excludes', async () => {
     await insertMany(fixture.store, 3);
     await insertMany(fixture.store, 2, { topic: 'sms' });
     const count = (topics: readonly string[] | null): Promise<TopicCounts[]> =>

@@ -74,7 +74,7 @@ describe.each(storeKinds().filter(({ locksRows }) => locksRows))('a transaction 
     manager.query(`INSERT INTO effects VALUES (${n})`);
   const readEffects = (): Promise<unknown> => fixture.sql('SELECT n FROM effects');
 
-  /** Writes, and sends a statement that has no reply in time. */
+  /** Writes a row, and sends a statement that gets no reply in time. */
   async function writeAndStall(manager: EntityManager): Promise<void> {
     await write(manager, 1);
     const client = await (manager.queryRunner as unknown as Connected).connect();

@@ -12,18 +12,18 @@ import { startRestartablePostgres } from './restartable-postgres.js';
 export interface Replication {
   /** Whether each commit waits for the standby. */
   readonly isSynchronous: boolean;
-  /** How long data takes from one server to the other. Default 0. */
+  /** The delay between the servers, in milliseconds. Default 0. */
   readonly lagMs?: number;
 }
 
 const STANDBY = 'standby';
 
-/** The log is kept for a new standby, which looks for it often. */
+/** Keeps the write-ahead log for a new standby, which asks for it every 100 ms. */
 const SETTINGS = [`ALTER SYSTEM SET wal_keep_size = '1GB'`, 'ALTER SYSTEM SET wal_retrieve_retry_interval = 100'];
 
 /**
- * Copies the folder of a running server without its log. Files may change or disappear meanwhile: the server repairs that when it
- * replays the log from the start of the backup on.
+ * Copies the data folder of a running server without its log. Files may change or disappear meanwhile. The standby repairs them
+ * when it replays the log since the start of the backup.
  */
 const COPY = `
 rm -rf "$2"
@@ -66,14 +66,14 @@ export class ReplicatedPostgres {
     return this.servers.standby;
   }
 
-  /** Makes the standby the primary. The old primary has ended. */
+  /** Makes the standby the primary. The old primary must have ended. */
   async promote(): Promise<void> {
     const { primary, standby } = this.servers;
     await standby.promote();
     this.servers = { primary: standby, standby: primary };
   }
 
-  /** Makes the server that is down a standby with a fresh copy of the primary, and waits until it streams. */
+  /** Makes the stopped server a standby: copies the primary, starts it, and waits until it streams. */
   async attachStandby(): Promise<void> {
     const { primary, standby } = this.servers;
     await this.link.close();
@@ -107,7 +107,7 @@ export class ReplicatedPostgres {
     await Promise.all([this.primary.stop(), this.standby.stop()]);
   }
 
-  /** The last setting of a name counts. */
+  /** If a name occurs twice, PostgreSQL uses the last setting. */
   private standbySettings(): string {
     const { hostname, port, username, password } = new URL(this.link.url);
     const target = `host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}`;
@@ -118,7 +118,7 @@ synchronous_standby_names = ''
   }
 }
 
-/** Appends to a file of a server that is down. */
+/** Appends to a file of a stopped server. */
 function append({ data, user: { uid, gid } }: RestartablePostgres, file: string, text: string): void {
   appendFileSync(join(data, file), text);
   if (uid !== undefined && gid !== undefined) chownSync(join(data, file), uid, gid);
