@@ -41,7 +41,7 @@ export const COUNT_PACE = {
   fastMs: 25,
   /** The time between two counts after such a fast one. */
   fastRestMs: 600_000,
-  /** A longer duration counts as this: the process may have been suspended, or waited for a lock. */
+  /** A longer duration is recorded as this: the process may have been suspended or waited for a lock. */
   tookMsMax: 30_000,
   /** Without a record, workers do not count a smaller table. On PostgreSQL this is its size, on SQLite it is `SMALL_TABLE_JOBS`. */
   heapBytes: 2_097_152,

@@ -120,7 +120,7 @@ export class JobCounter {
   }
 }
 
-/** A record of the future is not used: the clock of the database was moved back. */
+/** A record with a future time is not used: the clock of the database was set back. */
 function isUsable(record: RecordedCounts, now: Date): boolean {
   const ageMs = now.getTime() - record.countedAt.getTime();
   return isSlow(record) && ageMs >= 0 && ageMs <= COUNT_PACE.restFactor * record.tookMs + LATE_MS;

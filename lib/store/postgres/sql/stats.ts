@@ -92,8 +92,8 @@ const { restFactor, restMs, fastMs, fastRestMs, heapBytes } = COUNT_PACE;
 const claimTime = `make_interval(secs => ${COUNT_PACE.claimMs / 1_000})`;
 
 /**
- * Whether a count may start. A time of the future has no effect: the clock was moved back. A claim by a statement that began a little
- * later has an effect.
+ * Whether a count may start. Ignores times in the future, which a clock that was set back leaves. Respects a claim of a concurrent
+ * statement that began a little later.
  *
  * @param rest SQL for an interval.
  */

@@ -86,7 +86,7 @@ WHERE topic IN (SELECT value FROM json_each(?1))
 const { restFactor, restMs, fastMs, fastRestMs, claimMs } = COUNT_PACE;
 const workerRestMs = `max(${restFactor} * took_ms, iif(took_ms < ${fastMs}, ${fastRestMs}, ${restMs}))`;
 
-/** Whether a count may start. A time of the future has no effect: the clock was moved back. @param restMs SQL for milliseconds */
+/** Whether a count may start. Ignores times in the future, which a clock that was set back leaves. @param restMs SQL for milliseconds */
 const mayCount = (
   restMs: string,
 ): string => `(c.claimed_until <= ${now} OR c.claimed_until > ${fromNow(`${2 * claimMs}`)})
