@@ -69,6 +69,7 @@ function reports(store: JobStore): Question[] {
   return [
     { title: 'stats', ask: () => stats(shared) },
     { title: 'stats, counted anew', ask: () => stats(anew()) },
+    { title: 'count of all jobs', ask: async () => `${(await store.reports.counts(null)).length} topics` },
     { title: 'stats of a topic', ask: () => stats(shared, 'topic_7') },
     { title: 'stats of a topic, counted anew', ask: () => stats(anew(), 'topic_7') },
     { title: 'topics', ask: async () => `${(await shared.byTopic()).length} topics` },
