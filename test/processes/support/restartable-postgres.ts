@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -50,7 +50,7 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
     ...server,
     data,
     user,
-    kill: (onKill) => killServer(data, onKill),
+    kill: (onKill) => killServer(server, data, onKill),
     crash: async () => void (await control('stop', '-m', 'immediate')),
     start,
     startReadOnly: async () => {
@@ -63,32 +63,39 @@ export async function startRestartablePostgres(packageName: string): Promise<Res
   };
 }
 
-async function killServer(data: string, onKill?: () => void): Promise<void> {
+async function killServer({ url }: PostgresServer, data: string, onKill?: () => void): Promise<void> {
+  const others = await query<{ pid: number }>(url, 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
   const main = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
-  const members = (await listProcesses()).filter(({ pid, parent }) => pid === main || parent === main);
   process.kill(main, 'SIGKILL');
   onKill?.();
-  const isOver = async (): Promise<boolean> => {
-    const running = (await listProcesses()).filter(({ state }) => !state.startsWith('Z')).map(({ pid }) => pid);
-    return !members.some(({ pid }) => running.includes(pid));
-  };
-  await until(isOver, { message: 'the end of the server' });
+  await until(() => ![main, ...others.map(({ pid }) => pid)].some(isRunning), { message: 'the end of the server' });
 }
 
-async function listProcesses(): Promise<{ pid: number; parent: number; state: string }[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,stat=']);
-  return stdout.split('\n').map((line) => {
-    const [pid, parent, state = ''] = line.trim().split(/\s+/);
-    return { pid: Number(pid), parent: Number(parent), state };
-  });
+/** A process may have ended without its parent having noticed: a zombie. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    // It ended just now, or this system has no such files.
+    return !existsSync('/proc/self');
+  }
 }
 
 async function readDataFolder(url: string): Promise<string> {
+  const [row] = await query<{ data_directory: string }>(url, 'SHOW data_directory');
+  return row!.data_directory;
+}
+
+async function query<T>(url: string, sql: string): Promise<T[]> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
-    const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
-    return rows[0]!.data_directory;
+    return (await client.query(sql)).rows as T[];
   } finally {
     await client.end();
   }
