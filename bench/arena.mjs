@@ -53,7 +53,7 @@ export class Arena {
     return actor;
   }
 
-  /** A session that keeps the view it has of the database now, until it is released or the arena is closed. PostgreSQL only. */
+  /** Opens a session that holds a snapshot until it is released or the arena is closed. PostgreSQL only. */
   async holdSnapshot() {
     const client = new pg.Client({ connectionString: this.place.address });
     await client.connect();

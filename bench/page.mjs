@@ -15,7 +15,7 @@ import { groupTableOf, tableOf } from './results/table.mjs';
  *   npm run bench:page -- [results.jsonl] [docs folder]
  *
  * A file to which several runs were appended counts as one. Measures that are not in the file keep
- * their section of the page, and so do those in which fewer contenders took part than before.
+ * their section of the page. So do measures with fewer contenders than before.
  */
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
@@ -60,8 +60,8 @@ function page() {
     '- **WAL bytes**: what PostgreSQL writes to its log for each job.',
     '- **MB**: peak memory of the busiest process.',
     '- **wait**: from the call of `enqueue` to the first line of the handler.',
-    '- **fell behind**: jobs waited for longer and longer. The rate is what the queue started.',
-    '- **server** beside a number of transactions: by the count of PostgreSQL, which adds one for each listening session and',
+    '- **fell behind**: the waits grew without end. The rate is the number of jobs that the queue started in a second.',
+    '- **server** beside a number of transactions: as counted by PostgreSQL, which adds one for each listening session and',
     '  notification.',
     '',
     goalsTable(all, earlier.goals) ?? '',
@@ -82,7 +82,7 @@ function page() {
     .replace(/\n{3,}/g, '\n\n');
 }
 
-/** What all sections share. */
+/** The machine and the servers. */
 function surroundings() {
   const servers = new Map(earlier.servers);
   for (const { stage, ...facts } of lines.filter((line) => line.stage)) {

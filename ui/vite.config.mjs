@@ -20,7 +20,7 @@ export default defineConfig({
   },
 });
 
-/** Names the script of the theme by its content, so that browsers keep it: the page waits for it. */
+/** Names the theme script by a hash of its content, so that browsers cache it. The page waits for this script. */
 function themeFile() {
   return {
     name: 'theme-file',

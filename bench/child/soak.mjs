@@ -5,14 +5,14 @@ import { nowMs } from './clock.mjs';
 
 const TOPIC = 'work';
 const HANDLER_MS = 5;
-/** A queue that cannot store the rate falls behind by so many seconds. Then the producer waits. */
+/** The producer waits when this many seconds of jobs are not stored yet. */
 const BEHIND_SECONDS_MAX = 10;
 
-/** Enqueues at a fixed rate, whether or not the jobs before are stored. */
+/** Enqueues at a fixed rate, even if earlier jobs are not stored yet. */
 export class SoakProducer {
   sent = 0;
   stored = 0;
-  /** Numbers of jobs whose call rejected: they may be stored or not. @type {number[]} */
+  /** Numbers of the jobs whose call rejected. They may be stored or not. @type {number[]} */
   rejected = [];
   #isStopped = false;
   /** @type {Promise<void> | undefined} */
@@ -82,7 +82,7 @@ export class SoakWorker {
   /** @param {import('../contenders/index.mjs').Queue} queue @param {{ jobsMax: number }} input */
   constructor(queue, { jobsMax }) {
     this.queue = queue;
-    // Written once, so that it has its memory from the start.
+    // Written once, so that the system allocates all its memory at the start.
     this.runs = new Uint8Array(jobsMax).fill(1).fill(0);
   }
 
@@ -102,7 +102,7 @@ export class SoakWorker {
     if (run <= plan.failures) throw new Error('failed as planned');
   }
 
-  /** Waits are those of first attempts without a delay since the last call. */
+  /** Returns counts, and the waits since the last call: of first attempts without a delay. */
   sample() {
     const waitsMs = this.#waitsMs;
     this.#waitsMs = [];

@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-/** Says nothing but errors, and none of handlers: a line for each job would be what is measured. */
+/** Logs errors only, and no error of a handler: a line for each job would change the figures. */
 async function quiet() {
   const { Logger } = await import('graphile-worker');
   return new Logger(() => (level, message) => {
@@ -17,7 +17,7 @@ export async function prepare(address) {
 }
 
 /**
- * It keeps failed jobs for ever, unless the application deletes them: `removeFailedMs` is the interval.
+ * graphile-worker keeps failed jobs until the application deletes them. `removeFailedMs` is the interval.
  *
  * @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>}
  */

@@ -51,7 +51,7 @@ const BULL_BEST = { worker: { concurrency: 200 } };
 /** Jobs run in the process that claims them, not in threads of a child process. */
 const SIDEQUEST_IN_PROCESS = { fork: false, runner: 'inline' };
 
-/** It looks for jobs each millisecond, not every 100. */
+/** It polls every millisecond instead of every 100 ms. */
 const SIDEQUEST_BEST = {
   ...SIDEQUEST_IN_PROCESS,
   maxConcurrentJobs: 100,
@@ -195,7 +195,7 @@ export function contenderNamed(name) {
  * @property {(topics: string[]) => Promise<Tally>} tally what the table says
  * @property {() => Promise<Record<string, unknown>>} facts settings as they hold, for assertions and for the record
  * @property {() => Promise<void>} close
- * @property {boolean} [runsElsewhere] whether child processes run the jobs: their CPU time and memory are not known
+ * @property {boolean} [runsElsewhere] whether child processes run the jobs, so that CPU time and memory are not measured
  * @property {any} [engine] what applications ask; ours only
  * @property {(adminToken: string) => Promise<string>} [serve] answers over HTTP, at this address; ours only
  *

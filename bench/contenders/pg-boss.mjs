@@ -55,7 +55,7 @@ export async function open(address, options) {
               run(data).then(
                 () => ({ id, status: 'completed' }),
                 (error) => {
-                  // Otherwise a failure is one of all jobs of the call.
+                  // Otherwise one failure fails all jobs of the call.
                   if (options.work?.perJobResults) return { id, status: 'failed', output: { message: error.message } };
                   throw error;
                 },

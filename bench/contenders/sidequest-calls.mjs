@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 
 const ADDRESS = 'BENCH_SIDEQUEST_PORT';
 
-/** Runs the jobs whose handlers are called in threads of a child process: those inherit the environment. */
+/** Runs the jobs whose handlers are called in threads of a child process. The threads find the port in the environment. */
 export async function acceptCalls(/** @type {(payload: Payload) => Promise<void>} */ run) {
   const server = createServer((socket) => {
     socket.setNoDelay(true);
@@ -18,10 +18,10 @@ export async function acceptCalls(/** @type {(payload: Payload) => Promise<void>
   process.env[ADDRESS] = String(typeof address === 'object' && address?.port);
 }
 
-/** A thread runs one job at a time, so each line answers the last call. @type {import('node:net').Socket | undefined} */
+/** A thread runs one job at a time, so each reply belongs to the last call. @type {import('node:net').Socket | undefined} */
 let socket;
 
-/** Resolves when the process that counts has run the job. @param {Payload} payload @returns {Promise<void>} */
+/** Resolves when the measured process has run the job. @param {Payload} payload @returns {Promise<void>} */
 export function call(payload) {
   const open = (socket ??= connect(Number(process.env[ADDRESS]), '127.0.0.1').setNoDelay(true));
   return new Promise((resolve, reject) => {

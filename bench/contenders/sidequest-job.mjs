@@ -1,7 +1,7 @@
 import { Job } from 'sidequest';
 import { call } from './sidequest-calls.mjs';
 
-/** Set by the process that works; a thread of its child process calls it. */
+/** The worker process replaces this handler. A thread of its child process keeps `call`. */
 let handle = call;
 
 /** @param {typeof handle} run */
@@ -17,7 +17,7 @@ export class Work extends Job {
   }
 }
 
-/** A job of another topic. Each worker of Sidequest runs all jobs of a database, so it runs these too and does nothing. */
+/** A job of another topic. Each worker of Sidequest runs all jobs of a database, so this one does nothing. */
 export class Other extends Job {
   async run() {}
 }

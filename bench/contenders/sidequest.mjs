@@ -65,7 +65,7 @@ const TALLY = `
 SELECT count(CASE WHEN state = 'completed' THEN 1 END) AS finished, count(CASE WHEN state <> 'completed' THEN 1 END) AS unfinished,
   count(CASE WHEN attempt > 1 THEN 1 END) AS repeated FROM sidequest_jobs WHERE class = 'Work'`;
 
-/** Reads its table by a separate connection. @param {string} address */
+/** Reads the table of jobs on a separate connection. @param {string} address */
 async function tableAt(address) {
   const { query, end } = await connect(address);
   return {

@@ -22,7 +22,7 @@ import { together } from './together.mjs';
  * @property {number} [p95Ms]
  * @property {number} [p99Ms]
  * @property {number} [p999Ms]
- * @property {number} [reachedRate] jobs a second that a queue started that fell behind; the value is then no figure
+ * @property {number} [reachedRate] jobs a second that a queue started which fell behind; `value` is then not used
  * @property {number} [nodeSeconds] per 100,000 jobs
  * @property {number} [serverSeconds] per 100,000 jobs
  * @property {number} [walBytes] that PostgreSQL wrote ahead for each job

@@ -4,7 +4,7 @@ import { highestRate, steady } from './steady.mjs';
 /** @typedef {import('./index.mjs').Measure} Measure */
 /** @typedef {import('./index.mjs').Stand} Stand */
 
-/** The highest rate of those who take a few hundred single enqueues a second and fall behind at it. */
+/** The highest rate at which contenders run that store only a few hundred jobs a second in single calls. */
 const SLOW_RATE_MOST = 1_000;
 
 /** @param {number} rate */

@@ -1,5 +1,5 @@
 /**
- * The parts of a page of figures that remain when other measures run again.
+ * The parts of an earlier page that remain when only some measures run again.
  *
  * @typedef {object} EarlierPage
  * @property {Map<string, string>} sections by their title
@@ -15,7 +15,7 @@ const OPTIONS = 'Options that are not defaults';
 const NOTHING = { sections: new Map(), goals: new Map(), options: new Map(), servers: new Map() };
 
 /**
- * Figures of two machines do not stand on one page: a page of another machine has no part that remains.
+ * A page shows figures of one machine, so nothing remains of a page of another machine.
  *
  * @param {string} text
  * @param {string} machine as the page names it
@@ -36,7 +36,7 @@ export function readPage(text, machine) {
 }
 
 /**
- * The rows of sections in which at least as many contenders stand as before. Other sections remain as they are.
+ * Returns the rows of sections with at least as many contenders as before. Other sections remain as they are.
  *
  * @param {EarlierPage} page
  * @param {import('./table.mjs').Measure[]} measures
@@ -51,7 +51,7 @@ export function rowsToShow({ sections }, measures, rows) {
       return now.size < contendersIn(sections.get(title));
     }),
   );
-  fewer.forEach((title) => console.warn(`not replaced, more contenders stand on the page: ${title}`));
+  fewer.forEach((title) => console.warn(`not replaced, because the page has more contenders: ${title}`));
   return rows.filter((row) => !fewer.has(titleOf(row)));
 }
 

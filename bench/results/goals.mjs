@@ -107,7 +107,7 @@ const NEST_MICROSECONDS_MOST = 10;
  * Each goal of which both sides were measured: what was reached, and whether that is enough.
  *
  * @param {import('./table.mjs').Row[]} rows
- * @param {Map<string, string[]>} [earlier] lines of goals whose measures did not run again
+ * @param {Map<string, string[]>} [earlier] lines of goals that were not measured again
  */
 export function goalsTable(rows, earlier = new Map()) {
   const lines = goals.flatMap((goal) => {

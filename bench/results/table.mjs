@@ -64,7 +64,7 @@ export function groupTableOf(measures, rows) {
   return [`### ${measures[0].title}`, '', ...grid([head, ...lines]), ...groupDetails(measures, rows)].join('\n');
 }
 
-/** The median, or that the queue fell behind in most rounds, with the rate that it reached. @param {Row[]} rows */
+/** The median. If the queue fell behind in most rounds, the rate that it reached. @param {Row[]} rows */
 function cellOf(rows) {
   const reached = rows.flatMap(({ reachedRate }) => reachedRate ?? []);
   if (reached.length * 2 > rows.length) return fellBehind(median(reached));

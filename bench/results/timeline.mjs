@@ -8,13 +8,13 @@ const LEFT = 60;
 const RIGHT = 150;
 const TOP = 36;
 const BOTTOM = HEIGHT - 40;
-/** More points are joined to medians, so that the file stays small. */
+/** If there are more points, medians of neighbours are drawn, so that the file stays small. */
 const POINTS_MAX = 120;
 
 /** @typedef {{ name: string, points: { seconds: number, value: number }[] }} Line */
 
 /**
- * A line for each contender over the minutes of a run. A grey area marks the time from `from` to `to`, in seconds.
+ * Draws a line for each contender over the minutes of a run. A grey area marks the time from `from` to `to`, in seconds.
  *
  * @param {{ title: string, unit: string, lines: Line[], held?: { from: number, to: number } }} input
  */

@@ -8,14 +8,14 @@ const USAGE = `npm run soak -- [options]
   --rate 1500                jobs a second
   --retention-minutes 10     how long finished jobs are kept
   --autovacuum default       or advised: with the settings of docs/performance.md
-  --snapshot-minutes 0       PostgreSQL: another session holds a snapshot for so long, in the middle
+  --snapshot-minutes 0       PostgreSQL: how long another session holds a snapshot, in the middle of the run
   --together                 all contenders at the same time, not one after the other
-  --folder /var/tmp          where databases are made; not in memory
-  --out soak.jsonl           where the samples go; default bench/soak.jsonl, which is appended to
+  --folder /var/tmp          where the databases are created; use a disk, not memory
+  --out soak.jsonl           the file to which samples are appended; default bench/soak.jsonl
   --page                     writes docs/soak.md and its plots from these samples, and ends`;
 
 const CONTENDERS = 'ours-pg,pg-boss,graphile-worker,ours-sqlite';
-/** Queues that can retry, delay and prune as the plan says. */
+/** Contenders that support the retries, delays and deletions of the plan. */
 const BASES = ['ours', 'ours-sqlite', 'pg-boss', 'graphile-worker'];
 
 /**

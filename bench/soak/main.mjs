@@ -4,7 +4,7 @@ import { install } from '../installation.mjs';
 import { pathOfNode } from '../nodes.mjs';
 import { readSoakOrders } from './command-line.mjs';
 
-/* A load of hours beside the peers: docs/performance.md. */
+/* The soak test: see docs/performance.md. */
 
 const orders = readSoakOrders(process.argv.slice(2));
 if (orders?.page) {

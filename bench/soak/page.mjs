@@ -25,7 +25,7 @@ import { median } from '../results/statistics.mjs';
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** What a plot shows of a sample. @type {{ name: string, title: string, unit: string, value: (sample: Sample) => number }[]} */
+/** The plots, and the value of a sample that each shows. @type {{ name: string, title: string, unit: string, value: (sample: Sample) => number }[]} */
 const PLOTS = [
   { name: 'p99', title: 'p99 from enqueue to handler', unit: 'ms', value: ({ p99Ms = NaN }) => p99Ms },
   {
@@ -43,7 +43,7 @@ const PLOTS = [
   { name: 'memory', title: 'memory of the worker', unit: 'MB', value: ({ workerMb }) => workerMb },
 ];
 
-/** Writes docs/soak.md and its plots, from the last complete run of each contender with the same options. @param {string} [file] */
+/** Writes docs/soak.md and its plots from the last complete run of each contender with each set of options. @param {string} [file] */
 export function writeSoakPage(file = here('../soak.jsonl')) {
   /** @type {Map<string, Run[]>} */
   const groups = new Map();
@@ -57,15 +57,15 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
   mkdirSync(here('../../docs/plots'), { recursive: true });
   plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
   const head = [
-    '# Figures of hours under load',
+    '# Figures of the soak test',
     '',
     '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#soak-test) explains the',
-    'load.',
+    'test.',
     '',
-    '- The first table of a section has medians after the first retention: the wait for a handler, cores of CPU, and the write-ahead log.',
-    '- **lost** and **repeated**: jobs that ran fewer times than planned, and more times.',
+    '- The first table of a section shows medians after the first retention period: waits, cores of CPU, and the write-ahead log.',
+    '- **lost**: jobs that ran fewer times than planned. **repeated**: jobs that ran more times.',
     '- The second table compares two periods as long as the retention. A number in parentheses is a growth of more than 5 %.',
-    '- In plots, a grey area marks the time in which another session holds a snapshot.',
+    '- In plots, a grey area marks the time while another session holds a snapshot.',
     '',
   ];
   writeFileSync(here('../../docs/soak.md'), [...head, ...sections].join('\n'));
@@ -139,7 +139,7 @@ function stagesOf(runs) {
   return [...new Set(runs.map(({ stage }) => `${stage.fsync ? 'PostgreSQL' : 'SQLite'} ${stage.version}`))].join(', ');
 }
 
-/** Medians of the whole run after the first retention. @param {Run[]} runs */
+/** Medians of the run after the first retention period. @param {Run[]} runs */
 function summary(runs) {
   const lines = runs.map(({ contender, orders, samples, check }) => {
     const counted = samples.filter(({ seconds }) => seconds > orders.retentionSeconds);

@@ -1,4 +1,4 @@
-/** Failed jobs are retried so often, this long after a failure. graphile-worker has its own delay: 2.7 s, then 7.4 s. */
+/** The number and the delay of retries. graphile-worker has its own delays: 2.7 s, then 7.4 s. */
 export const RETRIES_MAX = 2;
 export const RETRY_DELAY_MS = 5_000;
 /** A peer stores one block of jobs in a call. */
@@ -11,7 +11,7 @@ const DELAY_MAX_MS = 30_000;
 const TEXT = Array.from({ length: 16_384 }, (_, n) => hash(n).toString(36).padStart(7, '0')).join('');
 
 /**
- * What happens to job `n`: processes agree on it without a message. 5 % of the blocks are delayed, 2 % of the jobs fail once, and 0.1 %
+ * The plan of job `n`. Each process computes it, without a message. 5 % of the blocks are delayed, 2 % of the jobs fail once, and 0.1 %
  * fail for good.
  *
  * @param {number} n

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { nowMs } from '../child/clock.mjs';
 
 /**
- * One sample. Counts are those since the start, rates those since the last sample. What the database does not have is absent.
+ * One sample. Counts are since the start, rates since the last sample. A quantity that the database does not have is absent.
  *
  * @typedef {object} Sample
  * @property {number} seconds since the first enqueue
@@ -14,7 +14,7 @@ import { nowMs } from '../child/clock.mjs';
  * @property {number} rate jobs that ended, a second
  * @property {number} [p50Ms] from the call that enqueues to the handler
  * @property {number} [p99Ms]
- * @property {number} [tableMb] with what is stored beside the rows
+ * @property {number} [tableMb] with the values stored beside the rows
  * @property {number} [indexMb]
  * @property {number} [deadRows]
  * @property {number} [liveRows]
@@ -31,7 +31,7 @@ import { nowMs } from '../child/clock.mjs';
  * @property {number} producerHeapMb
  * @property {number} producerCores
  * @property {Record<string, number[]>} [tables] MB of the table, MB of its indexes, live rows, dead rows
- * @property {Record<string, number>} [indexes] MB of those above 1 MB
+ * @property {Record<string, number>} [indexes] MB of each index of more than 1 MB
  */
 
 const MB = 2 ** 20;
@@ -43,7 +43,7 @@ const TABLES = `SELECT relname AS name, pg_table_size(relid)::float8 AS table_by
 const INDEXES = `SELECT indexrelname AS name, pg_relation_size(indexrelid)::float8 AS bytes FROM pg_stat_user_indexes
   WHERE pg_relation_size(indexrelid) > 1e6 ORDER BY 2 DESC`;
 
-/** Reads samples of one contender. Its database holds nothing but its tables. */
+/** Takes samples of one contender. Its database has no other tables. */
 export class Sampler {
   #startMs = nowMs();
   /** @type {{ atMs: number, ended: number, wal: number, server: number, worker: number, producer: number } | undefined} */

@@ -14,16 +14,16 @@ import { Sampler } from './sampler.mjs';
 import { growthTable, recoveryTable } from './tables.mjs';
 import { growthOf, recoveryOf } from './verdict.mjs';
 
-/* What main.mjs starts: everything is installed, and this is the Node for it. */
+/* Runs the soak test. main.mjs starts it after the installation, with the right version of Node. */
 
 const SAMPLE_SECONDS_MAX = 10;
-/** After the last enqueue, jobs are given up when none has ended for so long. */
+/** After the last enqueue, the test stops when no job has ended for this long. */
 const STALLED_SECONDS = 60;
 
-/** The last sample, and with it the end, may be so late. */
+/** How late the last sample, and with it the end, may be. */
 const LATE_SECONDS_MAX = 60;
 
-/** What docs/performance.md advises, for the table of each queue. */
+/** The settings that docs/performance.md advises. */
 const AUTOVACUUM = `SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000,
   autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02)`;
 const TABLES = new Map([
@@ -34,13 +34,13 @@ const TABLES = new Map([
 
 /** @typedef {import('./command-line.mjs').SoakOrders} SoakOrders */
 
-// It ends with the process that started it, and its children and servers with it.
+// Ends with the process that started it, together with its children and servers.
 process.on('disconnect', () => process.exit(1));
 
 const orders = readSoakOrders(process.argv.slice(2));
 if (orders) {
   const folder = mkdtempSync(join(orders.folder ?? tmpdir(), 'nestjs-jobs-soak-'));
-  // PostgreSQL may run as another user than the one that made it.
+  // PostgreSQL may run as another user.
   chmodSync(folder, 0o755);
   const out = orders.out ?? fileURLToPath(new URL('../soak.jsonl', import.meta.url));
   const write = (/** @type {object} */ line) => appendFileSync(out, `${JSON.stringify(line)}\n`);
@@ -59,7 +59,7 @@ if (orders) {
 }
 
 /**
- * One contender, on a server or a file of its own.
+ * Tests one contender on its own server or file.
  *
  * @param {string} name @param {SoakOrders} orders @param {string} folder @param {object} head @param {(line: object) => void} write
  */
@@ -86,7 +86,7 @@ async function soak(name, orders, folder, head, write) {
 }
 
 /**
- * The contender with retention, retries and their delay, each in its own words.
+ * Returns the contender with the options for retention and retries.
  *
  * @param {string} name @param {SoakOrders} orders
  * @returns {import('../contenders/index.mjs').Contender}
@@ -142,7 +142,7 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
   const worker = await arena.start();
   const producer = await arena.start();
   await worker.ask('soakWork', { jobsMax: Math.ceil(rate * (seconds + LATE_SECONDS_MAX)) });
-  // Peers cannot store so many jobs in calls of one.
+  // Peers cannot store this rate with one job in each call.
   await producer.ask('soakProduce', { rate, batch: contender.base.startsWith('ours') ? 1 : BLOCK_JOBS });
 
   const sampler = new Sampler(arena, worker, producer);
@@ -176,7 +176,7 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
   };
 }
 
-/** Resolves when so many jobs have ended, or when none has ended for a minute. @param {Sampler} sampler @param {number} count */
+/** Resolves when `count` jobs have ended, or when none has ended for a minute. @param {Sampler} sampler @param {number} count */
 async function untilEnded(sampler, count) {
   let last = -1;
   for (let quietSeconds = 0; quietSeconds < STALLED_SECONDS; quietSeconds += 1) {

@@ -3,7 +3,7 @@ import { median } from '../results/statistics.mjs';
 /** @typedef {import('./sampler.mjs').Sample} Sample */
 
 /**
- * Quantities that may not grow. The heap grows between two collections: of it the least of a period counts.
+ * Quantities that may not grow. The heap grows between two garbage collections, so its smallest sample of a period counts.
  *
  * @type {{ key: keyof Sample, title: string, of?: (values: number[]) => number }[]}
  */
@@ -30,7 +30,7 @@ export const QUANTITIES = [
 const HELD = ['tableMb', 'indexMb', 'deadRows', 'waiting', 'p50Ms', 'p99Ms', 'walMbPerSecond', 'serverCores'];
 
 const GROWTH_MAX = 0.05;
-/** A quantity has recovered when the median of so many samples is at most 1.1 times its median before the snapshot. */
+/** A quantity has recovered when the median of this many samples is at most 1.1 times the median before the snapshot. */
 const RECOVERED_SAMPLES = 6;
 const RECOVERED_RATIO = 1.1;
 
@@ -56,7 +56,7 @@ export function growthOf(samples, retentionSeconds) {
 }
 
 /**
- * For some quantities: the median before the snapshot, the most while it is held, and how long after its end the quantity is as before.
+ * Returns, for some quantities, the median before the snapshot, the largest value while it is held, and the time of recovery after it.
  *
  * @param {Sample[]} samples
  * @param {number} retentionSeconds

@@ -7,7 +7,7 @@ export const RARE_TOPIC = 'topic_rare';
 const RARE_EVERY = 20_000;
 const DAY_MS = 86_400_000;
 
-/** How many jobs of a table have finished, and how many wait. */
+/** The numbers of finished and waiting jobs. */
 export interface TableSize {
   readonly finished: number;
   readonly waiting: number;
@@ -24,7 +24,7 @@ function columnsOf(
   return {
     ms: `CAST(floor(${endMs - DAY_MS} + n * ${step}) AS bigint)`,
     topic: `CASE WHEN n % ${RARE_EVERY} = 7 THEN '${RARE_TOPIC}' ELSE 'topic_' || (n * 7919 % ${TOPICS - 1}) END`,
-    // Of ninety finished jobs 80 completed, 6 failed and 4 were cancelled; a few of the newest run.
+    // Of 90 finished jobs, 80 completed, 6 failed and 4 were cancelled. Some of the newest jobs run.
     status: `CASE WHEN n >= ${rows - 100} AND n % 2 = 0 THEN 'processing' WHEN n * 31 % 1000 < ${waitingShare} THEN 'pending'
       WHEN n * 31 % 90 < 80 THEN 'completed' WHEN n * 31 % 90 < 86 THEN 'failed' ELSE 'cancelled' END`,
     error: `'order ' || n || ': connect ECONNREFUSED 10.0.0.' || (n / 100 * 13 % 40) || ':25 while the message was on its way to the recipient'`,

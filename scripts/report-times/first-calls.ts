@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { createJobStore, JobsEngine } from '../../lib/engine/jobs-engine.js';
 import type { Times } from './rounds.js';
 
-/** What the overview and the other screens read first, by name. */
+/** The first reads of the overview and of the other screens, by name. */
 const CALLS: Readonly<Record<string, (engine: JobsEngine) => Promise<unknown>>> = {
   stats: ({ stats }) => stats.get(),
   topics: ({ topics }) => topics.list(),
@@ -13,7 +13,7 @@ const CALLS: Readonly<Record<string, (engine: JobsEngine) => Promise<unknown>>> 
 };
 
 /**
- * Measures the first call of each report: by an engine that has read nothing yet, on connections of its own that have sent one statement.
+ * Measures the first call of each report. Each call uses a new engine, on its own connections that have sent one statement.
  */
 export async function timesOfFirstCalls(app: DataSource, rounds: number): Promise<Times[]> {
   const times: Times[] = [];

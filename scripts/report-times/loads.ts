@@ -7,7 +7,7 @@ import { systemClock } from '../../lib/engine/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { logParts } from '../../test/support/unit/log-parts.js';
 
-/** What changes many jobs, in rows a second. */
+/** How fast an action changes many jobs. */
 export interface Rate {
   readonly title: string;
   readonly rows: number;
@@ -19,13 +19,13 @@ const DRAIN_TOPIC = 'drained';
 const BULK_CALLS = 5;
 const PRUNE_MS = 20_000;
 
-/** Drains a backlog of a topic of its own in this process. */
+/** Drains the backlog of a separate topic in this process. */
 export async function measureDrain(app: DataSource, title: string): Promise<Rate> {
   const perSecond = await withEngine(app, { retention: false }, drain);
   return { title, rows: DRAINED_JOBS, perSecond };
 }
 
-/** Bulk actions, and pruning: alone, and while a backlog is drained. */
+/** Measures bulk actions, and pruning alone and while a backlog is drained. */
 export async function measureChanges(app: DataSource): Promise<Rate[]> {
   const rates = await withEngine(app, { role: 'producer' }, async (engine) => [
     await bulk(engine, 'requeue', 'failed'),
@@ -93,7 +93,7 @@ async function withEngine<T>(
   }
 }
 
-/** Prunes what has finished a minute ago, as a worker of its own does. */
+/** Runs `use` while a pruner deletes jobs that finished a minute ago or earlier. */
 async function withPruner(app: DataSource, use: (removed: () => number) => Promise<void>): Promise<void> {
   const { store } = createJobStore(app, { lease: '30s' });
   await store.open();

@@ -17,11 +17,11 @@ import type { Times } from './rounds.js';
 import { tableOf, timesOf } from './rounds.js';
 
 /*
- * How long lists and reports take of a large table, on PostgreSQL and on SQLite.
+ * Measures lists and reports of a large table, on PostgreSQL and on SQLite.
  *
  *   npm run bench:reports -- [postgres|sqlite] [--finished 900000] [--waiting 100000] [--rounds 60] [--changes]
  *
- * With --changes also: how many jobs a second it claims, re-queues, deletes and prunes, on the empty and on the full table.
+ * With --changes it also measures how many jobs a second the queue claims, re-queues, deletes and prunes, with an empty and a full table.
  */
 
 interface Choice extends TableSize {

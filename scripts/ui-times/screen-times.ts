@@ -2,7 +2,7 @@ import type { BrowserContext } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { findChromium } from '../../test/support/chromium.js';
 
-/** How long a screen took until it showed its data, in whole milliseconds. */
+/** The time until a screen showed its data, in whole milliseconds. */
 export interface ScreenTime {
   readonly screen: string;
   /** Opened in an empty tab. */
@@ -26,7 +26,7 @@ const SCREENS: readonly { screen: string; path: string; ready: string }[] = [
   { screen: 'errors', path: 'errors', ready: 'text=ECONNREFUSED >> nth=20' },
 ];
 
-/** Opens each screen so often, as a user who is signed in and has been here before. */
+/** Opens each screen several times, as a signed-in user with a filled browser cache. */
 export async function screenTimes(root: string, token: string, rounds: number): Promise<ScreenTime[]> {
   const browser = await chromium.launch({ executablePath: findChromium(), args: ['--no-sandbox', '--disable-gpu'] });
   try {

@@ -8,7 +8,7 @@ import App from './app.svelte';
 import { language } from './data/language.svelte.js';
 import { session } from './data/session.svelte.js';
 
-// The response comes while the page is drawn.
+// The request runs while the page is drawn.
 void session.start();
 
 // Without its texts in the chosen language, the page shows English.

@@ -44,7 +44,7 @@ export function readKeptIds(key: string): readonly string[] {
   return keptLists.get(key)?.rows.map(({ job }) => job.id) ?? [];
 }
 
-/** Removes all jobs from memory that a user has seen before the sign-out. */
+/** Removes all jobs from memory, so that the next user does not see them after a sign-out. */
 export function forgetLists(): void {
   keptLists.clear();
 }

@@ -26,7 +26,7 @@ class JobMoves {
     addEventListener('pagehide', () => this.settle());
   }
 
-  /** Does at once what could still be taken back: the reader leaves. */
+  /** Sends the pending deletions at once: the user leaves the page. */
   settle(): void {
     this.#deletions.forEach((deleteNow) => deleteNow());
   }

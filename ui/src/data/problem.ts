@@ -28,7 +28,7 @@ export function isRefused(error: unknown, field: string): boolean {
   return error instanceof JobsApiError && error.status === 400 && field in error.data;
 }
 
-/** Returns whether the API rejects fields, and the form shows the complaint beside each of them. */
+/** Returns whether the form shows all complaints of the API beside their fields. */
 export function areShown(complaints: object, fields: ReadonlySet<string>): boolean {
   const names = Object.keys(complaints);
   return names.length > 0 && names.every((name) => fields.has(name));

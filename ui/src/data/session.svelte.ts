@@ -54,7 +54,7 @@ class Session {
     return this.#token !== null;
   }
 
-  /** Whether to show the screen. A user with credentials is expected to be accepted: the screen does not wait for the first response. */
+  /** Whether to show the screen. With credentials, it is shown before the first response accepts them. */
   get isShown(): boolean {
     const mayBeSignedIn = this.hasToken || HAS_COOKIE || AUTH_MODE === 'none';
     return this.capabilities !== null || (this.phase === 'starting' && mayBeSignedIn);

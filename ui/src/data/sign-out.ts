@@ -5,7 +5,7 @@ import { overlays } from './overlays.svelte.js';
 import { questions } from './questions.svelte.js';
 import { session } from './session.svelte.js';
 
-/** Connects the tabs of this browser that show the same API. */
+/** Sends sign-outs to the other tabs of this browser that use the same API. */
 const tabs = new BroadcastChannel(`nestjs-jobs:sign-out:${API_URL.pathname}`);
 tabs.onmessage = endSession;
 
@@ -18,7 +18,7 @@ export function signOut(): void {
 /** Discards the token, what the user has typed in an open dialog, and the lists that *Back* would show. */
 function endSession(): void {
   if (!session.hasToken) return;
-  // It still needs the token.
+  // Pending deletions need the token.
   jobMoves.settle();
   questions.answer(false);
   overlays.close();

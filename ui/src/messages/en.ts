@@ -2,7 +2,7 @@ import type { FailureReason, WaitingReason } from '../../../client/index.js';
 
 let whole: Intl.NumberFormat | undefined;
 
-/** `12,340`. Creating the formatter takes 10 ms, too long for the start of the page. */
+/** `12,340`. Creating the formatter takes 10 ms, so the page does not do it at the start. */
 const count = (number: number): string => (whole ??= new Intl.NumberFormat('en')).format(number);
 
 /** `1 job`, `12 jobs`. */
