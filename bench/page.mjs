@@ -110,11 +110,11 @@ function sectionOf(measure, index) {
   const plot = plots.has(name) ? ['', `![${title}](plots/${name}.svg)`] : [];
   const names = steps.map((step) => step.name);
   const [head, ...table] = text.split('\n');
-  return [String(head), '', originOf(name, names), ...table, ...plot, ''];
+  return [String(head), '', describeOrigin(name, names), ...table, ...plot, ''];
 }
 
 /** When the figures of some measures were taken, and how often. @param {string} name @param {string[]} names */
-function originOf(name, names) {
+function describeOrigin(name, names) {
   const own = rows.filter(({ measure }) => names.includes(measure));
   const origins = [...new Set(own.map((row) => Number(row.run)))].map((one) => {
     const { at, commit, load, fsyncMs } = runs[one - 1].environment;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../results/statistics.mjs';
-import { padOf, planOf } from '../soak/plan.mjs';
+import { buildPad, buildPlan } from '../soak/plan.mjs';
 import { nowMs } from './clock.mjs';
 
 const TOPIC = 'work';
@@ -56,8 +56,8 @@ export class SoakProducer {
   #send() {
     const numbers = Array.from({ length: this.batch }, (_, index) => this.sent + index);
     this.sent += this.batch;
-    const payloads = numbers.map((n) => ({ n, sentMs: nowMs(), pad: padOf(n) }));
-    const { delayMs } = planOf(payloads[0].n);
+    const payloads = numbers.map((n) => ({ n, sentMs: nowMs(), pad: buildPad(n) }));
+    const { delayMs } = buildPlan(payloads[0].n);
     const where = delayMs === undefined ? undefined : { topic: TOPIC, delayMs };
     const call = (this.batch === 1 ? this.queue.enqueue(payloads[0], where) : this.queue.enqueueMany(payloads, where))
       .then(
@@ -92,7 +92,7 @@ export class SoakWorker {
 
   /** @param {import('../contenders/index.mjs').Payload} payload */
   async #handle({ n, sentMs }) {
-    const plan = planOf(n);
+    const plan = buildPlan(n);
     const run = Number(this.runs[n]) + 1;
     this.runs[n] = run;
     this.started += 1;
@@ -121,7 +121,7 @@ export class SoakWorker {
     const result = { jobs: sent - rejected.length, lost: 0, repeated: 0, examples: [] };
     for (let n = 0; n < sent; n += 1) {
       const runs = Number(this.runs[n]);
-      const expected = planOf(n).runs;
+      const expected = buildPlan(n).runs;
       if (runs === expected || (unknown.has(n) && runs === 0)) continue;
       if (runs < expected) result.lost += 1;
       else result.repeated += 1;

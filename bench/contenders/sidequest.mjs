@@ -8,32 +8,35 @@ import { handleWith, Other, Work } from './sidequest-job.mjs';
  * @param {any} options
  * @returns {any}
  */
-function configOf(address, { pragmas, ...options }) {
+function buildConfig(address, { pragmas, ...options }) {
   const isPostgres = address.startsWith('postgres:');
   const backend = isPostgres
     ? { driver: '@sidequest/postgres-backend', config: address }
     : {
         driver: '@sidequest/sqlite-backend',
-        config: { connection: { filename: address }, pool: { min: 1, max: 1, afterCreate: pragmaSetter(pragmas) } },
+        config: {
+          connection: { filename: address },
+          pool: { min: 1, max: 1, afterCreate: buildPragmaSetter(pragmas) },
+        },
       };
   return { ...options, backend, logger: { level: 'error' }, dashboard: { enabled: false }, gracefulShutdown: false };
 }
 
 /** @param {string[]} pragmas */
-const pragmaSetter = (pragmas) => (/** @type {any} */ connection, /** @type {any} */ done) => {
+const buildPragmaSetter = (pragmas) => (/** @type {any} */ connection, /** @type {any} */ done) => {
   pragmas.forEach((pragma) => connection.pragma(pragma));
   done();
 };
 
 /** @type {(address: string, options: any) => Promise<void>} */
 export async function prepare(address, options) {
-  await Sidequest.configure(configOf(address, options));
+  await Sidequest.configure(buildConfig(address, options));
   await Sidequest.stop();
 }
 
 /** @type {(address: string, options: any) => Promise<import('./index.mjs').Queue>} */
 export async function open(address, options) {
-  const config = { ...configOf(address, options), skipMigration: true };
+  const config = { ...buildConfig(address, options), skipMigration: true };
   await Sidequest.configure(config);
   const table = await tableAt(address);
   // By default a child process claims the jobs, and its threads run them.

@@ -27,9 +27,9 @@ export function readPage(text, machine) {
   const sections = new Map(parts.map((part) => [part.slice(4, part.indexOf('\n')), part.trimEnd()]));
   return {
     sections,
-    goals: new Map(linesOf(sections.get(GOALS)).map((cells) => [goalKey(cells), cells])),
+    goals: new Map(readCells(sections.get(GOALS)).map((cells) => [buildGoalKey(cells), cells])),
     options: new Map(
-      linesOf(sections.get(OPTIONS)).map(([name = '', options = '']) => [name, `| ${name} | ${options} |`]),
+      readCells(sections.get(OPTIONS)).map(([name = '', options = '']) => [name, `| ${name} | ${options} |`]),
     ),
     servers: new Map([...head.matchAll(/^- (postgres|redis|sqlite) .*$/gm)].map(([line, stage = '']) => [stage, line])),
   };
@@ -44,30 +44,30 @@ export function readPage(text, machine) {
  */
 export function rowsToShow({ sections }, measures, rows) {
   const titles = new Map(measures.map(({ name, title }) => [name, title]));
-  const titleOf = (/** @type {import('./table.mjs').Row} */ row) => String(titles.get(row.measure));
+  const findTitle = (/** @type {import('./table.mjs').Row} */ row) => String(titles.get(row.measure));
   const fewer = new Set(
-    [...new Set(rows.map(titleOf))].filter((title) => {
-      const now = new Set(rows.filter((row) => titleOf(row) === title).map(({ contender }) => contender));
-      return now.size < contendersIn(sections.get(title));
+    [...new Set(rows.map(findTitle))].filter((title) => {
+      const now = new Set(rows.filter((row) => findTitle(row) === title).map(({ contender }) => contender));
+      return now.size < countContenders(sections.get(title));
     }),
   );
   fewer.forEach((title) => console.warn(`not replaced, because the page has more contenders: ${title}`));
-  return rows.filter((row) => !fewer.has(titleOf(row)));
+  return rows.filter((row) => !fewer.has(findTitle(row)));
 }
 
 /** @param {string | undefined} section */
-function contendersIn(section = '') {
+function countContenders(section = '') {
   const table = section.slice(section.indexOf('\n|')).trim().split('\n\n')[0];
-  return linesOf(table).length;
+  return readCells(table).length;
 }
 
 /** @param {string[]} cells */
-export function goalKey([measure, ours, by]) {
+export function buildGoalKey([measure, ours, by]) {
   return [measure, ours, by].join('|');
 }
 
 /** The cells of a table without its head. @param {string | undefined} section */
-function linesOf(section = '') {
+function readCells(section = '') {
   const lines = section.split('\n').filter((line) => line.startsWith('|'));
   return lines.slice(2).map((line) =>
     line

@@ -1,4 +1,4 @@
-import { goalKey } from './earlier-page.mjs';
+import { buildGoalKey } from './earlier-page.mjs';
 import { median } from './statistics.mjs';
 import { grid } from './table.mjs';
 
@@ -116,7 +116,7 @@ export function goalsTable(rows, earlier = new Map()) {
       return [goal.measure === 'nest' ? nestLine(goal, reached) : lineOf(goal, reached, reachedAlone(rows, goal))];
     }
     const ranAgain = rows.some(({ measure, contender }) => measure === goal.measure && contender === goal.ours);
-    return ranAgain ? [] : [earlier.get(goalKey(namesOf(goal)))].filter((line) => line !== undefined);
+    return ranAgain ? [] : [earlier.get(buildGoalKey(namesOf(goal)))].filter((line) => line !== undefined);
   });
   if (lines.length === 0) return undefined;
   const head = ['measure', 'ours', 'by', 'reached', 'driver alone', 'wanted', 'aim', ''];

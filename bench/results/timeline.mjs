@@ -18,8 +18,8 @@ const POINTS_MAX = 120;
  *
  * @param {{ title: string, unit: string, lines: Line[], held?: { from: number, to: number } }} input
  */
-export function timelineOf({ title, unit, lines, held }) {
-  const drawn = lines.map(({ name, points }) => ({ name, points: thinned(points) }));
+export function drawTimeline({ title, unit, lines, held }) {
+  const drawn = lines.map(({ name, points }) => ({ name, points: thin(points) }));
   const all = drawn.flatMap(({ points }) => points);
   const { end, steps } = axisOf(Math.max(...all.map(({ value }) => value), Number.MIN_VALUE));
   const minutes = axisOf(Math.max(...all.map(({ seconds }) => seconds)) / 60);
@@ -54,7 +54,7 @@ export function timelineOf({ title, unit, lines, held }) {
 }
 
 /** Medians of neighbours. @param {Line['points']} points */
-function thinned(points) {
+function thin(points) {
   const size = Math.ceil(points.length / POINTS_MAX);
   return Array.from({ length: Math.ceil(points.length / size) }, (_, index) => {
     const some = points.slice(index * size, (index + 1) * size);

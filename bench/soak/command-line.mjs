@@ -57,18 +57,18 @@ export function readSoakOrders(args) {
   if (autovacuum !== 'default' && autovacuum !== 'advised') {
     throw new Error(`expected --autovacuum default or advised, got ${autovacuum}`);
   }
-  const seconds = positive('hours', values.hours) * 3_600;
-  const retentionSeconds = positive('retention-minutes', values['retention-minutes']) * 60;
+  const seconds = readPositive('hours', values.hours) * 3_600;
+  const retentionSeconds = readPositive('retention-minutes', values['retention-minutes']) * 60;
   if (seconds < 3 * retentionSeconds) {
     throw new Error('expected --hours to be at least three times --retention-minutes');
   }
   return {
-    contenders: values.contenders.split(',').map(checkedContender),
+    contenders: values.contenders.split(',').map(checkContender),
     seconds,
-    rate: positive('rate', values.rate),
+    rate: readPositive('rate', values.rate),
     retentionSeconds,
     autovacuum,
-    snapshotSeconds: numberOf('snapshot-minutes', values['snapshot-minutes']) * 60,
+    snapshotSeconds: readNumber('snapshot-minutes', values['snapshot-minutes']) * 60,
     together,
     folder,
     out,
@@ -77,14 +77,14 @@ export function readSoakOrders(args) {
 }
 
 /** @param {string} name */
-function checkedContender(name) {
+function checkContender(name) {
   const { base, adapter } = contenderNamed(name);
   if (BASES.includes(base) && !adapter.startsWith('raw')) return name;
   throw new Error(`${name} cannot take part: it has no retries`);
 }
 
 /** @param {string} name @param {string} text */
-function numberOf(name, text) {
+function readNumber(name, text) {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0 && value < Infinity)) {
     throw new Error(`expected --${name} to be a number from 0, got ${text}`);
@@ -93,8 +93,8 @@ function numberOf(name, text) {
 }
 
 /** @param {string} name @param {string} text */
-function positive(name, text) {
-  const value = numberOf(name, text);
+function readPositive(name, text) {
+  const value = readNumber(name, text);
   if (value > 0) return value;
   throw new Error(`expected --${name} to be more than 0, got ${text}`);
 }

@@ -1,14 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { grid, number } from '../results/table.mjs';
-import { timelineOf } from '../results/timeline.mjs';
+import { drawTimeline } from '../results/timeline.mjs';
 import { recoveryTable } from './tables.mjs';
-import { valuesOf } from './verdict.mjs';
+import { readValues } from './verdict.mjs';
 import { median } from '../results/statistics.mjs';
 
 /** @typedef {import('./sampler.mjs').Sample} Sample */
-/** @typedef {ReturnType<typeof import('./verdict.mjs').growthOf>} Growth */
-/** @typedef {ReturnType<typeof import('./verdict.mjs').recoveryOf>} Recovery */
+/** @typedef {ReturnType<typeof import('./verdict.mjs').measureGrowth>} Growth */
+/** @typedef {ReturnType<typeof import('./verdict.mjs').measureRecovery>} Recovery */
 
 /**
  * @typedef {object} Run
@@ -48,12 +48,12 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
   /** @type {Map<string, Run[]>} */
   const groups = new Map();
   for (const run of latestRuns(file)) {
-    const title = titleOf(run.orders);
+    const title = describeOrders(run.orders);
     groups.set(title, [...(groups.get(title) ?? []), run]);
   }
   /** @type {Map<string, string>} */
   const plots = new Map();
-  const sections = [...groups].flatMap(([title, runs], index) => sectionOf(title, runs, `soak-${index + 1}`, plots));
+  const sections = [...groups].flatMap(([title, runs], index) => buildSection(title, runs, `soak-${index + 1}`, plots));
   mkdirSync(here('../../docs/plots'), { recursive: true });
   plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
   const head = [
@@ -83,11 +83,11 @@ function latestRuns(file) {
     runs.set(run, { ...known, ...line });
   }
   const complete = [...runs.values()].filter(({ growth }) => growth);
-  return [...new Map(complete.map((run) => [`${run.contender} ${titleOf(run.orders)}`, run])).values()];
+  return [...new Map(complete.map((run) => [`${run.contender} ${describeOrders(run.orders)}`, run])).values()];
 }
 
 /** @param {any} orders */
-function titleOf({ seconds, rate, retentionSeconds, autovacuum, snapshotSeconds, together }) {
+function describeOrders({ seconds, rate, retentionSeconds, autovacuum, snapshotSeconds, together }) {
   const held = snapshotSeconds > 0 ? `, a snapshot held for ${minutes(snapshotSeconds)}` : '';
   const vacuum = autovacuum === 'advised' ? 'advised autovacuum' : 'autovacuum at its defaults';
   return `${minutes(seconds)}, ${rate} jobs/s, retention of ${minutes(retentionSeconds)}, ${vacuum}${held}${together ? ', all at once' : ''}`;
@@ -100,7 +100,7 @@ function minutes(seconds) {
 }
 
 /** @param {string} title @param {Run[]} runs @param {string} prefix @param {Map<string, string>} plots */
-function sectionOf(title, runs, prefix, plots) {
+function buildSection(title, runs, prefix, plots) {
   const [{ samples, environment }] = runs;
   const held = samples.filter(({ isHeld }) => isHeld).map(({ seconds }) => seconds);
   const marks = held.length > 0 ? { from: Math.min(...held), to: Math.max(...held) } : undefined;
@@ -114,14 +114,14 @@ function sectionOf(title, runs, prefix, plots) {
       }))
       .filter(({ points }) => points.length > 0);
     if (lines.length === 0) return [];
-    plots.set(`${prefix}-${name}`, timelineOf({ ...plot, lines, held: marks }));
+    plots.set(`${prefix}-${name}`, drawTimeline({ ...plot, lines, held: marks }));
     return [`![${plot.title}](plots/${prefix}-${name}.svg)`, ''];
   });
   return [
     `## ${title}`,
     '',
     `Commit ${environment.commit}, ${String(environment.at).slice(0, 10)}, ${environment.cores} cores of ${environment.cpu}, ` +
-      `load ${environment.load[0]} before, Node ${environment.node}, ${stagesOf(runs)}.`,
+      `load ${environment.load[0]} before, Node ${environment.node}, ${describeStages(runs)}.`,
     '',
     ...summary(runs),
     '',
@@ -135,7 +135,7 @@ function sectionOf(title, runs, prefix, plots) {
 }
 
 /** @param {Run[]} runs */
-function stagesOf(runs) {
+function describeStages(runs) {
   return [...new Set(runs.map(({ stage }) => `${stage.fsync ? 'PostgreSQL' : 'SQLite'} ${stage.version}`))].join(', ');
 }
 
@@ -144,7 +144,7 @@ function summary(runs) {
   const lines = runs.map(({ contender, orders, samples, check }) => {
     const counted = samples.filter(({ seconds }) => seconds > orders.retentionSeconds);
     const of = (/** @type {keyof Sample} */ key) => {
-      const values = valuesOf(counted, key);
+      const values = readValues(counted, key);
       return values.length > 0 ? number(median(values)) : '';
     };
     return [

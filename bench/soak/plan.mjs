@@ -16,7 +16,7 @@ const TEXT = Array.from({ length: 16_384 }, (_, n) => hash(n).toString(36).padSt
  *
  * @param {number} n
  */
-export function planOf(n) {
+export function buildPlan(n) {
   const block = hash(Math.floor(n / BLOCK_JOBS) + 0x5bd1e995);
   const luck = hash(n) % 1_000;
   const failures = luck === 0 ? RETRIES_MAX + 1 : luck <= 20 ? 1 : 0;
@@ -28,7 +28,7 @@ export function planOf(n) {
 }
 
 /** @param {number} n */
-export function padOf(n) {
+export function buildPad(n) {
   const length = BYTES_MIN + (hash(n + 0x9e3779b9) % (BYTES_MAX - BYTES_MIN));
   const start = hash(n) % (TEXT.length - length);
   return TEXT.slice(start, start + length);

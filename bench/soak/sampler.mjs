@@ -117,12 +117,12 @@ export class Sampler {
     const { address, query } = this.arena.place;
     const [{ live }] = await query('SELECT count(*) AS live FROM _jobs');
     const [{ freelist_count: freePages }] = await query('PRAGMA freelist_count');
-    return { fileMb: sizeOf(address), walFileMb: sizeOf(`${address}-wal`), freePages, liveRows: live };
+    return { fileMb: readSizeMb(address), walFileMb: readSizeMb(`${address}-wal`), freePages, liveRows: live };
   }
 }
 
 /** @param {string} file */
-function sizeOf(file) {
+function readSizeMb(file) {
   return Number(statSync(file, { throwIfNoEntry: false })?.size ?? 0) / MB;
 }
 

@@ -12,7 +12,7 @@ import { readSoakOrders } from './command-line.mjs';
 import { BLOCK_JOBS, RETRIES_MAX, RETRY_DELAY_MS } from './plan.mjs';
 import { Sampler } from './sampler.mjs';
 import { growthTable, recoveryTable } from './tables.mjs';
-import { growthOf, recoveryOf } from './verdict.mjs';
+import { measureGrowth, measureRecovery } from './verdict.mjs';
 
 /* Runs the soak test. main.mjs starts it after the installation, with the right version of Node. */
 
@@ -171,8 +171,8 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
     jobs: sent.sent,
     rejected: sent.rejected.length,
     check: await worker.ask('soakCheck', sent),
-    growth: growthOf(samples, retentionSeconds),
-    recovery: recoveryOf(samples, retentionSeconds),
+    growth: measureGrowth(samples, retentionSeconds),
+    recovery: measureRecovery(samples, retentionSeconds),
   };
 }
 

@@ -1,6 +1,6 @@
 import { grid, number } from '../results/table.mjs';
 
-/** @param {ReturnType<typeof import('./verdict.mjs').growthOf>} growth */
+/** @param {ReturnType<typeof import('./verdict.mjs').measureGrowth>} growth */
 export function growthTable(growth) {
   const lines = growth.map(({ title, second, last, growth: grown, isWithin }) => [
     title,
@@ -12,7 +12,7 @@ export function growthTable(growth) {
   return grid([['median', 'second period', 'last period', 'growth', 'within 5 %'], ...lines]).join('\n');
 }
 
-/** @param {NonNullable<ReturnType<typeof import('./verdict.mjs').recoveryOf>>} recovery */
+/** @param {NonNullable<ReturnType<typeof import('./verdict.mjs').measureRecovery>>} recovery */
 export function recoveryTable(recovery) {
   const lines = recovery.map(({ title, before, most, recoverySeconds }) => [
     title,

@@ -40,14 +40,14 @@ const RECOVERED_RATIO = 1.1;
  * @param {Sample[]} samples of the time in which jobs are enqueued
  * @param {number} retentionSeconds
  */
-export function growthOf(samples, retentionSeconds) {
+export function measureGrowth(samples, retentionSeconds) {
   const end = samples[samples.length - 1].seconds;
   const between = (/** @type {number} */ from, /** @type {number} */ to) =>
     samples.filter(({ seconds }) => seconds > from && seconds <= to);
   const second = between(retentionSeconds, 2 * retentionSeconds);
   const last = between(end - retentionSeconds, end);
   return QUANTITIES.flatMap(({ key, title, of = median }) => {
-    const [before, after] = [valuesOf(second, key), valuesOf(last, key)];
+    const [before, after] = [readValues(second, key), readValues(last, key)];
     if (before.length === 0 || after.length === 0) return [];
     const [from, to] = [of(before), of(after)];
     const growth = from === to ? 0 : to / from - 1;
@@ -61,14 +61,14 @@ export function growthOf(samples, retentionSeconds) {
  * @param {Sample[]} samples
  * @param {number} retentionSeconds
  */
-export function recoveryOf(samples, retentionSeconds) {
+export function measureRecovery(samples, retentionSeconds) {
   const held = samples.filter(({ isHeld }) => isHeld);
   if (held.length === 0) return undefined;
   const [from, to] = [held[0].seconds, held[held.length - 1].seconds];
   const before = samples.filter(({ seconds }) => seconds < from && seconds >= from - retentionSeconds);
   const after = samples.filter(({ seconds }) => seconds > to);
   return QUANTITIES.filter(({ key }) => HELD.includes(key)).flatMap(({ key, title }) => {
-    const base = valuesOf(before, key);
+    const base = readValues(before, key);
     if (base.length === 0) return [];
     const limit = median(base) * RECOVERED_RATIO;
     const values = after.map((sample) => Number(sample[key]));
@@ -76,13 +76,13 @@ export function recoveryOf(samples, retentionSeconds) {
       const next = values.slice(at, at + RECOVERED_SAMPLES);
       return next.length === RECOVERED_SAMPLES && median(next) <= limit;
     });
-    const most = Math.max(...valuesOf(held, key));
+    const most = Math.max(...readValues(held, key));
     const recoverySeconds = most <= limit ? 0 : index < 0 ? undefined : after[index].seconds - to;
     return [{ key, title, before: median(base), most, recoverySeconds }];
   });
 }
 
 /** @param {Sample[]} samples @param {keyof Sample} key @returns {number[]} */
-export function valuesOf(samples, key) {
+export function readValues(samples, key) {
   return samples.map((sample) => Number(sample[key] ?? NaN)).filter((value) => Number.isFinite(value));
 }
