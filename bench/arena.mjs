@@ -2,7 +2,7 @@ import pg from 'pg';
 import { Actor } from './actor.mjs';
 import { finishedRowsSql } from './stages/finished-rows.mjs';
 
-/** A measurement that has not gone on for so long is given up. */
+/** A measurement without progress for this long is given up. */
 const STALLED_MS = 60_000;
 
 /**
@@ -67,7 +67,7 @@ export class Arena {
     this.#holder = undefined;
   }
 
-  /** Resolves when these processes together have begun to run so many jobs. @param {Actor[]} workers @param {number} count */
+  /** Resolves when these processes together have started `count` jobs. @param {Actor[]} workers @param {number} count */
   untilSeen(workers, count) {
     return new Promise((resolve, reject) => {
       const seen = () => workers.reduce((all, worker) => all + worker.seen, 0);

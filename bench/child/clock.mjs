@@ -1,4 +1,4 @@
-/** Milliseconds of a clock that all processes of this machine share and that nobody sets. */
+/** Returns milliseconds of the monotonic clock that all processes of this machine share. */
 export function nowMs() {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -12,7 +12,7 @@ const YEAR_MS = 365 * 86_400_000;
  * @property {number} [keys] of how many tenants the jobs are, in turns
  * @property {Flow} [flow] how the jobs wait for each other
  * @property {number} [future] jobs of the first topic that are due in a year
- * @property {number} [foreign] jobs of a topic that nobody handles
+ * @property {number} [foreign] jobs of a topic without a handler
  */
 
 /** @typedef {import('../contenders/index.mjs').Flow} Flow */

@@ -7,9 +7,9 @@ const TELL_MS = 5;
 /**
  * @typedef {object} WorkerInput
  * @property {string[]} topics
- * @property {number} count so many jobs there are in all, numbered from 0
+ * @property {number} count number of all jobs; they are numbered from 0
  * @property {number} [handlerMs] how long each of them takes
- * @property {number} [markEvery] after so many jobs the time is noted
+ * @property {number} [markEvery] the time is recorded each time after this many jobs
  * @property {boolean} [pickup] whether to note how old each job is when its handler begins
  * @property {number} [pickupFrom] the number of the first job that is noted
  */

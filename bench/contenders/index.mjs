@@ -59,7 +59,7 @@ const SIDEQUEST_BEST = {
   jobPollingInterval: 1,
 };
 
-/** Plain functions finish in microseconds: only so many at once that the slots are never what is waited for. */
+/** Plain functions finish in microseconds. With this many slots, no job waits for a slot. */
 const OURS_BEST = { concurrency: 100 };
 
 /** What one topic may do, over all processes. */

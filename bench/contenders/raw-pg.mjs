@@ -31,7 +31,7 @@ SELECT gen_random_uuid(), $1, p, now() + $3 * interval '1 ms' FROM jsonb_array_e
 
 const TOLD_INSERT = `WITH stored AS (${INSERT} RETURNING 1) SELECT pg_notify('raw', '') FROM (SELECT 1 FROM stored LIMIT 1) s`;
 
-/** How often a worker looks that nobody tells of jobs. */
+/** The poll interval of a worker without notifications. */
 const LOOK_MS = 5;
 
 /**

@@ -1,7 +1,7 @@
 import { quantile } from '../results/statistics.mjs';
 
 /**
- * Enqueues into an empty queue on which nobody works, each promise resolving only when its job is stored.
+ * Enqueues into an empty queue without a worker. Each promise resolves when its job is stored.
  *
  * @param {import('./index.mjs').Stand} stand
  * @param {import('../child/producer.mjs').ProducerInput} input

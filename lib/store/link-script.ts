@@ -46,7 +46,7 @@ interface ClosedLink {
   readonly childId: string;
   readonly mode: LinkMode;
   readonly outcome: ParentEnd;
-  /** Of a child that is cancelled. */
+  /** The error of a child that is cancelled. */
   readonly error: string;
 }
 

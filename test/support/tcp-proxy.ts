@@ -108,7 +108,7 @@ export class TcpProxy {
     return new Promise((done) => (this.cut = { text, moment, done }));
   }
 
-  /** From now on everything takes so much longer, each way. */
+  /** Delays data from now on by this time, in each direction. */
   lag(ms: number): void {
     this.lagMs = ms;
   }

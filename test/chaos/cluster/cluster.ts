@@ -144,7 +144,7 @@ export class Cluster {
     await Promise.all(Array.from({ length: count }, () => this.start('locker').ready));
   }
 
-  /** Waits for so many more claims. @param claims counts them. */
+  /** Waits for this many more claims. @param claims SQL that counts them. */
   async untilClaims(claims: string, more: number): Promise<void> {
     const wanted = (await this.count(claims)) + more;
     const isReached = async (): Promise<boolean> => {

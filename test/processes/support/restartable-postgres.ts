@@ -71,7 +71,7 @@ async function killServer({ url }: PostgresServer, data: string, onKill?: () => 
   await until(() => ![main, ...others.map(({ pid }) => pid)].some(isRunning), { message: 'the end of the server' });
 }
 
-/** A process may have ended without its parent having noticed: a zombie. */
+/** Returns whether a process runs. A zombie does not: it has ended, but its parent has not noticed it yet. */
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -81,7 +81,7 @@ function isRunning(pid: number): boolean {
   try {
     return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
   } catch {
-    // It ended just now, or this system has no such files.
+    // The process has just ended, or this system has no /proc.
     return !existsSync('/proc/self');
   }
 }

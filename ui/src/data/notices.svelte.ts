@@ -43,7 +43,7 @@ class Notices {
     this.show({ text, tone: 'bad' });
   }
 
-  /** Of what a call of the API has thrown. */
+  /** Shows an error of an API call. */
   complain(error: unknown): void {
     const { title, detail } = toProblem(error);
     this.fail(messages.problems.notice(title, shortened(visible(detail), 300)));

@@ -9,7 +9,7 @@ export interface Problem {
   readonly detail: string;
 }
 
-/** Of anything that a call of the API may throw. @param isOfForm whether the user has written what was sent */
+/** Describes an error of an API call. @param isOfForm whether the request came from a form */
 export function toProblem(error: unknown, isOfForm = false): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   if (!(error instanceof JobsApiError)) {

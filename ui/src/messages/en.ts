@@ -253,7 +253,7 @@ export const en = {
   topics: {
     caption: 'Topics with their jobs by status',
     /** `when`: `12 s ago`. */
-    countedAt: (when: string) => `Large counts: ${when}`,
+    countedAt: (when: string) => `Large counts from ${when}`,
     topic: 'Topic',
     success: 'Success',
     longestWait: 'Wait',
