@@ -116,6 +116,11 @@ export function toEndedParent({ id, status }: SqlRow | { id: string; status: str
 
 /** How many levels of descendants one round cancels. */
 export const CANCELLED_LEVELS_MAX = 100;
+/**
+ * With more errors, descendants are cancelled level by level: the search for them visits a shared descendant once for each error. With
+ * 30 errors and 60 levels of 30 jobs that all depend on each other, SQLite took 3.6 s instead of 1.3 s.
+ */
+const SEARCHED_ERRORS_MAX = 8;
 
 /** Closes the links of ended parents. A cancelled child is an ended parent too: each round cancels many levels of its descendants. */
 export function* endParentsScript(
@@ -148,14 +153,18 @@ function* lockChildrenScript(
   if (children.size === 0) {
     return [];
   }
-  const isCancelling = [...children.values()].some((error) => error !== null);
-  const rows = isCancelling
+  const errors = new Set([...children.values()].filter((error) => error !== null));
+  const isSearching = errors.size > 0 && errors.size <= SEARCHED_ERRORS_MAX;
+  const rows = isSearching
     ? yield {
         sql: sql.LOCK_DESCENDANTS,
         params: [JSON.stringify(sortById([...children].map(([id, error]) => ({ id, error }))))],
       }
     : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
-  return rows.map(({ id, error }) => ({ id: id as string, error: (error as string | null | undefined) ?? null }));
+  return rows.map((row) => {
+    const id = row.id as string;
+    return { id, error: (row.error as string | null | undefined) ?? children.get(id) ?? null };
+  });
 }
 
 /** Closes the links of ended parents. Links of completed jobs to the same child may be returned as one. */

@@ -102,6 +102,27 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(await waitingOn(ids.waits!)).toBe(1);
   }, 15_000);
 
+  it('cancel the shared descendants of many parents that end together', async () => {
+    const parents = Array.from({ length: 20 }, (_, index) => `p${index}`);
+    const children = parents.map((ref, index): [string, string[]] => [`c${index}`, [ref]]);
+    const ids = await enqueue(
+      ...parents.map((ref): [string] => [ref]),
+      ...children,
+      ['d1', children.map(([ref]) => ref)],
+      ['d2', ['c0', 'd1']],
+      ['after', ['d2'], { onParentFailure: 'run' }],
+    );
+    const roots = parents.map((ref) => ids[ref]!);
+    await fixture.store.cancel(roots);
+    expect((await fixture.job(ids.c7!)).lastError).toBe(`parent ${ids.p7} failed`);
+    for (const ref of ['d1', 'd2']) {
+      const { status: end, lastError } = await fixture.job(ids[ref]!);
+      expect(end).toBe('cancelled');
+      expect(roots.map((id) => `parent ${id} failed`)).toContain(lastError);
+    }
+    expect(await refsOf()).toEqual(['after']);
+  });
+
   it('start a child with onParentFailure run when a parent fails', async () => {
     await enqueue(['a'], ['b'], ['c', ['a', 'b'], { onParentFailure: 'run' }]);
     const { a, b } = await claimByRef(fixture.store);
