@@ -269,6 +269,29 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     await until(async () => (await app.jobs.list({ topic: 'later' })).total === 1);
   });
 
+  it('leaves no data to the next user after the sign-out', async () => {
+    const users: Record<string, { id: string; admin: boolean }> = {
+      'Bearer anna': { id: 'anna', admin: true },
+      'Bearer ben': { id: 'ben', admin: false },
+    };
+    const authenticate = ({ headers }: { headers: Record<string, string> }) =>
+      users[headers.authorization ?? ''] ?? null;
+    const app = await apps.listen({ options: { http: { authenticate, enqueueRule: 'authenticated' } } });
+    await app.jobs.enqueue('secret', 1, { delay: '1h' });
+    const ui = await pages.open(`${app.url}/admin/jobs`);
+    const secret = ui.page.locator('datalist option[value="secret"]');
+    await signInToApplication(ui, 'anna');
+    await ui.button(/^Enqueue a job$/).click();
+    await secret.waitFor({ state: 'attached' });
+    await ui.page.keyboard.press('Escape');
+    await ui.button('Sign out').click();
+    await signInToApplication(ui, 'ben');
+    await ui.heading('No jobs to show').waitFor();
+    await ui.button(/^Enqueue a job$/).click();
+    await ui.dialog.getByLabel('Topic').waitFor();
+    expect(await secret.count()).toBe(0);
+  });
+
   it('of a user with read access shows jobs and no actions', async () => {
     const app = await apps.listen({
       options: {

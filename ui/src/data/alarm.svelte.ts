@@ -2,7 +2,7 @@ import type { TopicStats } from '../../../client/index.js';
 import type { Attention } from './attention.js';
 import { listAttention } from './attention.js';
 import { serverClock } from './server-clock.svelte.js';
-import { api } from './session.svelte.js';
+import { api, session } from './session.svelte.js';
 
 /** The time between two requests on screens that show no topics. */
 const INTERVAL_MS = 15_000;
@@ -21,7 +21,9 @@ class Alarm {
   /** Returns the topics of the API, and learns from them. */
   async readTopics(signal?: AbortSignal): Promise<readonly TopicStats[]> {
     this.#askedAt = Date.now();
+    const { generation } = session;
     const { items } = await api.topics({ signal });
+    if (generation !== session.generation) return [];
     this.readAt = serverClock.now;
     this.items = listAttention(items);
     return items;
@@ -30,6 +32,12 @@ class Alarm {
   /** Reads the topics, unless they have been read a moment ago. An error is not shown: the screen shows its own. */
   async refresh(): Promise<void> {
     if (Date.now() - this.#askedAt >= INTERVAL_MS) await this.readTopics().catch(() => undefined);
+  }
+
+  /** Discards what the user has seen before the sign-out. */
+  forget(): void {
+    this.items = [];
+    this.#askedAt = -Infinity;
   }
 }
 

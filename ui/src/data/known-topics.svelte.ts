@@ -36,6 +36,12 @@ class KnownTopics {
     this.#requestedAt = performance.now();
     void this.#list.refresh((signal) => alarm.readTopics(signal));
   }
+
+  /** Discards the topics of the user who signs out. */
+  forget(): void {
+    this.#list.clear();
+    this.#requestedAt = -Infinity;
+  }
 }
 
 export const knownTopics = new KnownTopics();

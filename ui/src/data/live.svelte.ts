@@ -70,6 +70,7 @@ class Live {
       clearTimeout(this.#nextNotification);
       clearTimeout(this.#silence);
       this.#nextNotification = undefined;
+      if (session.phase !== 'open') this.stats = null;
       this.phase = 'held';
     }
   }
