@@ -39,6 +39,7 @@ export class JobCounter {
   private recording: Promise<RecordedCounts | null> | undefined;
   private timer: ScheduledWake | undefined;
   private dueSinceMs: number | undefined;
+  private isStopped = false;
 
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {}
 
@@ -61,6 +62,7 @@ export class JobCounter {
   /** Called each time that this worker is recorded. If a count is due, an idle worker counts soon and a busy one later. */
   onPresence(isDue: boolean, isIdle: () => boolean): void {
     const { clock } = this.parts;
+    this.isStopped = false;
     this.timer?.cancel();
     this.dueSinceMs = isDue ? (this.dueSinceMs ?? clock.now()) : undefined;
     if (this.dueSinceMs === undefined) {
@@ -73,7 +75,9 @@ export class JobCounter {
     }
   }
 
+  /** A count that runs is given up when the store closes. */
   stop(): void {
+    this.isStopped = true;
     this.timer?.cancel();
   }
 
@@ -86,7 +90,9 @@ export class JobCounter {
         return record;
       })
       .catch((error: unknown) => {
-        failureLog.recordFailure(NAME, error);
+        if (!this.isStopped) {
+          failureLog.recordFailure(NAME, error);
+        }
         return null;
       })
       .finally(() => (this.recording = undefined));

@@ -1,3 +1,4 @@
+import { setImmediate as turnOfTheEventLoop } from 'node:timers/promises';
 import { JobCounter } from '../../../lib/engine/admin/job-counter.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
@@ -180,5 +181,25 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
       { ...NO_JOBS, topic: 'sms', pending: 2 },
     ]);
     expect((await count([TOPIC])).filter(({ pending }) => pending > 0)).toEqual([]);
+  });
+
+  it('log nothing when the store closes during a count', async () => {
+    await record({ ageMs: 30_000 });
+    const logger = new RecordingLogger();
+    let start!: () => void;
+    let close!: () => void;
+    const counting = new Promise<void>((resolve) => (start = resolve));
+    const claimCount = (): Promise<null> => {
+      start();
+      return new Promise((_resolve, reject) => (close = () => reject(new Error('the queue is closed'))));
+    };
+    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, { claimCount }) });
+    const counter = new JobCounter({ store, ...logParts(systemClock, logger) });
+    await counter.count([TOPIC]);
+    await counting;
+    counter.stop();
+    close();
+    await turnOfTheEventLoop();
+    expect(logger.lines).toEqual([]);
   });
 });
