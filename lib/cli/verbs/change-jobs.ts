@@ -182,7 +182,7 @@ function addSkipped(one: BulkResult, other: BulkResult): Pick<BulkResult, 'skipp
 function printResult(terminal: Terminal, action: BulkAction, result: BulkResult, isDryRun: boolean): void {
   const { matched, skipped, changed, more, skippedReasons } = result;
   const { verb, done } = JOB_ACTIONS[action];
-  const count = `${isDryRun && more ? 'more than ' : ''}${formatJobs(isDryRun ? matched - skipped : changed)}`;
+  const count = `${isDryRun && more ? 'at least ' : ''}${formatJobs(isDryRun ? matched - skipped : changed)}`;
   terminal.print(
     isDryRun ? `would ${verb} ${count}` : `${action === 'cancel' ? 'cancelled or asked to end' : done} ${count}`,
   );
