@@ -1,5 +1,6 @@
 import { drain } from './drain.mjs';
 import { enqueue } from './enqueue.mjs';
+import { flows } from './flows.mjs';
 import { growth } from './growth.mjs';
 import { http } from './http.mjs';
 import { idle } from './idle.mjs';
@@ -8,6 +9,7 @@ import { pickup } from './pickup.mjs';
 import { service } from './service.mjs';
 import { snapshot } from './snapshot.mjs';
 import { together } from './together.mjs';
+import { jobsPerSecond, milliseconds } from './units.mjs';
 
 /**
  * What a measure is given: its contender, and an arena for it.
@@ -58,8 +60,6 @@ const DEFAULTS = ['ours-pg', 'graphile-worker', 'pg-boss', 'sidequest-pg', 'bull
 const SQLITE_DEFAULTS = ['ours-sqlite-default', 'plainjob-default'];
 const MILLION = 1_000_000;
 
-const jobsPerSecond = { unit: 'jobs/s', better: /** @type {const} */ ('more') };
-const milliseconds = { unit: 'ms', better: /** @type {const} */ ('less') };
 const hundredTopics = Array.from({ length: 100 }, (_, index) => `work_${index}`);
 
 /**
@@ -231,39 +231,6 @@ const limiting = [
     contenders: ['ours-pg-rated', 'bullmq-rated'],
     jobs: 5_000,
     run: (stand, count) => drain(stand, { count, processes: 2 }),
-  },
-];
-
-/** @type {Measure[]} */
-const flows = [
-  {
-    name: 'fan-in',
-    title: 'drain of jobs for which one job waits, one process',
-    ...jobsPerSecond,
-    contenders: ['ours-pg', 'raw-pg', 'bullmq', 'ours-sqlite', 'raw-sqlite'],
-    jobs: 10_000,
-    alternates: 'fan-in',
-    run: (stand, count) => drain(stand, { count, filling: { flow: 'fan-in' } }),
-  },
-  {
-    name: 'fan-in-plain',
-    title: 'drain of as many jobs for which no job waits',
-    ...jobsPerSecond,
-    contenders: ['ours-pg', 'raw-pg', 'bullmq', 'ours-sqlite', 'raw-sqlite'],
-    jobs: 10_000,
-    alternates: 'fan-in',
-    run: (stand, count) => drain(stand, { count }),
-  },
-  {
-    name: 'chain',
-    title: 'chain of jobs, each waits for the one before, one process',
-    ...milliseconds,
-    contenders: ['ours-pg', 'bullmq', 'ours-sqlite'],
-    jobs: 100,
-    run: async (stand, count) => {
-      const figure = await drain(stand, { count, filling: { flow: 'chain' } });
-      return { ...figure, value: (count / figure.value) * 1_000 };
-    },
   },
 ];
 

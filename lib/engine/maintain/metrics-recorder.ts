@@ -16,6 +16,8 @@ const INTERVAL_MS = 1_000;
 /** Up to this many processes write every second. More processes write less often, so that the total rate stays the same. */
 const FREQUENT_WRITERS = 8;
 const INTERVAL_MS_MAX = 10_000;
+/** Processes that started together do not write together. */
+const JITTER = 0.1;
 
 /**
  * Writes the metrics of this process: the jobs that started and ended, one row for each topic and minute. It writes once a
@@ -63,7 +65,8 @@ export class MetricsRecorder {
 
   private async work(): Promise<number> {
     await this.write();
-    return recordIntervalMs(this.parts.liveWorkers.otherCount + 1);
+    const { liveWorkers, random } = this.parts;
+    return recordIntervalMs(liveWorkers.otherCount + 1) * (1 + JITTER * (2 * random() - 1));
   }
 
   private async write(): Promise<void> {
