@@ -362,8 +362,7 @@ export class JobsEngine {
   }
 
   /**
-   * Deletes all finished jobs that are over their age now, by the `retention` of their topic or the module. Workers do the same little
-   * by little.
+   * Deletes all finished jobs that are over their age, by the `retention` of their topic or the module. Workers do so in small steps.
    *
    * @throws QueueUnavailableError; some jobs may be deleted then.
    */
