@@ -38,7 +38,7 @@ describe('the tarball', () => {
     );
   });
 
-  it('contains all link targets of its pages except figures, pictures, the sample app and pages for contributors', () => {
+  it('contains all link targets of its pages except measurements, pictures, the sample app and pages for contributors', () => {
     const files = filesIn(packed.folder);
     const links = files.filter((file) => file.endsWith('.md')).flatMap((page) => linkedFrom(page));
     expect(links.length).toBeGreaterThan(0);
@@ -46,7 +46,9 @@ describe('the tarball', () => {
       links.filter(
         (path) =>
           !files.includes(path) &&
-          !/^(test\/|sample-app\/|CONTRIBUTING|docs\/(adr\/|images\/|plots\/|figures|soak|architecture))/.test(path),
+          !/^(test\/|sample-app\/|CONTRIBUTING|docs\/(adr\/|images\/|plots\/|figures|soak|performance|scaling|architecture))/.test(
+            path,
+          ),
       ),
     ).toEqual([]);
   });
