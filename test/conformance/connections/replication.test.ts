@@ -5,7 +5,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 
 const CURRENT = 'SELECT current_database() AS name';
 
-const kind = storeKinds().find(({ isMain, locksRows }) => isMain && locksRows)!;
+const kind = storeKinds().find(({ locksRows }) => locksRows)!;
 
 describe('a DataSource with replicas', () => {
   const fixture = useStore(kind);
