@@ -79,6 +79,7 @@ export const contenders = [
   { name: 'ours-pg-rated', ...BASES.ours, options: { ...OURS_BEST, limits: RATED }, keepsRows: true },
   { name: 'raw-pg', ...BASES.rawPg, options: { batch: 1_000, loops: 2 }, keepsRows: true },
   { name: 'raw-pg-listening', ...BASES.rawPg, options: { batch: 1_000, loops: 1, listens: true }, keepsRows: true },
+  { name: 'raw-pg-listening-10', ...BASES.rawPg, options: { batch: 10, loops: 10, listens: true }, keepsRows: true },
   { name: 'graphile-worker', ...BASES.graphile, options: GRAPHILE_BEST, keepsRows: false, most: { callers: 10_000 } },
   {
     name: 'graphile-worker-default',

@@ -11,6 +11,7 @@ const SLOW_RATE_MOST = 1_000;
 const steadyContenders = (rate) => [
   'ours-pg',
   'raw-pg-listening',
+  'raw-pg-listening-10',
   ...(rate <= SLOW_RATE_MOST ? ['graphile-worker', 'pg-boss', 'sidequest-pg'] : []),
   'bullmq',
   'ours-sqlite',
