@@ -1,4 +1,5 @@
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
+import { NO_JOBS } from './report-records.js';
 import type { WorkerSharing } from './report-records.js';
 import type { JobFilterStatus, JobStatus } from '../core/job-state.js';
 import { JOB_STATUSES } from '../core/job-state.js';
@@ -31,8 +32,6 @@ export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
   }
   return [...topics.values()];
 }
-
-const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 
 export function toStatusCounts(rows: readonly SqlRow[]): TopicStatusCounts[] {
   return toTopicCounts(rows).map(({ topic, pending, processing, completed, failed, cancelled }) => ({

@@ -25,6 +25,9 @@ export interface RecordedCounts {
   readonly counts: readonly TopicCounts[];
 }
 
+/** The counts of a topic without jobs. */
+export const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+
 /** Names a count: the jobs of a topic in a status. */
 export interface CountName {
   readonly topic: string;

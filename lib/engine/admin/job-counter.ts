@@ -1,7 +1,7 @@
 import type { ScheduledWake } from '../../core/clock.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { FILTER_STATUSES } from '../../core/job-state.js';
-import { COUNT_PACE } from '../../store/report-records.js';
+import { COUNT_PACE, NO_JOBS } from '../../store/report-records.js';
 import type { CountName, RecordedCounts, TopicCounts } from '../../store/report-records.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Topics } from './query-cache.js';
@@ -162,8 +162,6 @@ function findLarge(counts: readonly TopicCounts[]): LargeCount[] {
   let live = 0;
   return all.sort((one, other) => one.jobs - other.jobs).filter(({ jobs }) => (live += jobs) > LIVE_JOBS_MAX);
 }
-
-const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 
 function addLarge(
   small: readonly TopicCounts[],

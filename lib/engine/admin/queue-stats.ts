@@ -11,7 +11,7 @@ import { toTopicName } from '../../core/job-topic.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { TopicName } from '../../core/topic.js';
-import { ALL_TOPICS } from '../../store/report-records.js';
+import { ALL_TOPICS, NO_JOBS } from '../../store/report-records.js';
 import { toFullGap } from '../../store/store-records.js';
 import { shareJobs } from '../../store/job-search.js';
 import type { RolledUpMinutes, TopicRunTimes } from '../../store/report-records.js';
@@ -43,7 +43,6 @@ type DeclaredLimits = Pick<TopicStats, 'limits' | 'limitsSource' | 'codeLimits'>
 const WAITING_KEYS_MAX = 1_000;
 /** The minutes of {@link TopicStats.recent}. */
 const RECENT_MINUTES = 5;
-const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 const NO_ATTEMPTS: RecentAttempts = { completed: 0, attemptsFailed: 0 };
 /** Percentiles are computed from this many completed jobs, the newest. */
 const TIMED_JOBS_MAX = 10_000;
