@@ -138,7 +138,9 @@ describe.each(newestDatabases)('a killed worker on $name', ({ name, create }) =>
       Array.from({ length: OVERLAPPING_JOBS }, (_, index) => ({
         topic: index % 2 ? 'complete_tx' : 'batch_tx',
         payload: {},
-        maxRetries: 5,
+        // On a busy machine a transaction does not begin within the lease, and its attempt fails.
+        maxRetries: 100,
+        backoff: { type: 'fixed', delay: '100ms' } as const,
       })),
     );
     for (let kills = 1; kills <= 3; kills += 1) {

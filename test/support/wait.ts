@@ -8,13 +8,15 @@ const POLL_MS = 5;
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 30_000, message = 'the condition' }: { timeoutMs?: number; message?: string } = {},
+  { timeoutMs = 30_000, message = 'the condition' }: { timeoutMs?: number; message?: string | (() => string) } = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (performance.now() >= deadline) throw new Error(`Waited ${timeoutMs} ms in vain for ${message}`);
+    if (performance.now() >= deadline) {
+      throw new Error(`Waited ${timeoutMs} ms in vain for ${typeof message === 'string' ? message : message()}`);
+    }
     await sleep(POLL_MS);
   }
 }

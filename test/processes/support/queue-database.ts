@@ -51,12 +51,14 @@ export class QueueDatabase {
   }
 
   /** Waits until the job is completed and returns it. */
-  completed(id: string, timeoutMs = 20_000): Promise<Job> {
-    const find = async (): Promise<Job | undefined> => {
-      const job = await this.job(id);
-      return job.status === 'completed' ? job : undefined;
+  async completed(id: string, timeoutMs = 20_000): Promise<Job> {
+    let job = await this.job(id);
+    const isCompleted = async (): Promise<boolean> => {
+      job = await this.job(id);
+      return job.status === 'completed';
     };
-    return until(find, { timeoutMs, message: `job ${id} to be completed` }) as Promise<Job>;
+    await until(isCompleted, { timeoutMs, message: () => `completion of the job ${JSON.stringify(job)}` });
+    return job;
   }
 
   /** Returns the ids of the jobs with this status. */
