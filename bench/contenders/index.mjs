@@ -26,6 +26,7 @@ const BASES = {
   bull: { base: 'bullmq', engine: 'redis', adapter: 'bullmq.mjs' },
   oursSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'ours.mjs' },
   rawSqlite: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite.mjs' },
+  rawSqlite3: { base: 'ours-sqlite', engine: 'sqlite', adapter: 'raw-sqlite3.mjs' },
   plain: { base: 'plainjob', engine: 'sqlite', adapter: 'plainjob.mjs' },
 };
 
@@ -157,6 +158,12 @@ export const contenders = [
     name: 'raw-sqlite',
     ...BASES.rawSqlite,
     options: { batch: 1_000, synchronous: 'normal' },
+    keepsRows: true,
+  },
+  {
+    name: 'raw-sqlite3-5ms',
+    ...BASES.rawSqlite3,
+    options: { batch: 1_000, pollMs: 5, synchronous: 'normal' },
     keepsRows: true,
   },
   { name: 'plainjob', ...BASES.plain, options: { pollIntervall: 1 }, keepsRows: true },

@@ -8,16 +8,18 @@ export { prepare } from './ours.mjs';
 
 const NOW = `strftime('%Y-%m-%d %H:%M:%f', 'now')`;
 
-const CLAIM = `
+export const CLAIM = `
 UPDATE _jobs SET status = 'processing', attempt = attempt + 1, started = ${NOW}, updated = ${NOW}, locked_by = 'raw',
   locked_until = strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')
 WHERE id IN (SELECT id FROM _jobs WHERE status = 'pending' AND topic = ? AND priority = 0 AND run_at <= ${NOW}
   ORDER BY run_at LIMIT ?)
 RETURNING id, payload, watched`;
 
-const COMPLETE = `
+export const COMPLETE = `
 UPDATE _jobs SET status = 'completed', finished = ${NOW}, updated = ${NOW}, locked_until = NULL, locked_by = NULL
 WHERE id IN (SELECT value FROM json_each(?))`;
+
+export const INSERT = 'INSERT INTO _jobs (id, topic, payload, run_at) VALUES (?, ?, ?, ?)';
 
 /** The end of a member costs at least a write that the ends of others see, and a query that finds the last member. */
 const END_MEMBERS =
@@ -25,6 +27,11 @@ const END_MEMBERS =
 const RELEASE_CALLBACK = `
 UPDATE _jobs SET run_at = ${NOW}, updated = ${NOW} WHERE id IN (SELECT child_id FROM _jobs_links WHERE parent_id = @group)
   AND NOT EXISTS (SELECT 1 FROM _jobs_links WHERE child_id = @group AND outcome IS NULL)`;
+
+/** @param {number} delayMs */
+export function timeAfter(delayMs) {
+  return new Date(Date.now() + delayMs).toISOString().replace('T', ' ').slice(0, -1);
+}
 
 /**
  * The limit: the driver alone, on the same table with the same rows kept. Claim a batch, run it, complete it; no fence,
@@ -39,7 +46,7 @@ export async function open(address, { batch, synchronous }) {
   const app = await openDataSource(address);
   const claim = database.prepare(CLAIM);
   const complete = database.prepare(COMPLETE);
-  const insert = database.prepare('INSERT INTO _jobs (id, topic, payload, run_at) VALUES (?, ?, ?, ?)');
+  const insert = database.prepare(INSERT);
   const endMembers = database.prepare(END_MEMBERS);
   const releaseCallback = database.prepare(RELEASE_CALLBACK);
   const completeMembers = database.transaction((/** @type {string} */ ids) => {
@@ -61,8 +68,6 @@ export async function open(address, { batch, synchronous }) {
       await (rows.length > 0 ? nextTurn() : sleep(5));
     }
   };
-  /** @param {number} delayMs */
-  const timeAfter = (delayMs) => new Date(Date.now() + delayMs).toISOString().replace('T', ' ').slice(0, -1);
   /** @type {(payload: any, where?: import('./index.mjs').Where) => unknown} */
   const insertOne = (payload, { topic = 'work', delayMs = 0 } = {}) =>
     insert.run(randomUUID(), topic, JSON.stringify(payload), timeAfter(delayMs));

@@ -170,6 +170,7 @@ const waiting = [
       'ours-sqlite',
       'ours-sqlite-full',
       'ours-sqlite3',
+      'raw-sqlite3-5ms',
       'plainjob',
       'plainjob-5ms',
       'plainjob-default',

@@ -171,6 +171,7 @@ function reachedOf(rows, goal) {
 const ALONE = new Map([
   ['ours-pg', 'raw-pg'],
   ['ours-sqlite', 'raw-sqlite'],
+  ['ours-sqlite3', 'raw-sqlite3-5ms'],
 ]);
 
 /**
