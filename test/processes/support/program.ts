@@ -17,6 +17,9 @@ type ReportOf<K extends Kind> = Extract<Report, { kind: K }>;
 /** The programs that are applications of Nest. The others load the engine alone, which is faster. */
 const WITH_NEST = ['nest-worker', 'open-and-close'];
 
+/** On a busy machine, TypeScript takes a while to compile the program. */
+const READY_TIMEOUT_MS = 50_000;
+
 const running = new Set<Program>();
 
 /** A program of `programs/` in its own process, with its reports so far. */
@@ -29,7 +32,7 @@ export class Program {
   /** Starts the program on the current `dist/` and waits for its report `ready`. */
   static async start(name: string, settings: ProgramSettings): Promise<Program> {
     const program = new Program(name, settings);
-    await program.report('ready');
+    await program.report('ready', undefined, READY_TIMEOUT_MS);
     return program;
   }
 
