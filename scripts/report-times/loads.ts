@@ -15,14 +15,28 @@ export interface Rate {
 }
 
 const DRAINED_JOBS = 100_000;
+const DRAINS = 3;
 const DRAIN_TOPIC = 'drained';
 const BULK_CALLS = 5;
 const PRUNE_MS = 20_000;
 
-/** Drains the backlog of a separate topic in this process. */
+/** Drains the backlog of a separate topic in this process, three times. Returns the median. */
 export async function measureDrain(app: DataSource, title: string): Promise<Rate> {
-  const perSecond = await withEngine(app, { retention: false }, drain);
-  return { title, rows: DRAINED_JOBS, perSecond };
+  const rates: number[] = [];
+  for (let round = 0; round < DRAINS; round += 1) {
+    await settle(app);
+    rates.push(await withEngine(app, { retention: false }, drain));
+  }
+  const [, perSecond] = rates.sort((one, other) => one - other);
+  return { title, rows: DRAINED_JOBS, perSecond: perSecond! };
+}
+
+/** On PostgreSQL: does now what autovacuum and the checkpointer would do during the next measurement. */
+async function settle(app: DataSource): Promise<void> {
+  if (app.options.type === 'postgres') {
+    await app.query('VACUUM ANALYZE _jobs');
+    await app.query('CHECKPOINT');
+  }
 }
 
 /** Measures bulk actions, and pruning alone and while a backlog is drained. */
