@@ -179,7 +179,7 @@ export class WorkerPresence {
     this.onRecorded(reply, sinceMs, topics, sharing);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
-    stats.counter.onPresence(reply.isCountDue, () => runner.runningCount === 0);
+    stats.counter.onPresence(reply.isCountDue, () => runner.unsettledCount === 0);
     await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
   }
 
