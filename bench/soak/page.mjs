@@ -43,24 +43,29 @@ const PLOTS = [
   { name: 'memory', title: 'memory of the worker', unit: 'MB', value: ({ workerMb }) => workerMb },
 ];
 
-/** Writes docs/soak.md and its plots from the last complete run of each contender with each set of options. @param {string} [file] */
+/**
+ * Writes docs/soak.md and its plots from the last complete run of each contender under the same conditions. Sections without a run in
+ * the file remain as they are.
+ *
+ * @param {string} [file]
+ */
 export function writeSoakPage(file = here('../soak.jsonl')) {
+  const page = here('../../docs/soak.md');
+  const sections = readSections(readFileSync(page, 'utf8'));
+  /** @type {Map<string, string>} */
+  const plots = new Map();
   /** @type {Map<string, Run[]>} */
   const groups = new Map();
   for (const run of latestRuns(file)) {
-    const title = describeOrders(run.orders);
+    const title = describeConditions(run);
     groups.set(title, [...(groups.get(title) ?? []), run]);
   }
-  /** @type {Map<string, string>} */
-  const plots = new Map();
-  const sections = [...groups].flatMap(([title, runs], index) => buildSection(title, runs, `soak-${index + 1}`, plots));
-  mkdirSync(here('../../docs/plots'), { recursive: true });
-  plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
+  groups.forEach((runs, title) => sections.set(title, buildSection(title, runs, plots).join('\n')));
   const head = [
     '# Figures of the soak test',
     '',
-    '`npm run soak -- --page` writes this page from the samples of `npm run soak`. [Performance](performance.md#soak-test) explains the',
-    'test.',
+    '`npm run soak -- --page` writes this page from the samples of `npm run soak`. Sections without new samples remain.',
+    '[Performance](performance.md#soak-test) explains the test.',
     '',
     '- The first table of a section shows medians after the first retention period: waits, cores of CPU, and the write-ahead log.',
     '- **lost**: jobs that ran fewer times than planned. **repeated**: jobs that ran more times.',
@@ -68,8 +73,16 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '- In plots, a grey area marks the time while another session holds a snapshot.',
     '',
   ];
-  writeFileSync(here('../../docs/soak.md'), [...head, ...sections].join('\n'));
+  mkdirSync(here('../../docs/plots'), { recursive: true });
+  plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
+  writeFileSync(page, [...head, ...sections.values()].join('\n'));
   console.log(`docs/soak.md, ${plots.size} plots`);
+}
+
+/** @param {string} text @returns {Map<string, string>} the sections of the page by their title */
+function readSections(text) {
+  const [, ...parts] = text.split(/^(?=## )/m);
+  return new Map(parts.map((part) => [part.slice(3, part.indexOf('\n')), part]));
 }
 
 /** @param {string} file @returns {Run[]} */
@@ -83,14 +96,15 @@ function latestRuns(file) {
     runs.set(run, { ...known, ...line });
   }
   const complete = [...runs.values()].filter(({ growth }) => growth);
-  return [...new Map(complete.map((run) => [`${run.contender} ${describeOrders(run.orders)}`, run])).values()];
+  return [...new Map(complete.map((run) => [`${run.contender} ${describeConditions(run)}`, run])).values()];
 }
 
-/** @param {any} orders */
-function describeOrders({ seconds, rate, retentionSeconds, autovacuum, snapshotSeconds, together }) {
+/** @param {Run} run @returns {string} the title of its section */
+function describeConditions({ stage, orders: { autovacuum, snapshotSeconds, together } }) {
+  if (!stage.fsync) return 'SQLite';
   const held = snapshotSeconds > 0 ? `, a snapshot held for ${minutes(snapshotSeconds)}` : '';
   const vacuum = autovacuum === 'advised' ? 'advised autovacuum' : 'autovacuum at its defaults';
-  return `${minutes(seconds)}, ${rate} jobs/s, retention of ${minutes(retentionSeconds)}, ${vacuum}${held}${together ? ', all at once' : ''}`;
+  return `PostgreSQL, ${vacuum}${held}${together ? ', queues at the same time' : ''}`;
 }
 
 /** @param {number} seconds */
@@ -99,9 +113,10 @@ function minutes(seconds) {
   return `${value} ${value === 1 ? 'minute' : 'minutes'}`;
 }
 
-/** @param {string} title @param {Run[]} runs @param {string} prefix @param {Map<string, string>} plots */
-function buildSection(title, runs, prefix, plots) {
-  const [{ samples, environment }] = runs;
+/** @param {string} title @param {Run[]} runs @param {Map<string, string>} plots */
+function buildSection(title, runs, plots) {
+  const prefix = `soak-${title.toLowerCase().replace(/\W+/g, '-')}`;
+  const [{ samples, environment, orders }] = runs;
   const held = samples.filter(({ isHeld }) => isHeld).map(({ seconds }) => seconds);
   const marks = held.length > 0 ? { from: Math.min(...held), to: Math.max(...held) } : undefined;
   const drawn = PLOTS.flatMap(({ name, value, ...plot }) => {
@@ -121,7 +136,8 @@ function buildSection(title, runs, prefix, plots) {
     `## ${title}`,
     '',
     `Commit ${environment.commit}, ${String(environment.at).slice(0, 10)}, ${environment.cores} cores of ${environment.cpu}, ` +
-      `load ${environment.load[0]} before, Node ${environment.node}, ${describeStages(runs)}.`,
+      `load ${environment.load[0]} before, Node ${environment.node}, ${describeStages(runs)}. ` +
+      `${orders.rate} jobs a second, retention of ${minutes(orders.retentionSeconds)}.`,
     '',
     ...summary(runs),
     '',
@@ -149,6 +165,7 @@ function summary(runs) {
     };
     return [
       contender,
+      number(orders.seconds / 60),
       check.jobs.toLocaleString('en-US'),
       String(check.lost),
       String(check.repeated),
@@ -159,6 +176,7 @@ function summary(runs) {
   });
   const head = [
     '',
+    'minutes',
     'jobs',
     'lost',
     'repeated',
