@@ -1,4 +1,5 @@
-import { setImmediate as turnOfTheEventLoop } from 'node:timers/promises';
+import { setImmediate as turnOfTheEventLoop, setTimeout as sleep } from 'node:timers/promises';
+import { JobsEngine } from 'nestjs-jobs';
 import { JobCounter } from '../../../lib/engine/admin/job-counter.js';
 import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
@@ -10,7 +11,7 @@ import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
-import { until } from '../../support/wait.js';
+import { signal, until } from '../../support/wait.js';
 
 const LARGE = 50_000;
 const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
@@ -169,6 +170,36 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     counter.stop();
     await clock.advance(20_000);
     expect(claims).toHaveLength(2);
+  });
+
+  it('are not renewed by a worker that has not stored the outcome of a job', async () => {
+    const settling = signal();
+    const mayStore = signal();
+    const settle: JobStore['settle'] = async (settlements) => {
+      settling.resolve();
+      await mayStore.promise;
+      return fixture.store.settle(settlements);
+    };
+    const recordWorker: JobStore['reports']['recordWorker'] = async (...args) => ({
+      ...(await fixture.store.reports.recordWorker(...args)),
+      isCountDue: true,
+    });
+    let claimed = 0;
+    const claimCount = async (): Promise<null> => ((claimed += 1), null);
+    const reports = overrideReports(fixture.store.reports, { recordWorker, claimCount });
+    const engine = new JobsEngine({ store: overrideStore(fixture.store, { settle, reports }) });
+    engine.register(TOPIC, () => 'done');
+    await engine.enqueue(TOPIC, null);
+    await engine.start();
+    await settling.promise;
+    engine.register('sms', () => 'done'); // records the worker again
+    await sleep(1_000);
+    expect(claimed).toBe(0);
+    mayStore.resolve();
+    await engine.whenIdle();
+    engine.register('push', () => 'done');
+    await until(() => claimed === 1, { message: 'the count of the idle worker' });
+    await engine.close();
   });
 
   it('leave out the counts that the caller excludes', async () => {
