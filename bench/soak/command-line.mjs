@@ -8,7 +8,8 @@ const USAGE = `npm run soak -- [options]
   --rate 1500                jobs a second
   --retention-minutes 10     how long finished jobs are kept
   --autovacuum default       or advised: with the settings of docs/performance.md
-  --snapshot-minutes 0       PostgreSQL: how long another session holds a snapshot, in the middle of the run
+  --snapshot-minutes 0       PostgreSQL: how long another session holds a snapshot
+  --snapshot-from 20         minutes from the start until this snapshot; default: in the middle of the run
   --together                 all contenders at the same time, not one after the other
   --folder /var/tmp          where the databases are created; use a disk, not memory
   --out soak.jsonl           the file to which samples are appended; default bench/soak.jsonl
@@ -26,6 +27,7 @@ const BASES = ['ours', 'ours-sqlite', 'pg-boss', 'graphile-worker'];
  * @property {number} retentionSeconds
  * @property {'default' | 'advised'} autovacuum
  * @property {number} snapshotSeconds
+ * @property {number} snapshotFromSeconds from the start of the run
  * @property {boolean} together
  * @property {string | undefined} folder
  * @property {string | undefined} out
@@ -45,6 +47,7 @@ export function readSoakOrders(args) {
       'retention-minutes': { ...text, default: '10' },
       autovacuum: { ...text, default: 'default' },
       'snapshot-minutes': { ...text, default: '0' },
+      'snapshot-from': text,
       folder: text,
       out: text,
       together: flag,
@@ -62,13 +65,16 @@ export function readSoakOrders(args) {
   if (seconds < 3 * retentionSeconds) {
     throw new Error('expected --hours to be at least three times --retention-minutes');
   }
+  const snapshotSeconds = readNumber('snapshot-minutes', values['snapshot-minutes']) * 60;
+  const from = values['snapshot-from'];
   return {
     contenders: values.contenders.split(',').map(checkContender),
     seconds,
     rate: readPositive('rate', values.rate),
     retentionSeconds,
     autovacuum,
-    snapshotSeconds: readNumber('snapshot-minutes', values['snapshot-minutes']) * 60,
+    snapshotSeconds,
+    snapshotFromSeconds: from === undefined ? (seconds - snapshotSeconds) / 2 : readPositive('snapshot-from', from) * 60,
     together,
     folder,
     out,

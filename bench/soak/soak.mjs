@@ -134,7 +134,8 @@ function soakContender(name, { retentionSeconds }) {
 /**
  * @param {Arena} arena @param {SoakOrders} orders @param {(sample: import('./sampler.mjs').Sample) => void} onSample
  */
-async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapshotSeconds }, onSample) {
+async function load(arena, orders, onSample) {
+  const { seconds, rate, retentionSeconds, autovacuum, snapshotSeconds, snapshotFromSeconds } = orders;
   const { contender, place } = arena;
   const isPostgres = contender.engine === 'postgres';
   if (isPostgres && autovacuum === 'advised')
@@ -146,7 +147,7 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
   await producer.ask('soakProduce', { rate, batch: contender.base.startsWith('ours') ? 1 : BLOCK_JOBS });
 
   const sampler = new Sampler(arena, worker, producer);
-  const holdFrom = isPostgres && snapshotSeconds > 0 ? (seconds - snapshotSeconds) / 2 : Infinity;
+  const holdFrom = isPostgres && snapshotSeconds > 0 ? snapshotFromSeconds : Infinity;
   const sampleSeconds = Math.min(SAMPLE_SECONDS_MAX, retentionSeconds / 6);
   const startMs = performance.now();
   const elapsed = () => (performance.now() - startMs) / 1_000;
@@ -171,7 +172,10 @@ async function load(arena, { seconds, rate, retentionSeconds, autovacuum, snapsh
     jobs: sent.sent,
     rejected: sent.rejected.length,
     check: await worker.ask('soakCheck', sent),
-    growth: measureGrowth(samples, retentionSeconds),
+    growth: measureGrowth(
+      samples.filter(({ seconds: at }) => at <= holdFrom),
+      retentionSeconds,
+    ),
     recovery: measureRecovery(samples, retentionSeconds),
   };
 }

@@ -37,7 +37,7 @@ const RECOVERED_RATIO = 1.1;
 /**
  * Compares the second period as long as the retention with the last one.
  *
- * @param {Sample[]} samples of the time in which jobs are enqueued
+ * @param {Sample[]} samples of the time in which jobs are enqueued, before another session holds a snapshot
  * @param {number} retentionSeconds
  */
 export function measureGrowth(samples, retentionSeconds) {
