@@ -67,6 +67,11 @@ export function readSoakOrders(args) {
   }
   const snapshotSeconds = readNumber('snapshot-minutes', values['snapshot-minutes']) * 60;
   const from = values['snapshot-from'];
+  const snapshotFromSeconds =
+    from === undefined ? (seconds - snapshotSeconds) / 2 : readPositive('snapshot-from', from) * 60;
+  if (snapshotFromSeconds < 0 || snapshotFromSeconds + snapshotSeconds > seconds) {
+    throw new Error('expected the snapshot to end before the run');
+  }
   return {
     contenders: values.contenders.split(',').map(checkContender),
     seconds,
@@ -74,7 +79,7 @@ export function readSoakOrders(args) {
     retentionSeconds,
     autovacuum,
     snapshotSeconds,
-    snapshotFromSeconds: from === undefined ? (seconds - snapshotSeconds) / 2 : readPositive('snapshot-from', from) * 60,
+    snapshotFromSeconds,
     together,
     folder,
     out,
