@@ -23,6 +23,8 @@ const LIVE_JOBS_MAX = 10_000;
 /** A call renews a record that is older than this many times its duration, and older than this time. */
 const CALL_REST_FACTOR = 10;
 const CALL_REST_MS = 1_000;
+/** The new count starts this long after the call. With SQLite it shares the connection, and would slow down the rest of the call. */
+const CALL_DELAY_MS = 100;
 /** When the workers are this late with the next record, none is alive. Then the caller counts. */
 const LATE_MS = 60_000;
 /** How long a worker waits before it counts. An idle worker may be about to start jobs; a busy worker waits at least BUSY_MS. */
@@ -38,6 +40,7 @@ const NAME = 'counting jobs';
 export class JobCounter {
   private recording: Promise<RecordedCounts | null> | undefined;
   private timer: ScheduledWake | undefined;
+  private callTimer: ScheduledWake | undefined;
   private dueSinceMs: number | undefined;
   private isStopped = false;
 
@@ -52,7 +55,7 @@ export class JobCounter {
     }
     const ageMs = now.getTime() - record.countedAt.getTime();
     if (ageMs >= Math.max(CALL_REST_MS, CALL_REST_FACTOR * record.tookMs)) {
-      this.refresh(CALL_REST_FACTOR);
+      this.refreshSoon();
     }
     const large = findLarge(record.counts).filter(({ topic }) => topics === null || topics.includes(topic));
     const small = await this.parts.store.reports.counts(topics, large);
@@ -79,6 +82,15 @@ export class JobCounter {
   stop(): void {
     this.isStopped = true;
     this.timer?.cancel();
+    this.callTimer?.cancel();
+    this.callTimer = undefined;
+  }
+
+  private refreshSoon(): void {
+    this.callTimer ??= this.parts.clock.schedule(CALL_DELAY_MS, () => {
+      this.callTimer = undefined;
+      this.refresh(CALL_REST_FACTOR);
+    });
   }
 
   /** Renews the record in the background, unless another process does or the record is recent. */

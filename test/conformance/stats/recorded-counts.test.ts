@@ -6,7 +6,7 @@ import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { TopicCounts } from '../../../lib/store/report-records.js';
 import { claimMany, insertMany, outcomes, settlement, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
-import { overrideStore } from '../../support/override-store.js';
+import { overrideReports, overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
@@ -15,15 +15,6 @@ import { signal, until } from '../../support/wait.js';
 
 const LARGE = 50_000;
 const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-
-function overrideReports(reports: JobStore['reports'], members: Partial<JobStore['reports']>): JobStore['reports'] {
-  return new Proxy(reports, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(name in members ? members : target, name);
-      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
-    },
-  });
-}
 
 describe.each(storeKinds())('recorded counts on $label', (kind) => {
   const fixture = useStore(kind);
@@ -78,6 +69,25 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     expect(await stats.get()).toMatchObject({ completed: LARGE, countedAt });
     await until(async () => (await stats.get()).total === 0, { message: 'the new count' });
     expect((await stats.get()).countedAt.getTime()).toBeGreaterThan(countedAt.getTime());
+    // A call that read the old record during the count asks for another one.
+    stats.counter.stop();
+  });
+
+  it('are renewed only after the call has read the other counts', async () => {
+    const clock = new VirtualClock();
+    let claimed = 0;
+    const claimCount = async (): Promise<null> => ((claimed += 1), null);
+    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, { claimCount }) });
+    const counter = new JobCounter({ store, ...logParts(clock) });
+    await record({ ageMs: 30_000 });
+    await Promise.all([counter.count(null), counter.count([TOPIC])]);
+    expect(claimed).toBe(0);
+    await clock.advance(100);
+    expect(claimed).toBe(1);
+    await counter.count(null);
+    counter.stop();
+    await clock.advance(1_000);
+    expect(claimed).toBe(1);
   });
 
   it('are renewed by one process at a time, after a rest', async () => {
