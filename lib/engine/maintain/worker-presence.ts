@@ -87,6 +87,7 @@ export class WorkerPresence {
   async stop(): Promise<void> {
     const { store, worker, logger, liveWorkers, stats } = this.parts;
     this.refresh?.cancel();
+    this.refresh = undefined;
     await this.loop.stop();
     stats.counter.stop();
     try {
@@ -116,8 +117,11 @@ export class WorkerPresence {
     this.loop.wake();
   }
 
-  /** Another process has started or stopped. */
+  /** Another process has started or stopped. A process that shuts down need not know. */
   onWorkers(): void {
+    if (this.isDraining) {
+      return;
+    }
     const { clock, random, liveWorkers } = this.parts;
     const withinMs = Math.max(REFRESH_MIN_MS, REFRESH_MS_EACH * liveWorkers.otherCount);
     this.refresh ??= clock.schedule(random() * withinMs, () => {

@@ -1,15 +1,36 @@
 import { randomUUID } from 'node:crypto';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
-import type { Clock } from '../../../lib/core/clock.js';
+import type { Clock, ScheduledWake } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { systemClock } from '../../../lib/engine/system-clock.js';
 import type { ClaimRequest, LaneScan } from '../../../lib/store/store-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { overrideStore } from '../../support/override-store.js';
+import type { StoreHints } from '../../../lib/store/store-hints.js';
+import { overrideReports, overrideStore } from '../../support/override-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { signal, until } from '../../support/wait.js';
+
+/** A clock, and its timers that have not fired. */
+function createCountingClock(): { clock: Clock; waiting: ReadonlySet<ScheduledWake> } {
+  const waiting = new Set<ScheduledWake>();
+  const schedule: Clock['schedule'] = (ms, wake) => {
+    const timer = systemClock.schedule(ms, () => {
+      waiting.delete(scheduled);
+      wake();
+    });
+    const scheduled: ScheduledWake = {
+      cancel() {
+        waiting.delete(scheduled);
+        timer.cancel();
+      },
+    };
+    waiting.add(scheduled);
+    return scheduled;
+  };
+  return { clock: { now: () => systemClock.now(), schedule }, waiting };
+}
 
 /** Short jobs, of which many are claimed ahead. */
 const JOBS = 300;
@@ -20,30 +41,29 @@ describe.each(storeKinds())('a closed engine on $label', (kind) => {
   afterEach(() => engine.close());
 
   it('leaves no timer that keeps the process alive', async () => {
-    const waiting = new Set<object>();
-    const clock: Clock = {
-      now: () => systemClock.now(),
-      schedule(ms, wake) {
-        const timer = systemClock.schedule(ms, () => {
-          waiting.delete(scheduled);
-          wake();
-        });
-        const scheduled = {
-          cancel() {
-            waiting.delete(scheduled);
-            timer.cancel();
-          },
-        };
-        waiting.add(scheduled);
-        return scheduled;
-      },
-    };
+    const { clock, waiting } = createCountingClock();
     engine = new JobsEngine({ store: fixture.store, clock, concurrency: 10 });
     engine.register(TOPIC, () => undefined);
     await engine.enqueueMany(Array.from({ length: JOBS }, () => ({ topic: TOPIC, payload: null })));
     await engine.start();
     await engine.whenIdle();
     expect(waiting.size).toBeGreaterThan(0);
+    await engine.close();
+    expect(waiting.size).toBe(0);
+  });
+
+  it('leaves no timer when other processes start or stop at the same time', async () => {
+    const { clock, waiting } = createCountingClock();
+    let hints: StoreHints | undefined;
+    const listen: JobStore['listen'] = (given) => fixture.store.listen((hints = given));
+    const forgetWorker: JobStore['reports']['forgetWorker'] = async (worker) => {
+      await fixture.store.reports.forgetWorker(worker);
+      hints?.onWorkers();
+    };
+    const reports = overrideReports(fixture.store.reports, { forgetWorker });
+    engine = new JobsEngine({ store: overrideStore(fixture.store, { listen, reports }), clock });
+    engine.register(TOPIC, () => undefined);
+    await engine.start();
     await engine.close();
     expect(waiting.size).toBe(0);
   });
