@@ -22,6 +22,7 @@ export class TaskHandlers {
   }
 
   register(engine: JobsEngine): void {
+    engine.register('quick', () => undefined);
     engine.register('plain', (job) => this.plain(job as TaskContext));
     engine.register('complete_tx', (job) => this.completeTx(job as TaskContext));
     engine.register('steps', (job) => this.steps(job as TaskContext));
@@ -34,6 +35,8 @@ export class TaskHandlers {
   }
 
   async plain(job: TaskContext): Promise<unknown> {
+    this.killer.prepare(job);
+    this.killer.killIf('at start');
     if (job.payload.logs) {
       job.log('begin', { worker: this.worker });
     }
@@ -122,7 +125,7 @@ export class TaskHandlers {
   }
 }
 
-/** Kills the process before or after the COMMIT of a transaction, by events of TypeORM. */
+/** Kills the process when a handler starts, or before or after the COMMIT of a transaction by events of TypeORM. */
 class ProcessKiller {
   private moment: Task['dies'];
 
@@ -138,7 +141,7 @@ class ProcessKiller {
     this.moment = attempt === 1 ? payload.dies : undefined;
   }
 
-  private killIf(moment: Task['dies']): void {
+  killIf(moment: Task['dies']): void {
     if (moment === this.moment) {
       process.kill(process.pid, 'SIGKILL');
     }

@@ -24,8 +24,8 @@ export interface Task {
   readonly gated?: number;
   /** A handler that waits at the gate ends when its signal aborts. */
   readonly endsOnAbort?: boolean;
-  /** The moment at which the first attempt kills its process. */
-  readonly dies?: 'before commit' | 'after commit';
+  /** The moment at which the first attempt kills its process: when a plain handler starts, or around the commit of a transaction. */
+  readonly dies?: 'at start' | 'before commit' | 'after commit';
   /** Reports the start of every attempt. */
   readonly reports?: boolean;
   /** Where a gated handler of three steps waits: in a step after its effect, or after a step. */
