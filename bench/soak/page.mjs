@@ -70,7 +70,7 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '- The first table of a section shows medians after the first retention period: waits, cores of CPU, and the write-ahead log.',
     '- **lost**: jobs that ran fewer times than planned. **repeated**: jobs that ran more times.',
     '- The second table compares two periods as long as the retention. A number in parentheses is a growth of more than 5 %.',
-    '- If another session holds a snapshot, both periods are before it. In plots, a grey area marks this time.',
+    '- If another session holds a snapshot, both periods are before it. The first table includes that time. In plots, a grey area shows it.',
     '',
   ];
   mkdirSync(here('../../docs/plots'), { recursive: true });
@@ -116,7 +116,7 @@ function minutes(seconds) {
 /** @param {string} title @param {Run[]} runs @param {Map<string, string>} plots */
 function buildSection(title, runs, plots) {
   const prefix = `soak-${title.toLowerCase().replace(/\W+/g, '-')}`;
-  const [{ samples, environment, orders }] = runs;
+  const [{ samples, environment, orders, stage }] = runs;
   const held = samples.filter(({ isHeld }) => isHeld).map(({ seconds }) => seconds);
   const marks = held.length > 0 ? { from: Math.min(...held), to: Math.max(...held) } : undefined;
   const drawn = PLOTS.flatMap(({ name, value, ...plot }) => {
@@ -136,7 +136,7 @@ function buildSection(title, runs, plots) {
     `## ${title}`,
     '',
     `Commit ${environment.commit}, ${String(environment.at).slice(0, 10)}, ${environment.cores} cores of ${environment.cpu}, ` +
-      `load ${environment.load[0]} before, Node ${environment.node}, ${describeStages(runs)}. ` +
+      `load ${environment.load[0]} before, Node ${environment.node}, ${stage.fsync ? 'PostgreSQL' : 'SQLite'} ${stage.version}. ` +
       `${orders.rate} jobs a second, retention of ${minutes(orders.retentionSeconds)}.`,
     '',
     ...summary(runs),
@@ -148,11 +148,6 @@ function buildSection(title, runs, plots) {
     ),
     ...drawn,
   ];
-}
-
-/** @param {Run[]} runs */
-function describeStages(runs) {
-  return [...new Set(runs.map(({ stage }) => `${stage.fsync ? 'PostgreSQL' : 'SQLite'} ${stage.version}`))].join(', ');
 }
 
 /** Medians of the run after the first retention period. @param {Run[]} runs */
