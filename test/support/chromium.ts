@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { findOrInstall } from './debian-package.js';
 
 /** Usual paths of the program. */
 const PLACES = [
@@ -15,20 +14,6 @@ const PLACES = [
  * installed now.
  */
 export function findChromium(): string {
-  const given = process.env.JOBS_TEST_CHROMIUM;
-  if (given) return given;
-  const found = PLACES.find((path) => existsSync(path));
-  return found ?? installChromium();
-}
-
-function installChromium(): string {
-  try {
-    const options = { stdio: 'pipe', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
-    execFileSync('apt-get', ['update'], options);
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], options);
-    return PLACES[0]!;
-  } catch (error) {
-    const need = 'the tests of the admin UI need Chromium: install it, or name one in JOBS_TEST_CHROMIUM';
-    throw new Error(need, { cause: error });
-  }
+  const need = 'the tests of the admin UI need Chromium: install it, or name one in JOBS_TEST_CHROMIUM';
+  return process.env.JOBS_TEST_CHROMIUM || findOrInstall({ places: PLACES, debianPackage: 'chromium', need });
 }

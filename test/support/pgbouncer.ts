@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findOrInstall } from './debian-package.js';
 import { findFreePort } from './free-port.js';
 import { findUnprivilegedUser } from './postgres-server.js';
 import { until } from './wait.js';
@@ -96,26 +97,11 @@ function answers(port: number): Promise<boolean> {
 }
 
 function findPgBouncer(): string {
-  return findInstalled() ?? installPgBouncer();
+  const need = 'the tests behind a pooler need PgBouncer: install it, or name one in JOBS_TEST_PGBOUNCER';
+  return process.env.JOBS_TEST_PGBOUNCER ?? findOrInstall({ places: PLACES, debianPackage: 'pgbouncer', need });
 }
 
 /** Returns whether PgBouncer is installed. */
 export function hasPgBouncer(): boolean {
-  return findInstalled() !== undefined;
-}
-
-function findInstalled(): string | undefined {
-  return process.env.JOBS_TEST_PGBOUNCER ?? PLACES.find((path) => existsSync(path));
-}
-
-function installPgBouncer(): string {
-  try {
-    const options = { stdio: 'pipe', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
-    execFileSync('apt-get', ['update'], options);
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'pgbouncer'], options);
-    return PLACES[0]!;
-  } catch (error) {
-    const need = 'the tests behind a pooler need PgBouncer: install it, or name one in JOBS_TEST_PGBOUNCER';
-    throw new Error(need, { cause: error });
-  }
+  return process.env.JOBS_TEST_PGBOUNCER !== undefined || PLACES.some((path) => existsSync(path));
 }
