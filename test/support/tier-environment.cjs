@@ -26,7 +26,10 @@ for (const method of /** @type {const} */ (['run', 'enterWith'])) {
   });
 }
 
-/** Removes the tests that the Jest project does not select, before any hook runs. */
+/**
+ * Removes the tests that the Jest project does not select, before any hook runs. The global variable `hasTestFailed` tells hooks whether
+ * the current test has failed.
+ */
 module.exports = class TierEnvironment extends TestEnvironment {
   /**
    * @param {import('@jest/environment').JestEnvironmentConfig} config
@@ -44,6 +47,8 @@ module.exports = class TierEnvironment extends TestEnvironment {
    */
   handleTestEvent(event, state) {
     if (event.name === 'run_start') this.select(state.rootDescribeBlock, '');
+    if (event.name === 'test_start') this.global.hasTestFailed = false;
+    if (event.name === 'test_fn_failure') this.global.hasTestFailed = true;
   }
 
   /** @override */

@@ -4,6 +4,11 @@ import { findChromium } from '../../support/chromium.js';
 import { useBuiltPackage } from '../../processes/support/built-package.js';
 import { UiPage } from './ui-page.js';
 
+declare global {
+  /** Set by the environment of the tests. */
+  var hasTestFailed: boolean;
+}
+
 const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'];
 
 /** Options of a browser window. */
@@ -20,7 +25,7 @@ export interface Pages {
 
 /**
  * A browser for the tests of a file, with the built admin UI. After each test it closes the windows and fails the test for
- * errors of scripts and violations of the content security policy.
+ * errors of scripts and violations of the content security policy. If the test has failed, prints what the windows show.
  */
 export function usePages(): Pages {
   useBuiltPackage();
@@ -32,8 +37,9 @@ export function usePages(): Pages {
   afterEach(async () => {
     const pages = opened;
     opened = [];
+    const shown = globalThis.hasTestFailed ? await Promise.all(pages.map((page) => page.describe())) : [];
     await Promise.all(pages.map((page) => page.close()));
-    expect(pages.flatMap(({ problems }) => problems)).toEqual([]);
+    expect([...pages.flatMap(({ problems }) => problems), ...shown]).toEqual([]);
   });
   afterAll(() => browser?.close());
 

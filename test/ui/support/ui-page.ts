@@ -42,6 +42,12 @@ export class UiPage {
     await this.context.close();
   }
 
+  /** The address and the visible text, for a test that has failed. */
+  async describe(): Promise<string> {
+    const text = await this.page.evaluate<string>('document.body.innerText').catch(String);
+    return `${this.page.url()} shows:\n${text}`;
+  }
+
   /** The path and query of the current address. */
   get address(): string {
     const { pathname, search } = new URL(this.page.url());
