@@ -12,6 +12,13 @@ export const history = new HistoryWriter(settings.historyFolder, settings.name);
 
 const RETRY_MS = 200;
 
+/** Without them, a statement waits for ever on a silent network, and a transaction whose client is out of reach keeps its locks. */
+const POSTGRES_TIMEOUTS = {
+  connectionTimeoutMillis: 5_000,
+  query_timeout: 5_000,
+  idle_in_transaction_session_timeout: 5_000,
+};
+
 if (settings.clockOffsetMs !== 0) moveClock(settings.clockOffsetMs);
 
 /** Moves the wall clock of this process, not its monotonic clock. */
@@ -67,9 +74,8 @@ async function open(options: JobsOptions): Promise<Application> {
 
 function databaseOptions(): DataSourceOptions {
   const { database } = settings;
-  // As an application should: no statement of it waits for ever on a network that went silent, or for a lock.
   return database.type === 'postgres'
-    ? { ...database, poolSize: 5, extra: { connectionTimeoutMillis: 5_000, query_timeout: 5_000 } }
+    ? { ...database, poolSize: 5, extra: POSTGRES_TIMEOUTS }
     : { ...database, timeout: 300 };
 }
 
