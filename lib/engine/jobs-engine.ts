@@ -346,9 +346,9 @@ export class JobsEngine {
 
   /** Stops for good, and completes `events`. Waits up to 2 s for jobs that are being enqueued. */
   async close(): Promise<void> {
-    this.stats.counter.stop();
     await Promise.all([this.parts.waiter.close(), this.lifecycle.close()]);
     await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
+    this.stats.counter.stop();
     this.stream.complete();
     this.onClose?.();
   }

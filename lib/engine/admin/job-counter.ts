@@ -23,7 +23,7 @@ const LIVE_JOBS_MAX = 10_000;
 /** A call renews a record that is older than this many times its duration, and older than this time. */
 const CALL_REST_FACTOR = 10;
 const CALL_REST_MS = 1_000;
-/** The new count starts this long after the call. With SQLite it shares the connection, and would slow down the rest of the call. */
+/** A call starts a count after this delay. On SQLite both share a connection, and the count would slow down the call. */
 const CALL_DELAY_MS = 100;
 /** When the workers are this late with the next record, none is alive. Then the caller counts. */
 const LATE_MS = 60_000;
@@ -87,6 +87,9 @@ export class JobCounter {
   }
 
   private refreshSoon(): void {
+    if (this.recording) {
+      return;
+    }
     this.callTimer ??= this.parts.clock.schedule(CALL_DELAY_MS, () => {
       this.callTimer = undefined;
       this.refresh(CALL_REST_FACTOR);
@@ -132,7 +135,7 @@ export class JobCounter {
     if (isSlow(record) && topics === null) {
       await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
     } else if (isSlow(record)) {
-      this.refresh(CALL_REST_FACTOR);
+      this.refreshSoon();
     }
     return counts;
   }

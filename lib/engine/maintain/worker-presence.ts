@@ -117,7 +117,7 @@ export class WorkerPresence {
     this.loop.wake();
   }
 
-  /** Another process has started or stopped. A process that shuts down need not know. */
+  /** Another process has started or stopped. Ignored during shutdown. */
   onWorkers(): void {
     if (this.isDraining) {
       return;
