@@ -2,7 +2,7 @@ import type { Duration, JobContext, JobsModuleOptions } from 'nestjs-jobs';
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { Client } from 'pg';
 import type { PgBouncer, PoolMode } from '../support/pgbouncer.js';
-import { startPgBouncer } from '../support/pgbouncer.js';
+import { findPgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { until } from '../support/wait.js';
 import type { AppParts } from './support/apps.js';
 import { useApps } from './support/apps.js';
@@ -43,6 +43,8 @@ const HANDLERS = {
   transactional: [async ({ manager }: JobContext) => void (await manager.query('SELECT 1')), { transactional: true }],
   long: waitForAbort,
 } as const satisfies AppParts['handlers'];
+
+beforeAll(() => void findPgBouncer(), 300_000);
 
 describe.each<PoolMode>(['transaction', 'session'])('the queue behind PgBouncer in %s mode', (poolMode) => {
   const apps = useApps(postgres);

@@ -133,7 +133,7 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     }
   });
 
-  /** Stores plain jobs: the first one kills its worker, which has claimed others ahead, since its handlers were quick so far. */
+  /** Stores plain jobs. The first one kills its worker, which has claimed others ahead. Then starts a second worker. */
   async function killWhileOthersWait(options: { readonly maxRetries?: number }): Promise<{
     readonly jobs: readonly Job[];
     /** The ids of the jobs that the worker held. */
@@ -146,7 +146,8 @@ describe.each(newestDatabases)('a killed worker on $name', ({ create }) => {
     for (const { id } of await database.engine.enqueueMany(quick)) {
       await database.completed(id);
     }
-    const first = { topic: 'plain', payload: { dies: 'at start' }, ...options };
+    const runAt = new Date(Date.now() - 60_000);
+    const first = { topic: 'plain', payload: { dies: 'at start' }, runAt, ...options };
     const others = Array.from({ length: QUICK_JOBS }, () => ({ topic: 'plain', payload: {}, ...options }));
     const jobs = await database.engine.enqueueMany([first, ...others]);
     await killed.exited;

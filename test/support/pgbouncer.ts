@@ -96,12 +96,13 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-function findPgBouncer(): string {
+/** Installs it if it is missing. */
+export function findPgBouncer(): string {
   const need = 'the tests behind a pooler need PgBouncer: install it, or name one in JOBS_TEST_PGBOUNCER';
-  return process.env.JOBS_TEST_PGBOUNCER ?? findOrInstall({ places: PLACES, debianPackage: 'pgbouncer', need });
+  return process.env.JOBS_TEST_PGBOUNCER || findOrInstall({ places: PLACES, debianPackage: 'pgbouncer', need });
 }
 
 /** Returns whether PgBouncer is installed. */
 export function hasPgBouncer(): boolean {
-  return process.env.JOBS_TEST_PGBOUNCER !== undefined || PLACES.some((path) => existsSync(path));
+  return Boolean(process.env.JOBS_TEST_PGBOUNCER) || PLACES.some((path) => existsSync(path));
 }

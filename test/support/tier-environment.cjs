@@ -48,7 +48,7 @@ module.exports = class TierEnvironment extends TestEnvironment {
   handleTestEvent(event, state) {
     if (event.name === 'run_start') this.select(state.rootDescribeBlock, '');
     if (event.name === 'test_start') this.global.hasTestFailed = false;
-    if (event.name === 'test_fn_failure') this.global.hasTestFailed = true;
+    if (event.name === 'test_fn_failure' || event.name === 'hook_failure') this.global.hasTestFailed = true;
   }
 
   /** @override */

