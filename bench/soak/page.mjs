@@ -70,7 +70,7 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '- The first table of a section shows medians after the first retention period: waits, cores of CPU, and the write-ahead log.',
     '- **lost**: jobs that ran fewer times than planned. **repeated**: jobs that ran more times.',
     '- The second table compares two periods as long as the retention. A number in parentheses is a growth of more than 5 %.',
-    '- If another session holds a snapshot, both periods are before it. The first table includes that time. In plots, a grey area shows it.',
+    '- If another session holds a snapshot, both periods are before it. The first table includes the time of the snapshot. Plots show this time in grey.',
     '',
   ];
   mkdirSync(here('../../docs/plots'), { recursive: true });
