@@ -8,6 +8,8 @@ const TIMEOUT_MS = 20_000;
 export class UiPage {
   /** Errors of scripts, policy violations, and dialogs opened by scripts. */
   readonly problems: string[] = [];
+  /** Requests that failed, and responses with an error. Some tests cause them. */
+  private readonly failures: string[] = [];
 
   private constructor(
     private readonly context: BrowserContext,
@@ -21,6 +23,10 @@ export class UiPage {
     page.on('pageerror', (error) => ui.problems.push(String(error)));
     page.on('console', (message) => {
       if (/Content Security Policy|Refused to/.test(message.text())) ui.problems.push(message.text());
+    });
+    page.on('requestfailed', (request) => ui.failures.push(`${request.url()} ${request.failure()?.errorText}`));
+    page.on('response', (response) => {
+      if (response.status() >= 400) ui.failures.push(`${response.url()} ${response.status()}`);
     });
     page.on('dialog', (dialog) => {
       ui.problems.push(`a dialog: ${dialog.message()}`);
@@ -42,10 +48,10 @@ export class UiPage {
     await this.context.close();
   }
 
-  /** The address and the visible text, for a test that has failed. */
+  /** The address, the visible text and the requests that failed, for a test that has failed. */
   async describe(): Promise<string> {
     const text = await this.page.locator('body').innerText({ timeout: 2_000 }).catch(String);
-    return `${this.page.url()} shows:\n${text}`;
+    return [`${this.page.url()} shows:`, text, 'Requests that failed:', ...this.failures].join('\n');
   }
 
   /** The path and query of the current address. */
