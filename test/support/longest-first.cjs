@@ -35,7 +35,7 @@ const LONGEST = [
   'nest/lost-lease',
 ];
 
-/** On a busy machine, requests of the browser sometimes fail while the chaos campaign runs beside this file. */
+/** On a busy machine, this file sometimes fails while the chaos campaign runs beside it. */
 const LAST = ['ui/accessibility'];
 
 /** Sorts the longest tests first. Without earlier timings Jest knows only the sizes of the files. */

@@ -12,9 +12,6 @@ export const history = new HistoryWriter(settings.historyFolder, settings.name);
 
 const RETRY_MS = 200;
 
-/** Without these limits, a statement waits for ever on a silent network. */
-const POSTGRES_TIMEOUTS = { connectionTimeoutMillis: 5_000, query_timeout: 5_000 };
-
 if (settings.clockOffsetMs !== 0) moveClock(settings.clockOffsetMs);
 
 /** Moves the wall clock of this process, not its monotonic clock. */
@@ -70,8 +67,9 @@ async function open(options: JobsOptions): Promise<Application> {
 
 function databaseOptions(): DataSourceOptions {
   const { database } = settings;
+  // As an application should: no statement of it waits for ever on a network that went silent, or for a lock.
   return database.type === 'postgres'
-    ? { ...database, poolSize: 5, extra: POSTGRES_TIMEOUTS }
+    ? { ...database, poolSize: 5, extra: { connectionTimeoutMillis: 5_000, query_timeout: 5_000 } }
     : { ...database, timeout: 300 };
 }
 
