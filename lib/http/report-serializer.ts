@@ -122,7 +122,7 @@ function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
 interface LimitsDto {
   concurrency?: number;
   per_key?: number;
-  rate?: { limit: number; per: number; per_key: boolean };
+  rate?: { limit: number; per: number; per_key: boolean; spread?: boolean };
 }
 
 function toLimitsDto(limits: TopicLimits | null): LimitsDto | null {
@@ -133,7 +133,9 @@ function toLimitsDto(limits: TopicLimits | null): LimitsDto | null {
   return {
     ...(concurrency !== undefined && { concurrency }),
     ...(perKey !== undefined && { per_key: perKey }),
-    ...(rate && { rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey } }),
+    ...(rate && {
+      rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey, ...(rate.spread && { spread: rate.spread }) },
+    }),
   };
 }
 

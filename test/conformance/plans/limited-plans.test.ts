@@ -118,7 +118,10 @@ describe.each(postgresVersions())('the claim of limited topics on PostgreSQL %s'
     const { topic, claimable, fullSteps = 0 } = filling;
     await client.query('BEGIN');
     await client.query(LOCK);
-    const { nodes, buffers } = await execute(client, `early ('${topic}', '1', 'w', 30000, '{0}', ${SLOTS}, ${STEPS}, ${HAND_OVER_MS})`);
+    const { nodes, buffers } = await execute(
+      client,
+      `early ('${topic}', '1', 'w', 30000, '{0}', ${SLOTS}, ${STEPS}, ${HAND_OVER_MS})`,
+    );
     await client.query('ROLLBACK');
     expect(nodes.filter((node) => /Seq Scan _jobs$|Bitmap/.test(node))).toEqual([]);
     expect(buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_JOB * claimable + BUFFERS_PER_STEP * fullSteps);
