@@ -83,13 +83,13 @@ UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')
 
 /**
  * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Each link of a child stores the
- * time at which the child may start.
+ * time at which the child may start; the latest of them counts.
  */
 export const RELEASE_CHILDREN = `
 UPDATE _jobs j SET
   status = CASE WHEN c.error IS NULL THEN 'pending' ELSE 'cancelled' END,
   run_at = CASE WHEN c.error IS NULL
-    THEN greatest((SELECT l.run_at FROM _jobs_links l WHERE l.child_id = c.id ORDER BY l.parent_id LIMIT 1), statement_timestamp())
+    THEN greatest((SELECT max(l.run_at) FROM _jobs_links l WHERE l.child_id = c.id), statement_timestamp())
     ELSE statement_timestamp() END,
   finished = CASE WHEN c.error IS NOT NULL THEN statement_timestamp() END,
   last_error = CASE WHEN c.error IS NULL THEN j.last_error ELSE c.error END,

@@ -51,8 +51,9 @@ SELECT j.id, n.error FROM (SELECT id, error, min(iif(error IS NULL, ${CANCELLED_
 CROSS JOIN _jobs AS j ${byId} ON j.id = n.id WHERE j.status = 'pending' AND j.run_at = ${blockedUntil}`;
 
 /**
- * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Without MATERIALIZED, SQLite
- * reads the whole set for each of its members: 10,000 children took 70 s.
+ * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Each link of a child stores the
+ * time at which the child may start; the latest of them counts. Without MATERIALIZED, SQLite reads the whole set for each of its members:
+ * 10,000 children took 70 s.
  */
 export const RELEASE_CHILDREN = `
 WITH c AS MATERIALIZED (SELECT value ->> 'id' AS id, value ->> 'error' AS error FROM json_each(?1))
