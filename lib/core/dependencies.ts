@@ -82,7 +82,8 @@ export const DEPENDENCY_OPTIONS = {
   onParentFailure: optional(oneOf(...PARENT_FAILURE_MODES), "when a parent fails or is deleted; default 'cancel'"),
 };
 
-const PARENTS_MAX = 1_000;
+/** Parents of one job. */
+export const PARENTS_MAX = 1_000;
 /** Jobs of a call with dependencies, and members of a group that one call adds. */
 const LINKED_JOBS_MAX = 10_000;
 const REF_LENGTH_MAX = 255;

@@ -31,10 +31,10 @@ export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
     const error = isCancelled ? toParentError(row.parent_id as string) : null;
     children.set(row.child_id as string, children.get(row.child_id as string) ?? error);
   }
-  const isEnded = ({ parent_status: status, has_group: hasGroup }: SqlRow): boolean =>
-    status === null ? !hasGroup : status !== 'pending' && status !== 'processing';
+  const isEnded = ({ parent_status: status, parent_is_group: isGroup }: SqlRow): boolean =>
+    status === null ? !isGroup : status !== 'pending' && status !== 'processing';
   return {
-    orphans: toIds(rows.filter((row) => row.child_status === null && !row.has_group).map((row) => row.child_id)),
+    orphans: toIds(rows.filter((row) => row.child_status === null && !row.child_is_group).map((row) => row.child_id)),
     parents: toIds(rows.filter((row) => isOpen(row) && isEnded(row)).map((row) => row.parent_id)),
     children: [...children].map(([id, error]) => ({ id, error })),
   };

@@ -275,9 +275,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
   it('start a child at the latest of the times that its links store', async () => {
     const ids = await enqueue(['a'], ['b'], ['c', ['a', 'b'], { runAt: new Date('2100-01-01T00:00:00Z') }]);
     const [first] = [ids.a!, ids.b!].sort();
-    await fixture.sql(
-      `UPDATE _jobs_links SET run_at = (SELECT min(created) FROM _jobs) WHERE parent_id = '${first}'`,
-    );
+    await fixture.sql(`UPDATE _jobs_links SET run_at = (SELECT min(created) FROM _jobs) WHERE parent_id = '${first}'`);
     const { a, b } = await claimByRef(fixture.store);
     await settleOne(fixture.store, a!);
     await settleOne(fixture.store, b!);

@@ -1,3 +1,4 @@
+import { PARENTS_MAX } from '../../../core/dependencies.js';
 import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
@@ -83,13 +84,14 @@ UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')
 
 /**
  * pending → pending, due, for children without an open link; pending → cancelled for those with an error. Each link of a child stores the
- * time at which the child may start; the latest of them counts.
+ * time at which the child may start; the latest of them counts. ORDER BY and LIMIT prevent a plan that reads the whole table.
  */
 export const RELEASE_CHILDREN = `
 UPDATE _jobs j SET
   status = CASE WHEN c.error IS NULL THEN 'pending' ELSE 'cancelled' END,
   run_at = CASE WHEN c.error IS NULL
-    THEN greatest((SELECT max(l.run_at) FROM _jobs_links l WHERE l.child_id = c.id), statement_timestamp())
+    THEN greatest((SELECT max(p.run_at) FROM (
+      SELECT l.run_at FROM _jobs_links l WHERE l.child_id = c.id ORDER BY l.parent_id LIMIT ${PARENTS_MAX}) p), statement_timestamp())
     ELSE statement_timestamp() END,
   finished = CASE WHEN c.error IS NOT NULL THEN statement_timestamp() END,
   last_error = CASE WHEN c.error IS NULL THEN j.last_error ELSE c.error END,
@@ -128,7 +130,8 @@ WITH page AS (
   SELECT parent_id, child_id, mode, outcome FROM _jobs_links
   WHERE (child_id, parent_id) > ($1::uuid, $2::uuid) ORDER BY child_id, parent_id LIMIT $3::int)
 SELECT p.*, j.status AS parent_status, c.status AS child_status,
-  EXISTS (SELECT FROM _jobs_groups g WHERE g.id IN (p.parent_id, p.child_id)) AS has_group,
+  EXISTS (SELECT FROM _jobs_groups g WHERE g.id = p.parent_id) AS parent_is_group,
+  EXISTS (SELECT FROM _jobs_groups g WHERE g.id = p.child_id) AS child_is_group,
   coalesce(c.status = 'pending' AND c.run_at = ${blockedUntil}, false) AS is_blocked
 FROM page p LEFT JOIN _jobs j ON j.id = p.parent_id LEFT JOIN _jobs c ON c.id = p.child_id
 ORDER BY p.child_id, p.parent_id`;

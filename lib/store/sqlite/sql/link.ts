@@ -92,7 +92,8 @@ FROM _jobs AS j ${byId} WHERE j.id IN ${ids} AND j.status = 'pending' AND ${isBl
 /** Reads the next ?3 links after the child ?1 and its parent ?2, with the states of both ends. A group has no status. */
 export const LINKS_PAGE = `
 SELECT p.*, j.status AS parent_status, c.status AS child_status,
-  EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id IN (p.parent_id, p.child_id)) AS has_group,
+  EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = p.parent_id) AS parent_is_group,
+  EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = p.child_id) AS child_is_group,
   coalesce(c.status = 'pending' AND c.run_at = ${blockedUntil}, false) AS is_blocked
 FROM (
   SELECT parent_id, child_id, mode, outcome FROM _jobs_links
