@@ -23,7 +23,8 @@ export interface LinkStatements extends DeadLetterStatements {
 }
 
 /** The statements of a database that re-queue children. */
-export interface RequeueStatements {
+export interface RequeueStatements extends LinkStatements {
+  readonly WATCH_PARENTS: string;
   readonly REQUEUE_CHILDREN: string;
   readonly REOPEN_LINKS: string;
 }
@@ -181,26 +182,65 @@ function* closeLinksScript(
   return [...ofCompleted, ...others].map((row) => toClosedLink(row, errors));
 }
 
+/** What one transaction has re-queued. */
+export interface RequeuedPage {
+  readonly dependants: RequeuedDependants['dependants'];
+  /** Those that need not wait: their parents have completed in the meantime. */
+  readonly changes: LinkChanges;
+  /** Jobs whose children are left to the next transaction. */
+  readonly parents: readonly string[];
+}
+
+/** Jobs that one transaction re-queues. Each may have a thousand parents, whose links it opens. */
+const REQUEUED_MAX = 100;
+/** Parents whose children one statement re-queues. */
+const REQUEUED_PARENTS_MAX = 500;
+
 /**
- * Re-queues the jobs that were cancelled because of a job, level by level. They wait for their parents again.
+ * Re-queues jobs that were cancelled because of `parents`, level by level. They wait for their parents again.
  *
  * @param entry recorded in each of them.
+ * @param levels how many levels of descendants this transaction re-queues at most.
  */
 export function* requeueChildrenScript(
   sql: RequeueStatements,
-  root: string,
+  parents: readonly string[],
   entry: string | null,
-): SqlScript<RequeuedDependants['dependants']> {
+  levels = REQUEUED_MAX,
+): SqlScript<RequeuedPage> {
   const dependants: SqlRow[] = [];
-  for (let level = [root]; level.length > 0;) {
-    const rows = yield { sql: sql.REQUEUE_CHILDREN, params: [JSON.stringify(level), entry] };
-    dependants.push(...rows);
-    level = toIds(rows.map(({ id }) => id));
-    if (level.length > 0) {
-      yield { sql: sql.REOPEN_LINKS, params: [JSON.stringify(level)] };
-    }
+  const [queue, others] = [parents.slice(0, REQUEUED_PARENTS_MAX), parents.slice(REQUEUED_PARENTS_MAX)];
+  if (queue.length > 0) {
+    // None of them ends before the links of its children are open again. The transaction has written the parents of later levels.
+    yield { sql: sql.WATCH_PARENTS, params: [toJson(queue)] };
   }
-  return dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string }));
+  for (let level = 0; level < levels && queue.length > 0 && dependants.length < REQUEUED_MAX; level += 1) {
+    const room = REQUEUED_MAX - dependants.length;
+    const rows = yield { sql: sql.REQUEUE_CHILDREN, params: [toJson(queue), entry, room] };
+    // Children with the key of one of these count against the limit, too.
+    if (rows.length === 0 || (rows.length < room && rows.every(({ unique_key: key }) => key === null))) {
+      queue.length = 0;
+    }
+    dependants.push(...rows);
+    queue.push(...toIds(rows.filter(({ watched }) => watched !== null).map(({ id }) => id)));
+  }
+  const released = yield* reopenLinksScript(sql, toIds(dependants.map(({ id }) => id)));
+  return {
+    dependants: dependants.map(toReleasedJob),
+    changes: { released, cancelled: [] },
+    parents: [...queue, ...others],
+  };
+}
+
+/** Opens the links of re-queued children. Releases the children whose parents have all completed. */
+function* reopenLinksScript(sql: RequeueStatements, ids: readonly string[]): SqlScript<readonly ReleasedJob[]> {
+  if (ids.length === 0) {
+    return [];
+  }
+  yield { sql: sql.REOPEN_LINKS, params: [JSON.stringify(ids)] };
+  const locked = yield { sql: sql.LOCK_CHILDREN, params: [JSON.stringify(ids)] };
+  const children = locked.map(({ id }) => ({ id: id as string, error: null }));
+  return (yield* releaseChildrenScript(sql, children)).released;
 }
 
 /** The error of a job that was cancelled because of a parent. */
@@ -309,6 +349,10 @@ function toClosedLink(row: SqlRow, errors: ReadonlyMap<string, string>): ClosedL
     outcome: row.outcome as ParentEnd,
     error: errors.get(row.parent_id as string) ?? '',
   };
+}
+
+function toReleasedJob({ id, topic }: SqlRow): ReleasedJob {
+  return { id: id as string, topic: topic as string };
 }
 
 function toChangedJob({ id, topic, attempt }: SqlRow): CancelledJob {

@@ -14,12 +14,19 @@ import type {
   LinkedInsertResult,
   LinkInsert,
   LinkStore,
+  ReleasedJob,
   RepairedPage,
   RequeuedDependants,
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
-import type { CompleteWatchedScript, EndedParent, LinkStatements, RequeueStatements } from './link-script.js';
+import type {
+  CompleteWatchedScript,
+  EndedParent,
+  LinkStatements,
+  RequeuedPage,
+  RequeueStatements,
+} from './link-script.js';
 import {
   endJobsScript,
   endParentsScript,
@@ -33,6 +40,7 @@ import {
 import { toActionResult } from './row-mapper.js';
 import { SqlError } from './sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from './sql-runner.js';
+import { singleStatement } from './sql-runner.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -52,6 +60,7 @@ interface LinkTableStatements extends RepairStatements, RequeueStatements {
   readonly LINKS_OF: string;
   readonly LINKS_PAGE: string;
   readonly INSERT_GROUP: string;
+  readonly RELEASE_KEYS_OF_FAMILY: string;
 }
 
 type ActionScript = SqlScript<ActionResult[]>;
@@ -93,6 +102,8 @@ const REPAIR_PAGE_LINKS = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** Links in one statement. */
 const INSERT_LINKS_MAX = 5_000;
+/** How often a transaction that re-queues children is tried. */
+const REQUEUE_TRIES_MAX = 3;
 
 export class LinkTable implements LinkStore {
   private listener: (changes: LinkChanges) => void = () => undefined;
@@ -219,13 +230,66 @@ export class LinkTable implements LinkStore {
     return rows.map(({ id, open }) => ({ id: id as string, waitingOn: Number(open) }));
   }
 
-  requeueDependants(root: string, changes?: RequeueChanges, request: ActionRequest = {}): Promise<RequeuedDependants> {
+  async requeueDependants(
+    root: string,
+    changes?: RequeueChanges,
+    request: ActionRequest = {},
+  ): Promise<RequeuedDependants> {
     const { statements, requeueScript } = this.options;
-    return this.options.transact(function* () {
-      const [result] = yield* requeueScript([root], changes, request);
-      const dependants = result!.changed ? yield* requeueChildrenScript(statements, root, request.entry ?? null) : [];
-      return { result: result!, dependants };
-    });
+    const entry = request.entry ?? null;
+    let first: { readonly result: ActionResult; readonly page: RequeuedPage };
+    try {
+      first = await this.transactWithKeys([root], function* (levels) {
+        const [result] = yield* requeueScript([root], changes, request);
+        const parents = result!.changed ? [root] : [];
+        return { result: result!, page: yield* requeueChildrenScript(statements, parents, entry, levels) };
+      });
+    } catch (error) {
+      if (error instanceof SqlError || error instanceof RowLockedError) {
+        return { result: toActionResult(toUnchangedRow(root, error)), dependants: [] };
+      }
+      throw error;
+    }
+    const dependants: ReleasedJob[] = [];
+    for (let { page } = first; ;) {
+      this.report(page.changes);
+      dependants.push(...page.dependants);
+      const { parents } = page;
+      if (parents.length === 0) {
+        return { result: first.result, dependants };
+      }
+      page = await this.transactWithKeys(parents, (levels) =>
+        requeueChildrenScript(statements, parents, entry, levels),
+      );
+    }
+  }
+
+  /**
+   * Runs a script that re-queues children of `parents`, level by level. When a unique index refuses one of them, frees the keys whose
+   * `uniqueFor` is over, and tries again with one level.
+   *
+   * @throws RowLockedError when another job keeps taking the key.
+   */
+  private async transactWithKeys<T>(
+    parents: readonly string[],
+    script: (levels: number | undefined) => SqlScript<T>,
+  ): Promise<T> {
+    const { statements, transact } = this.options;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await transact(() => script(tries === 1 ? undefined : 1));
+      } catch (error) {
+        if (!(error instanceof SqlError && error.kind === 'unique')) {
+          throw error;
+        }
+        if (tries === REQUEUE_TRIES_MAX) {
+          throw new RowLockedError('another job took the unique key of a job that depends on this one; try again', {
+            cause: error,
+          });
+        }
+        await transact(() => singleStatement(statements.RELEASE_KEYS_OF_FAMILY, [JSON.stringify(parents)]));
+      }
+    }
   }
 
   async repair(after: string | null): Promise<RepairedPage> {

@@ -332,6 +332,62 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(await fixture.store.links.repair(null)).toMatchObject({ changes: { released: [], cancelled: [] } });
   });
 
+  it('re-queue one of the jobs with the same unique key that a parent has cancelled', async () => {
+    const ids = await enqueue(['a'], ['b', ['a'], { uniqueKey: 'k' }], ['c', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await fixture.store.requeue([ids.a!]);
+    const { later, after } = await enqueue(['later', [ids.a!], { uniqueKey: 'k' }], ['after', ['later']]);
+    const { a: again } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, again!, outcomes.failed());
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    expect(await engine.jobs.requeue(ids.a!, { dependants: true })).toMatchObject({ status: 'pending' });
+    expect([await status(ids.b), await status(later)]).toEqual(['cancelled', 'pending']);
+    expect([await waitingOn(ids.c!), await waitingOn(later!), await waitingOn(after!)]).toEqual([1, 1, 1]);
+  });
+
+  it.each(['parent', 'child'])('re-queue a %s whose unique key an ended job keeps beyond its time', async (ref) => {
+    const ids = await enqueue(
+      ['parent', undefined, ref === 'parent' ? { uniqueKey: 'k' } : {}],
+      ['child', ['parent'], ref === 'child' ? { uniqueKey: 'k' } : {}],
+    );
+    const { parent } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, parent!, outcomes.failed());
+    const { holder } = await enqueue(['holder', undefined, { uniqueKey: 'k', uniqueFor: '1h' }]);
+    const { holder: claimed } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, claimed!);
+    await fixture.set(holder!, { unique_until: { msFromNow: -1_000 } });
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    expect(await engine.jobs.requeue(ids.parent!, { dependants: true })).toMatchObject({ status: 'pending' });
+    expect(await waitingOn(ids.child!)).toBe(1);
+  });
+
+  it('say that the key of a re-queued parent is taken', async () => {
+    const ids = await enqueue(['a', undefined, { uniqueKey: 'k' }], ['b', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    const { holder } = await enqueue(['holder', undefined, { uniqueKey: 'k' }]);
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await expect(engine.jobs.requeue(ids.a!, { dependants: true })).rejects.toMatchObject({ holderId: holder });
+    expect([await status(ids.a), await status(ids.b)]).toEqual(['failed', 'cancelled']);
+  });
+
+  it('re-queue hundreds of descendants, deep and wide', async () => {
+    const chain = Array.from({ length: 250 }, (_, index): [string, string[]] => [
+      `c${index}`,
+      [index === 0 ? 'a' : `c${index - 1}`],
+    ]);
+    const children = Array.from({ length: 250 }, (_, index): [string, string[]] => [`w${index}`, ['a']]);
+    const ids = await enqueue(['a'], ...chain, ...children, ['last', ['c249', 'w249']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    expect(await status(ids.last)).toBe('cancelled');
+    const { dependants } = await fixture.store.links.requeueDependants(ids.a!);
+    expect(new Set(dependants.map(({ id }) => id)).size).toBe(501);
+    expect(await fixture.store.links.blocked([ids.c249!, ids.w249!, ids.last!])).toHaveLength(3);
+    expect(await waitingOn(ids.last!)).toBe(2);
+  });
+
   it('are repaired when something else has ended a parent', async () => {
     const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e'], ['f', ['e']]);
     const finished = await fixture.now();

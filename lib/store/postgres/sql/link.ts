@@ -4,6 +4,7 @@ import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
+export { RELEASE_KEYS_OF_FAMILY } from './unique.js';
 
 /* Links between jobs: `_jobs_links`. A link without an outcome is open, and its child waits. Sets are JSON arrays in $1. */
 
@@ -146,12 +147,12 @@ const isCancelledByParent = (row: string): string =>
   `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
 
 /**
- * cancelled → pending, blocked, for the children of the parents in $1 that a parent has cancelled. Leaves out children that another ended
- * parent would cancel again, and those whose unique key is taken.
+ * cancelled → pending, blocked, for up to $3 children of the parents in $1 that a parent has cancelled. Leaves out children that another
+ * ended parent would cancel again, and those whose unique key is taken. Of several with the same key it takes the newest.
  */
 export const REQUEUE_CHILDREN = `
-WITH c AS (
-  SELECT c.id, c.actions FROM _jobs c
+WITH n AS (
+  SELECT c.id, c.topic, c.unique_key FROM _jobs c
   WHERE c.id = ANY (ARRAY(SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (${ids}) AND l.mode = 'cancel' AND l.outcome <> 'completed'))
   AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
   AND NOT EXISTS (
@@ -159,11 +160,15 @@ WITH c AS (
     WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
   AND NOT EXISTS (
     SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
-  ORDER BY c.id FOR NO KEY UPDATE OF c)
+  LIMIT $3::int),
+one AS (
+  SELECT DISTINCT ON (topic, unique_key, CASE WHEN unique_key IS NULL THEN id END) id FROM n
+  ORDER BY topic, unique_key, CASE WHEN unique_key IS NULL THEN id END, id DESC),
+c AS (SELECT j.id, j.actions FROM one JOIN _jobs j ON ${matchesId('one')} ORDER BY j.id FOR NO KEY UPDATE OF j)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
   flow_key = NULL, expires_at = NULL, actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
-RETURNING j.id, j.topic, j.attempt, j.status, j.watched`;
+RETURNING j.id, j.topic, j.unique_key, j.watched`;
 
 /** Opens the links of children to parents that have not ended. A parent that has failed once may have completed since. */
 export const REOPEN_LINKS = `

@@ -65,3 +65,9 @@ export const RELEASE_UNIQUE_KEYS = releaseUniqueKeys(
 export const RELEASE_KEYS_OF_JOBS = releaseUniqueKeys(
   'SELECT topic, unique_key FROM _jobs WHERE id = ANY ($1::uuid[])',
 );
+
+/** Frees the unique keys of the jobs in $1, a JSON array, and of their children. */
+export const RELEASE_KEYS_OF_FAMILY = releaseUniqueKeys(`
+  SELECT topic, unique_key FROM _jobs WHERE unique_key IS NOT NULL AND id = ANY (ARRAY(
+    SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)
+    UNION SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid))))`);

@@ -64,6 +64,12 @@ export const RELEASE_KEYS_OF_JOBS = releaseUniqueKeys(
   `(SELECT topic, unique_key FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1)))`,
 );
 
+/** Frees the unique keys of the jobs in ?1 and of their children. */
+export const RELEASE_KEYS_OF_FAMILY = releaseUniqueKeys(`
+  (SELECT topic, unique_key FROM _jobs ${byId} WHERE unique_key IS NOT NULL AND id IN (
+    SELECT value FROM json_each(?1)
+    UNION SELECT child_id FROM _jobs_links WHERE parent_id IN (SELECT value FROM json_each(?1))))`);
+
 const holder = (isDeduplicated: boolean, bodyHash: string, condition: string): string => `
 SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${isDeduplicated} AS deduplicated, ${bodyHash} AS replay_of
 FROM _jobs ${condition}`;

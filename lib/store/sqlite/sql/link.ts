@@ -3,6 +3,7 @@ import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } f
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
+export { RELEASE_KEYS_OF_FAMILY } from './insert.js';
 
 /* Links between jobs: `_jobs_links`. A link without an outcome is open, and its child waits. Sets are JSON arrays in ?1. */
 
@@ -111,22 +112,25 @@ const isCancelledByParent = (row: string): string =>
   `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
 
 /**
- * cancelled → pending, blocked, for the children of the parents in ?1 that a parent has cancelled. Leaves out children that another ended
- * parent would cancel again, and those whose unique key is taken.
+ * cancelled → pending, blocked, for up to ?3 children of the parents in ?1 that a parent has cancelled. Leaves out children that another
+ * ended parent would cancel again, and those whose unique key is taken. Of several with the same key it takes the newest.
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
   flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
 WHERE status = 'cancelled' AND id IN (
-  SELECT c.id FROM json_each(?1) AS e
-  CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.mode = 'cancel' AND l.outcome <> 'completed'
-  CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
-  WHERE NOT EXISTS (
-    SELECT 1 FROM _jobs_links AS o LEFT JOIN _jobs AS p ON p.id = o.parent_id
-    WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
-  AND NOT EXISTS (
-    SELECT 1 FROM _jobs AS k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')}))
-RETURNING id, topic, attempt, status, watched`;
+  SELECT max(id) FROM (
+    SELECT DISTINCT c.id, c.topic, c.unique_key FROM json_each(?1) AS e
+    CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.mode = 'cancel' AND l.outcome <> 'completed'
+    CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
+    WHERE NOT EXISTS (
+      SELECT 1 FROM _jobs_links AS o LEFT JOIN _jobs AS p ON p.id = o.parent_id
+      WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
+    AND NOT EXISTS (
+      SELECT 1 FROM _jobs AS k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})
+    LIMIT ?3)
+  GROUP BY topic, unique_key, iif(unique_key IS NULL, id, NULL))
+RETURNING id, topic, unique_key, watched`;
 
 /** Opens the links of children to parents that have not ended. A parent that has failed once may have completed since. */
 export const REOPEN_LINKS = `
