@@ -121,6 +121,7 @@ const postgresTables = [
     rate_limit integer,
     rate_ms bigint,
     rate_by_key boolean NOT NULL DEFAULT false,
+    rate_spread boolean NOT NULL DEFAULT false,
     key_cursor text COLLATE "C" NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT false,
     code_limits jsonb,
@@ -131,9 +132,11 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
     key text COLLATE "C" NOT NULL,
+    rate_ms bigint NOT NULL,
     slice bigint NOT NULL,
     starts integer NOT NULL,
-    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+    latest double precision NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, rate_ms, slice)
   ) WITH (fillfactor = 70)`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
@@ -265,6 +268,7 @@ const sqliteTables = [
     rate_limit integer,
     rate_ms integer,
     rate_by_key boolean NOT NULL DEFAULT 0,
+    rate_spread boolean NOT NULL DEFAULT 0,
     key_cursor text NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT 0,
     code_limits text,
@@ -275,9 +279,11 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
     key text NOT NULL,
+    rate_ms integer NOT NULL,
     slice integer NOT NULL,
     starts integer NOT NULL,
-    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+    latest real NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, rate_ms, slice)
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,

@@ -254,8 +254,11 @@ export class SnoozeError extends JobsError {
   }
 }
 
-/** Why the queue aborted the signal of a running attempt. */
-export type AbortReason = 'timeout' | 'cancelled' | 'shutdown';
+/**
+ * Why the queue aborted the signal of an attempt. `late`: guards and pipes have taken so long that a call of the handler would exceed the
+ * rate of its topic. The job returns to the queue.
+ */
+export type AbortReason = 'timeout' | 'cancelled' | 'shutdown' | 'late';
 
 /** The `reason` of an aborted `job.signal`. After a lost lease, the reason is a `LeaseLostError`. */
 export class JobAbortedError extends JobsError {

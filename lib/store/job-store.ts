@@ -149,12 +149,18 @@ interface AttemptWriter {
   recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]>;
   /**
    * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
-   * row keeps its value. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
+   * row keeps its value; `startedMs` is that of `Settlement`. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
    */
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges>;
+  completeTx(
+    tx: StoreTransaction,
+    token: ClaimToken,
+    result: string | null,
+    progress?: string,
+    startedMs?: number,
+  ): Promise<LinkChanges>;
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**

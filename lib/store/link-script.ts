@@ -1,7 +1,7 @@
 import type { ClaimToken } from '../core/job.js';
 import { isFinal } from '../core/job-state.js';
 import { selectWithoutRow, toCompleted, toSettledInOrder } from './batch-results.js';
-import { toSettlementJson, toTokenJson } from './batch-json.js';
+import { toSettlementJson, toTokenJson, toUncalledJson } from './batch-json.js';
 import type { DeadLetterStatements } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob, RequeuedDependants } from './link-store.js';
@@ -13,6 +13,7 @@ import { isCompletion } from './store-records.js';
 export interface LinkStatements extends DeadLetterStatements {
   readonly SETTLE_WATCHED: string;
   readonly SETTLED_STATE: string;
+  readonly TAKE_BACK_STARTS: string;
   readonly CLOSE_LINKS: string;
   readonly CLOSE_LINKS_OF_COMPLETED: string;
   readonly LOCK_CHILDREN: string;
@@ -89,6 +90,12 @@ function* settleAnyScript(
   const tokens: ClaimToken[] = settlements.map(({ token }) => token);
   const rows = yield { sql: sql.SETTLE_WATCHED, params: [toSettlementJson(settlements)] };
   const unchanged = selectWithoutRow(tokens, rows);
+  const uncalled = settlements.filter(
+    ({ token, counted, isUncalled }) => counted && isUncalled && !unchanged.includes(token),
+  );
+  if (uncalled.length > 0) {
+    yield { sql: sql.TAKE_BACK_STARTS, params: [toUncalledJson(uncalled)] };
+  }
   const states =
     unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
   return { rows, settled: toSettledInOrder(tokens, rows, states) };

@@ -158,7 +158,7 @@ export class LinkTable implements LinkStore {
    * Records what the ordinary statements have left out, in one transaction. Returns the results in the order of `settlements`; not a
    * promise when nothing was left out, so that no claim that follows is reported first.
    *
-   * @param plain from {@link selectUnwatched}.
+   * @param plain from {@link selectPlain}.
    * @param settled the results of `plain`.
    */
   settleRest<S extends Settlement>(
@@ -437,13 +437,13 @@ function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['
   }
 }
 
-/** Returns the outcomes for the ordinary statements: those of jobs that were not watched when they were claimed. */
-export function selectUnwatched<S extends Settlement>(settlements: readonly S[]): readonly S[] {
-  return settlements.some(isKnownWatched) ? settlements.filter((each) => !isKnownWatched(each)) : settlements;
+/** Returns the outcomes for the ordinary statements: those of jobs that were not watched when they were claimed, and whose starts count. */
+export function selectPlain<S extends Settlement>(settlements: readonly S[]): readonly S[] {
+  return settlements.some(needsTransaction) ? settlements.filter((each) => !needsTransaction(each)) : settlements;
 }
 
-function isKnownWatched({ token }: Settlement): boolean {
-  return token.isWatched === true;
+function needsTransaction({ token, counted, isUncalled }: Settlement): boolean {
+  return token.isWatched === true || (counted !== undefined && isUncalled === true);
 }
 
 /** Whether the ordinary statement has left the outcome out, because the job is watched. */

@@ -9,7 +9,9 @@ import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress } from '../../core/payload.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { ClaimState, Settled } from '../../store/store-records.js';
+import type { CountedStart } from '../../store/limited-claim.js';
 import type { EngineParts } from '../engine-parts.js';
+import type { CountedClaim } from '../flow/hand-overs.js';
 import type { AttemptLog } from '../log/log-writer.js';
 import type { StepWriter } from './job-steps.js';
 import { JobSteps } from './job-steps.js';
@@ -25,8 +27,12 @@ export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
 export class Attempt {
   hasStarted = false;
-  /** When the handler was called. */
+  /** When the claim was sent; if that is not known, when its result came. */
+  sentAtMs: number;
+  /** When the call of the handler began, with guards and pipes. */
   startedAtMs = NaN;
+  /** When the handler itself was called; `undefined`: not yet. */
+  calledAtMs: number | undefined;
   /** The last check of the buffer before this attempt was pushed. */
   bufferedAtCheck = 0;
   /** Index among the attempts that the heartbeat tracks; `undefined`: not tracked. */
@@ -62,7 +68,11 @@ export class Attempt {
     readonly claimedAtMs: number,
     /** When the lease ends at the earliest: counted from before the claim or the renewal was sent. */
     public leaseEndsMs: number,
-  ) {}
+    /** Set if a rate has counted the start. */
+    private readonly countedClaim?: CountedClaim,
+  ) {
+    this.sentAtMs = claimedAtMs;
+  }
 
   get claim(): Claim {
     return this.claimed;
@@ -98,6 +108,59 @@ export class Attempt {
   markStarted(nowMs: number): void {
     this.startedAtMs = nowMs;
     this.hasStarted = true;
+  }
+
+  /** Where a rate has counted the start. */
+  get counted(): CountedStart | undefined {
+    return this.countedClaim?.start;
+  }
+
+  /** Whether the handler was not called. */
+  get isUncalled(): boolean {
+    return this.calledAtMs === undefined;
+  }
+
+  /**
+   * When the handler was called, by the database's clock. The claim's time there plus the time since the claim was sent: at most the
+   * hand-over after the claim, so that a rate holds for these times too.
+   */
+  get startedMs(): number | undefined {
+    const { runAt, waitedMs } = this.claimed;
+    return this.hasStarted
+      ? Math.ceil(runAt.getTime() + waitedMs + (this.calledAtMs ?? this.startedAtMs) - this.sentAtMs)
+      : undefined;
+  }
+
+  /** Whether a call of the handler would exceed the rate of the topic. */
+  isLate(nowMs: number): boolean {
+    const { countedClaim } = this;
+    const isLate = countedClaim !== undefined && this.calledAtMs === undefined && nowMs > countedClaim.callByMs;
+    if (isLate) {
+      countedClaim.onLate();
+    }
+    return isLate;
+  }
+
+  /** Checks before the handler is called that it may be. */
+  checkCall(): Error | undefined {
+    if (this.countedClaim && this.isLate(this.parts.clock.now())) {
+      this.abort('late', `the handler of '${this.topic}' could not be called in time: its rate would be exceeded`);
+    }
+    return this.checkAborted();
+  }
+
+  /** The handler is called now. @throws the abort error if it must not be. */
+  recordCall(): void {
+    const error = this.checkCall();
+    if (error) {
+      throw error;
+    }
+    this.calledAtMs ??= this.parts.clock.now();
+  }
+
+  /** Guards and pipes come first, and may prevent the call. */
+  announceCall(): void {
+    this.calledAtMs = undefined;
   }
 
   /** Records that the outcome is being written. Frees what only the handler needed: thousands of attempts may wait here. */

@@ -91,10 +91,28 @@ export class BatchCall {
     }
   }
 
-  /** Returns the reason when no member is left to run. Checks the leases too. */
-  checkAborted(): Error | undefined {
-    const isAnyRunning = this.open.some(({ attempt }) => attempt.checkAborted() === undefined);
+  /** Returns the reason when no member is left to run. When a member is late, no one may run: the handler has their array already. */
+  checkCall(): Error | undefined {
+    const errors = this.open.map(({ attempt }) => attempt.checkCall());
+    const late = this.open.find(({ attempt }) => attempt.abortedFor === 'late');
+    if (late) {
+      this.open.forEach(({ attempt }) => attempt.abort('late', late.attempt.abortError!.message));
+    }
+    const isAnyRunning = !late && errors.includes(undefined);
     return isAnyRunning ? undefined : this.members.find(({ attempt }) => attempt.abortError)?.attempt.abortError;
+  }
+
+  recordCall(): void {
+    const error = this.checkCall();
+    if (error) {
+      throw error;
+    }
+    // Others were aborted while they waited, and end with the call.
+    this.open.filter(({ attempt }) => !attempt.abortError).forEach(({ attempt }) => attempt.recordCall());
+  }
+
+  announceCall(): void {
+    this.open.forEach(({ attempt }) => attempt.announceCall());
   }
 
   trackHandlerPromise(work: Promise<unknown>): void {
@@ -141,6 +159,12 @@ export class BatchCall {
   /** Decodes and validates payloads. A member whose payload is rejected ends alone. Returns the members for the handler. */
   async prepare(): Promise<readonly BatchMember[]> {
     await Promise.all(this.open.map((member) => this.prepareMember(member)));
+    return this.takeCallable();
+  }
+
+  /** Ends members whose handler must not be called any more. Returns the others. */
+  takeCallable(): readonly BatchMember[] {
+    this.open.forEach(({ attempt }) => attempt.checkCall());
     this.endAborted();
     return this.open;
   }
@@ -299,14 +323,16 @@ class BatchMember {
 /** Calls the handler, which may throw before it returns a promise. */
 function callHandler(call: BatchCall, handler: RegisteredHandler): Promise<unknown> {
   const run = handler.run as unknown as BatchHandlerFunction;
-  const callWith = (members: readonly BatchMember[]): unknown =>
-    members.length === 0
-      ? undefined
-      : run(
-          new HandlerBatch(
-            call,
-            members.map((member) => member.toContext()),
-          ),
-        );
-  return call.mustPrepare ? call.prepare().then(callWith) : Promise.resolve(callWith(call.open));
+  const callWith = (members: readonly BatchMember[]): unknown => {
+    if (members.length === 0) {
+      return undefined;
+    }
+    const batch = new HandlerBatch(
+      call,
+      members.map((member) => member.toContext()),
+    );
+    call.recordCall();
+    return run(batch);
+  };
+  return call.mustPrepare ? call.prepare().then(callWith) : Promise.resolve(callWith(call.takeCallable()));
 }

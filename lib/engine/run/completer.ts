@@ -6,6 +6,7 @@ import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import type { Settled, Settlement } from '../../store/store-records.js';
+import type { CountedStart } from '../../store/limited-claim.js';
 import type { BatchedCall } from '../batcher.js';
 import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -208,13 +209,17 @@ function selectDiscarded(retention: Retention): FinalStatus[] {
 type CompletedAttempt = Pick<
   Attempt,
   'topic' | 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
-> & {
-  readonly claim: ClaimToken;
-};
+> &
+  Partial<Pick<Attempt, 'startedMs' | 'counted' | 'isUncalled'>> & {
+    readonly claim: ClaimToken;
+  };
 
 /** An outcome that the database has not confirmed yet. */
 class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled> {
   readonly token: ClaimToken;
+  readonly startedMs: number | undefined;
+  readonly counted: CountedStart | undefined;
+  readonly isUncalled: boolean | undefined;
   progress: string | undefined;
   failures = 0;
   /** How often the database has refused the fixed text. */
@@ -234,6 +239,9 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
   ) {
     this.token = attempt.claim;
     this.progress = attempt.unsavedProgress;
+    this.startedMs = attempt.startedMs;
+    this.counted = attempt.counted;
+    this.isUncalled = attempt.isUncalled;
   }
 
   get item(): this {

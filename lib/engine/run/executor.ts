@@ -35,6 +35,7 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
   lease_lost: null,
   cancelled: { kind: 'cancelled' },
   shutdown: { kind: 'release', delayMs: 0 },
+  late: { kind: 'release', delayMs: null },
 };
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
@@ -296,7 +297,14 @@ export function callHandler(
 ): Promise<unknown> {
   return handler.schema || handler.settings.transactional
     ? prepareThenCall(attempt, handler, payload)
-    : Promise.resolve(handler.run(new HandlerContext(attempt, payload)));
+    : Promise.resolve(run(attempt, handler, payload));
+}
+
+/** Handlers of Nest record the call themselves, after guards and pipes: see `announceCall`. */
+function run(attempt: Attempt, handler: RegisteredHandler, payload: unknown): unknown {
+  const context = new HandlerContext(attempt, payload);
+  attempt.recordCall();
+  return handler.run(context);
 }
 
 async function decodeThenCall(decoder: PayloadDecoder, attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
@@ -306,15 +314,13 @@ async function decodeThenCall(decoder: PayloadDecoder, attempt: Attempt, handler
 }
 
 /** Validates the payload first, and opens the transaction of a transactional handler. */
-async function prepareThenCall(
-  attempt: Attempt,
-  { schema, settings, run }: RegisteredHandler,
-  decoded: unknown,
-): Promise<unknown> {
+async function prepareThenCall(attempt: Attempt, handler: RegisteredHandler, decoded: unknown): Promise<unknown> {
+  const { schema, settings } = handler;
   const payload = schema ? await validate(schema, decoded) : decoded;
   attempt.throwIfAborted();
-  const context = new HandlerContext(attempt, payload);
-  return settings.transactional ? attempt.runInTransaction(async () => run(context)) : run(context);
+  return settings.transactional
+    ? attempt.runInTransaction(async () => run(attempt, handler, payload))
+    : run(attempt, handler, payload);
 }
 
 /** @throws UnrecoverableError for an invalid payload: a retry would have the same payload. */

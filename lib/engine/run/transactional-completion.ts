@@ -8,6 +8,7 @@ import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 interface CompletedAttempt {
   readonly claim: ClaimToken;
   readonly unsavedProgress: string | undefined;
+  readonly startedMs?: number | undefined;
   loseLease(): void;
 }
 
@@ -73,8 +74,8 @@ export class TransactionalCompletion {
       if (turn) {
         await turn;
       }
-      const { claim, unsavedProgress } = this.attempt;
-      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
+      const { claim, unsavedProgress, startedMs } = this.attempt;
+      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress, startedMs);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { LimitedTopicClaims } from '../job-store.js';
-import type { LimitedClaim, LimitedClaimRequest, LimitReason } from '../limited-claim.js';
+import type { CountedStart, LimitedClaim, LimitedClaimRequest, LimitReason } from '../limited-claim.js';
 import type { RunTransactions, SqlQuery, SqlRow } from '../sql-runner.js';
 import { toClaim } from './job-claimer.js';
 import * as sql from './sql/limited-claim.js';
@@ -30,6 +30,11 @@ interface Ending {
   readonly isCut: boolean;
   readonly fullKeys: number;
   readonly rateInMs: number | null;
+  /** How many more starts the rate of the topic allowed before the claim. */
+  readonly rateRoom: number | null;
+  /** When the distance of spread starts allows the next one. */
+  readonly spreadInMs: number | null;
+  readonly start: CountedStart | null;
 }
 
 /** Claims jobs of topics that have limits, or jobs with a concurrency key. */
@@ -54,12 +59,13 @@ export class LimitedClaimer implements LimitedTopicClaims {
   }
 
   private async claimOnce(request: LimitedClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {
-    const { topic, priorities, hasKeyed, limit, worker, leaseMs } = request;
+    const { topic, priorities, hasKeyed, limit, worker, leaseMs, handOverMs } = request;
     const { transact, isNative, schema } = this.parts;
     this.claimCount += 1;
     const stamp = String(this.claimCount);
     const order = `{${priorities.join(',')}}`;
-    const params = [topic, stamp, worker, leaseMs, order, limit, STEPS_PER_SLOT * limit + STEPS_ONCE];
+    const steps = STEPS_PER_SLOT * limit + STEPS_ONCE;
+    const params = [topic, stamp, worker, leaseMs, order, limit, steps, handOverMs];
     const rows = await transact([
       ...(hasKeyed ? [[{ sql: sql.MARK_KEYED_DUE, params: [topic, order, MARKED_MAX] }]] : []),
       [
@@ -72,8 +78,9 @@ export class LimitedClaimer implements LimitedTopicClaims {
 
   private toResult({ limit }: LimitedClaimRequest, rows: readonly SqlRow[], ending: Ending): LimitedClaim {
     const claims = rows.map(toClaim);
-    const { hasLock, isLimited, isCut, rateInMs } = ending;
-    const result = { claims, limitedBy: toReason(ending, claims.length, limit), rateInMs };
+    const { hasLock, isLimited, isCut, start } = ending;
+    const limitedBy = toReason(ending, claims.length, limit);
+    const result = { claims, limitedBy, rateInMs: toRateInMs(ending, claims.length), start };
     if (!hasLock) {
       return { ...result, ending: 'locked' };
     }
@@ -90,6 +97,11 @@ function toReason({ room, totalRoom, fullKeys, isPaused }: Ending, claimed: numb
     return totalRoom !== null && totalRoom <= claimed ? 'concurrency' : 'rate';
   }
   return fullKeys > 0 ? 'key' : null;
+}
+
+/** Spread starts wait for their distance, and, like all others, for the window when it is full. */
+function toRateInMs({ rateInMs, rateRoom, spreadInMs }: Ending, claimed: number): number | null {
+  return rateInMs === null || spreadInMs === null || rateRoom === null || rateRoom <= claimed ? rateInMs : spreadInMs;
 }
 
 /** Advisory locks belong to the database, so the schema counts too. */

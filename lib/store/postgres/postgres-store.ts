@@ -276,8 +276,8 @@ export class PostgresStore implements JobStore {
     return this.outcomeWriter.discard(tokens, statuses);
   }
 
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges> {
-    return this.outcomeWriter.completeTx(tx, token, result, progress);
+  completeTx(...args: Parameters<OutcomeWriter['completeTx']>): Promise<LinkChanges> {
+    return this.outcomeWriter.completeTx(...args);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {

@@ -44,7 +44,7 @@ import { GroupTable } from '../group-table.js';
 import type { LinkTable } from '../link-table.js';
 import { StepTable } from '../step-table.js';
 import { LogTable } from '../log-table.js';
-import { selectUnwatched } from '../link-table.js';
+import { selectPlain } from '../link-table.js';
 import { setUpTables } from '../migrator.js';
 import type { MovedTime } from '../moved-time.js';
 import { withMovedTime } from '../moved-time.js';
@@ -115,7 +115,7 @@ export class SqliteStore implements JobStore {
 
   readonly reports = new SqliteStats((script) => this.readScript(script), this.read, this.write);
   readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
-  readonly limits = createLimitTable(this.read, (script) => this.transact(script));
+  readonly limits = createLimitTable(this.read, this.write);
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
     read: this.read,
@@ -230,7 +230,7 @@ export class SqliteStore implements JobStore {
   private async claimLimited(request: LimitedClaimRequest): Promise<LimitedClaim> {
     const due = await this.read(limitedClaim.HAS_DUE, [request.topic, JSON.stringify(request.priorities)]);
     if (due.length === 0) {
-      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null };
+      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null, start: null };
     }
     const { writes } = this.connection;
     const { rows, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
@@ -257,7 +257,7 @@ export class SqliteStore implements JobStore {
   /** One script for the set: no claim runs between its statements, so an attempt ends before the next one of its job starts. */
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
     const { writes, isSynchronous } = this.connection;
-    const plain = selectUnwatched(settlements);
+    const plain = selectPlain(settlements);
     const settle = (): SqlScript<Settled[]> => settleScript(plain, discardStatuses, isSynchronous);
     return writes.run(settle).then((settled) => this.links.settleRest(settlements, plain, settled), throwJobsError);
   }
@@ -272,8 +272,10 @@ export class SqliteStore implements JobStore {
     token: ClaimToken,
     result: string | null,
     progress?: string,
+    startedMs?: number,
   ): Promise<LinkChanges> {
-    const { isWatched } = await this.runInTransaction(tx, completeInTransactionScript(token, result, progress));
+    const script = completeInTransactionScript(token, result, progress, startedMs);
+    const { isWatched } = await this.runInTransaction(tx, script);
     return isWatched ? this.links.completeIn(tx, token.id) : NO_CHANGES;
   }
 

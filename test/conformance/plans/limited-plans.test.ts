@@ -181,7 +181,15 @@ describe.each(sqliteFiles)('the claim of limited topics on $label', (kind) => {
     async (filling) => {
       const { topic, claimable } = filling;
       await fill(filling);
-      const request = { topic, priorities: [0], hasKeyed: true, limit: SLOTS, leaseMs: 30_000, worker: 'w' };
+      const request = {
+        topic,
+        priorities: [0],
+        hasKeyed: true,
+        limit: SLOTS,
+        leaseMs: 30_000,
+        worker: 'w',
+        handOverMs: 100,
+      };
       const sinceMs = performance.now();
       let claimed = 0;
       let claims = 0;

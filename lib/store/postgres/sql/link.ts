@@ -2,6 +2,7 @@ import { PARENTS_MAX } from '../../../core/dependencies.js';
 import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
+export { TAKE_BACK_STARTS } from './limited-claim.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.js';
 export { FINISH_GROUPS, INSERT_GROUP, LOCK_GROUPS } from './group.js';
 export { RELEASE_KEYS_OF_FAMILY } from './unique.js';
