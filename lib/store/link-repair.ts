@@ -1,7 +1,7 @@
 import { toIds } from './link-script.js';
-import type { EndedParent, LinkStatements, LockedChild } from './link-script.js';
+import type { LinkStatements, LockedChild } from './link-script.js';
 import { cancelsChild, endParentsScript, releaseChildrenScript, toEndedParent, toParentError } from './link-script.js';
-import type { LinkChanges } from './link-store.js';
+import type { EndedParent, LinkChanges } from './link-store.js';
 import type { SqlRow, SqlScript } from './sql-runner.js';
 
 /** The statements of a database that repair links. Sets are JSON arrays. */
@@ -58,8 +58,10 @@ export function* repairScript(statements: RepairStatements, found: BrokenLinks):
     found.children.filter(({ id }) => isLocked.has(id)),
   );
   const further = yield* endParentsScript(statements, freed.ended);
+  const rest = [...(ended.rest ?? []), ...(further.rest ?? [])];
   return {
     released: [...ended.released, ...freed.released, ...further.released],
     cancelled: [...ended.cancelled, ...freed.cancelled, ...further.cancelled],
+    ...(rest.length > 0 ? { rest } : {}),
   };
 }

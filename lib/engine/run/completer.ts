@@ -7,7 +7,7 @@ import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import type { Settled, Settlement } from '../../store/store-records.js';
 import type { CountedStart } from '../../store/limited-claim.js';
-import type { BatchedCall } from '../batcher.js';
+import type { BatchedCall, BatcherOptions } from '../batcher.js';
 import { Batcher } from '../batcher.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { Attempt, CompletionResult } from './attempt.js';
@@ -27,6 +27,8 @@ const SHUTDOWN_PAUSE_MAX_MS = 250;
  */
 export class Completer {
   private readonly batcher: Batcher<PendingOutcome, Settled>;
+  /** Outcomes of jobs with children: their transactions may take long, and must not delay the other outcomes. */
+  private readonly watchedBatcher: Batcher<PendingOutcome, Settled>;
   /** Of topics without a retention of their own. */
   private readonly discardStatuses: readonly FinalStatus[];
   private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
@@ -41,11 +43,12 @@ export class Completer {
   ) {
     const { retention, store } = parts;
     this.discardStatuses = selectDiscarded(retention);
-    this.batcher = new Batcher({
+    const batches: BatcherOptions<PendingOutcome, Settled> = {
       run: (outcomes) => this.write(outcomes),
       measureLength: ({ outcome, progress }) => textLength(outcome) + (progress?.length ?? 0),
-      concurrency: () => store.capabilities.pipelined,
-    });
+    };
+    this.batcher = new Batcher({ ...batches, concurrency: () => store.capabilities.pipelined });
+    this.watchedBatcher = new Batcher(batches);
   }
 
   /** Writes the outcome of an attempt. Takes a callback: a promise for each job would cost more. */
@@ -185,7 +188,7 @@ export class Completer {
     if (this.isAbandoned) {
       pending.onDone('lease lost');
     } else {
-      this.batcher.push(pending);
+      (pending.token.isWatched ? this.watchedBatcher : this.batcher).push(pending);
     }
   }
 

@@ -1,5 +1,5 @@
 import { PARENTS_MAX } from '../../../core/dependencies.js';
-import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
+import { PARENT_ERROR_PATTERNS, SEARCH_LIMITS } from '../../link-script.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { TAKE_BACK_STARTS } from './limited-claim.js';
@@ -37,25 +37,35 @@ ON CONFLICT (parent_id, child_id) DO NOTHING`;
 const isOpen = 'coalesce(l.outcome IS NULL, false)';
 const isWaiting = `coalesce(j.status = 'pending' AND j.run_at = ${blockedUntil}, false)`;
 
+/** Up to $2 open links of the parents in $1 that fulfil a condition. The arrays prevent joins that read whole tables. */
+const openLinks = (condition: string): string => `(
+    SELECT o.parent_id, o.child_id FROM unnest(${ids}) AS e(id)
+    CROSS JOIN LATERAL (SELECT * FROM _jobs_links l WHERE l.parent_id = ANY (ARRAY[e.id]) AND ${isOpen}${condition} OFFSET 0) o LIMIT $2::int)`;
+const isMemberOf = (set: string): string =>
+  `l.parent_id = ANY (ARRAY[${set}.parent_id]) AND l.child_id = ANY (ARRAY[${set}.child_id]) AND ${isOpen}`;
+
 /**
- * Closes the open links of parents that have ended. A child that waits for a re-queue keeps the link to a failed parent. A failing
- * group ends only the link to its \`onFailure\` job.
+ * Closes up to $2 open links of parents that have ended with the status $3. A child that waits for a re-queue keeps the link to a failed
+ * parent. A failing group ends only the link to its \`onFailure\` job.
  */
 const closeLinks = (guard: string): string => `
-UPDATE _jobs_links l SET outcome = e.status FROM jsonb_to_recordset($1::jsonb) AS e(id uuid, status text)
-WHERE ${guard}l.parent_id = ANY (ARRAY[e.id]) AND ${isOpen}
-  AND (l.mode <> 'wait' OR e.status IN ('completed', 'deleted')) AND (e.status <> 'failing' OR l.mode = 'failure')
+UPDATE _jobs_links l SET outcome = $3::text
+FROM ${openLinks(` AND (l.mode <> 'wait' OR $3::text IN ('completed', 'deleted')) AND ($3::text <> 'failing' OR l.mode = 'failure')`)} o
+WHERE ${guard}${isMemberOf('o')}
 RETURNING l.parent_id, l.child_id, l.mode, l.outcome`;
 
 export const CLOSE_LINKS = closeLinks(`${waitBriefly} AND `);
-/** Closes the open links of completed jobs. Returns each child once for each mode. */
-export const CLOSE_LINKS_OF_COMPLETED = `
+/** Closes up to $2 open links of completed jobs. Returns each child once for each mode, and the number of links. */
+const closeLinksOfCompleted = (guard: string): string => `
 WITH closed AS (
-  UPDATE _jobs_links l SET outcome = 'completed' WHERE ${waitBriefly} AND l.parent_id = ANY (${ids}) AND ${isOpen} RETURNING l.child_id, l.mode)
-SELECT DISTINCT child_id, mode, 'completed' AS outcome FROM closed`;
+  UPDATE _jobs_links l SET outcome = 'completed' FROM ${openLinks('')} o WHERE ${guard}${isMemberOf('o')} RETURNING l.child_id, l.mode)
+SELECT DISTINCT child_id, mode, 'completed' AS outcome, (SELECT count(*) FROM closed) AS closed FROM closed`;
+
+export const CLOSE_LINKS_OF_COMPLETED = closeLinksOfCompleted(`${waitBriefly} AND `);
 
 /** In a transaction of the application, which keeps its own lock timeout. */
 export const CLOSE_LINKS_IN_TX = closeLinks('');
+export const CLOSE_LINKS_OF_COMPLETED_IN_TX = closeLinksOfCompleted('');
 
 /**
  * Locks the children that wait, and writes them: under REPEATABLE READ a transaction that does not see the links that another one has
@@ -67,21 +77,24 @@ WITH c AS (
 UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id`;
 
 /**
- * Locks the waiting children in $1, and the descendants of those with an error. A descendant gets the error of its ancestor. The
- * statement locks a parent before its children, as a transaction does that ends a job between them. OFFSET and the arrays prevent
- * joins that read whole tables.
+ * Locks the waiting children in $1, and descendants of those with an error. A descendant gets the error of its ancestor. The statement
+ * visits each job once, however many paths lead to it, and locks the jobs in the order in which it finds them: the ancestors first, like
+ * a transaction that ends one of them. OFFSET, LIMIT and the arrays prevent joins that read whole tables.
  */
 export const LOCK_DESCENDANTS = `
-WITH RECURSIVE d(id, error, level) AS (
-  SELECT id, error, 0 FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, error text)
+WITH RECURSIVE d(id, error) AS (
+  SELECT id, error FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, error text)
   UNION
-  SELECT l.child_id, d.error, d.level + 1
+  SELECT l.child_id, d.error
   FROM d, LATERAL (SELECT FROM _jobs j WHERE j.id = d.id AND ${isWaiting} OFFSET 0) j,
-    LATERAL (SELECT child_id FROM _jobs_links l WHERE l.parent_id = d.id AND l.mode = 'cancel' AND ${isOpen} OFFSET 0) l
-  WHERE d.error IS NOT NULL AND d.level < ${CANCELLED_LEVELS_MAX}),
-n AS (SELECT id, (array_agg(error ORDER BY error IS NULL, level))[1] AS error, max(level) AS level FROM d GROUP BY id),
+    LATERAL (
+      SELECT child_id FROM _jobs_links l WHERE l.parent_id = d.id AND l.mode = 'cancel' AND ${isOpen}
+      LIMIT ${SEARCH_LIMITS.linksOfJob}) l
+  WHERE d.error IS NOT NULL),
+p AS (SELECT id, error, row_number() OVER () AS place FROM d LIMIT jsonb_array_length($1::jsonb) + ${SEARCH_LIMITS.jobs}),
+n AS (SELECT id, (array_agg(error ORDER BY error IS NULL, place))[1] AS error, min(place) AS place FROM p GROUP BY id),
 c AS (
-  SELECT j.id, n.error FROM n JOIN _jobs j ON j.id = ANY (ARRAY[n.id]) AND ${isWaiting} ORDER BY n.level, j.id FOR NO KEY UPDATE OF j)
+  SELECT j.id, n.error FROM n JOIN _jobs j ON j.id = ANY (ARRAY[n.id]) AND ${isWaiting} ORDER BY n.place, j.id FOR NO KEY UPDATE OF j)
 UPDATE _jobs j SET updated = statement_timestamp() FROM c WHERE ${matchesId('c')} RETURNING j.id, c.error`;
 
 /**

@@ -1,4 +1,4 @@
-import { CANCELLED_LEVELS_MAX, PARENT_ERROR_PATTERNS } from '../../link-script.js';
+import { PARENT_ERROR_PATTERNS, SEARCH_LIMITS } from '../../link-script.js';
 import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from './job-row.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from './complete.js';
 export { TAKE_BACK_STARTS } from './limited-claim.js';
@@ -21,35 +21,48 @@ SELECT value ->> 'parent_id', value ->> 'child_id', value ->> 'mode', value ->> 
 FROM json_each(?1) WHERE true
 ON CONFLICT (parent_id, child_id) DO NOTHING`;
 
-/**
- * Closes the open links of parents that have ended. A child that waits for a re-queue keeps the link to a failed parent. A failing
- * group ends only the link to its \`onFailure\` job.
- */
-export const CLOSE_LINKS = `
-UPDATE _jobs_links AS l SET outcome = e.status FROM (SELECT value ->> 'id' AS id, value ->> 'status' AS status FROM json_each(?1)) AS e
-WHERE l.parent_id = e.id AND l.outcome IS NULL
-  AND (l.mode <> 'wait' OR e.status IN ('completed', 'deleted')) AND (e.status <> 'failing' OR l.mode = 'failure')
+/** Closes up to ?2 open links of the parents in ?1 that fulfil a condition. `l` is the link. */
+const closeLinks = (outcome: string, condition: string): string => `
+UPDATE _jobs_links SET outcome = ${outcome}
+WHERE (parent_id, child_id) IN (
+  SELECT l.parent_id, l.child_id FROM json_each(?1) AS e
+  CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.outcome IS NULL${condition} LIMIT ?2)
 RETURNING parent_id, child_id, mode, outcome`;
+
+/**
+ * Closes up to ?2 open links of parents that have ended with the status ?3. A child that waits for a re-queue keeps the link to a failed
+ * parent. A failing group ends only the link to its \`onFailure\` job.
+ */
+export const CLOSE_LINKS = closeLinks(
+  '?3',
+  ` AND (l.mode <> 'wait' OR ?3 IN ('completed', 'deleted')) AND (?3 <> 'failing' OR l.mode = 'failure')`,
+);
 export const CLOSE_LINKS_IN_TX = CLOSE_LINKS;
 
-/** Closes the open links of completed jobs. */
-export const CLOSE_LINKS_OF_COMPLETED = `
-UPDATE _jobs_links SET outcome = 'completed' WHERE parent_id IN ${ids} AND outcome IS NULL RETURNING child_id, mode, outcome`;
+/** Closes up to ?2 open links of completed jobs. */
+export const CLOSE_LINKS_OF_COMPLETED = closeLinks("'completed'", '');
+export const CLOSE_LINKS_OF_COMPLETED_IN_TX = CLOSE_LINKS_OF_COMPLETED;
 
 /** Reads the children that wait: the one writer of the file needs no lock. */
 export const LOCK_CHILDREN = `
 SELECT id FROM _jobs ${byId} WHERE id IN ${ids} AND status = 'pending' AND run_at = ${blockedUntil}`;
 
-/** Finds the waiting children in ?1, and the descendants of those with an error. A descendant gets the error of its ancestor. */
+/**
+ * Finds the waiting children in ?1, and descendants of those with an error. A descendant gets the error of its ancestor. The statement
+ * visits each job once, however many paths lead to it.
+ */
 export const LOCK_DESCENDANTS = `
-WITH RECURSIVE d(id, error, level) AS (
-  SELECT value ->> 'id', value ->> 'error', 0 FROM json_each(?1)
+WITH RECURSIVE d(id, error) AS (
+  SELECT value ->> 'id', value ->> 'error' FROM json_each(?1)
   UNION
-  SELECT l.child_id, d.error, d.level + 1
+  SELECT l.child_id, d.error
   FROM d CROSS JOIN _jobs AS j ${byId} ON j.id = d.id AND j.status = 'pending' AND j.run_at = ${blockedUntil}
-  CROSS JOIN _jobs_links AS l ON l.parent_id = d.id AND l.mode = 'cancel' AND l.outcome IS NULL
-  WHERE d.error IS NOT NULL AND d.level < ${CANCELLED_LEVELS_MAX})
-SELECT j.id, n.error FROM (SELECT id, error, min(iif(error IS NULL, ${CANCELLED_LEVELS_MAX + 1}, level)) FROM d GROUP BY id) AS n
+  CROSS JOIN _jobs_links AS l ON l.parent_id = d.id AND l.child_id IN (
+    SELECT o.child_id FROM _jobs_links AS o WHERE o.parent_id = d.id AND o.mode = 'cancel' AND o.outcome IS NULL
+    LIMIT ${SEARCH_LIMITS.linksOfJob})
+  WHERE d.error IS NOT NULL
+  LIMIT json_array_length(?1) + ${SEARCH_LIMITS.jobs})
+SELECT j.id, n.error FROM (SELECT id, max(error) AS error FROM d GROUP BY id) AS n
 CROSS JOIN _jobs AS j ${byId} ON j.id = n.id WHERE j.status = 'pending' AND j.run_at = ${blockedUntil}`;
 
 /**
