@@ -27,8 +27,6 @@ export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
 export class Attempt {
   hasStarted = false;
-  /** When the claim was sent; if that is not known, when its result came. */
-  sentAtMs: number;
   /** When the call of the handler began, with guards and pipes. */
   startedAtMs = NaN;
   /** When the handler itself was called; `undefined`: not yet. */
@@ -70,9 +68,7 @@ export class Attempt {
     public leaseEndsMs: number,
     /** Set if a rate has counted the start. */
     private readonly countedClaim?: CountedClaim,
-  ) {
-    this.sentAtMs = claimedAtMs;
-  }
+  ) {}
 
   get claim(): Claim {
     return this.claimed;
@@ -121,13 +117,13 @@ export class Attempt {
   }
 
   /**
-   * When the handler was called, by the database's clock. The claim's time there plus the time since the claim was sent: at most the
-   * hand-over after the claim, so that a rate holds for these times too.
+   * When the handler was called, by the database's clock: its time of the claim, plus the time since the result came. So it is at most
+   * the hand-over after the claim, and a rate holds for these times too.
    */
   get startedMs(): number | undefined {
     const { runAt, waitedMs } = this.claimed;
     return this.hasStarted
-      ? Math.ceil(runAt.getTime() + waitedMs + (this.calledAtMs ?? this.startedAtMs) - this.sentAtMs)
+      ? Math.floor(runAt.getTime() + waitedMs + (this.calledAtMs ?? this.startedAtMs) - this.claimedAtMs)
       : undefined;
   }
 

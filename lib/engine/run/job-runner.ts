@@ -351,7 +351,6 @@ export class JobRunner {
 
   private track(claim: Claim, claimedAtMs: number, leaseEndsMs: number, counted?: CountedClaim): Attempt {
     const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs, counted);
-    attempt.sentAtMs = leaseEndsMs - this.parts.leaseMs;
     this.parts.heartbeat.track(attempt);
     return attempt;
   }
