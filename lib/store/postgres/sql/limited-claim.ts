@@ -133,7 +133,7 @@ const ending = `json_build_object(
  */
 const claimLimitedWith = (columns: string): string => `
 WITH RECURSIVE x AS MATERIALIZED (
-  SELECT t.*, ${nowMs} AS now_ms, ${sliceOf(`(${nowMs} + $8::bigint)`, 't.rate_ms')} AS slice, ${gapMs('$8::int')} AS gap_ms, ${lateMs} AS late_ms
+  SELECT t.*, ${nowMs} AS now_ms, ${sliceOf(`(${nowMs} + $8::int)`, 't.rate_ms')} AS slice, ${gapMs('$8::int')} AS gap_ms, ${lateMs} AS late_ms
   FROM _jobs_topics t WHERE topic = $1 AND ${hasLock}),
 s AS MATERIALIZED (
   SELECT x.*, least($6::int,
