@@ -242,6 +242,11 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   retention: { completed?: number | false; cancelled?: number | false; failed?: number | false } | null;
   /** The topics that receive its dead letters. */
   dead_letters: string[];
+  /**
+   * How many different definitions in the code live processes declare, of each kind that the topic has. More than one: several versions of
+   * the application run, and the definition applies that was first seen last. 0: no live process declares it.
+   */
+  live_definitions: { limits?: number; retention?: number; dead_letters?: number };
   /** Running jobs, as the limits count them. */
   running: number;
   /** Concurrency keys with due jobs, at most 1,000 in all topics together. */
@@ -309,6 +314,8 @@ export interface Schedule {
   paused_since: string | null;
   /** Whether a live process declares it; always `true` for `api`. */
   is_declared: boolean;
+  /** How many different definitions in the code live processes declare. The one applies that was first seen last. */
+  live_definitions: number;
   created: string;
   updated: string;
 }

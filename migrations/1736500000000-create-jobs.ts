@@ -20,6 +20,7 @@ export class CreateJobs1736500000000 implements MigrationInterface {
       '_jobs_links',
       '_jobs_groups',
       '_jobs_starts',
+      '_jobs_definitions',
       '_jobs_schedules',
       '_jobs_topics',
       '_jobs_workers',
@@ -147,9 +148,18 @@ const postgresTables = [
     last_tick timestamptz(3),
     last_job_id uuid,
     paused_since timestamptz,
-    declared timestamptz NOT NULL DEFAULT statement_timestamp(),
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp()
+  ) WITH (fillfactor = 50)`,
+  // What the code of processes declares: each version of a schedule, and of a topic's limits, retention and dead letters.
+  `CREATE TABLE IF NOT EXISTS _jobs_definitions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    hash text NOT NULL,
+    definition jsonb NOT NULL,
+    first_seen timestamptz NOT NULL,
+    declared timestamptz NOT NULL,
+    CONSTRAINT _jobs_definitions_pkey PRIMARY KEY (kind, name, hash)
   ) WITH (fillfactor = 50)`,
   `CREATE TABLE IF NOT EXISTS _jobs_links (
     parent_id uuid NOT NULL,
@@ -294,9 +304,17 @@ const sqliteTables = [
     last_tick datetime,
     last_job_id text,
     paused_since datetime,
-    declared datetime NOT NULL DEFAULT ${sqliteNow},
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow}
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_definitions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    hash text NOT NULL,
+    definition text NOT NULL,
+    first_seen datetime NOT NULL,
+    declared datetime NOT NULL,
+    CONSTRAINT _jobs_definitions_pkey PRIMARY KEY (kind, name, hash)
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_links (
     parent_id text NOT NULL,

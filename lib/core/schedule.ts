@@ -109,6 +109,11 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly pausedSince: Date | null;
   /** Whether the code of a live process declares the schedule; always `true` for schedules from the API. */
   readonly isDeclared: boolean;
+  /**
+   * How many different definitions live processes declare. More than one: several versions of the application run, and the definition
+   * applies that was first seen last.
+   */
+  readonly liveDefinitions: number;
   readonly created: Date;
   /** When the definition last changed. */
   readonly updated: Date;
@@ -120,7 +125,12 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
  */
 export function readStoredDefinition(text: string): ScheduleDefinition {
   const definition = parseJson(text) as Partial<ScheduleDefinition> | null;
-  return isReadable(definition) ? definition : { ...UNREADABLE, pattern: `unknown definition ${text}` };
+  return hasAllMembers(definition) ? definition : { ...UNREADABLE, pattern: `unknown definition ${text}` };
+}
+
+/** Whether this version of the package can read a stored definition. */
+export function isReadable({ topic }: ScheduleDefinition): boolean {
+  return topic !== UNREADABLE.topic;
 }
 
 const UNREADABLE: Omit<ScheduleDefinition, 'pattern'> = {
@@ -139,7 +149,7 @@ const UNREADABLE: Omit<ScheduleDefinition, 'pattern'> = {
   metadata: null,
 };
 
-function isReadable(definition: Partial<ScheduleDefinition> | null): definition is ScheduleDefinition {
+function hasAllMembers(definition: Partial<ScheduleDefinition> | null): definition is ScheduleDefinition {
   const { pattern, tz, topic, missed, overlap, jitterMs, startAt, endAt } = definition ?? {};
   const isMoment = (text: unknown): boolean => text === null || !Number.isNaN(Date.parse(text as string));
   return (

@@ -53,6 +53,7 @@ import { ErrorStats } from './admin/error-stats.js';
 import { TopicAdmin } from './admin/topic-admin.js';
 import { ChangeFeed } from './admin/change-feed.js';
 import { DeadLetterRoutes } from './dead-letter/dead-letter-routes.js';
+import { DefinitionDeclarer } from './definition/definition-declarer.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
@@ -69,7 +70,7 @@ import { LogWriter } from './log/log-writer.js';
 import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from './system-clock.js';
-import { TopicDeclarations } from './topic-declarations.js';
+
 import { WakeSignal } from './wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
 import type { CreatedStore } from '../store/create-store.js';
@@ -157,7 +158,7 @@ export class JobsEngine {
   readonly limits: LimitsAdmin;
   /** For the engine of `nestjs-jobs/testing`. */
   protected readonly parts: TestedParts;
-  protected readonly declarations: TopicDeclarations;
+  protected readonly declarer: DefinitionDeclarer;
   protected readonly deadLetters: DeadLetterRoutes;
 
   private readonly stream: EventStream;
@@ -207,9 +208,9 @@ export class JobsEngine {
     const running = createRunner(parts);
     const { runner, progressWriter, logWriter, rescuer } = running;
     const deadLetters = (this.deadLetters = new DeadLetterRoutes(parts));
-    const declarations = (this.declarations = new TopicDeclarations({ ...parts, deadLetters }));
-    this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
-    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
+    const declarer = (this.declarer = new DefinitionDeclarer({ ...parts, deadLetters }));
+    this.dispatcher = new Dispatcher({ ...parts, runner, declarer });
+    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer, declarer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
     this.jobs = new JobAdmin({ ...parts, actions, waiter, encoder: enqueuer.encoder });
@@ -221,10 +222,11 @@ export class JobsEngine {
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     const tasks = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
-    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, stats, scheduler, runner, dispatcher }));
+    const shown = { stats, runner, declarer };
+    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, ...shown, scheduler, dispatcher }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
-    const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
+    const pruners = [new Pruner({ ...parts, declarer }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(tasks), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
@@ -367,7 +369,7 @@ export class JobsEngine {
    * @throws QueueUnavailableError; some jobs may be deleted then.
    */
   prune(): Promise<PruneResult> {
-    return new Pruner({ ...this.parts, declarations: this.declarations }).pruneAll();
+    return new Pruner({ ...this.parts, declarer: this.declarer }).pruneAll();
   }
 
   /**

@@ -194,6 +194,7 @@ export function toScheduleDto(schedule: Schedule) {
     last_job_id: schedule.lastJobId,
     paused_since: toTextOrNull(schedule.pausedSince),
     is_declared: schedule.isDeclared,
+    live_definitions: schedule.liveDefinitions,
     created: toText(schedule.created),
     updated: toText(schedule.updated),
   };

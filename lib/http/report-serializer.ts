@@ -5,6 +5,7 @@ import type {
   ErrorGroup,
   ErrorGroups,
   HandlerSummary,
+  LiveDefinitions,
   TimeseriesPoint,
   TimeseriesReport,
   TopicStats,
@@ -112,10 +113,22 @@ function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
     code_limits: toLimitsDto(stats.codeLimits),
     retention: stats.retention,
     dead_letters: stats.deadLetters.filter((target) => shown?.includes(target) ?? true),
+    live_definitions: toLiveDefinitionsDto(stats.liveDefinitions),
     running: stats.running,
     waiting_keys: stats.waitingKeys,
     limited_by: stats.limitedBy,
   };
+}
+
+/** How many definitions live processes declare. */
+interface LiveDefinitionsDto {
+  limits?: number;
+  retention?: number;
+  dead_letters?: number;
+}
+
+function toLiveDefinitionsDto({ deadLetters, ...others }: LiveDefinitions): LiveDefinitionsDto {
+  return { ...others, ...(deadLetters !== undefined && { dead_letters: deadLetters }) };
 }
 
 /** Limits of a topic. `per` is milliseconds. */

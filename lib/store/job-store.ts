@@ -12,7 +12,8 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
+import type { Definition, DefinitionRef, DefinitionState, LiveBounds, PendingSchedule } from './definition-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
 import type { LogStore } from './log-store.js';
 import type { Audience, StoreHints } from './store-hints.js';
@@ -73,6 +74,7 @@ export interface JobStore
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
   readonly schedules: ScheduleStore;
+  readonly definitions: DefinitionStore;
   readonly limitedTopics: LimitedTopicClaims;
   readonly limits: LimitStore;
   readonly links: LinkStore;
@@ -230,11 +232,6 @@ export interface TopicPauses {
 
 /** The limits of topics. Claims read them, so a change applies from the next claim of any process. */
 export interface LimitStore {
-  /**
-   * Stores what the code of this process declares for its topics: limits, retention and dead letters. Limits apply unless an operator has
-   * set others. Returns the topics whose stored declaration was another one.
-   */
-  declare(declarations: readonly TopicDeclaration[]): Promise<string[]>;
   /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */
   set(topic: string, limits: TopicLimits | null): Promise<void>;
   /** Returns the topics that have limits or a declaration, by name. @param topic only this topic. Default: all. */
@@ -243,6 +240,27 @@ export interface LimitStore {
   states(selection: readonly FlowSelection[]): Promise<FlowStates>;
   /** Returns what runs and waits in those of these topics that are limited. @param keysMax counts up to this many keys of each priority. */
   limited(topics: readonly string[], keysMax: number): Promise<LimitedTopic[]>;
+}
+
+/**
+ * What the code of processes declares: schedules, and limits, retention and dead letters of topics. Of each kind and name the definition
+ * applies that was first seen last, among those that a live process declares. `bounds` say which are live.
+ */
+export interface DefinitionStore {
+  /**
+   * Records that this process declares these definitions, and applies those of topics as `apply` does. `recordWorker` renews them. Returns
+   * the topics that changed.
+   */
+  declare(definitions: readonly Definition[], bounds?: LiveBounds): Promise<string[]>;
+  /**
+   * Writes the definitions that apply to the rows of all topics, and deletes old ones. A definition that no live process declares ends, if a
+   * live process handles its topic. Limits of an operator stay. Returns the topics that changed.
+   */
+  apply(bounds?: LiveBounds): Promise<string[]>;
+  /** Compares these definitions, and the rows of topics and schedules, with the definitions that apply. Only reads. */
+  state(refs: readonly DefinitionRef[], bounds?: LiveBounds): Promise<DefinitionState>;
+  /** Returns the schedules whose row has another definition than the one that applies, by name. */
+  pendingSchedules(bounds?: LiveBounds): Promise<PendingSchedule[]>;
 }
 
 /** The table of schedules. Each change compares the revision that the caller has read. */
@@ -258,8 +276,6 @@ export interface ScheduleStore {
   pause(name: string): Promise<boolean>;
   /** Returns `false` when the schedule has changed or does not exist. */
   resume(name: string, revision: number, nextTick: Date | null): Promise<boolean>;
-  /** Records that a live process declares these schedules. */
-  declare(names: readonly string[]): Promise<void>;
   /**
    * Moves the cursors of due schedules and inserts the jobs of their ticks, in one transaction. Leaves out schedules that another
    * process has fired or changed, and jobs that exist already.
@@ -357,12 +373,14 @@ export interface ReportRecords {
    * Records that this process lives and has handlers for these topics.
    *
    * @param sharing what it shares with others; `null`: it wakes and polls alone, and the reply names no others.
+   * @param definitions what it declares. In the same transaction: the end of a definition depends on both.
    */
   recordWorker(
     worker: string,
     topics: readonly string[],
     details: WorkerDetails,
     sharing?: WorkerSharing | null,
+    definitions?: readonly DefinitionRef[],
   ): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;

@@ -192,6 +192,7 @@ export function toPresenceReply(row: SqlRow): PresenceReply {
     schedulesVersion: row.schedules_version as string,
     hasLinks: Boolean(row.has_links),
     hasLogs: Boolean(row.has_logs),
+    hasDefinitions: Boolean(row.has_definitions),
     isCountDue: Boolean(row.is_count_due),
     others: row.others
       ? (JSON.parse(row.others as string) as [string, string[] | null, number][]).map(toOtherWorker)

@@ -2,14 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource } from 'typeorm';
 import { endsWithin } from '../core/clock.js';
 import type { PayloadCodec } from '../core/codec-option.js';
-import type { SchedulePattern } from '../core/cron.js';
 import { toErrorMessage } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
 import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { JobHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
-import type { ScheduleOptions } from '../core/schedule.js';
 import { runDetached } from '../engine/detached-context.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -42,8 +40,6 @@ const EVERYTHING_DUE: PendingRun = {
 export class TestingEngine extends JobsEngine {
   private isStarted = false;
   private readonly pending: PendingJobs;
-  /** Names of the schedules of the code. */
-  private readonly declared: string[] = [];
   /** Set while a handler runs. Its calls do not wait for jobs, which run after it. */
   private readonly handling = new AsyncLocalStorage<true>();
   private lastAdvance: Promise<unknown> = Promise.resolve();
@@ -73,7 +69,7 @@ export class TestingEngine extends JobsEngine {
     this.isStarted = true;
     if (role !== 'producer') {
       await scheduler.checkPayloads();
-      await this.declarations.writeWithoutLimits();
+      await this.declarer.writeWithoutLimits();
       await this.fireTicks();
       if (strictTopics) {
         unhandledTopics.markHandlersKnown();
@@ -127,11 +123,6 @@ export class TestingEngine extends JobsEngine {
   override register(topic: TopicLike, run: AnyHandler, options?: JobHandlerOptions, source?: string): void {
     const handle = typeof run === 'function' ? this.watch(run as JobHandlerFunction) : run;
     super.register(topic, handle, options, source);
-  }
-
-  override declareSchedule(name: string, pattern: SchedulePattern, options?: ScheduleOptions): void {
-    super.declareSchedule(name, pattern, options);
-    this.declared.push(name);
   }
 
   /** Waits for the jobs that run. @throws InvalidOptionsError in mode `'manual'` when jobs are due: nothing runs them. */
@@ -197,10 +188,8 @@ export class TestingEngine extends JobsEngine {
       time.aheadMs += stepMs;
       leftMs -= stepMs;
     }
-    const { rescuer, heartbeat, store } = this.parts;
-    if (this.declared.length > 0) {
-      await store.schedules.declare(this.declared);
-    }
+    const { rescuer, heartbeat } = this.parts;
+    await this.declarer.writeWithoutLimits();
     await rescuer.run();
     heartbeat.wake();
     await this.runDue();

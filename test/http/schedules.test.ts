@@ -37,6 +37,7 @@ describe.each(everyPlace)('schedules over HTTP on $adapter with $database', ({ k
       last_tick: null,
       paused_since: null,
       is_declared: true,
+      live_definitions: 0,
     });
     expect(await put({ ...daily, payload: 2 })).toMatchObject({ status: 200, body: { revision: 2, payload: 2 } });
     expect(await api.get('/schedules/s')).toMatchObject({ status: 200, body: { revision: 2 } });

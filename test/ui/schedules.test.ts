@@ -188,7 +188,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await declaring.close();
 
     const app = await apps.listen(producer);
-    await app.rows.query(`UPDATE _jobs_schedules SET declared = now() - interval '1 hour'`);
+    await app.rows.query(`UPDATE _jobs_definitions SET declared = now() - interval '1 hour'`);
     const orphan = await open(app);
     await row(orphan, 'nightly').getByText('no worker declares it').waitFor();
     await orphan.page.getByRole('link', { name: 'nightly', exact: true }).click();

@@ -1,5 +1,6 @@
 import type { JobStats } from '../../core/job.js';
 import type {
+  LiveDefinitions,
   RecentAttempts,
   StatusCounts,
   TimeseriesPoint,
@@ -190,7 +191,9 @@ function getAny<T>(snapshots: QueryCache<T>, topics: Topics): Promise<T> {
 }
 
 /** @param stored `undefined` for a topic that declares nothing. */
-function toDeclared(stored: StoredTopic | undefined): Pick<TopicStats, 'retention' | 'deadLetters'> & DeclaredLimits {
+function toDeclared(
+  stored: StoredTopic | undefined,
+): Pick<TopicStats, 'retention' | 'deadLetters' | 'liveDefinitions'> & DeclaredLimits {
   const defined = stored && toDefinedLimits(stored);
   return {
     limits: defined?.limits ?? null,
@@ -198,6 +201,19 @@ function toDeclared(stored: StoredTopic | undefined): Pick<TopicStats, 'retentio
     codeLimits: defined?.codeLimits ?? null,
     retention: stored?.retention ?? null,
     deadLetters: stored?.deadLetters.map((target) => target.topic) ?? [],
+    liveDefinitions: toLiveDefinitions(stored),
+  };
+}
+
+function toLiveDefinitions(stored: StoredTopic | undefined): LiveDefinitions {
+  if (!stored) {
+    return {};
+  }
+  const { code, retention, deadLetters, live } = stored;
+  return {
+    ...(code !== null && { limits: live.limits ?? 0 }),
+    ...(retention !== null && { retention: live.retention ?? 0 }),
+    ...(deadLetters.length > 0 && { deadLetters: live.dead_letters ?? 0 }),
   };
 }
 

@@ -105,6 +105,6 @@ function toRateInMs({ rateInMs, rateRoom, spreadInMs }: Ending, claimed: number)
 }
 
 /** Advisory locks belong to the database, so the schema counts too. */
-function toLockNumber(schema: string, topic: string): number {
+export function toLockNumber(schema: string, topic: string): number {
   return createHash('sha256').update(`${schema} ${topic}`).digest().readInt32BE();
 }

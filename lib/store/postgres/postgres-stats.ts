@@ -36,6 +36,8 @@ import {
   toJobSummary,
   toWorkerProcess,
 } from '../report-mapper.js';
+import type { DefinitionRef } from '../definition-records.js';
+import { toRefsJson } from '../definition-table.js';
 import { toJob, toPresenceReply } from '../row-mapper.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import type { PresenceReply, WorkerSharing } from '../report-records.js';
@@ -186,9 +188,15 @@ export class PostgresStats implements JobReports, ReportRecords {
     topics: readonly string[],
     details: WorkerDetails,
     sharing: WorkerSharing | null = null,
+    definitions: readonly DefinitionRef[] = [],
   ): Promise<PresenceReply> {
-    const params = [worker, JSON.stringify(topics), JSON.stringify({ ...details, sharing: sharing ?? undefined })];
-    return toPresenceReply((await this.query(stats.RECORD_WORKER, params))[0]!);
+    const json = JSON.stringify({ ...details, sharing: sharing ?? undefined });
+    const params = [worker, JSON.stringify(topics), json];
+    const [row] =
+      definitions.length === 0
+        ? await this.query(stats.RECORD_WORKER, params)
+        : await this.query(stats.RECORD_DECLARING_WORKER, [...params, toRefsJson(definitions)]);
+    return toPresenceReply(row!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

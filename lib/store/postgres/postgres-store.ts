@@ -45,7 +45,7 @@ import type { LinkTable } from '../link-table.js';
 import { LogTable } from '../log-table.js';
 import { StepTable } from '../step-table.js';
 import { toJob } from '../row-mapper.js';
-import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
 import { toSqlRunner, runScript } from '../sql-runner.js';
 import { AdminWriter } from './admin-writer.js';
 import {
@@ -66,6 +66,7 @@ import { LimitedClaimer } from './limited-claimer.js';
 import { MaintenanceWriter } from './maintenance-writer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from './outcome-writer.js';
+import { createDefinitionTable } from './postgres-definitions.js';
 import { createLimitTable } from './postgres-limits.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
@@ -134,12 +135,17 @@ export class PostgresStore implements JobStore {
 
   readonly limitedTopics = new LimitedClaimer({
     query: this.write,
-    transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
+    transact: (transactions) => this.transact(transactions),
     isNative: () => this.options.session.isNative,
     schema: () => this.schema ?? '',
   });
 
   readonly limits = createLimitTable(this.read, this.lockingWrite);
+  readonly definitions = createDefinitionTable(
+    this.read,
+    (transactions) => this.lockLimit.run(() => this.transact(transactions)),
+    () => this.schema ?? '',
+  );
 
   private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
@@ -379,6 +385,10 @@ export class PostgresStore implements JobStore {
 
   private limitedQuery(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     return this.queryLimit.run(() => this.query(text, params));
+  }
+
+  protected transact(transactions: readonly (readonly SqlStatement[])[]): Promise<readonly SqlRow[]> {
+    return retryUntilDone(() => this.runner.transact(transactions));
   }
 
   protected async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {

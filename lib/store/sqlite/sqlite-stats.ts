@@ -16,6 +16,8 @@ import {
   toJobSummary,
   toWorkerProcess,
 } from '../report-mapper.js';
+import type { DefinitionRef } from '../definition-records.js';
+import { toRefsJson } from '../definition-table.js';
 import { toPresenceReply } from '../row-mapper.js';
 import { readList, readListIds } from '../job-list.js';
 import { measureFailingTopics } from '../job-search.js';
@@ -35,14 +37,16 @@ import type {
   RollupRecord,
   TopicCounts,
   TopicRunTimes,
+  WorkerSharing,
 } from '../report-records.js';
 import type { ListedIds, ListedJobs, JobSummary } from '../store-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
-import type { ReadScript, SqlQuery, SqlRow } from '../sql-runner.js';
+import type { ReadScript, SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { COUNT_PIECE_ROWS, SqliteLists } from './sqlite-lists.js';
+import { REFRESH_DEFINITIONS } from './sql/definition.js';
 import { toSqliteMoment } from './sql/job-row.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
@@ -65,6 +69,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     readScript: ReadScript,
     private readonly read: SqlQuery,
     private readonly write: SqlQuery,
+    /** Runs the statements of a script in one transaction. */
+    private readonly transact: ReadScript,
   ) {
     this.lists = new SqliteLists(readScript, read);
   }
@@ -239,9 +245,19 @@ export class SqliteStats implements JobReports, ReportRecords {
     return now;
   }
 
-  async recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply> {
+  async recordWorker(
+    worker: string,
+    topics: readonly string[],
+    details: WorkerDetails,
+    _sharing?: WorkerSharing | null,
+    definitions: readonly DefinitionRef[] = [],
+  ): Promise<PresenceReply> {
     const params = [worker, JSON.stringify(topics), JSON.stringify(details)];
-    return toPresenceReply((await this.write(stats.RECORD_WORKER, params))[0]!);
+    const rows =
+      definitions.length === 0
+        ? await this.write(stats.RECORD_WORKER, params)
+        : await this.transact(() => recordScript(definitions, params));
+    return toPresenceReply(rows[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {
@@ -257,6 +273,14 @@ export class SqliteStats implements JobReports, ReportRecords {
     const [row] = await this.read(stats.THIS_MINUTE, []);
     return new Date(Number(row!.minute));
   }
+}
+
+function* recordScript(
+  definitions: readonly DefinitionRef[],
+  params: readonly unknown[],
+): SqlScript<readonly SqlRow[]> {
+  yield { sql: REFRESH_DEFINITIONS, params: [toRefsJson(definitions)] };
+  return yield { sql: stats.RECORD_WORKER, params };
 }
 
 /** Returns a filter that leaves out rows with these names. */

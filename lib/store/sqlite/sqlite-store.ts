@@ -62,6 +62,7 @@ import { retryWhileLocked } from './driver/write-queue.js';
 import { toJobsError, toTransactionError } from './error-translation.js';
 import { fireScript } from './fire-script.js';
 import { insertScript } from './insert-script.js';
+import { createDefinitionTable } from './sqlite-definitions.js';
 import { createLimitTable } from './sqlite-limits.js';
 import { completeInTransactionScript, settleScript } from './settle-script.js';
 import { MaintenanceWriter } from './maintenance-writer.js';
@@ -114,15 +115,21 @@ export class SqliteStore implements JobStore {
   private readonly read: SqlQuery = (sql, params) => this.readScript(() => singleStatement(sql, params));
   private readonly write: SqlQuery = (sql, params) => this.writeScript(() => singleStatement(sql, params));
 
-  readonly reports = new SqliteStats((script) => this.readScript(script), this.read, this.write);
+  readonly reports = new SqliteStats(
+    (script) => this.readScript(script),
+    this.read,
+    this.write,
+    (script) => this.transact(script),
+  );
+
   readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
   readonly limits = createLimitTable(this.read, this.write);
+  readonly definitions = createDefinitionTable(this.read, (script) => this.transact(script));
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
     read: this.read,
     write: this.write,
     timeText: toSqliteTime,
-    toNames: (names) => JSON.stringify(names),
     fire: (firings) => this.transact(() => fireScript(firings)),
   });
 

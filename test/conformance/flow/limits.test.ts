@@ -1,3 +1,4 @@
+import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import { insertMany, insertOne, TOPIC } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -66,44 +67,42 @@ describe.each(storeKinds())('limits on $label', (kind) => {
       rate_spread: true,
       is_limited: true,
     };
-    expect(await limits.declare([{ topic: TOPIC, limits: code }])).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, [{ topic: TOPIC, limits: code }])).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual(ofCode);
 
     await limits.set(TOPIC, { concurrency: 7 });
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
     expect(await limits.list()).toMatchObject([{ topic: TOPIC, code, operator: { concurrency: 7 } }]);
-    expect(await limits.declare([{ topic: TOPIC, limits: { perKey: 1 } }])).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, [{ topic: TOPIC, limits: { perKey: 1 } }])).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
 
     await limits.set(TOPIC, {});
     expect(await effective(fixture)).toEqual(none);
     await limits.set(TOPIC, null);
     expect(await effective(fixture)).toEqual({ ...none, limit_key: 1, is_limited: true });
-    expect(await limits.declare([{ topic: TOPIC, limits: null }])).toEqual([TOPIC]);
+    await orphanDefinitions(fixture);
+    expect(await handleTopics(fixture.store, TOPIC)).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual(none);
     expect(await limits.list()).toEqual([]);
   });
 
   it('declared again write nothing, and topics without any get no row', async () => {
     const { limits } = fixture.store;
-    const given = [
-      { topic: TOPIC, limits: { rate } },
-      { topic: 'sms', limits: null },
-    ];
-    expect(await limits.declare(given)).toEqual([TOPIC]);
-    expect(await limits.declare(given)).toEqual([]);
-    expect(await limits.declare([])).toEqual([]);
+    const given = [{ topic: TOPIC, limits: { rate } }, { topic: 'sms' }];
+    expect(await declareTopics(fixture.store, given)).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, given)).toEqual([]);
+    expect(await declareTopics(fixture.store, [])).toEqual([]);
     await limits.set('sms', null);
     expect(await effective(fixture, 'sms')).toBeUndefined();
   });
 
-  it('keep the pause of the topic, and a declaration without limits keeps the mark of keyed jobs', async () => {
+  it('keep the pause of the topic, and a handler without limits keeps the mark of keyed jobs', async () => {
     await fixture.store.pauses.pause([TOPIC]);
     await fixture.store.limits.set(TOPIC, { concurrency: 1 });
     expect(await fixture.store.pauses.list()).toMatchObject([{ topic: TOPIC }]);
     await fixture.store.limits.set(TOPIC, null);
     await fixture.sql('UPDATE _jobs_topics SET is_limited = true');
-    await fixture.store.limits.declare([{ topic: TOPIC, limits: null }]);
+    expect(await handleTopics(fixture.store, TOPIC)).toEqual([]);
     expect(await effective(fixture)).toMatchObject({ is_limited: true });
     expect(await fixture.store.pauses.list()).toMatchObject([{ topic: TOPIC }]);
   });
@@ -128,7 +127,7 @@ describe.each(storeKinds())('limits on $label', (kind) => {
     for (let round = 1; round <= 5; round += 1) {
       const declare = (index: number): Promise<string[]> => {
         const declared = names.map((topic) => ({ topic, limits: { concurrency: round * 10 + index } }));
-        return stores[index]!.limits.declare(index % 2 === 0 ? declared : declared.reverse());
+        return declareTopics(stores[index]!, index % 2 === 0 ? declared : declared.reverse());
       };
       await Promise.all(stores.map((_, index) => declare(index)));
       const listed = await fixture.store.limits.list();

@@ -324,6 +324,11 @@ export const en = {
     keptForEver: 'kept for ever',
     keptAsOthers: 'as set for all topics of the application',
     deadLetters: 'Dead letters go to',
+    definitions: { limits: 'limits', retention: 'ages of finished jobs', dead_letters: 'topics of dead letters' },
+    definitionsDiffer: (definitions: string) =>
+      `Running versions of the application declare different ${definitions}. Those apply that were first seen last.`,
+    definitionsUndeclared: (definitions: string) =>
+      `No running worker declares the ${definitions}. They apply until a worker handles the topic, for at most 30 days.`,
   },
 
   /** The list of jobs, with its filters. */
@@ -757,6 +762,9 @@ export const en = {
     pausedHint: 'The schedule enqueues no jobs until you resume it',
     orphan: 'no worker declares it',
     orphanHint: 'The schedule enqueues no jobs. It is removed 30 days after its last worker stopped',
+    differ: 'versions differ',
+    differHint:
+      'Running versions of the application declare different schedules. The one applies that was first seen last',
     late: (duration: string) => `${duration} late`,
     lateHint: 'The next run is due, and no worker has started it',
     when: 'When',

@@ -2,6 +2,7 @@ import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../../core/topic-limits.js';
 import { PRIORITY_MIN } from '../../../core/limits.js';
 import { ms } from './job-row.js';
 import { HAND_OVER_MS } from '../../limited-claim.js';
+import { isLive } from './live-definition.js';
 import { gapMs, inWindow, sliceEnd } from './limited-claim.js';
 
 /*
@@ -26,7 +27,11 @@ const columns = Object.keys(effective('')).join(', ');
  * Inserts or changes rows of the set `given`, in the order of topics: processes that start together would deadlock otherwise. Returns the
  * topics.
  */
-const store = (own: 'code_limits' | 'operator_limits', applied: string, others: readonly string[] = []): string => `
+export const storeTopics = (
+  own: 'code_limits' | 'operator_limits',
+  applied: string,
+  others: readonly string[] = [],
+): string => `
   INSERT INTO _jobs_topics AS t (topic, ${[own, ...others].join(', ')}, ${columns})
   SELECT topic, ${['limits', ...others, ...Object.values(effective('limits'))].join(', ')} FROM given ORDER BY topic
   ON CONFLICT (topic) DO UPDATE SET
@@ -36,34 +41,23 @@ const store = (own: 'code_limits' | 'operator_limits', applied: string, others: 
       .join(',\n    ')}
   RETURNING topic`;
 
-/** Columns that only the code declares. */
-const declared = ['retention', 'dead_letters'];
-
-/**
- * Stores what the code declares: $1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose
- * declaration differs from the stored one. Returns them.
- */
-export const DECLARE_LIMITS = `
-WITH given AS MATERIALIZED (
-  SELECT g.*
-  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, limits jsonb, ${declared.map((column) => `${column} jsonb`).join(', ')})
-  LEFT JOIN _jobs_topics t ON t.topic = g.topic
-  WHERE t.code_limits IS DISTINCT FROM g.limits
-    ${declared.map((column) => `OR t.${column} IS DISTINCT FROM g.${column}`).join(' ')})
-${store('code_limits', 'coalesce(t.operator_limits, excluded.code_limits)', declared)}`;
-
 /** Stores the operator's setting $2 of topic $1; NULL removes it. */
 export const SET_LIMITS = `
 WITH given AS MATERIALIZED (
   SELECT g.topic, g.limits
   FROM (SELECT $1::text, $2::jsonb) AS g(topic, limits) LEFT JOIN _jobs_topics t ON t.topic = g.topic
   WHERE g.limits IS NOT NULL OR t.topic IS NOT NULL)
-${store('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}`;
+${storeTopics('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}`;
 
-/** Lists the topics that have limits or a declaration, or only $1. */
+/** Lists the topics that have limits or a declaration, or only $1, and counts their live definitions of each kind. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits::text, operator_limits::text, retention::text, dead_letters::text FROM _jobs_topics
-WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
+SELECT t.topic, t.code_limits::text, t.operator_limits::text, t.retention::text, t.dead_letters::text, (
+  SELECT json_object_agg(kind, live)::text FROM (
+    SELECT d.kind, count(*) AS live FROM _jobs_definitions d
+    WHERE d.kind IN ('limits', 'retention', 'dead_letters') AND d.name = t.topic AND ${isLive('d')} GROUP BY d.kind) n) AS live
+FROM _jobs_topics t
+WHERE coalesce(t.code_limits, t.operator_limits, t.retention, t.dead_letters) IS NOT NULL AND ($1::text IS NULL OR t.topic = $1)
+ORDER BY t.topic`;
 
 /**
  * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. Spread starts also keep their distance from the

@@ -28,4 +28,5 @@ SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_at
   (SELECT max(dead_letters::text) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
   watched, (SELECT max(position) FROM _jobs_links), (SELECT max(finished) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
   (SELECT max(attempts_failed) FROM _jobs_rollup),
-  (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(declared) FROM _jobs_schedules) FROM _jobs LIMIT 0`;
+  (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
+  (SELECT max(declared) FROM _jobs_definitions) FROM _jobs LIMIT 0`;

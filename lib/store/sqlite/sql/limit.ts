@@ -1,6 +1,7 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../../core/topic-limits.js';
 import { ms, now } from './job-row.js';
 import { HAND_OVER_MS, SLICES } from '../../limited-claim.js';
+import { isLive } from './live-definition.js';
 import { inWindow, sliceEnd } from './limited-claim.js';
 
 /*
@@ -20,7 +21,7 @@ const effective = (limits: string): Readonly<Record<string, string>> => ({
 });
 
 /** Inserts or changes the row of each topic in ${given}, which has its `topic` and `limits`. */
-const store = (
+export const storeTopics = (
   own: 'code_limits' | 'operator_limits',
   given: string,
   applied: string,
@@ -35,39 +36,22 @@ ON CONFLICT (topic) DO UPDATE SET
     .join(',\n  ')}
 RETURNING topic`;
 
-/** Columns that only the code declares. */
-const columns = ['retention', 'dead_letters'];
-
-const declared = `
-  SELECT g.value ->> 'topic' AS topic, g.value -> 'limits' AS limits, ${columns.map((name) => `g.value -> '${name}' AS ${name}`).join(', ')}
-  FROM json_each(?1) AS g LEFT JOIN _jobs_topics AS t ON t.topic = g.value ->> 'topic'
-  WHERE t.code_limits IS NOT g.value -> 'limits' ${columns.map((name) => `OR t.${name} IS NOT g.value -> '${name}'`).join(' ')}`;
-
-/** Whether the code's declaration of any topic in ?1 differs from the stored one. Takes no lock. */
-export const HAS_NEW_LIMITS = `SELECT EXISTS (${declared}) AS has_new`;
-
-/**
- * Stores what the code declares: ?1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose
- * declaration differs from the stored one. Returns them.
- */
-export const DECLARE_LIMITS = store(
-  'code_limits',
-  declared,
-  '(coalesce(t.operator_limits, excluded.code_limits))',
-  columns,
-);
-
 /** Stores the operator's setting ?2 of topic ?1; NULL removes it. */
-export const SET_LIMITS = store(
+export const SET_LIMITS = storeTopics(
   'operator_limits',
   `SELECT ?1 AS topic, ?2 AS limits WHERE ?2 IS NOT NULL OR EXISTS (SELECT 1 FROM _jobs_topics WHERE topic = ?1)`,
   '(coalesce(excluded.operator_limits, t.code_limits))',
 );
 
-/** Lists the topics that have limits or a declaration, or only ?1. */
+/** Lists the topics that have limits or a declaration, or only ?1, and counts their live definitions of each kind. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits, operator_limits, retention, dead_letters FROM _jobs_topics
-WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND (?1 IS NULL OR topic = ?1) ORDER BY topic`;
+SELECT t.topic, t.code_limits, t.operator_limits, t.retention, t.dead_letters, (
+  SELECT json_group_object(kind, live) FROM (
+    SELECT d.kind, count(*) AS live FROM _jobs_definitions AS d
+    WHERE d.kind IN ('limits', 'retention', 'dead_letters') AND d.name = t.topic AND ${isLive('d')} GROUP BY d.kind)) AS live
+FROM _jobs_topics AS t
+WHERE coalesce(t.code_limits, t.operator_limits, t.retention, t.dead_letters) IS NOT NULL AND (?1 IS NULL OR t.topic = ?1)
+ORDER BY t.topic`;
 
 /**
  * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. Spread starts also keep their distance from the

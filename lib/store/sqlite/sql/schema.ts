@@ -48,6 +48,7 @@ SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, fl
   (SELECT max(code_limits) FROM _jobs_topics), (SELECT max(retention) FROM _jobs_topics),
   (SELECT max(dead_letters) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
   watched, (SELECT max(position) FROM _jobs_links), (SELECT max(finished) FROM _jobs_groups), (SELECT max(details) FROM _jobs_workers), (SELECT max(attempts_failed) FROM _jobs_rollup),
-  (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(declared) FROM _jobs_schedules)
+  (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
+  (SELECT max(declared) FROM _jobs_definitions)
 FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;
