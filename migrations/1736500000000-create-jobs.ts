@@ -174,6 +174,7 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id uuid NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     finished timestamptz
@@ -329,6 +330,7 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id text NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
     finished datetime

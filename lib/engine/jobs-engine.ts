@@ -46,6 +46,7 @@ import { createEmit } from './create-emit.js';
 import { createHook } from './create-hook.js';
 import { JobActions, JobAdmin } from './admin/job-admin.js';
 import { JobWaiter } from './admin/job-waiter.js';
+import { KnownTopics } from './admin/known-topics.js';
 import { QueueGauges } from './admin/queue-gauges.js';
 import { QueueHealth } from './admin/queue-health.js';
 import { QueueStats } from './admin/queue-stats.js';
@@ -142,6 +143,8 @@ export class JobsEngine {
   readonly graphs: JobGraphs;
   /** Lists, pauses and resumes topics. */
   readonly topics: TopicAdmin;
+  /** Knows which topics exist, for callers over HTTP. */
+  readonly knownTopics: KnownTopics;
   /** Counts jobs and measures times. */
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
@@ -217,6 +220,7 @@ export class JobsEngine {
     this.bulk = new BulkActions({ ...parts, actions });
     this.graphs = new JobGraphs(parts);
     this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
+    this.knownTopics = new KnownTopics(parts);
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
@@ -283,6 +287,11 @@ export class JobsEngine {
     this.deadLetters.assertNoCycle(toTopicName(topic));
     this.presence.update();
     this.dispatcher.addTopic(toTopicName(topic));
+  }
+
+  /** Whether the code of this process computes the concurrency key of jobs of this topic from their payloads. */
+  computesKey(topic: string): boolean {
+    return this.registry.get(topic)?.concurrencyKey !== undefined;
   }
 
   /**

@@ -44,6 +44,7 @@ import type { PresenceReply, WorkerSharing } from '../report-records.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from '../report-records.js';
 import { toRollupJson } from '../batch-json.js';
 import type { SqlQuery } from '../sql-runner.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './sql/known-topics.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
@@ -172,6 +173,14 @@ export class PostgresStats implements JobReports, ReportRecords {
 
   async waitingTopics(): Promise<string[]> {
     return [...new Set(await this.texts('topic', stats.WAITING_TOPICS, []))];
+  }
+
+  knownTopics(max: number): Promise<string[]> {
+    return this.texts('topic', KNOWN_TOPICS, [WORKER_SEEN_MS, max]);
+  }
+
+  existingTopics(topics: readonly string[]): Promise<string[]> {
+    return this.texts('topic', EXISTING_TOPICS, [WORKER_SEEN_MS, topics]);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

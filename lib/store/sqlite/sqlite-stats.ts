@@ -48,6 +48,7 @@ import type { ReadScript, SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
 import { COUNT_PIECE_ROWS, SqliteLists } from './sqlite-lists.js';
 import { REFRESH_DEFINITIONS } from './sql/definition.js';
 import { toSqliteMoment } from './sql/job-row.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './sql/known-topics.js';
 import * as list from './sql/list.js';
 import * as stats from './sql/stats.js';
 
@@ -236,6 +237,15 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   async waitingTopics(): Promise<string[]> {
     return [...new Set((await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string))];
+  }
+
+  async knownTopics(max: number): Promise<string[]> {
+    return (await this.read(KNOWN_TOPICS, [WORKER_SEEN_MS, max])).map(({ topic }) => topic as string);
+  }
+
+  async existingTopics(topics: readonly string[]): Promise<string[]> {
+    const rows = await this.read(EXISTING_TOPICS, [WORKER_SEEN_MS, JSON.stringify(topics)]);
+    return rows.map(({ topic }) => topic as string);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

@@ -22,7 +22,8 @@ const all = readdirSync(FOLDER)
   .flatMap((file) => {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- loads every file of the folder
     const statements = require(join(FOLDER, file)) as Statements;
-    const isSelected = (name: string): boolean => !/^(list|stats)\./.test(file) || reportsById.includes(name);
+    const isSelected = (name: string): boolean =>
+      !/^(list|stats|known-topics)\./.test(file) || reportsById.includes(name);
     return Object.entries(statements).filter(([name]) => isSelected(name));
   })
   .flatMap(listTexts);
