@@ -51,6 +51,8 @@ const lights: readonly Light[] = [
   { mutant: 'limits counted before the lock', fault: limitedLoad, strikes: 10, on: kinds },
   { mutant: 'limits counted by each process', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'a window that ends too early', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
+  { mutant: 'a window without the hand-over', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'handlers that start late', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'links counted without the lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
