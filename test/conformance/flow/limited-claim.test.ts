@@ -6,7 +6,6 @@ import { until } from '../../support/wait.js';
 import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
-import { until } from '../../support/wait.js';
 
 interface Limits {
   readonly total?: number;
