@@ -45,7 +45,7 @@ export interface TopicLimits {
 export interface DefinedLimits {
   readonly topic: string;
   readonly limits: TopicLimits;
-  /** `'operator'`: set by `limits.set` or over HTTP. `'code'`: by the process that started last. */
+  /** `'operator'`: set by `limits.set` or over HTTP. `'code'`: the definition that was first seen last, of those that live processes declare. */
   readonly source: 'code' | 'operator';
   /** The limits in the code, which apply after the operator's setting is removed. */
   readonly codeLimits: TopicLimits | null;

@@ -27,6 +27,7 @@ export function edit({ database }: MemberSettings, names: readonly string[], rew
     'admin',
     'complete',
     'schedule',
+    'definition',
     'limited-claim',
     'group',
     'link',

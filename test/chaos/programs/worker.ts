@@ -3,6 +3,7 @@ import type { JobsEngine, JobStore } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
 import { Dice } from '../dice.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
+import { VERSIONED, versionPattern } from '../protocol.js';
 import { Tasks } from './tasks.js';
 
 const REQUEUE_PAUSE_MS = 300;
@@ -24,6 +25,9 @@ async function main(): Promise<void> {
       payload: { ms: SCHEDULED_WORK_MS, obeys: false },
       missed: 'all',
     });
+  }
+  if (settings.version > 0) {
+    engine.declareSchedule(VERSIONED, versionPattern(settings.version), { topic: VERSIONED });
   }
   await engine.start();
   let isEnding = false;

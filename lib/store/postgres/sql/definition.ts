@@ -112,7 +112,7 @@ WHERE w.kind = 'schedule' AND ${scheduleDiffers} ORDER BY w.name`;
 
 /**
  * Compares the definitions that a process declares, in $1, with those that apply, and those with the rows of topics and schedules. $2 and $3
- * say which are live, $4 is the age of definitions to delete. `IS TRUE` keeps the planner from a nested loop over both sets.
+ * say which are live, $4 is the age of definitions to delete.
  */
 export const DEFINITION_STATE = `
 WITH own AS MATERIALIZED (SELECT kind, name, hash FROM jsonb_to_recordset($1::jsonb) AS o(kind text, name text, hash text)),
@@ -120,10 +120,10 @@ ${winners('$2', '$3')},
 ${changedTopics('$3')}
 SELECT (SELECT count(*) FROM own o JOIN _jobs_definitions d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash) AS known,
   (SELECT json_agg(json_build_object('kind', s.kind, 'name', s.name))::text FROM (
-    SELECT w.kind, w.name FROM winner w
-    WHERE ((w.kind, w.name) IN (SELECT kind, name FROM own)) IS TRUE
-      AND (w.kind, w.name, w.hash) NOT IN (SELECT kind, name, hash FROM own)
-    ORDER BY w.kind, w.name LIMIT 100) s) AS superseded,
+    SELECT d.kind, d.name FROM own o JOIN _jobs_definitions d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash
+    WHERE EXISTS (
+      SELECT FROM _jobs_definitions n WHERE n.kind = d.kind AND n.name = d.name AND ${isLive('n', '$2', '$3')}
+        AND (n.first_seen, n.hash) > (d.first_seen, d.hash)) LIMIT 100) s) AS superseded,
   EXISTS (SELECT FROM given) AS are_topics_due,
   EXISTS (SELECT FROM winner w LEFT JOIN _jobs_schedules s ON s.name = w.name WHERE w.kind = 'schedule' AND ${scheduleDiffers})
     AS are_schedules_due,

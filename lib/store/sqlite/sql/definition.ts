@@ -126,9 +126,10 @@ ${winners('?2', '?3')},
 ${changedTopics('?3')}
 SELECT (SELECT count(*) FROM own AS o JOIN _jobs_definitions AS d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash) AS known,
   (SELECT json_group_array(json_object('kind', kind, 'name', name)) FROM (
-    SELECT kind, name FROM winner WHERE (kind, name) IN (SELECT kind, name FROM own)
-      AND (kind, name, hash) NOT IN (SELECT kind, name, hash FROM own)
-    ORDER BY kind, name LIMIT 100)) AS superseded,
+    SELECT d.kind, d.name FROM own AS o JOIN _jobs_definitions AS d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash
+    WHERE EXISTS (
+      SELECT 1 FROM _jobs_definitions AS n WHERE n.kind = d.kind AND n.name = d.name AND ${isLive('n', '?2', '?3')}
+        AND (n.first_seen, n.hash) > (d.first_seen, d.hash)) LIMIT 100)) AS superseded,
   EXISTS (SELECT 1 FROM given) AS are_topics_due,
   EXISTS (SELECT 1 FROM winner AS w LEFT JOIN _jobs_schedules AS s ON s.name = w.name WHERE w.kind = 'schedule' AND ${scheduleDiffers})
     AS are_schedules_due,
