@@ -25,7 +25,7 @@ describe('the watch over the event loop', () => {
     watch = new EventLoopWatch({
       store: { explainLostLeases } as unknown as JobStore,
       clock,
-      logger: { ...silentLogger, warn: (message: string) => void warnings.push(message) } as never,
+      logger: { ...silentLogger, warn: (message: string) => void warnings.push(message) },
       leaseMs: 3_000,
     });
   });
