@@ -8,6 +8,7 @@ interface CompletedAttempt {
   readonly claim: ClaimToken;
   readonly unsavedProgress: string | undefined;
   readonly startedMs?: number | undefined;
+  toResultText(result: unknown): string | null;
   loseLease(): void;
 }
 
