@@ -6,7 +6,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsOptions } from '../core/options.js';
 import { createJobStore, JobsEngine } from '../engine/jobs-engine.js';
-import { DatabaseInspector } from '../store/inspection.js';
+import { DatabaseInspector } from '../store/reports/inspection.js';
 import { CommandError, UsageError } from './exit.js';
 
 /** The database that a command works on. */

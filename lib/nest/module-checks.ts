@@ -2,7 +2,7 @@ import type { InjectionToken } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
-import { nextTurn } from '../store/real-timers.js';
+import { nextTurn } from '../store/runtime/real-timers.js';
 import { JOBS_OPTIONS } from './async-options.js';
 import { hiddenDataSource, missingDataSource, NOT_CONFIGURED, secondModule } from './jobs.messages.js';
 

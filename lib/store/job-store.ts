@@ -12,11 +12,11 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limit-records.js';
-import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
-import type { LogStore } from './log-store.js';
-import type { Audience, StoreHints } from './store-hints.js';
-import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limits/limit-records.js';
+import type { LinkChanges, LinkedCallback, LinkStore } from './links/link-store.js';
+import type { LogStore } from './logs/log-store.js';
+import type { Audience, StoreHints } from './runtime/store-hints.js';
+import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedules/schedule-records.js';
 import type {
   CountName,
   ErrorCount,
@@ -33,7 +33,7 @@ import type {
   TopicAttempts,
   TopicShare,
   WorkerSharing,
-} from './report-records.js';
+} from './reports/report-records.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -56,8 +56,8 @@ import type {
   Settled,
   Settlement,
   JobSummary,
-} from './store-records.js';
-import type { LimitedClaim, LimitedClaimRequest } from './limited-claim.js';
+} from './jobs/job-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from './limits/limited-claim.js';
 
 /**
  * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.

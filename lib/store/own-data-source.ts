@@ -2,11 +2,11 @@ import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { DatabaseKind } from './job-schema.js';
-import { createJobSchema } from './job-schema.js';
-import { IDLE_MAX_MS } from './postgres/driver/pool.js';
-import type { PostgresSession } from './postgres/driver/session.js';
-import { clientTimeoutMs } from './postgres/sql/session.js';
+import type { DatabaseKind } from './jobs/job-schema.js';
+import { createJobSchema } from './jobs/job-schema.js';
+import { IDLE_MAX_MS } from './postgres/pool.js';
+import type { PostgresSession } from './postgres/session.js';
+import { clientTimeoutMs } from './postgres/session.postgres.js';
 
 interface OwnDataSourceSettings {
   /** Size of the PostgreSQL pool. */

@@ -5,7 +5,7 @@ import type { JobsOptions } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
 import { oneOf, option, readOptions } from '../core/option-checks.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
-import { systemClock } from '../engine/system-clock.js';
+import { systemClock } from '../engine/runtime/system-clock.js';
 import { queueLogger } from '../nest/nest-logger.js';
 import type { TestingParts } from '../nest/testing-parts.js';
 import { TESTING_PARTS } from '../nest/testing-parts.js';

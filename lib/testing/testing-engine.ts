@@ -10,7 +10,7 @@ import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { JobHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import type { ScheduleOptions } from '../core/schedule.js';
-import { runDetached } from '../engine/detached-context.js';
+import { runDetached } from '../engine/runtime/detached-context.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { RELEASE_GRACE_MS } from '../engine/lifecycle.js';

@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import { Pruner } from '../../lib/engine/maintain/pruner.js';
 import { createJobStore, JobsEngine } from '../../lib/engine/jobs-engine.js';
 import type { JobsEngineOptions } from '../../lib/engine/jobs-engine.js';
-import { systemClock } from '../../lib/engine/system-clock.js';
+import { systemClock } from '../../lib/engine/runtime/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { logParts } from '../../test/support/unit/log-parts.js';
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { moveTime as movePostgres } from '../../lib/store/postgres/sql/moved-time.js';
-import { moveTime as moveSqlite } from '../../lib/store/sqlite/sql/moved-time.js';
+import { moveTime as movePostgres } from '../../lib/store/runtime/moved-time.postgres.js';
+import { moveTime as moveSqlite } from '../../lib/store/runtime/moved-time.sqlite.js';
 
 /** Returns the texts that the files in `sql/` export, by name. */
 function statementsOf(database: 'postgres' | 'sqlite'): [string, string][] {

@@ -3,10 +3,10 @@
  * Read this file first, then payload-decoder.ts (stored payload → handler). encrypt-payloads.ts is a codec.
  */
 import { encodePayload } from '../../core/payload.js';
-import type { InsertedJob, PayloadReplacement } from '../../store/store-records.js';
+import type { InsertedJob, PayloadReplacement } from '../../store/jobs/job-records.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { PayloadOwner } from '../../core/codec-option.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 
 /** A row whose payload is encoded in place. */
 interface EncodableRow extends PayloadOwner {

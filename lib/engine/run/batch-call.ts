@@ -3,7 +3,7 @@ import type { ScheduledWake } from '../../core/clock.js';
 import { toFailure } from '../../core/error-text.js';
 import type { BatchHandlerFunction } from '../../core/job-handler.js';
 import type { StoreTransaction } from '../../store/job-store.js';
-import type { RegisteredHandler } from '../handler-registry.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import type { Executor, Result } from './executor.js';
 import { ABORT_GRACE_MS, describeLazyValue, toAbortedOutcome, validate } from './executor.js';

@@ -1,8 +1,8 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { needsStartMark } from '../../core/job.js';
 import type { BatchSettings } from '../../core/job-options.js';
-import type { Prefetch } from '../claim/prefetch.js';
-import type { RegisteredHandler } from '../handler-registry.js';
+import type { Prefetch } from './prefetch.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import { BatchCall } from './batch-call.js';
 import { ClaimBuffer } from './claim-buffer.js';

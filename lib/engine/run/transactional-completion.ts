@@ -1,7 +1,7 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
 import { toRecordedJson } from '../../core/payload.js';
-import type { LinkChanges } from '../../store/link-store.js';
+import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
 /** What a completion uses of its attempt. */

@@ -12,7 +12,7 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { CallerTransactions } from '../caller-transaction.js';
+import { CallerTransactions } from '../transactions/caller-transaction.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -31,53 +31,53 @@ import type {
   Rescue,
   Settled,
   Settlement,
-} from '../store-records.js';
+} from '../jobs/job-records.js';
 import type { JobStore, StatementConcurrency, StoreCapabilities } from '../job-store.js';
 import type { StoreTransaction, TransactionCall } from '../job-store.js';
-import type { Audience, StoreHints } from '../store-hints.js';
+import type { Audience, StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
-import { setUpTables } from '../migrator.js';
-import { PausedTopics } from '../paused-topics.js';
-import type { LinkChanges } from '../link-store.js';
-import { GroupTable } from '../group-table.js';
-import type { LinkTable } from '../link-table.js';
-import { LogTable } from '../log-table.js';
-import { StepTable } from '../step-table.js';
-import { toJob } from '../row-mapper.js';
-import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
-import { toSqlRunner, runScript } from '../sql-runner.js';
-import { AdminWriter } from './admin-writer.js';
+import { setUpTables } from '../migrate/migrator.js';
+import { PausedTopics } from '../topics/paused-topics.js';
+import type { LinkChanges } from '../links/link-store.js';
+import { GroupTable } from '../links/group-table.js';
+import type { LinkTable } from '../links/link-table.js';
+import { LogTable } from '../logs/log-table.js';
+import { StepTable } from '../jobs/step-table.js';
+import { toJob } from '../jobs/row-mapper.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import { toSqlRunner, runScript } from '../runtime/sql-runner.js';
+import { AdminWriter } from '../jobs/postgres-action-writer.js';
 import {
   getApplicationPool,
   handleConnectionErrors,
   handlePoolErrors,
   transactionsAtOnce,
-} from './driver/application-pool.js';
-import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
-import type { SessionPool } from './driver/pool.js';
-import { Semaphore } from './driver/semaphore.js';
-import type { PostgresSession, SessionRunner } from './driver/session.js';
-import { retryUntilDone, retryUntilUnlocked, runOwnTransaction, toTransactionError } from './error-translation.js';
-import { JobClaimer } from './job-claimer.js';
-import { JobInserter, needsTransaction } from './job-inserter.js';
-import { LeaseWriter } from './lease-writer.js';
-import { LimitedClaimer } from './limited-claimer.js';
-import { MaintenanceWriter } from './maintenance-writer.js';
+} from './application-pool.js';
+import { STATEMENTS_AT_ONCE } from './pool-runners.js';
+import type { SessionPool } from './pool.js';
+import { Semaphore } from './semaphore.js';
+import type { PostgresSession, SessionRunner } from './session.js';
+import { retryUntilDone, retryUntilUnlocked, runOwnTransaction, toTransactionError } from './postgres-errors.js';
+import { JobClaimer } from '../jobs/postgres-claimer.js';
+import { JobInserter, needsTransaction } from '../jobs/postgres-inserter.js';
+import { LeaseWriter } from '../jobs/postgres-lease-writer.js';
+import { LimitedClaimer } from '../limits/postgres-limited-claimer.js';
+import { MaintenanceWriter } from '../jobs/postgres-maintenance-writer.js';
 import { Notifier } from './notifier.js';
-import { OutcomeWriter } from './outcome-writer.js';
-import { createLimitTable } from './postgres-limits.js';
+import { OutcomeWriter } from '../jobs/postgres-outcome-writer.js';
+import { createLimitTable } from '../limits/postgres-limits.js';
 import type { PostgresClient } from './postgres-listener.js';
 import { PostgresListener } from './postgres-listener.js';
-import { createPostgresLinks } from './postgres-links.js';
-import { createPostgresSchedules } from './postgres-schedules.js';
-import { PostgresStats } from './postgres-stats.js';
-import * as admin from './sql/admin.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
-import * as group from './sql/group.js';
-import * as log from './sql/log.js';
-import * as schema from './sql/schema.js';
-import * as step from './sql/step.js';
-import * as channel from './sql/session.js';
+import { createPostgresLinks } from '../links/postgres-links.js';
+import { createPostgresSchedules } from '../schedules/postgres-schedules.js';
+import { PostgresStats } from '../reports/postgres-reports.js';
+import * as admin from '../jobs/actions.postgres.js';
+import { FIND_HOLDER, FIND_JOBS } from '../lists/list.postgres.js';
+import * as group from '../links/group.postgres.js';
+import * as log from '../logs/log.postgres.js';
+import * as schema from '../migrate/schema.postgres.js';
+import * as step from '../jobs/step.postgres.js';
+import * as channel from './session.postgres.js';
 
 export interface PostgresStoreOptions {
   /** The application's DataSource. */

@@ -1,6 +1,6 @@
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limited-claim.js';
-import type { JobInsert } from '../../../lib/store/store-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
+import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
 import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';

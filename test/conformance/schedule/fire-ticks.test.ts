@@ -1,7 +1,7 @@
 import type { ScheduleOptions } from '../../../lib/core/schedule.js';
 import { readSchedule } from '../../../lib/core/schedule.js';
-import { toTickJobId } from '../../../lib/engine/schedule/tick-job.js';
-import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/schedule-records.js';
+import { toTickJobId } from '../../../lib/engine/schedules/tick-job.js';
+import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/schedules/schedule-records.js';
 import type { ScheduleStore } from '../../../lib/store/job-store.js';
 import { claim, newJob, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

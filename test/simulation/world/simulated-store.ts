@@ -13,9 +13,9 @@ import type {
   JobReports,
   ReportRecords,
 } from '../../../lib/store/job-store.js';
-import type { Audience, StoreHints } from '../../../lib/store/store-hints.js';
-import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
-import type { LogStore } from '../../../lib/store/log-store.js';
+import type { Audience, StoreHints } from '../../../lib/store/runtime/store-hints.js';
+import type { LinkChanges, LinkStore } from '../../../lib/store/links/link-store.js';
+import type { LogStore } from '../../../lib/store/logs/log-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -32,7 +32,7 @@ import type {
   Rescue,
   Settled,
   Settlement,
-} from '../../../lib/store/store-records.js';
+} from '../../../lib/store/jobs/job-records.js';
 import type { SimulatedTable } from './simulated-table.js';
 
 /** The connection of a process to the table. */

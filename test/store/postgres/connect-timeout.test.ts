@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { DataSource } from 'typeorm';
 import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
-import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
+import { PostgresSession } from '../../../lib/store/postgres/session.js';
 
 const TIMEOUT_MS = 200;
 

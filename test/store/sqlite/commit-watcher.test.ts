@@ -1,10 +1,10 @@
 import { DataSource } from 'typeorm';
 import type { Clock } from '../../../lib/core/clock.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
-import { createConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
-import { CommitSignal, watchCommits } from '../../../lib/store/sqlite/driver/commit-watcher.js';
-import type { SqliteConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
-import { singleStatement } from '../../../lib/store/sql-runner.js';
+import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { createConnection } from '../../../lib/store/sqlite/sqlite-connection.js';
+import { CommitSignal, watchCommits } from '../../../lib/store/sqlite/commit-watcher.js';
+import type { SqliteConnection } from '../../../lib/store/sqlite/sqlite-connection.js';
+import { singleStatement } from '../../../lib/store/runtime/sql-runner.js';
 import type { SqliteFile } from '../../support/databases.js';
 import { createSqliteFile } from '../../support/databases.js';
 import { until } from '../../support/wait.js';

@@ -1,0 +1,151 @@
+import type { ClaimToken } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import { isFinal } from '../../core/job-state.js';
+import { toCompletionJson, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from './batch-results.js';
+import type { Completion, Settled, Settlement } from './job-records.js';
+import { isCompletion } from './job-records.js';
+import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import * as sql from './settle.sqlite.js';
+
+/** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
+const OWN_STATEMENT_JOBS_MIN = 100;
+
+/**
+ * Records the outcomes of attempts. Completions take a cheaper statement first; `SETTLE` records the rest. Then it deletes
+ * jobs that ended in one of `discardStatuses`.
+ *
+ * @param canCountChanges whether `changes()` still belongs to the last statement: see `SqliteConnection.isSynchronous`.
+ */
+export function* settleScript(
+  settlements: readonly Settlement[],
+  discardStatuses: readonly FinalStatus[],
+  canCountChanges: boolean,
+): SqlScript<Settled[]> {
+  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges);
+  if (done.length === settlements.length) {
+    return settlements.map(({ token }) => toCompleted(token));
+  }
+  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
+  const others = settlements.filter((settlement) => !results.has(settlement));
+  const settled = yield* settleOthersScript(others);
+  others.forEach((settlement, index) => results.set(settlement, settled[index]!));
+  const ended = toTokens(others.filter((settlement) => isDiscarded(results.get(settlement)!, discardStatuses)));
+  if (ended.length > 0) {
+    // When it fails, the pruner deletes the jobs later. The outcomes are committed, so the set must not be written again.
+    yield { sql: sql.DISCARD, params: [toTokenJson(ended), JSON.stringify(discardStatuses)], isOptional: true };
+  }
+  return settlements.map((settlement) => results.get(settlement)!);
+}
+
+/**
+ * Completes a job in a transaction of the application.
+ *
+ * @throws LeaseLostError, JobStateError
+ */
+export function* completeInTransactionScript(
+  token: ClaimToken,
+  result: string | null,
+  progress?: string,
+): SqlScript<{ isWatched: boolean }> {
+  const { id, attempt } = token;
+  const [completed] = yield { sql: sql.COMPLETE_IN_TX, params: [id, attempt, result, toProgressBox(progress)] };
+  if (completed) {
+    return { isWatched: completed.watched !== null };
+  }
+  const [owned] = yield { sql: sql.OWNED_STATE, params: [id, attempt] };
+  throw toCompletionError(token, owned);
+}
+
+function isDiscarded({ status }: Settled, discardStatuses: readonly FinalStatus[]): boolean {
+  return status !== null && isFinal(status) && discardStatuses.includes(status);
+}
+
+function selectCompletions(settlements: readonly Settlement[]): readonly Completion[] {
+  const completions = settlements.filter(isCompletion);
+  const isAll = completions.length === settlements.length;
+  return isAll || completions.length >= OWN_STATEMENT_JOBS_MIN ? completions : [];
+}
+
+/** Completes jobs, or deletes them when completed jobs are discarded. Returns the completions that it has recorded. */
+function* completeScript(
+  completions: readonly Completion[],
+  discardStatuses: readonly FinalStatus[],
+  canCountChanges: boolean,
+): SqlScript<readonly Completion[]> {
+  if (discardStatuses.includes('completed')) {
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, toTokenJson(toTokens(completions)));
+  }
+  const { brief, others } = splitBrief(completions);
+  const done = yield* canCountChanges
+    ? completeCountedScript(brief)
+    : completeWithScript(sql.COMPLETE_BRIEF, brief, idJson(brief));
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, toCompletionJson(others)))];
+}
+
+/** Records completions of watched jobs, in a transaction that releases their children. */
+export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const { brief, others } = splitBrief(completions);
+  const done = yield* completeWithScript(sql.COMPLETE_BRIEF_WATCHED, brief, idJson(brief));
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, toCompletionJson(others)))];
+}
+
+/** Runs one statement for all completions. It returns a row for each that it has recorded. */
+function* completeWithScript(
+  statement: string,
+  completions: readonly Completion[],
+  json: string,
+): SqlScript<readonly Completion[]> {
+  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params: [json] });
+}
+
+/** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
+function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
+  if (brief.length === 0) {
+    return [];
+  }
+  const params = [idJson(brief)];
+  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params };
+  const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
+  const count = Number(changes!.count);
+  if (count === brief.length) {
+    return brief;
+  }
+  return count === 0 ? [] : selectRecorded(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
+}
+
+/** Separates the completions for `COMPLETE_BRIEF`, when there are enough of them. */
+function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
+  const brief = completions.filter(isBrief);
+  return brief.length < OWN_STATEMENT_JOBS_MIN
+    ? { brief: [], others: completions }
+    : { brief, others: completions.filter((completion) => !isBrief(completion)) };
+}
+
+function isBrief({ token, durationMs, outcome }: Completion): boolean {
+  return token.attempt === 1 && durationMs !== null && durationMs < sql.BRIEF_MS && outcome.result === null;
+}
+
+/** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */
+function* settleOthersScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
+  const tokens = toTokens(settlements);
+  const rows = yield { sql: sql.SETTLE, params: [toSettlementJson(settlements)] };
+  const unchanged = selectWithoutRow(tokens, rows);
+  const states =
+    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
+  return toSettledInOrder(tokens, rows, states);
+}
+
+/** The completions that have a row. */
+function selectRecorded(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+  const left = new Set(selectWithoutRow(toTokens(completions), rows));
+  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
+}
+
+function idJson(completions: readonly Completion[]): string {
+  return JSON.stringify(completions.map(({ token }) => token.id));
+}
+
+function toTokens(settlements: readonly Settlement[]): ClaimToken[] {
+  return settlements.map(({ token }) => token);
+}
