@@ -100,7 +100,7 @@ export interface ListStatements {
  * Lists by ranges; with `isFiltered`, by dates and changes since $11 too, which must read each row; with `hasRetrying`, also by ranges of
  * jobs that wait for a retry. The last parameters are limit and offset.
  */
-export const listRanges = (isFiltered: boolean, hasRetrying: boolean): ListStatements => {
+const listRanges = (isFiltered: boolean, hasRetrying: boolean): ListStatements => {
   const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue} AND ${isUnchangedSince('$11')}` : isInRange;
   const [limit, offset] = isFiltered ? ['$12::int', '$13::int'] : ['$9::int', '$10::int'];
   const select = (rangeLimit: string): string =>
@@ -109,6 +109,12 @@ export const listRanges = (isFiltered: boolean, hasRetrying: boolean): ListState
     ids: `SELECT id FROM (${select(`${limit} + ${offset}`)}) m ORDER BY id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${select(limit)}) m LIMIT ${limit}) c`,
   };
+};
+
+/** By whether the list is filtered by dates or changes, and whether it contains jobs that wait for a retry. */
+export const LIST_RANGES = {
+  filtered: { retrying: listRanges(true, true), other: listRanges(true, false) },
+  unfiltered: { retrying: listRanges(false, true), other: listRanges(false, false) },
 };
 
 /** Reads the newest ids of each range in $1 from $2 on, up to $3, with the number of the range. */
@@ -142,7 +148,7 @@ const endedMatches = (condition: string, rangeLimit: string): string => `
  * since $10 too, which must read each row. The last parameters are limit, offset,
  * and the limit of each range.
  */
-export const listEnded = (isFiltered: boolean): ListStatements => {
+const listEnded = (isFiltered: boolean): ListStatements => {
   const isInEndedRange = `(finished, id) < ($1::timestamptz, $2::uuid) AND finished >= $3::timestamptz`;
   const condition = isFiltered
     ? `${isInEndedRange} AND ${isBetween('$8', '$9')} AND ${isUnchangedSince('$10')}`
@@ -156,6 +162,9 @@ ORDER BY finished DESC, id DESC LIMIT ${limit} OFFSET ${offset}`,
     count: `SELECT count(*) AS total FROM (SELECT FROM (${endedMatches(condition, limit)}) m LIMIT ${limit}) c`,
   };
 };
+
+/** By whether the list is filtered by dates or changes. */
+export const LIST_ENDED = { filtered: listEnded(true), unfiltered: listEnded(false) };
 
 /** Selects pending jobs by priority, by a loose scan: it jumps from one priority to the next, however many jobs each has. */
 const waitingByPriority = (isKeyed: boolean, columns: string, condition: string, order: string): string => {

@@ -231,20 +231,12 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 }
 
-/** With the ranges of jobs that wait for a retry, and without. */
-const listRanges = (isFiltered: boolean): Record<'retrying' | 'other', list.ListStatements> => ({
-  retrying: list.listRanges(isFiltered, true),
-  other: list.listRanges(isFiltered, false),
-});
-
-const LIST_RANGES = { filtered: listRanges(true), unfiltered: listRanges(false) };
-
 function selectStatements(plan: ListPlan): list.ListStatements {
   if (plan.ranges === null) {
     return list.LIST_ALL;
   }
   const hasRetrying = plan.ranges.some(({ status }) => status === 'retrying');
-  return LIST_RANGES[readsRows(plan) ? 'filtered' : 'unfiltered'][hasRetrying ? 'retrying' : 'other'];
+  return list.LIST_RANGES[readsRows(plan) ? 'filtered' : 'unfiltered'][hasRetrying ? 'retrying' : 'other'];
 }
 
 function toParams(plan: ListPlan): unknown[] {
@@ -258,10 +250,8 @@ function toParams(plan: ListPlan): unknown[] {
   return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
 }
 
-const LIST_ENDED = { filtered: list.listEnded(true), unfiltered: list.listEnded(false) };
-
 function selectEnded(plan: EndedPlan): list.ListStatements {
-  return LIST_ENDED[readsRows(plan) ? 'filtered' : 'unfiltered'];
+  return list.LIST_ENDED[readsRows(plan) ? 'filtered' : 'unfiltered'];
 }
 
 function toEndedParams(plan: EndedPlan): unknown[] {

@@ -32,8 +32,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 const laneLists = {
-  'a list of ranges': lists.listRanges(false, true),
-  'a list of ranges with dates': lists.listRanges(true, true),
+  'a list of ranges': lists.LIST_RANGES.unfiltered.retrying,
+  'a list of ranges with dates': lists.LIST_RANGES.filtered.retrying,
 };
 
 const written = {
