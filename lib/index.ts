@@ -153,9 +153,11 @@ export type {
 export type { UiColor, UiEnvironment, UiLink, UiOptions } from './core/ui-options.js';
 
 // The engine without Nest
-export { createJobStore, JobsEngine } from './engine/jobs-engine.js';
+export { JobsEngine } from './engine/jobs-engine.js';
+export { createJobStore } from './typeorm/create-job-store.js';
 export type { JobsEngineOptions } from './engine/jobs-engine.js';
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { JobsLogger } from './core/logger.js';
-export type { CreatedStore } from './store/create-store.js';
-export type { JobStore, StoreTransaction } from './store/job-store.js';
+export type { CreatedStore } from './typeorm/create-job-store.js';
+export type { JobStore } from './store/job-store.js';
+export type { StoreTransaction } from './store/transactions/application-transactions.js';

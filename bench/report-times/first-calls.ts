@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
-import { createJobStore, JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../lib/typeorm/create-job-store.js';
 import type { Times } from './rounds.js';
 
 /** The first reads of the overview and of the other screens, by name. */

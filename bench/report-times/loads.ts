@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { Pruner } from '../../lib/engine/maintain/pruner.js';
-import { createJobStore, JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { JobsEngine } from '../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../lib/typeorm/create-job-store.js';
 import type { JobsEngineOptions } from '../../lib/engine/jobs-engine.js';
-import { systemClock } from '../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { logParts } from '../../test/support/unit/log-parts.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../lib/typeorm/create-job-store.js';
 import { startPostgresServer } from '../../test/support/postgres-server.js';
 import type { TableSize } from './fill.js';
 import { fill } from './fill.js';

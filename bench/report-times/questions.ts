@@ -3,7 +3,7 @@ import { ErrorStats } from '../../lib/engine/reports/error-stats.js';
 import { QueueStats } from '../../lib/engine/reports/queue-stats.js';
 import { JobsEngine } from '../../lib/engine/jobs-engine.js';
 import { logParts } from '../../test/support/unit/log-parts.js';
-import { systemClock } from '../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { RARE_TOPIC } from './fill.js';
 import type { Question } from './rounds.js';

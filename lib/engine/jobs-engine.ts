@@ -6,7 +6,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
-import type { DataSource } from 'typeorm';
 import type { Clock } from '../core/clock.js';
 import { endsWithin } from '../core/clock.js';
 import { describeValue } from '../core/error-text.js';
@@ -68,13 +67,12 @@ import { LogPruner } from './logs/log-pruner.js';
 import { LogWriter } from './logs/log-writer.js';
 import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
-import { systemClock } from './runtime/system-clock.js';
+import { systemClock } from '../store/runtime/system-clock.js';
 import { TopicDeclarations } from './topics/topic-declarations.js';
 import { WakeSignal } from './runtime/wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
-import type { CreatedStore } from '../store/create-store.js';
-import { createStore } from '../store/create-store.js';
-import type { JobStore, StoreTransaction } from '../store/job-store.js';
+import type { JobStore } from '../store/job-store.js';
+import type { StoreTransaction } from '../store/transactions/application-transactions.js';
 
 /** The module's options, the store, and parts that a test may replace. */
 export interface JobsEngineOptions extends JobsOptions {
@@ -101,21 +99,6 @@ export interface TestedParts extends EngineParts {
   readonly rescuer: Rescuer;
   readonly unhandledTopics: UnhandledTopics;
   readonly waiter: JobWaiter;
-}
-
-/**
- * Creates the store for the database of an initialized DataSource. The store opens a second DataSource. Call `store.open()` before
- * the engine starts and `store.close()` after it has stopped. Use one store for one engine.
- *
- * @throws InvalidOptionsError for an invalid option, or a database that the queue does not support.
- */
-export function createJobStore(
-  app: DataSource,
-  options: JobsOptions = {},
-  { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
-): CreatedStore {
-  const settings = readJobsOptions(options);
-  return createStore(app, settings, clock, guardLogger(logger, settings.log));
 }
 
 /**

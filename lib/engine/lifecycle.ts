@@ -1,7 +1,7 @@
 import { endsWithin } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import type { Dispatcher } from './claim/dispatcher.js';
-import { runDetached } from './runtime/detached-context.js';
+import { runDetached } from '../store/runtime/detached-context.js';
 import type { EngineParts } from './runtime/engine-parts.js';
 import type { Completer } from './run/completer.js';
 import { hashWorker } from './runtime/live-workers.js';

@@ -9,7 +9,7 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager } from '../typeorm/connect.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobLogLine, JobLogOptions } from '../core/job-log.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';

@@ -58,6 +58,7 @@ import type {
   JobSummary,
 } from './jobs/job-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from './limits/limited-claim.js';
+import type { StoreTransaction, TransactionCall } from './transactions/application-transactions.js';
 
 /**
  * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.
@@ -365,12 +366,6 @@ export interface ReportRecords {
   pruneReports(): Promise<void>;
 }
 
-/** A call of the queue in a transaction of the application. */
-export interface TransactionCall {
-  /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
-  finish(refusal?: Error): void;
-}
-
 export interface StoreCapabilities {
   /** How many handlers may run inside a transaction of the application at once; 0: none. */
   readonly transactionsAtOnce: number;
@@ -394,6 +389,3 @@ export interface StatementConcurrency {
 
 /** One statement at a time. */
 export const ONE_AT_A_TIME: StatementConcurrency = { atOnce: 1, minJobsForAnother: 1 };
-
-/** A transaction of the application. Only the store knows that it is an `EntityManager`. */
-export type StoreTransaction = object;

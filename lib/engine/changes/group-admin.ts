@@ -15,7 +15,7 @@ import type { Job } from '../../core/job.js';
 import type { Actor } from '../../core/job-action.js';
 import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
-import type { StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { LinkedInsert, LinkInsert, LinkMode } from '../../store/links/link-store.js';
 import type { JobActions } from './job-admin.js';
 import type { EngineParts } from '../runtime/engine-parts.js';

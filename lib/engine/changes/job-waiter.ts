@@ -9,7 +9,7 @@ import type { Job } from '../../core/job.js';
 import { SET_JOBS_MAX } from '../../core/limits.js';
 import type { Check } from '../../core/option-checks.js';
 import { duration, optional, option, readOptions } from '../../core/option-checks.js';
-import { runDetached } from '../runtime/detached-context.js';
+import { runDetached } from '../../store/runtime/detached-context.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 

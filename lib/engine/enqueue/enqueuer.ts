@@ -14,7 +14,7 @@ import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import type { InsertedJob, JobInsert } from '../../store/jobs/job-records.js';
 import type { LinkedInsert, LinkedInsertResult } from '../../store/links/link-store.js';
 import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
-import type { StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import { toFreshJob } from '../../store/jobs/row-mapper.js';
 import { measureInsert } from '../../store/jobs/batch-json.js';
 import { Batcher } from '../runtime/batcher.js';

@@ -7,7 +7,7 @@ import type { LogText } from '../../core/job-log.js';
 import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress } from '../../core/payload.js';
-import type { StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { AttemptLog } from '../logs/log-writer.js';

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { ScheduledWake } from '../../core/clock.js';
 import { toFailure } from '../../core/error-text.js';
 import type { BatchHandlerFunction } from '../../core/job-handler.js';
-import type { StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import type { Executor, Result } from './executor.js';

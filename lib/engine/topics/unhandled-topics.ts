@@ -3,7 +3,7 @@ import { InvalidOptionsError } from '../../core/errors.js';
 import { readListFilter } from '../../core/list-filter.js';
 import { findNearest } from '../../core/suggestion.js';
 import { toFullGap } from '../../store/jobs/job-records.js';
-import { runDetached } from '../runtime/detached-context.js';
+import { runDetached } from '../../store/runtime/detached-context.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 

@@ -26,11 +26,6 @@ const isClaimable = (topic: string): string =>
 /** Jobs without a concurrency key. Limited topics and jobs with a key have a claim of their own: see limited-claim.ts. */
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
 
-/** Writes a value with its name. The native driver gets text: it would parse JSON and arrays itself. */
-type AsColumn = (value: string, name: string) => string;
-export const asValue: AsColumn = (value, name) => `${value} AS ${name}`;
-export const asText: AsColumn = (value, name) => `(${value})::text AS ${name}`;
-
 /** What a claim writes: $3 worker, $4 lease in milliseconds. */
 export const asClaimed = `status = 'processing', attempt = attempt + 1, locked_by = $3,
   locked_until = (SELECT statement_timestamp() + make_interval(secs => $4::float8 / 1000.0)),
@@ -38,9 +33,9 @@ export const asClaimed = `status = 'processing', attempt = attempt + 1, locked_b
   started = statement_timestamp(), updated = statement_timestamp()`;
 
 /** What a claim returns of each job. */
-export const claimedColumns = (as: AsColumn): string => `
-  j.ctid AS row_ref, j.id, j.topic, ${['payload', 'backoff', 'metadata'].map((column) => as(`j.${column}`, column)).join(', ')},
-  ${as(`CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map(numberOf).join(', ')}] END`, 'numbers')},
+export const claimedColumns = `
+  j.ctid AS row_ref, j.id, j.topic, j.payload, j.backoff, j.metadata,
+  CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map(numberOf).join(', ')}] END AS numbers,
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
   (SELECT ${ms('statement_timestamp()')}) AS at`;
 
@@ -48,9 +43,9 @@ export const claimedColumns = (as: AsColumn): string => `
  * pending → processing, except expired jobs, jobs of paused and limited topics, and jobs with a concurrency key. Reads one index range
  * for each lane, in the order of the lanes, so that the cost does not depend on what else waits. Writes by ctid: a join on id would let the
  * planner start from the wrong side. Values that are the same for all rows are subqueries, which run once: computed for each row, two of
- * them took 3 % of a claim.
+ * them took 3 % of a claim. $1 lanes, $2 limit, $3 worker, $4 lease in milliseconds.
  */
-const claimWith = (as: AsColumn): string => `
+export const CLAIM = `
 UPDATE _jobs j SET ${asClaimed}
 WHERE j.ctid = ANY (ARRAY(
   SELECT c.tid
@@ -61,13 +56,7 @@ WHERE j.ctid = ANY (ARRAY(
       AND run_at >= l.lower_bound AND run_at <= statement_timestamp() AND ${isClaimable('l.topic')} AND ${isUnexpired('_jobs')}
     ORDER BY run_at LIMIT l.lane_limit ${skipLocked}) c
   LIMIT $2::int))
-RETURNING ${claimedColumns(as)}`;
-
-/** Claims jobs: $1 lanes, $2 limit, $3 worker, $4 lease in milliseconds. */
-export const CLAIM = claimWith(asValue);
-
-/** The same for the native driver, which would parse JSON and arrays itself. */
-export const CLAIM_AS_TEXT = claimWith(asText);
+RETURNING ${claimedColumns}`;
 
 /** The first waiting job between two priorities; `from` and `to` are SQL. */
 const firstBetween = (topic: string, from: string, to: string): string => `

@@ -2,20 +2,15 @@ import type { Claim } from '../../core/job.js';
 import { toClaimedJob, toLaneScan } from './row-mapper.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import type { ClaimRequest, LaneGap, LaneScan, LaneStart } from './job-records.js';
-import { CLAIM, CLAIM_AS_TEXT, NUMBERS, SCAN } from './claim.postgres.js';
+import { CLAIM, NUMBERS, SCAN } from './claim.postgres.js';
 
 /** Claims jobs of topics without limits, and scans for waiting jobs of all topics. */
 export class JobClaimer {
-  /** @param isNative whether the driver is `pg-native`; known after the first connection. */
-  constructor(
-    private readonly query: SqlQuery,
-    private readonly isNative: () => boolean,
-  ) {}
+  constructor(private readonly query: SqlQuery) {}
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
     const input = lanes.map((lane) => ({ ...toLaneInput(lane), lane_limit: lane.limit }));
-    const statement = this.isNative() ? CLAIM_AS_TEXT : CLAIM;
-    const rows = await this.query(statement, [JSON.stringify(input), limit, worker, leaseMs]);
+    const rows = await this.query(CLAIM, [JSON.stringify(input), limit, worker, leaseMs]);
     return rows.map(toClaim);
   }
 

@@ -3,7 +3,7 @@ import { compareUniqueKeys } from '../../core/unique-key.js';
 import { toInsertJson, splitIntoPieces } from './batch-json.js';
 import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from './batch-results.js';
 import type { InsertedJob, JobInsert } from './job-records.js';
-import type { StoreTransaction } from '../job-store.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
 import { toDebouncedJob, toInsertedJobs } from './row-mapper.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow } from '../runtime/sql-runner.js';

@@ -4,7 +4,7 @@ import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { byId, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
 import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from './batch-results.js';
-import type { StoreTransaction } from '../job-store.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
 import { NO_CHANGES } from '../links/link-script.js';
 import type { LinkChanges } from '../links/link-store.js';
 import type { LinkTable } from '../links/link-table.js';

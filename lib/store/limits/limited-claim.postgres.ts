@@ -1,4 +1,4 @@
-import { asClaimed, asText, asValue, claimedColumns } from '../jobs/claim.postgres.js';
+import { asClaimed, claimedColumns } from '../jobs/claim.postgres.js';
 import { isUnexpired } from '../jobs/job-row.postgres.js';
 
 /*
@@ -84,8 +84,11 @@ const ending = `json_build_object(
  * - `counted`: the starts, for the rate; `moved`: the cursor
  *
  * Values that are the same for all rows are subqueries, which run once.
+ *
+ * Parameters: $1 topic, $2 the number of this claim, $3 worker, $4 lease in milliseconds, $5 priorities in order, $6 at most this many jobs,
+ * $7 at most this many steps of the walk.
  */
-const claimLimitedWith = (columns: string): string => `
+export const CLAIM_LIMITED = `
 WITH RECURSIVE x AS MATERIALIZED (
   SELECT t.*, ${sliceMs} AS slice_ms, ${slices} AS slices, ${slice} AS slice
   FROM _jobs_topics t WHERE topic = $1 AND ${hasLock}),
@@ -129,7 +132,7 @@ done AS (
   UPDATE _jobs j SET flow_key = coalesce(concurrency_key, ''), ${asClaimed}
   WHERE j.ctid = ANY (ARRAY(
     SELECT tid FROM c WHERE round <= free ORDER BY place, round, n LIMIT (SELECT greatest(0, room) FROM s)))
-  RETURNING ${columns}, j.flow_key),
+  RETURNING ${claimedColumns}, j.flow_key),
 counted AS (
   INSERT INTO _jobs_starts AS w (topic, key, slice, starts)
   SELECT $1, CASE WHEN s.rate_by_key THEN done.flow_key ELSE '' END, s.slice, count(*)
@@ -142,15 +145,6 @@ moved AS (
 SELECT row_ref, id, topic, payload, backoff, metadata, numbers, run_at, created, at, NULL AS ending FROM done
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ${ending}::text`;
-
-/**
- * Claims jobs of one topic: $1 topic, $2 the number of this claim, $3 worker, $4 lease in milliseconds, $5 priorities in order, $6 at
- * most this many jobs, $7 at most this many steps of the walk.
- */
-export const CLAIM_LIMITED = claimLimitedWith(claimedColumns(asValue));
-
-/** The same for the native driver. */
-export const CLAIM_LIMITED_AS_TEXT = claimLimitedWith(claimedColumns(asText));
 
 /** Marks a topic as limited, since it has jobs with a concurrency key. */
 export const MARK_LIMITED = `

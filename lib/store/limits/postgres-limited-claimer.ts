@@ -8,8 +8,6 @@ import * as sql from './limited-claim.postgres.js';
 interface LimitedClaimerParts {
   readonly query: SqlQuery;
   readonly transact: RunTransactions;
-  /** Whether the driver is `pg-native`. Known after the first connection. */
-  readonly isNative: () => boolean;
   /** The schema of the tables. */
   readonly schema: () => string;
 }
@@ -55,7 +53,7 @@ export class LimitedClaimer implements LimitedTopicClaims {
 
   private async claimOnce(request: LimitedClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {
     const { topic, priorities, hasKeyed, limit, worker, leaseMs } = request;
-    const { transact, isNative, schema } = this.parts;
+    const { transact, schema } = this.parts;
     this.claimCount += 1;
     const stamp = String(this.claimCount);
     const order = `{${priorities.join(',')}}`;
@@ -64,7 +62,7 @@ export class LimitedClaimer implements LimitedTopicClaims {
       ...(hasKeyed ? [[{ sql: sql.MARK_KEYED_DUE, params: [topic, order, MARKED_MAX] }]] : []),
       [
         { sql: sql.LOCK_TOPIC, params: [stamp, toLockNumber(schema(), topic)] },
-        { sql: isNative() ? sql.CLAIM_LIMITED_AS_TEXT : sql.CLAIM_LIMITED, params },
+        { sql: sql.CLAIM_LIMITED, params },
       ],
     ]);
     return { rows: rows.slice(0, -1), ending: JSON.parse(rows.at(-1)!.ending as string) as Ending };

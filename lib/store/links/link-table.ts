@@ -6,7 +6,7 @@ import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependenc
 import { InvalidOptionsError, RowLockedError } from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { toLocked, toUnchangedRow } from '../jobs/batch-results.js';
-import type { StoreTransaction } from '../job-store.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type {
   BlockedJob,
   LinkChanges,

@@ -1,4 +1,4 @@
-import type { StoreTransaction } from '../job-store.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type { InsertSteps } from './link-table.js';
 import { LinkTable } from './link-table.js';
 import type { SqlQuery, SqlScript } from '../runtime/sql-runner.js';

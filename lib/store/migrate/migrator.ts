@@ -1,4 +1,4 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration, MigrationRunner } from '../../../migrations/index.js';
 import { jobsMigrations } from '../../../migrations/index.js';
 import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js';
 import { SqlError } from '../runtime/sql-error.js';
@@ -12,8 +12,7 @@ interface MigrationStatements {
 }
 
 interface TableSetup {
-  /** The type of the DataSource. */
-  readonly databaseType: string;
+  readonly databaseType: 'postgres' | 'sqlite';
   readonly statements: MigrationStatements & { readonly CHECK_TABLE: string };
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
@@ -131,7 +130,7 @@ const MISSING =
 /** Name of the newest migration of this version. */
 export const SCHEMA_VERSION = jobsMigrations.at(-1)!.name;
 
-function createMigrations(): MigrationInterface[] {
+function createMigrations(): Migration[] {
   return jobsMigrations.map((migration) => new migration());
 }
 
@@ -190,12 +189,12 @@ function isMissing(error: unknown): error is SqlError {
  * Collects the statements of a migration. On SQLite their transaction must end within one tick: the application may be waiting
  * for it in the same event loop.
  */
-async function record(migration: MigrationInterface, databaseType: string): Promise<RecordedMigration> {
+async function record(migration: Migration, databaseType: TableSetup['databaseType']): Promise<RecordedMigration> {
   const statements: string[] = [];
-  const recorder = {
+  const recorder: MigrationRunner = {
     connection: { options: { type: databaseType } },
     query: (statement: string) => Promise.resolve(statements.push(statement)),
   };
-  await migration.up(recorder as unknown as QueryRunner);
-  return { name: migration.name!, timestamp: Number(/\d{13}$/.exec(migration.name!)![0]), statements };
+  await migration.up(recorder);
+  return { name: migration.name, timestamp: Number(/\d{13}$/.exec(migration.name)![0]), statements };
 }

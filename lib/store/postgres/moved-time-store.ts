@@ -1,4 +1,4 @@
-import type { StoreTransaction } from '../job-store.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type { MovedTime } from '../runtime/moved-time.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
 import type { PostgresStoreOptions } from './postgres-store.js';

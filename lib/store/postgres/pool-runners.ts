@@ -1,6 +1,6 @@
 import { monotonicMs, setImmediate, setTimeout } from '../runtime/real-timers.js';
 import { toSqlError } from '../runtime/sql-error.js';
-import type { Deferred, SqlRow, SqlRunner, SqlScript } from '../runtime/sql-runner.js';
+import type { Deferred, SqlRow, SqlRunner } from '../runtime/sql-runner.js';
 import type { PooledClient, PostgresQuery, PostgresResult, SessionPool } from './pool.js';
 
 /** Converts a statement to the form that `pg` takes. */
@@ -59,18 +59,54 @@ export async function runInSequence(
   }
 }
 
-/** The queries around the statements of a script. */
-export interface ScriptEnds {
+/** The queries around the statements of a transaction. */
+export interface TransactionEnds {
   readonly begin: PostgresQuery;
   readonly commit: PostgresQuery;
   readonly rollBack: PostgresQuery;
 }
 
-/** Runs a script in a transaction on a connection of the pool. Sends BEGIN together with its first statement where the driver pipelines. */
-export async function runScriptInTransaction<T>(
+/** An open transaction on the queue's own connections. Its statements are sent one after another. */
+export class OwnTransaction implements SqlRunner {
+  /** A statement had no reply, so nothing more can be sent. */
+  isLost = false;
+  private begun: Promise<unknown> | undefined;
+
+  constructor(
+    private readonly send: (query: PostgresQuery, ahead?: number) => Promise<SqlRow[]>,
+    private readonly toQuery: ToQuery,
+    begin: PostgresQuery,
+  ) {
+    this.begun = send(begin);
+    // The first statement, or the end of the transaction, rejects with its error.
+    this.begun.catch(() => undefined);
+  }
+
+  /** Sends the first statement together with BEGIN where the driver pipelines. */
+  query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
+    return this.run(this.toQuery(sql, params));
+  }
+
+  /** Sends a statement, or the end of the transaction. */
+  async run(query: PostgresQuery): Promise<readonly SqlRow[]> {
+    const { begun } = this;
+    try {
+      const [, rows] = await Promise.all([begun, this.send(query, begun ? 1 : 0)]);
+      this.begun = undefined;
+      return rows;
+    } catch (error) {
+      const failure = toSqlError(error);
+      this.isLost ||= failure.kind === 'unavailable';
+      throw failure;
+    }
+  }
+}
+
+/** Runs work in a transaction on a connection of the pool. */
+export async function runInTransaction<T>(
   pool: SessionPool,
-  script: SqlScript<T>,
-  { begin, commit, rollBack }: ScriptEnds,
+  work: (tx: OwnTransaction) => Promise<T>,
+  { begin, commit, rollBack }: TransactionEnds,
   toQuery: ToQuery,
   timeout: QueryTimeout,
 ): Promise<T> {
@@ -79,23 +115,15 @@ export async function runScriptInTransaction<T>(
     new Promise((resolve, reject) =>
       new PendingQuery(query, { resolve, reject }, timeout).send(client, () => undefined, ahead),
     );
+  const tx = new OwnTransaction(send, toQuery, begin);
   let isBroken = false;
   try {
-    let begun: Promise<unknown> | undefined = send(begin);
-    for (let step = script.next(); ;) {
-      if (step.done) {
-        await begun;
-        await send(commit);
-        return step.value;
-      }
-      const [, rows] = await Promise.all([begun, send(toQuery(step.value.sql, step.value.params), begun ? 1 : 0)]);
-      begun = undefined;
-      step = script.next(rows);
-    }
+    const value = await work(tx);
+    await tx.run(commit);
+    return value;
   } catch (error) {
-    const failure = toSqlError(error);
-    isBroken = failure.kind === 'unavailable' || !(await send(rollBack).catch(() => false));
-    throw failure;
+    isBroken = tx.isLost || !(await tx.run(rollBack).catch(() => false));
+    throw error;
   } finally {
     client.release(isBroken);
   }

@@ -1,4 +1,3 @@
-import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import {
   DatabaseDeniedError,
@@ -26,22 +25,6 @@ export async function retryUntilDone<T>(work: () => Promise<T>): Promise<T> {
       }
     }
   }
-}
-
-/** Runs work in a transaction on the queue's own connections. @param settings a statement that sets it up; `undefined`: none. */
-export function runOwnTransaction<T>(
-  own: DataSource,
-  settings: string | undefined,
-  work: (tx: EntityManager) => Promise<T>,
-): Promise<T> {
-  return retryUntilDone(() =>
-    own.transaction(async (manager) => {
-      if (settings) {
-        await manager.query(settings);
-      }
-      return work(manager);
-    }),
-  );
 }
 
 const LOCKED_TRIES_MAX = 300;

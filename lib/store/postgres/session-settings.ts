@@ -1,4 +1,4 @@
-import { CLAIM, CLAIM_AS_TEXT, SCAN } from '../jobs/claim.postgres.js';
+import { CLAIM, SCAN } from '../jobs/claim.postgres.js';
 import {
   COMPLETE,
   COMPLETE_AND_DELETE,
@@ -6,7 +6,7 @@ import {
   COMPLETE_ONE,
   SETTLE,
 } from '../jobs/settle.postgres.js';
-import { CLAIM_LIMITED, CLAIM_LIMITED_AS_TEXT, LOCK_TOPIC, MARK_KEYED_DUE } from '../limits/limited-claim.postgres.js';
+import { CLAIM_LIMITED, LOCK_TOPIC, MARK_KEYED_DUE } from '../limits/limited-claim.postgres.js';
 import { INSERT_ALIKE_JOBS, INSERT_JOBS, INSERT_PLAIN_JOB, INSERT_PLAIN_JOBS } from '../jobs/insert.postgres.js';
 import { MARK_STARTED, MARK_STARTED_BY_ROW_REF, RENEW } from '../jobs/lease.postgres.js';
 import { NOTIFY } from './session.postgres.js';
@@ -25,12 +25,10 @@ const PREPARED = {
   INSERT_PLAIN_JOBS,
   INSERT_JOBS,
   CLAIM,
-  CLAIM_AS_TEXT,
   SCAN,
   MARK_KEYED_DUE,
   LOCK_TOPIC,
   CLAIM_LIMITED,
-  CLAIM_LIMITED_AS_TEXT,
   MARK_STARTED_BY_ROW_REF,
   MARK_STARTED,
   RENEW,
@@ -53,6 +51,11 @@ export const PIPELINED: readonly string[] = [CLAIM, COMPLETE, COMPLETE_AND_DELET
 /** Builds the query for `pg`: prepared when the statement is frequent, with the queue's own type parsers. */
 export function toQuery(text: string, params: readonly unknown[]): PostgresQuery {
   return { name: PREPARED_NAMES.get(text), text, values: [...params], types: typeParsers };
+}
+
+/** The same without a name. Inside a transaction a pooler may have lost a prepared statement, and the transaction could not be repeated. */
+export function toUnnamedQuery(text: string, params: readonly unknown[]): PostgresQuery {
+  return { text, values: [...params], types: typeParsers };
 }
 
 type Parser = (text: string) => unknown;

@@ -1,18 +1,13 @@
 import type { SqlError } from '../runtime/sql-error.js';
 import { toSqlError } from '../runtime/sql-error.js';
-import type { RunTransactions, SqlRow, SqlRunner, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
+import type { RunTransactions, SqlRow, SqlRunner, SqlStatement } from '../runtime/sql-runner.js';
 import type { SessionLimits } from './session.postgres.js';
 import * as sql from './session.postgres.js';
-import {
-  createPoolRunner,
-  PipelinedRunner,
-  QueryTimeout,
-  runInSequence,
-  runScriptInTransaction,
-} from './pool-runners.js';
+import type { OwnTransaction } from './pool-runners.js';
+import { createPoolRunner, PipelinedRunner, QueryTimeout, runInSequence, runInTransaction } from './pool-runners.js';
 import type { IdlingPool, PooledClient, SessionPool } from './pool.js';
 import { ConnectionValidator, shortenIdleTime } from './pool.js';
-import { PIPELINED, toQuery, typeParsers } from './session-settings.js';
+import { PIPELINED, toQuery, toUnnamedQuery } from './session-settings.js';
 
 /** A row of the reply to `setForSession`. */
 interface NewSession {
@@ -21,7 +16,7 @@ interface NewSession {
 
 /** The part of `pg.Client` that prepares a new connection. */
 interface NewClient {
-  /** The server's process id. Absent with the native driver. */
+  /** The server's process id. */
   readonly processID?: number;
   /** Whether the client sends a statement before the last one returns; absent before `pg` 8.23. */
   pipeline?: boolean;
@@ -29,16 +24,11 @@ interface NewClient {
   query(sql: string, done: (error?: Error, result?: { rows: NewSession[] }) => void): void;
 }
 
-/** The part of TypeORM's driver that gives its query runners their connections. */
-export interface ConnectionSource {
-  obtainMasterConnection(): Promise<[Pick<PooledClient, 'query' | 'connection'>, (error?: Error) => void]>;
-}
-
 /** Runs statements and transactions on the queue's pool. */
 export interface SessionRunner extends SqlRunner {
   readonly transact: RunTransactions;
-  /** Runs a script in one transaction. Its statements are none of the prepared ones, which a pooler may lose. */
-  readonly runScript: <T>(script: SqlScript<T>) => Promise<T>;
+  /** Runs work in one transaction. */
+  readonly transaction: <T>(work: (tx: OwnTransaction) => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -54,8 +44,6 @@ export class PostgresSession {
    * its client will get. Its mode is unknown: in session mode this costs two extra round trips.
    */
   private isBehindPooler = false;
-  /** Whether the driver is `pg-native`, which ignores the parsers of a query, so JSON must be cast to text. */
-  isNative = false;
   private canPipeline = false;
 
   /** @param mayPipeline whether a connection may get a statement before the last one returns. */
@@ -69,9 +57,7 @@ export class PostgresSession {
   readonly prepare = (client: NewClient, done: (error?: Error) => void): void => {
     // The pool does not listen to a connection that is checked out. The running statement rejects with the same error.
     client.on('error', () => undefined);
-    this.isNative = client.processID === undefined;
-    // The native driver has the member, too, but does not pipeline.
-    this.canPipeline = this.mayPipeline && !this.isNative && client.pipeline !== undefined;
+    this.canPipeline = this.mayPipeline && client.pipeline !== undefined;
     if (this.canPipeline) {
       client.pipeline = true;
     }
@@ -86,7 +72,7 @@ export class PostgresSession {
   };
 
   /** The first statement of the queue's own transactions, if they need one. */
-  get transactionSettings(): string | undefined {
+  private get transactionSettings(): string | undefined {
     return this.isBehindPooler ? sql.setForTransaction(this.limits) : undefined;
   }
 
@@ -127,17 +113,12 @@ export class PostgresSession {
           () => runDirect(transactions),
           () => runPooled(transactions),
         ),
-      runScript: (script) => {
+      transaction: (work) => {
         const settings = this.transactionSettings;
         const begin = settings === undefined ? sql.BEGIN : `${sql.BEGIN}; ${settings}`;
-        const [first, commit, rollBack] = [begin, sql.COMMIT, sql.ROLLBACK].map((text) => toQuery(text, []));
-        return runScriptInTransaction(
-          pool,
-          script,
-          { begin: first!, commit: commit!, rollBack: rollBack! },
-          toQuery,
-          timeout,
-        );
+        const [first, commit, rollBack] = [begin, sql.COMMIT, sql.ROLLBACK].map((text) => toUnnamedQuery(text, []));
+        const ends = { begin: first!, commit: commit!, rollBack: rollBack! };
+        return runInTransaction(pool, work, ends, toUnnamedQuery, timeout);
       },
     };
   }
@@ -165,35 +146,33 @@ export class PostgresSession {
   }
 
   /**
-   * Resets the planner settings while a TypeORM query runner has a connection: the repository of `Job` may send statements that need
-   * other plans.
+   * Checks out a connection for statements that are not the queue's, which may need other plans: resets the planner settings until the
+   * returned function is called.
    */
-  resetPlannerSettings(source: ConnectionSource): void {
-    const obtain = source.obtainMasterConnection.bind(source);
-    source.obtainMasterConnection = async () => {
-      const [client, release] = await this.validator.takeValid(
-        obtain,
-        ([client]) => client,
-        ([, release]) => release(new Error('the connection does not reply')),
-      );
-      if (this.isBehindPooler) {
-        return [client, release];
-      }
-      await client.query(sql.RESET_PLANNER).catch((error: Error) => {
-        release(error);
-        throw error;
-      });
-      return [
-        client,
-        (error) => {
-          if (error || this.isBehindPooler) {
-            release(error);
-          } else {
-            client.query(sql.SET_PLANNER).then(() => release(), release);
-          }
-        },
-      ];
-    };
+  async lend(untested: SessionPool): Promise<[PooledClient, (error?: Error | boolean) => void]> {
+    const client = await this.validator.wrap(untested).connect();
+    if (this.isBehindPooler) {
+      return [client, (error) => client.release(Boolean(error))];
+    }
+    try {
+      await client.query(sql.RESET_PLANNER);
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    return [
+      client,
+      (error) => {
+        if (error || this.isBehindPooler) {
+          client.release(Boolean(error));
+        } else {
+          client.query(sql.SET_PLANNER).then(
+            () => client.release(),
+            () => client.release(true),
+          );
+        }
+      },
+    ];
   }
 
   private async queryInTransaction(pool: SessionPool, statements: readonly SqlStatement[]): Promise<SqlRow[]> {
@@ -203,7 +182,7 @@ export class PostgresSession {
       await client.query(`BEGIN; ${sql.setForTransaction(this.limits)}`);
       let rows: SqlRow[] = [];
       for (const { sql: text, params } of statements) {
-        ({ rows } = await client.query({ text, values: [...params], types: typeParsers }));
+        ({ rows } = await client.query(toUnnamedQuery(text, params)));
       }
       await client.query('COMMIT');
       client.release();

@@ -1,14 +1,11 @@
-import type { DataSource } from 'typeorm';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import { toRetentionAges } from '../jobs/batch-json.js';
 import type { MigrationPlan } from '../migrate/migrator.js';
 import { planMigration } from '../migrate/migrator.js';
-import { detectDatabaseKind } from '../own-data-source.js';
 import * as postgres from './inspection.postgres.js';
 import * as postgresSchema from '../migrate/schema.postgres.js';
-import type { SqlRow } from '../runtime/sql-runner.js';
-import { toSqlRunner } from '../runtime/sql-runner.js';
+import type { SqlQuery } from '../runtime/sql-runner.js';
 import * as sqlite from './inspection.sqlite.js';
 import * as sqliteSchema from '../migrate/schema.sqlite.js';
 
@@ -38,17 +35,17 @@ const HELD_PAGES_MIN = 5_000;
  * queue's own connections have, and also when the tables are missing or old.
  */
 export class DatabaseInspector {
-  private readonly kind: 'postgres' | 'sqlite';
-
-  constructor(private readonly app: DataSource) {
-    this.kind = detectDatabaseKind(app);
-  }
+  /** @param query runs a statement on a connection of the application. */
+  constructor(
+    private readonly kind: 'postgres' | 'sqlite',
+    private readonly query: SqlQuery,
+  ) {}
 
   /** Returns what a start with `migrate: true` would do to the tables. */
   planMigration(): Promise<MigrationPlan> {
     const statements = this.kind === 'postgres' ? postgresSchema : sqliteSchema;
     const read = (sql: string) => this.query(sql, []);
-    return planMigration({ databaseType: this.app.options.type, statements, read });
+    return planMigration({ databaseType: this.kind, statements, read });
   }
 
   /** @param heldMs ignores snapshots that are held for a shorter time. SQLite does not know the time, and counts pages. */
@@ -94,14 +91,5 @@ export class DatabaseInspector {
           ? []
           : [{ holder: `a transaction that reads, which keeps ${held} pages in the -wal file`, heldMs: null }],
     };
-  }
-
-  private async query(sql: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
-    const queryRunner = this.app.createQueryRunner();
-    try {
-      return await toSqlRunner(queryRunner).query(sql, params);
-    } finally {
-      await queryRunner.release();
-    }
   }
 }

@@ -1,6 +1,3 @@
-import type { QueryRunner } from 'typeorm';
-import { toSqlError } from './sql-error.js';
-
 /** A row as the driver returns it, by column name. */
 export type SqlRow = Record<string, unknown>;
 
@@ -37,27 +34,6 @@ export interface SqlRunner {
 
 /** Runs transactions one after another on one connection. Returns the rows of the last statement. */
 export type RunTransactions = (transactions: readonly (readonly SqlStatement[])[]) => Promise<readonly SqlRow[]>;
-
-/** Runs statements on a TypeORM query runner, inside its transaction if it has one. */
-export function toSqlRunner(queryRunner: QueryRunner): SqlRunner {
-  return {
-    async query(sql, params) {
-      const { text, order } = toAnonymousParameters(sql);
-      try {
-        // With sqlite3, TypeORM returns no rows for a text that starts with INSERT, UPDATE or DELETE: hence the blank.
-        const { records } = await queryRunner.query(
-          ` ${text}`,
-          order ? order.map((at) => params[at]) : [...params],
-          true,
-        );
-        // `records` is undefined for statements without rows, although its type does not allow it.
-        return (records as SqlRow[] | undefined) ?? [];
-      } catch (error) {
-        throw toSqlError(error);
-      }
-    },
-  };
-}
 
 /** A script of one statement. */
 export function* singleStatement(sql: string, params: readonly unknown[]): SqlScript<readonly SqlRow[]> {

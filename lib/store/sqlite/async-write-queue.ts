@@ -1,7 +1,7 @@
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 import { runScript } from '../runtime/sql-runner.js';
-import { BEGIN, COMMIT, ROLLBACK } from '../migrate/schema.sqlite.js';
+import { BEGIN, COMMIT, ROLLBACK } from './session.sqlite.js';
 import { PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence, toLockTimeout } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 

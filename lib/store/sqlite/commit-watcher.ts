@@ -7,7 +7,7 @@ import { utimesSync, watch } from 'node:fs';
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import type { StoreHints } from '../runtime/store-hints.js';
 import { singleStatement } from '../runtime/sql-runner.js';
-import { DATA_VERSION } from '../migrate/schema.sqlite.js';
+import { DATA_VERSION } from './session.sqlite.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 
 /** How often `watchCommits` reads the data version, and how long after a signal at most. A timer that fires costs 30 to 100 µs. */

@@ -5,16 +5,19 @@
  * Then the verbs of several statements: insert-script.ts, settle-script.ts, admin-writer.ts and sqlite-stats.ts. All SQL is in
  * sql/. The connection is in driver/sqlite-connection.ts.
  */
-import type { DataSource } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
-import { InvalidOptionsError } from '../../core/errors.js';
+import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
-import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
 import { toProgressJson, toTokenJson } from '../jobs/batch-json.js';
 import { toClaimStates } from '../jobs/batch-results.js';
-import { CallerTransactions } from '../transactions/caller-transaction.js';
+import type {
+  SqliteTransactionListener,
+  SqliteTransactions,
+  StoreTransaction,
+  TransactionCall,
+} from '../transactions/application-transactions.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -35,7 +38,7 @@ import type {
   Settlement,
 } from '../jobs/job-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from '../limits/limited-claim.js';
-import type { JobStore, LimitedTopicClaims, StoreTransaction, TransactionCall } from '../job-store.js';
+import type { JobStore, LimitedTopicClaims } from '../job-store.js';
 import type { StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import type { LinkChanges } from '../links/link-store.js';
@@ -51,12 +54,16 @@ import { withMovedTime } from '../runtime/moved-time.js';
 import { PausedTopics } from '../topics/paused-topics.js';
 import { ScheduleTable } from '../schedules/schedule-table.js';
 import { toClaimedJob, toJob, toLaneScan } from '../jobs/row-mapper.js';
+import { QUEUE_CLOSED } from '../runtime/sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
-import { toSqlRunner, runScript, singleStatement } from '../runtime/sql-runner.js';
+import { runScript, singleStatement } from '../runtime/sql-runner.js';
 import { AdminWriter } from '../jobs/sqlite-action-writer.js';
 import { CommitSignal, watchCommits } from './commit-watcher.js';
+import type { OwnDatabase, SqliteSettings } from './own-database.js';
+import { openDatabase } from './own-database.js';
+import * as session from './session.sqlite.js';
 import type { SqliteConnection } from './sqlite-connection.js';
-import { checkLockingMode, createConnection } from './sqlite-connection.js';
+import { createConnection } from './sqlite-connection.js';
 import { retryWhileLocked } from './write-queue.js';
 import { toJobsError, toTransactionError } from './sqlite-errors.js';
 import { fireScript } from '../schedules/sqlite-fire-script.js';
@@ -80,24 +87,19 @@ import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
-import { OVERLAP_HINT, TransactionSerializer } from '../transactions/transaction-serializer.js';
 
 interface SqliteStoreOptions {
-  /** The application's DataSource. */
-  readonly app: DataSource;
-  /** The queue's own DataSource, not initialized yet. The store opens and closes it. */
-  readonly own: DataSource;
+  readonly database: SqliteSettings;
+  /** @throws InvalidOptionsError when the application keeps other connections out of the file. */
+  readonly checkApplication: () => Promise<void>;
+  /** Opens what serves the application's transactions. @param own the queue's own connection, which the store closes. */
+  readonly openTransactions: (own: OwnDatabase, listener: SqliteTransactionListener) => Promise<SqliteTransactions>;
   readonly clock: Clock;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
   readonly synchronous: 'full' | 'normal';
   /** Limits every wait for the lock of the file. */
   readonly lockTimeoutMs: number;
-  /** Whether to run the application's transactions one at a time. */
-  readonly serializeTransactions: boolean;
-  readonly logger: JobsLogger;
-  /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
-  readonly isInMemory: boolean;
   readonly time: MovedTime | undefined;
 }
 
@@ -140,26 +142,21 @@ export class SqliteStore implements JobStore {
 
   private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
-  private readonly transactions: CallerTransactions;
+  // Known after `open`.
+  private own: OwnDatabase | undefined;
   private connection!: SqliteConnection;
-  private stopGapWork: (() => void) | undefined;
+  private transactions: SqliteTransactions | undefined;
   private signal: CommitSignal | undefined;
 
-  constructor(private readonly options: SqliteStoreOptions) {
-    this.transactions = new CallerTransactions([options.app, options.own], {
-      onStarting: () => this.connection.writes.idle(),
-      onEnded: () => void this.retryWrites(),
-      ...(options.serializeTransactions ? {} : { hint: OVERLAP_HINT }),
-    });
-  }
+  constructor(private readonly options: SqliteStoreOptions) {}
 
   async open(): Promise<void> {
-    await checkLockingMode(this.options);
-    await this.retryRead(() => this.options.own.initialize());
+    await this.options.checkApplication();
+    this.own = await this.retryRead(() => openDatabase(this.options.database));
     try {
-      await this.prepareConnection();
+      await this.prepareConnection(this.own);
       await setUpTables({
-        databaseType: this.options.own.options.type,
+        databaseType: 'sqlite',
         statements: schema,
         migrate: this.options.migrate,
         read: (sql) => this.read(sql, []),
@@ -172,11 +169,11 @@ export class SqliteStore implements JobStore {
   }
 
   async close(): Promise<void> {
-    this.transactions.close();
-    this.stopGapWork?.();
-    if (this.options.own.isInitialized) {
-      await this.options.own.destroy();
-    }
+    const { own, transactions } = this;
+    this.own = undefined;
+    this.transactions = undefined;
+    await transactions?.close();
+    await own?.close();
   }
 
   async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
@@ -205,7 +202,7 @@ export class SqliteStore implements JobStore {
   }
 
   joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionCall {
-    return this.transactions.join(tx, onEnd);
+    return this.openTransactions.join(tx, onEnd);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
@@ -325,24 +322,43 @@ export class SqliteStore implements JobStore {
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
     const { connection, signal, options } = this;
-    return options.isInMemory ? () => Promise.resolve() : watchCommits(connection, hints, options.clock, signal);
+    return this.isInMemory ? () => Promise.resolve() : watchCommits(connection, hints, options.clock, signal);
   }
 
-  private async prepareConnection(): Promise<void> {
-    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory, serializeTransactions, time } = this.options;
-    const serializer = serializeTransactions ? TransactionSerializer.of(app, this.options) : undefined;
-    serializer?.add(own);
-    this.connection = createConnection(own, app, { clock, lockTimeoutMs, serializer, time });
-    this.stopGapWork = serializer?.addGapWork(() => this.retryWrites());
-    this.transactions.startWatching();
-    if (!isInMemory) {
-      for (const pragma of [...schema.CONNECTION_PRAGMAS, schema.WRITE_AHEAD_LOG, schema.SYNCHRONOUS[synchronous]]) {
+  private async prepareConnection(own: OwnDatabase): Promise<void> {
+    const { clock, lockTimeoutMs, synchronous, openTransactions, time } = this.options;
+    this.connection = createConnection(own, {
+      clock,
+      lockTimeoutMs,
+      time,
+      isAppInTransaction: () => this.transactions?.isOpen() ?? false,
+      describeTransaction: () => this.transactions?.describeOpen(),
+    });
+    this.transactions = await this.retryRead(() =>
+      openTransactions(own, { onStarting: () => this.connection.writes.idle(), onEnded: () => this.retryWrites() }),
+    );
+    if (!this.isInMemory) {
+      for (const pragma of [...session.CONNECTION_PRAGMAS, session.WRITE_AHEAD_LOG, session.SYNCHRONOUS[synchronous]]) {
         await this.read(pragma, []);
       }
       this.makeAppCommitsDurable();
-      const [database] = await this.read(schema.DATABASE_FILE, []);
+      const [database] = await this.read(session.DATABASE_FILE, []);
       this.signal = CommitSignal.of(database!.file as string);
     }
+  }
+
+  /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
+  private get isInMemory(): boolean {
+    const { database } = this.options;
+    return database.driver === 'better-sqlite3' && database.shared !== undefined;
+  }
+
+  /** @throws QueueUnavailableError after `close`. */
+  private get openTransactions(): SqliteTransactions {
+    if (!this.transactions) {
+      throw new QueueUnavailableError(QUEUE_CLOSED);
+    }
+    return this.transactions;
   }
 
   /** Called between two transactions of the application. */
@@ -353,8 +369,8 @@ export class SqliteStore implements JobStore {
 
   /** The application's connection commits the jobs of `enqueueTx` and `completeTx`, so it must flush them too. */
   private makeAppCommitsDurable(): void {
-    if (this.options.synchronous === 'full' && !this.options.isInMemory) {
-      this.connection.makeAppCommitsDurable();
+    if (this.options.synchronous === 'full' && !this.isInMemory) {
+      this.transactions?.makeCommitsDurable();
     }
   }
 
@@ -376,7 +392,7 @@ export class SqliteStore implements JobStore {
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    const runner = withMovedTime(toSqlRunner(this.transactions.getQueryRunner(tx)), moveTime, this.options.time);
+    const runner = withMovedTime(await this.openTransactions.createRunner(tx), moveTime, this.options.time);
     return runScript(runner, script).catch((error: unknown) => {
       throw toTransactionError(error);
     });

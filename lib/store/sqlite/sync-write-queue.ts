@@ -2,7 +2,7 @@ import type { ScheduledWake } from '../../core/clock.js';
 import { EventLoopBudget } from '../runtime/event-loop-budget.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlScript } from '../runtime/sql-runner.js';
-import { BEGIN, COMMIT, ROLLBACK } from '../migrate/schema.sqlite.js';
+import { BEGIN, COMMIT, ROLLBACK } from './session.sqlite.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
 import { PAUSE_MIN_MS, StatementSequence, toLockTimeout } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';

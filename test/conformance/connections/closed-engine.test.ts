@@ -3,7 +3,7 @@ import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock, ScheduledWake } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { ClaimRequest, LaneScan } from '../../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { StoreHints } from '../../../lib/store/runtime/store-hints.js';

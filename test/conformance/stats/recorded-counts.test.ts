@@ -2,7 +2,7 @@ import { setImmediate as turnOfTheEventLoop, setTimeout as sleep } from 'node:ti
 import { JobsEngine } from 'nestjs-jobs';
 import { JobCounter } from '../../../lib/engine/reports/job-counter.js';
 import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { TopicCounts } from '../../../lib/store/reports/report-records.js';
 import { claimMany, insertMany, outcomes, settlement, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';

@@ -7,7 +7,7 @@ import { JOB_STATUSES } from '../../../lib/core/job-state.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { ErrorStats } from '../../../lib/engine/reports/error-stats.js';
 import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { TopicShare } from '../../../lib/store/reports/report-records.js';
 import {

@@ -1,7 +1,7 @@
 import type { Histogram } from '../../../lib/core/run-times.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
 import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/reports/report-records.js';
 import { ALL_TOPICS } from '../../../lib/store/reports/report-records.js';
 import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';

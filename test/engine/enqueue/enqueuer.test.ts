@@ -4,7 +4,7 @@ import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { UnhandledTopics } from '../../../lib/engine/topics/unhandled-topics.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import { WakeSignal } from '../../../lib/engine/runtime/wake-signal.js';
 import type { InsertedJob, JobInsert } from '../../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';

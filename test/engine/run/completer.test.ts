@@ -4,7 +4,7 @@ import type { Retention } from '../../../lib/core/options.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import type { CompletionResult } from '../../../lib/engine/run/attempt.js';
 import { Completer } from '../../../lib/engine/run/completer.js';
-import { systemClock } from '../../../lib/engine/runtime/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { Settled, Settlement } from '../../../lib/store/jobs/job-records.js';
 import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';

@@ -2,7 +2,6 @@ import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type {
-  StoreTransaction,
   LimitedTopicClaims,
   LimitStore,
   GroupStore,
@@ -13,6 +12,7 @@ import type {
   JobReports,
   ReportRecords,
 } from '../../../lib/store/job-store.js';
+import type { StoreTransaction } from '../../../lib/store/transactions/application-transactions.js';
 import type { Audience, StoreHints } from '../../../lib/store/runtime/store-hints.js';
 import type { LinkChanges, LinkStore } from '../../../lib/store/links/link-store.js';
 import type { LogStore } from '../../../lib/store/logs/log-store.js';

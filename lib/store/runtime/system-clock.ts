@@ -1,11 +1,5 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import {
-  clearTimeout,
-  eventLoopIdleMs,
-  monotonicMs,
-  setImmediate,
-  setTimeout,
-} from '../../store/runtime/real-timers.js';
+import { clearTimeout, eventLoopIdleMs, monotonicMs, setImmediate, setTimeout } from './real-timers.js';
 import { runDetached } from './detached-context.js';
 
 /** The process's monotonic time and Node's own timers, even when a test replaces the global ones. */

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../../core/errors.js';
-import type { StoreTransaction, TransactionCall } from '../job-store.js';
-import { toSqlError } from '../runtime/sql-error.js';
+import { DatabaseRefusedError, InvalidOptionsError, UnknownDataSourceError } from '../core/errors.js';
+import type { StoreTransaction, TransactionCall } from '../store/transactions/application-transactions.js';
+import { toSqlError } from '../store/runtime/sql-error.js';
 
 /** Receives whether the transaction has committed. */
 type OnEnd = (committed: boolean) => void;

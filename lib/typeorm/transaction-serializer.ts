@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource, EntityManager } from 'typeorm';
-import type { Clock } from '../../core/clock.js';
-import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
-import type { JobsLogger } from '../../core/logger.js';
+import type { Clock } from '../core/clock.js';
+import { DatabaseRefusedError, QueueUnavailableError } from '../core/errors.js';
+import type { JobsLogger } from '../core/logger.js';
 import type { SqliteDriver, SerializedRunner } from './serialized-runner.js';
 import { captureOrigin, createRunnerClass, SerializedTransaction } from './serialized-runner.js';
 

@@ -1,9 +1,7 @@
 import type { EntitySchemaColumnOptions } from 'typeorm';
 import { EntitySchema } from 'typeorm';
-import { Job } from '../../core/job.js';
-
-/** The kinds of database the queue can live in. */
-export type DatabaseKind = 'postgres' | 'sqlite';
+import { Job } from '../core/job.js';
+import type { DatabaseKind } from './data-source-settings.js';
 
 /**
  * Returns the entity schema of `_jobs` for a kind of database: only PostgreSQL has `timestamptz` and `jsonb`. It serves

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { DatabaseRefusedError } from '../../core/errors.js';
-import { toSqlError } from '../runtime/sql-error.js';
+import { DatabaseRefusedError } from '../core/errors.js';
+import { toSqlError } from '../store/runtime/sql-error.js';
 
 /** The part of TypeORM's SQLite drivers that the queue uses. */
 export interface SqliteDriver {
