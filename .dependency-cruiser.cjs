@@ -2,7 +2,19 @@
  * The layers of lib/, highest first: a layer imports only from itself and from the layers below it.
  * A name is a folder of lib/ or a file at its top.
  */
-const LAYERS = ['index', 'jobs.module', 'cli', 'http', 'testing', 'telemetry', 'nest', 'engine', 'typeorm', 'store', 'core'];
+const LAYERS = [
+  'index',
+  'jobs.module',
+  'cli',
+  'http',
+  'testing',
+  'telemetry',
+  'nest',
+  'engine',
+  'typeorm',
+  'store',
+  'core',
+];
 
 /** The layers of the admin UI, highest first, by the same rule. */
 const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'messages', 'styles'];

@@ -158,12 +158,7 @@ function createStoreProvider(call: ModuleCall, dataSource: string | undefined): 
   return {
     provide: CREATED_STORE,
     // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
-    inject: [
-      { token, optional: true },
-      JOBS_OPTIONS,
-      ModulesContainer,
-      { token: TESTING_PARTS, optional: true },
-    ],
+    inject: [{ token, optional: true }, JOBS_OPTIONS, ModulesContainer, { token: TESTING_PARTS, optional: true }],
     useFactory: async (
       app: DataSource | undefined,
       given: JobsOptions,
