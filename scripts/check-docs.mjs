@@ -2,20 +2,20 @@
 //
 // A block that imports something is whole: nothing else is in its scope. A relative import leads to a block of the same page
 // that calls itself so in its first line (`// mail.jobs.ts`), to a file beside the page, or to docs/stage/. A block without
-// imports is a fragment: it sees what docs/stage/surroundings.ts takes for granted, and may be a piece of a class.
+// imports is a fragment, which sees what docs/stage/surroundings.ts takes for granted.
+//
+// Readers paste classes and programs into their applications, so these blocks are whole: a class has its imports, and code for Nest
+// does not await at its top, because applications of Nest 11 are CommonJS.
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 import { codeBlocksOf } from './code-blocks.cjs';
 
 /** @typedef {import('./code-blocks.cjs').CodeBlock} CodeBlock */
-/** @typedef {{ block: CodeBlock, text: string, isWhole: boolean, before: number }} Source */
+/** @typedef {{ block: CodeBlock, text: string, isWhole: boolean }} Source */
 
 const ROOT = resolve(import.meta.dirname, '..');
 const STAGE = join(ROOT, 'docs/stage');
-/** The class around a piece of one. It opens on the block's own first line, so that line numbers stay. */
-const CLASS_HEAD = 'export class Example { ';
-const CLASS_END = '\n}\nexport interface Example extends Surroundings {}\n';
 
 const LANGUAGES = ['ts', 'typescript', 'mts', 'cts', 'tsx'];
 
@@ -25,7 +25,7 @@ const sources = new Map(blocks.filter(({ language }) => LANGUAGES.includes(langu
 const host = hostOf(sources);
 /** Both programs ask for the same thousands of imports. */
 const resolutions = ts.createModuleResolutionCache(ROOT, (path) => path, options);
-const problems = [true, false].flatMap(compile);
+const problems = [...[true, false].flatMap(compile), ...[...sources.values()].flatMap(findUnpastable)];
 
 problems.forEach((problem) => console.error(problem));
 const pageCount = new Set([...sources.values()].map(({ block }) => block.page)).size;
@@ -69,19 +69,34 @@ function readOptions() {
  */
 function sourceOf(block) {
   const isWhole = /^\s*import\s/m.test(block.code);
-  const isPiece = !isWhole && hasSyntaxErrors(block.code) && !hasSyntaxErrors(`${CLASS_HEAD}${block.code}${CLASS_END}`);
-  const text = isPiece ? `${CLASS_HEAD}${block.code}${CLASS_END}` : `${block.code}\nexport {};`;
   const path = join(block.page, block.file ?? `line-${block.line}.ts`);
-  return [path, { block, text, isWhole, before: isPiece ? CLASS_HEAD.length : 0 }];
+  return [path, { block, text: `${block.code}\nexport {};`, isWhole }];
 }
 
-/** @param {string} code */
-function hasSyntaxErrors(code) {
-  const { diagnostics } = ts.transpileModule(code, {
-    reportDiagnostics: true,
-    compilerOptions: { module: options.module, target: options.target, experimentalDecorators: true },
-  });
-  return (diagnostics ?? []).length > 0;
+/**
+ * @param {Source} source
+ * @returns {string[]}
+ */
+function findUnpastable({ block, isWhole }) {
+  const { statements } = ts.createSourceFile('block.ts', block.code, ts.ScriptTarget.Latest);
+  const place = `${relative(ROOT, block.page)}:${block.line}`;
+  if (!isWhole) {
+    return statements.some(ts.isClassDeclaration)
+      ? [`${place} a class needs its imports, so that it can be pasted`]
+      : [];
+  }
+  const isForNest = /from '(@nestjs\/.+|nestjs-jobs|nestjs-jobs\/testing)'/.test(block.code);
+  return isForNest && statements.some(awaits) ? [`${place} awaits at its top, which CommonJS does not allow`] : [];
+}
+
+/**
+ * @param {ts.Node} node
+ * @returns {boolean}
+ */
+function awaits(node) {
+  if (ts.isFunctionLike(node)) return false;
+  const isAwait = ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined);
+  return isAwait || (ts.forEachChild(node, awaits) ?? false);
 }
 
 /**
@@ -152,6 +167,5 @@ function describe({ file, start, messageText }) {
   const { line, character } = file.getLineAndCharacterOfPosition(start ?? 0);
   const source = sources.get(file.fileName);
   const page = relative(ROOT, source?.block.page ?? file.fileName);
-  const column = character + 1 - (line === 0 ? (source?.before ?? 0) : 0);
-  return `${page}:${line + (source?.block.line ?? 1)}:${column} ${message}`;
+  return `${page}:${line + (source?.block.line ?? 1)}:${character + 1} ${message}`;
 }

@@ -3,7 +3,7 @@ import { PocketBaseJobs } from 'nestjs-jobs/client';
 import { GuideCode } from '../support/guide-code.js';
 import { empty, json, refusal, useScriptedServer } from './support/scripted-server.js';
 
-const page = new GuideCode('client.md').exportOf<Sender>('page');
+const page = new GuideCode('guide/coming-from-pocketbase.md').exportOf<Sender>('page');
 
 describe('the send function of the guide', () => {
   const server = useScriptedServer();

@@ -17,17 +17,20 @@ describe('the start in the readme', () => {
   });
   afterEach(() => folder.remove());
 
-  it('runs a job as written, and ends on SIGTERM', async () => {
+  it.each([
+    ['a CommonJS module', 'commonjs', 'main.cjs'],
+    ['an ES module', 'es6', 'main.mjs'],
+  ] as const)('runs a job as %s, and ends on SIGTERM', async (_, type, file) => {
     const { code } = codeBlocksOf(join(ROOT, 'README.md')).find(({ file }) => file === 'main.ts')!;
     const compiled = transformSync(code, {
-      module: { type: 'es6' },
+      module: { type },
       jsc: {
         target: 'es2022',
         parser: { syntax: 'typescript', decorators: true },
         transform: { legacyDecorator: true, decoratorMetadata: true },
       },
     });
-    writeFileSync(join(folder.path, 'main.mjs'), compiled.code);
+    writeFileSync(join(folder.path, file), compiled.code);
     const modules = join(folder.path, 'node_modules');
     mkdirSync(modules);
     for (const name of readdirSync(join(ROOT, 'node_modules'))) {
@@ -35,7 +38,7 @@ describe('the start in the readme', () => {
     }
     symlinkSync(ROOT, join(modules, 'nestjs-jobs'));
 
-    const app = spawn(process.execPath, ['main.mjs'], { cwd: folder.path });
+    const app = spawn(process.execPath, [file], { cwd: folder.path });
     let printed = '';
     app.stdout.on('data', (chunk) => (printed += String(chunk)));
     app.stderr.on('data', (chunk) => (printed += String(chunk)));

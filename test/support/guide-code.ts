@@ -1,14 +1,13 @@
 import { join } from 'node:path';
-import { Injectable } from '@nestjs/common';
 import { transformSync } from '@swc/core';
-import { defineJob, JobHandler, JobSchedule, JobsService } from 'nestjs-jobs';
+import { defineJob } from 'nestjs-jobs';
 import type { CodeBlock } from '../../scripts/code-blocks.cjs';
 import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
 
 type Exports = Record<string, unknown>;
 
 /** Names that fragments use without an import. */
-const surroundings = { Injectable, defineJob, JobHandler, JobSchedule, JobsService };
+const surroundings = { defineJob };
 
 /** Runs the code of a page of the documentation. */
 export class GuideCode {

@@ -35,9 +35,6 @@ const LONGEST = [
   'nest/lost-lease',
 ];
 
-/** On a busy machine, this file sometimes fails while the chaos campaign runs beside it. */
-const LAST = ['ui/accessibility'];
-
 /** Sorts the longest tests first. Without earlier timings Jest knows only the sizes of the files. */
 module.exports = class LongestFirst extends Sequencer {
   /**
@@ -45,11 +42,9 @@ module.exports = class LongestFirst extends Sequencer {
    * @param {import('@jest/test-result').Test[]} tests
    */
   async sort(tests) {
-    /** @param {string[]} parts @returns {(test: import('@jest/test-result').Test) => boolean} */
-    const isOneOf = (parts) => (test) => parts.some((part) => test.path.includes(`/test/${part}`));
-    const [isLong, isLast] = [isOneOf(LONGEST), isOneOf(LAST)];
+    /** @param {import('@jest/test-result').Test} test */
+    const isLong = (test) => LONGEST.some((part) => test.path.includes(`/test/${part}`));
     const sorted = await super.sort(tests);
-    const others = sorted.filter((test) => !isLong(test) && !isLast(test));
-    return [...sorted.filter(isLong), ...others, ...sorted.filter(isLast)];
+    return [...sorted.filter(isLong), ...sorted.filter((test) => !isLong(test))];
   }
 };

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { AxeResults, RunOptions } from 'axe-core';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
@@ -12,7 +14,28 @@ const { kind, adapterKind } = onlyFastify[0]!;
 /** The maximum length of a topic, without a break opportunity. */
 const LONG_TOPIC = 'w'.repeat(255);
 
+/** A time with wide texts: a Wednesday in December, and the times of all jobs are many days before it. */
+const NOW = new Date('2099-12-30T22:48:58Z');
+
+/** Both names are long, and the two zones never have the same offset. */
+const [OWN_ZONE, SCHEDULE_ZONE] = ['America/Argentina/Buenos_Aires', 'America/North_Dakota/New_Salem'];
+
 const pages = usePages();
+
+/** The admin UI takes the time from the server's responses. */
+function setDate(_: unknown, response: ServerResponse, next: () => void): void {
+  response.setHeader('Date', NOW.toUTCString());
+  next();
+}
+
+/**
+ * Elements that may scroll, but cannot have the focus or have no name; except those of controls and links only. axe reports only those
+ * that do scroll, which depends on the length of their texts.
+ */
+const FIND_UNNAMED_SCROLL_AREAS = `[...document.querySelectorAll('body *:not(dialog, nav, [popover], textarea, select)')]
+  .filter((element) => /auto|scroll/.test(getComputedStyle(element).overflow) && element.childElementCount > 0)
+  .filter((element) => element.tabIndex < 0 || !element.ariaLabel)
+  .map((element) => 'may scroll without focus or name: ' + element.cloneNode().outerHTML)`;
 
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
@@ -37,6 +60,7 @@ describe.each([{ width: 1280 }, { width: 320 }])(
         },
         fine: () => ({ pages: 3, nothing: null }),
       },
+      before: (nest) => nest.use(setDate),
       options: {
         shutdownTimeout: 0,
         ui: {
@@ -53,7 +77,12 @@ describe.each([{ width: 1280 }, { width: 320 }])(
 
     beforeAll(async () => {
       const { schedules } = app().jobs;
-      await schedules.upsert('digest', '0 7 * * 1-5', { topic: 'fine', tz: 'Asia/Kathmandu', payload: { orderId: 7 } });
+      await schedules.upsert('digest', '48 22 * 12 1-5', {
+        topic: 'fine',
+        tz: SCHEDULE_ZONE,
+        startAt: NOW,
+        payload: { orderId: 7 },
+      });
       await schedules.upsert('paused', { every: '90m' }, { topic: 'fine' });
       await schedules.pause('paused');
       await schedules.upsert('n'.repeat(255), '*/7 9-17 1 1 1', { topic: LONG_TOPIC });
@@ -72,8 +101,9 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       await app().jobs.cancel(cancelled.id);
     });
 
-    async function open(path: string, token: string | null = ADMIN_TOKEN): Promise<UiPage> {
-      return pages.open(`${app().url}/admin/jobs/${path}`, { token, viewport: { width, height: 844 } });
+    async function open(path: string, options: PageOptions = {}): Promise<UiPage> {
+      const surroundings = { viewport: { width, height: 844 }, now: NOW, timezoneId: OWN_ZONE };
+      return pages.open(`${app().url}/admin/jobs/${path}`, { token: ADMIN_TOKEN, ...surroundings, ...options });
     }
 
     /** Runs all rules in the light theme. The dark theme differs only in its colours. */
@@ -90,6 +120,7 @@ describe.each([{ width: 1280 }, { width: 320 }])(
         'document.documentElement.scrollWidth > document.documentElement.clientWidth',
       );
       return [
+        ...(await ui.page.evaluate<string[]>(FIND_UNNAMED_SCROLL_AREAS)),
         ...inLightTheme,
         ...inDarkTheme.map((violation) => `dark theme: ${violation}`),
         ...inForcedColors.map((violation) => `forced colours: ${violation}`),
@@ -105,7 +136,7 @@ describe.each([{ width: 1280 }, { width: 320 }])(
     }
 
     it('on the sign-in page', async () => {
-      const ui = await open('', null);
+      const ui = await open('', { token: null });
       await ui.heading('Sign in').waitFor();
       expect(await findViolations(ui)).toEqual([]);
     });
@@ -208,6 +239,32 @@ describe.each([{ width: 1280 }, { width: 320 }])(
       await ui.dialog.getByRole('textbox', { name: /^Pattern/ }).fill('61 * * * *');
       await ui.dialog.getByRole('button', { name: 'Save' }).click();
       await ui.dialog.getByRole('alert').waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it.each([
+      ['', '各主题的任务（按状态）'],
+      ['jobs', '任务，最新的在前'],
+      ['errors', '错误'],
+      ['schedules', '定时计划'],
+      ['topics/running', '处理此主题的工作进程（表格）'],
+      ['workers', '工作进程'],
+      ['groups', '任务组'],
+    ])('in Chinese, on /%s', async (path, name) => {
+      const ui = await open(path, { locale: 'zh-CN' });
+      const place = ui.page.getByRole('heading', { name }).or(ui.page.getByRole('table', { name }));
+      await place.or(ui.page.getByRole('region', { name })).first().waitFor();
+      await ui.page.locator('.skeleton').first().waitFor({ state: 'detached' });
+      expect(await findViolations(ui)).toEqual([]);
+    });
+
+    it('in Chinese, on the page of a schedule and in its form', async () => {
+      const ui = await open('schedules/digest', { locale: 'zh-CN' });
+      await ui.page.getByRole('table', { name: '接下来的执行' }).waitFor();
+      expect(await findViolations(ui)).toEqual([]);
+      await ui.button('编辑…').click();
+      await ui.dialog.getByText('更多选项').click();
+      await ui.dialog.getByRole('table', { name: '接下来的执行' }).waitFor();
       expect(await findViolations(ui)).toEqual([]);
     });
 

@@ -50,6 +50,23 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.sees('Re-queued broken');
   });
 
+  it.each([
+    ['en', 'Result', ['Error', 'Latest error']],
+    ['zh-CN', '结果', ['错误', '最近的错误']],
+  ])('shows the errors of a completed job in its timeline only (%s)', async (locale, result, headings) => {
+    const id = await enqueueFailed();
+    fails = false;
+    await app.jobs.requeue(id);
+    await app.jobAfter('completed', id);
+    const ui = await pages.open(`${app.url}/admin/jobs/jobs/${id}`, { token: ADMIN_TOKEN, locale });
+    await ui.page.getByRole('heading', { name: result, exact: true }).waitFor();
+    await ui.page.locator('.timeline').getByText('printer on fire').waitFor();
+    expect(await ui.page.getByText('printer on fire').count()).toBe(1);
+    for (const name of headings) {
+      expect(await ui.page.getByRole('heading', { name, exact: true }).count()).toBe(0);
+    }
+  });
+
   it('runs a delayed job now, from its row and from its page', async () => {
     fails = false;
     const ui = await open('jobs');

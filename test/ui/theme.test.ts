@@ -80,7 +80,7 @@ describe('the admin UI', () => {
     expect((await top(ui.row(id))) + 30).toBeLessThan(400);
     expect(await ui.page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(640);
     await ui.page.getByRole('link', { name: 'Overview' }).click();
-    const [topics, charts] = ['Topics', 'Throughput'].map((name) => ui.page.getByRole('region', { name }));
+    const [topics, charts] = ['Topics', 'Throughput'].map((name) => ui.page.getByRole('region', { name, exact: true }));
     await topics!.getByText('later').waitFor();
     await charts!.waitFor();
     expect(await top(topics!)).toBeLessThan(await top(charts!));

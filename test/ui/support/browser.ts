@@ -15,6 +15,8 @@ const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'
 export interface PageOptions extends BrowserContextOptions {
   /** Stored in the tab, as after an earlier sign-in. `null`: not signed in. */
   token?: string | null;
+  /** The time of the browser, which then stands still. Timers go on. */
+  now?: Date;
 }
 
 /** Opens windows. */
@@ -44,8 +46,9 @@ export function usePages(): Pages {
   afterAll(() => browser?.close());
 
   return {
-    async open(url, { token = null, ...options } = {}) {
+    async open(url, { token = null, now, ...options } = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+      if (now !== undefined) await context.clock.setFixedTime(now);
       const page = await UiPage.create(context, token);
       opened.push(page);
       await page.goto(url);
