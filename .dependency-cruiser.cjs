@@ -16,6 +16,25 @@ const LAYERS = [
   'core',
 ];
 
+/** The folders of lib/engine/, highest first, by the same rule. The files at its top join them. */
+const ENGINE_FOLDERS = [
+  'maintain',
+  'follow-up',
+  'limits',
+  'schedules',
+  'telemetry',
+  'changes',
+  'lists',
+  'claim',
+  'run',
+  'enqueue',
+  'topics',
+  'reports',
+  'logs',
+  'runtime',
+  'codec',
+];
+
 /** The layers of the admin UI, highest first, by the same rule. */
 const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'messages', 'styles'];
 
@@ -43,6 +62,15 @@ const downOnly = LAYERS.slice(1).map((name, above) =>
   ),
 );
 
+const engineDownOnly = ENGINE_FOLDERS.map((name, above) =>
+  forbid(
+    `engine-${name}-imports-down-only`,
+    `Imports go down only: the files of engine/ → ${ENGINE_FOLDERS.join(' → ')}`,
+    { path: folder(`lib/engine/${name}`) },
+    { path: '^lib/engine/', pathNot: folder(...ENGINE_FOLDERS.slice(above).map((each) => `lib/engine/${each}`)) },
+  ),
+);
+
 const uiDownOnly = UI_LAYERS.map((name, above) =>
   forbid(
     `ui-${name}-imports-down-only`,
@@ -56,6 +84,7 @@ const uiDownOnly = UI_LAYERS.map((name, above) =>
 module.exports = {
   forbidden: [
     ...downOnly,
+    ...engineDownOnly,
     ...uiDownOnly,
     forbid(
       'every-file-has-a-layer',

@@ -6,7 +6,7 @@ import { encodePayload } from '../../core/payload.js';
 import type { InsertedJob, PayloadReplacement } from '../../store/jobs/job-records.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { PayloadOwner } from '../../core/codec-option.js';
-import type { EngineParts } from '../runtime/engine-parts.js';
+import type { JobsSettings } from '../../core/options.js';
 
 /** A row whose payload is encoded in place. */
 interface EncodableRow extends PayloadOwner {
@@ -20,7 +20,7 @@ export class PayloadEncoder {
   /** The plain texts of debounced jobs, which may be encoded again for another job. */
   private readonly plainTexts = new WeakMap<EncodableRow, string>();
 
-  constructor(private readonly parts: Pick<EngineParts, 'codec' | 'payloadBytesMax'>) {}
+  constructor(private readonly parts: Pick<JobsSettings, 'codec' | 'payloadBytesMax'>) {}
 
   get isActive(): boolean {
     return this.parts.codec !== undefined;
