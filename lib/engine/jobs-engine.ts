@@ -1,7 +1,7 @@
 /*
  * engine/: the queue without Nest. In: options, handlers and new jobs. Out: outcomes in the table, and events.
- * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then admin/ (what people
- * read and change) and maintain/ (rescue, pruning, metrics). lifecycle.ts starts and stops the loops.
+ * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then
+ * changes/, lists/ and reports/ (what people ask for) and maintain/ (rescue, pruning). lifecycle.ts starts and stops the loops.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';

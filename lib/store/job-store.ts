@@ -1,9 +1,8 @@
 /*
  * store/: the seam between the engine and a database. In: verbs and records. Out: rows.
- * Read this file and store-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts. The other files serve
- * both databases: caller-transaction.ts watches the application's transactions, batch-json.ts writes sets into statements,
- * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
- * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
+ * Read this file and jobs/job-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts, which join the parts. Each
+ * subject is a folder: its logic for both databases, and its SQL in *.postgres.ts and *.sqlite.ts. In jobs/, batch-json.ts writes sets into
+ * statements, row-mapper.ts and batch-results.ts read the rows. runtime/ has what all of them use.
  */
 import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';

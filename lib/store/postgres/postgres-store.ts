@@ -1,8 +1,9 @@
 /*
  * store/postgres/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
- * Read this file first, then one class for each group of verbs: job-inserter.ts, job-claimer.ts, limited-claimer.ts, outcome-writer.ts,
- * lease-writer.ts, admin-writer.ts; then postgres-stats.ts, notifier.ts, postgres-listener.ts. SQL: sql/. Connections: driver/session.ts.
+ * Read this file first: it joins one class for each group of verbs, which lie in the folders of their subjects, such as
+ * jobs/postgres-inserter.ts. This folder has what reaches the database: own-pool.ts, session.ts, pool-runners.ts, notifier.ts and
+ * postgres-listener.ts.
  */
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';

@@ -1,9 +1,8 @@
 /*
  * store/sqlite/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
- * Read this file first, then driver/write-queue.ts: how writes wait for the lock of the file without blocking the application.
- * Then the verbs of several statements: insert-script.ts, settle-script.ts, admin-writer.ts and sqlite-stats.ts. All SQL is in
- * sql/. The connection is in driver/sqlite-connection.ts.
+ * Read this file first: it joins the scripts of the subjects, such as jobs/sqlite-insert-script.ts. Then write-queue.ts: how writes wait
+ * for the lock of the file without blocking the application. own-database.ts opens the queue's own connection.
  */
 import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js';
