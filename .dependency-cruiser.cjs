@@ -2,7 +2,38 @@
  * The layers of lib/, highest first: a layer imports only from itself and from the layers below it.
  * A name is a folder of lib/ or a file at its top.
  */
-const LAYERS = ['index', 'jobs.module', 'cli', 'http', 'testing', 'telemetry', 'nest', 'engine', 'store', 'core'];
+const LAYERS = [
+  'index',
+  'jobs.module',
+  'cli',
+  'http',
+  'testing',
+  'telemetry',
+  'nest',
+  'engine',
+  'typeorm',
+  'store',
+  'core',
+];
+
+/** The folders of lib/engine/, highest first, by the same rule. The files at its top join them. */
+const ENGINE_FOLDERS = [
+  'maintain',
+  'follow-up',
+  'limits',
+  'schedules',
+  'telemetry',
+  'changes',
+  'lists',
+  'claim',
+  'run',
+  'enqueue',
+  'topics',
+  'reports',
+  'logs',
+  'runtime',
+  'codec',
+];
 
 /** The layers of the admin UI, highest first, by the same rule. */
 const UI_LAYERS = ['screens', 'parts', 'data', 'json', 'route', 'text', 'messages', 'styles'];
@@ -31,6 +62,15 @@ const downOnly = LAYERS.slice(1).map((name, above) =>
   ),
 );
 
+const engineDownOnly = ENGINE_FOLDERS.map((name, above) =>
+  forbid(
+    `engine-${name}-imports-down-only`,
+    `Imports go down only: the files of engine/ → ${ENGINE_FOLDERS.join(' → ')}`,
+    { path: folder(`lib/engine/${name}`) },
+    { path: '^lib/engine/', pathNot: folder(...ENGINE_FOLDERS.slice(above).map((each) => `lib/engine/${each}`)) },
+  ),
+);
+
 const uiDownOnly = UI_LAYERS.map((name, above) =>
   forbid(
     `ui-${name}-imports-down-only`,
@@ -44,6 +84,7 @@ const uiDownOnly = UI_LAYERS.map((name, above) =>
 module.exports = {
   forbidden: [
     ...downOnly,
+    ...engineDownOnly,
     ...uiDownOnly,
     forbid(
       'every-file-has-a-layer',
@@ -70,11 +111,16 @@ module.exports = {
       { path: npm('@nestjs') },
     ),
     forbid(
-      'engine-knows-no-database',
-      'engine/ reaches the database through the store',
-      // The composition root takes the DataSource and hands it to the store.
-      { path: layer('engine'), pathNot: '^lib/engine/jobs-engine\\.ts$' },
+      'typeorm-stays-in-its-folder',
+      'Only lib/typeorm/ imports TypeORM; the module asks Nest for its DataSource',
+      { path: folder('lib', 'migrations'), pathNot: layer('typeorm') },
       { path: npm('typeorm') },
+    ),
+    forbid(
+      'the-module-finds-the-data-source',
+      'Only jobs.module.ts knows the tokens of @nestjs/typeorm',
+      { path: folder('lib'), pathNot: layer('jobs.module') },
+      { path: npm('@nestjs/typeorm') },
     ),
     forbid(
       'drivers-stay-in-the-store',
@@ -84,14 +130,14 @@ module.exports = {
     ),
     forbid(
       'migrations-stand-alone',
-      'A frozen migration must not change with the library: typeorm only',
+      'A frozen migration must not change with the library',
       { path: folder('migrations') },
-      { pathNot: [folder('migrations'), npm('typeorm')] },
+      { pathNot: folder('migrations') },
     ),
     forbid(
       'migrations-join-at-the-top',
-      'Only the store and the composition roots run migrations',
-      { path: folder('lib'), pathNot: layer('index', 'store') },
+      'Only the store, the DataSource of the repository and the composition roots know migrations',
+      { path: folder('lib'), pathNot: layer('index', 'store', 'typeorm') },
       { path: folder('migrations') },
     ),
     forbid(

@@ -83,7 +83,7 @@ export default defineConfig(
   {
     // Tests fake timers, of these modules too. Those of a request are a test's to fake.
     files: ['lib/**/*.ts'],
-    ignores: ['lib/store/real-timers.ts', 'lib/http/**/*.ts'],
+    ignores: ['lib/store/runtime/real-timers.ts', 'lib/http/**/*.ts'],
     rules: {
       'no-restricted-globals': ['error', 'setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval'],
       'no-restricted-imports': [

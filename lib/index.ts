@@ -33,10 +33,10 @@ export type { Actor, JobActionEntry } from './core/job-action.js';
 export type { RequeueOptions } from './core/job-options.js';
 export type { JobFilterStatus, JobStatus } from './core/job-state.js';
 export type { BulkAction, BulkRequest, BulkResult, SkippedJobs, TopicChanges } from './core/bulk.js';
-export type { BulkActions } from './engine/admin/bulk-actions.js';
+export type { BulkActions } from './engine/changes/bulk-actions.js';
 export type { JobLogLevel, JobLogLine, JobLogOptions } from './core/job-log.js';
-export type { JobAdmin } from './engine/admin/job-admin.js';
-export type { TopicAdmin } from './engine/admin/topic-admin.js';
+export type { JobAdmin } from './engine/changes/job-admin.js';
+export type { TopicAdmin } from './engine/changes/topic-admin.js';
 
 // Handlers
 export { JobHandler } from './nest/decorators/job-handler.decorator.js';
@@ -72,16 +72,16 @@ export type { TopicName } from './core/topic.js';
 export { JobSchedule } from './nest/decorators/job-schedule.decorator.js';
 export type { SchedulePattern } from './core/cron.js';
 export type { MissedPolicy, Schedule, ScheduleOptions, ScheduleTick } from './core/schedule.js';
-export type { PreviewOptions, ScheduleAdmin } from './engine/schedule/schedule-admin.js';
+export type { PreviewOptions, ScheduleAdmin } from './engine/schedules/schedule-admin.js';
 
 // Limits
 export type { DefinedLimits, Limits, RateLimit, TopicLimits } from './core/topic-limits.js';
-export type { LimitsAdmin } from './engine/flow/limits-admin.js';
+export type { LimitsAdmin } from './engine/limits/limits-admin.js';
 
 // Dependencies and groups
 export type { JobDependencies, OnParentFailure, ParentJob } from './core/dependencies.js';
 export type { GroupCallbackJob, GroupOptions, JobGroup } from './core/job-group.js';
-export type { GroupAdmin } from './engine/group/group-admin.js';
+export type { GroupAdmin } from './engine/changes/group-admin.js';
 
 // Errors
 export {
@@ -126,17 +126,17 @@ export type {
   WorkerDetails,
   WorkerProcess,
 } from './core/job-reports.js';
-export type { ChangeFeed, ChangeListener } from './engine/admin/change-feed.js';
-export type { JobListener } from './engine/admin/job-watch.js';
-export type { ErrorStats } from './engine/admin/error-stats.js';
-export type { WaitForOptions } from './engine/admin/job-waiter.js';
-export type { WhenIdleOptions } from './engine/admin/idle-watch.js';
-export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/admin/queue-gauges.js';
-export type { QueueStats } from './engine/admin/queue-stats.js';
+export type { ChangeFeed, ChangeListener } from './engine/changes/change-feed.js';
+export type { JobListener } from './engine/changes/job-watch.js';
+export type { ErrorStats } from './engine/reports/error-stats.js';
+export type { WaitForOptions } from './engine/changes/job-waiter.js';
+export type { WhenIdleOptions } from './engine/changes/idle-watch.js';
+export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/reports/queue-gauges.js';
+export type { QueueStats } from './engine/reports/queue-stats.js';
 
 // Health
 export { JobsHealthIndicator } from './nest/jobs-health.indicator.js';
-export type { HealthOptions, QueueHealth, QueueHealthReport } from './engine/admin/queue-health.js';
+export type { HealthOptions, QueueHealth, QueueHealthReport } from './engine/reports/queue-health.js';
 
 // HTTP API and admin UI
 export { JobsErrorFilter } from './http/jobs-api-error.filter.js';
@@ -156,9 +156,11 @@ export type {
 export type { UiColor, UiEnvironment, UiLink, UiOptions } from './core/ui-options.js';
 
 // The engine without Nest
-export { createJobStore, JobsEngine } from './engine/jobs-engine.js';
+export { JobsEngine } from './engine/jobs-engine.js';
+export { createJobStore } from './typeorm/create-job-store.js';
 export type { JobsEngineOptions } from './engine/jobs-engine.js';
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { JobsLogger } from './core/logger.js';
-export type { CreatedStore } from './store/create-store.js';
-export type { JobStore, StoreTransaction } from './store/job-store.js';
+export type { CreatedStore } from './typeorm/create-job-store.js';
+export type { JobStore } from './store/job-store.js';
+export type { StoreTransaction } from './store/transactions/application-transactions.js';

@@ -2,7 +2,7 @@ import type { DynamicModule, HttpServer, InjectionToken, ModuleMetadata, NestMod
 import { Inject, Module, Optional } from '@nestjs/common';
 import { DiscoveryModule, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
+import type { DataSource } from './typeorm/connect.js';
 import { withCall } from './core/errors.js';
 import { Job } from './core/job.js';
 import type { JobsOptions, JobsSettings } from './core/options.js';
@@ -11,7 +11,8 @@ import { readJobsOptions } from './core/options.js';
 import { JobsUiController } from './http/jobs-ui.controller.js';
 import { RegisteredRoutes } from './http/http-adapter.js';
 import { createHttpParts } from './http/http-providers.js';
-import { createJobStore, JobsEngine } from './engine/jobs-engine.js';
+import { JobsEngine } from './engine/jobs-engine.js';
+import { createJobStore } from './typeorm/create-job-store.js';
 import type { JobsModuleAsyncOptions, VisibilityOptions } from './nest/async-options.js';
 import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
 import { EventBridge } from './nest/event-bridge.js';
@@ -31,7 +32,7 @@ import {
 } from './nest/module-checks.js';
 import type { TestingParts } from './nest/testing-parts.js';
 import { TESTING_PARTS } from './nest/testing-parts.js';
-import type { CreatedStore } from './store/create-store.js';
+import type { CreatedStore } from './typeorm/create-job-store.js';
 
 /** Options of `forRoot`. */
 export type JobsModuleOptions = JobsOptions & VisibilityOptions;
@@ -153,15 +154,11 @@ function toDynamicModule(
 
 /** Provides {@link CREATED_STORE}. */
 function createStoreProvider(call: ModuleCall, dataSource: string | undefined): Provider {
+  const token = getDataSourceToken(dataSource) as InjectionToken;
   return {
     provide: CREATED_STORE,
     // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
-    inject: [
-      { token: getDataSourceToken(dataSource) as InjectionToken, optional: true },
-      JOBS_OPTIONS,
-      ModulesContainer,
-      { token: TESTING_PARTS, optional: true },
-    ],
+    inject: [{ token, optional: true }, JOBS_OPTIONS, ModulesContainer, { token: TESTING_PARTS, optional: true }],
     useFactory: async (
       app: DataSource | undefined,
       given: JobsOptions,
@@ -172,7 +169,7 @@ function createStoreProvider(call: ModuleCall, dataSource: string | undefined): 
       try {
         // A test without TypeORM gets a database of its own.
         const isOptional = testing !== undefined && !hasDataSource(modules);
-        const found = app ?? (isOptional ? undefined : await throwMissingDataSource(modules, dataSource));
+        const found = app ?? (isOptional ? undefined : await throwMissingDataSource(modules, token, dataSource));
         const created = testing
           ? await testing.createStore(found, given)
           : createJobStore(found!, given, { logger: queueLogger });

@@ -1,19 +1,19 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration, MigrationRunner } from './migration.js';
 
 /**
  * Creates the tables of the queue. Edited in place until the first release; later changes are migrations of their own.
  * Each step skips objects that exist: the application and the queue may both run it, under different migrations tables.
  */
-export class CreateJobs1736500000000 implements MigrationInterface {
+export class CreateJobs1736500000000 implements Migration {
   readonly name = 'CreateJobs1736500000000';
 
-  async up(queryRunner: QueryRunner): Promise<void> {
-    for (const statement of stepsFor(queryRunner)) {
-      await queryRunner.query(statement);
+  async up(runner: MigrationRunner): Promise<void> {
+    for (const statement of stepsFor(runner)) {
+      await runner.query(statement);
     }
   }
 
-  async down(queryRunner: QueryRunner): Promise<void> {
+  async down(runner: MigrationRunner): Promise<void> {
     for (const table of [
       '_jobs_counts',
       '_jobs_logs',
@@ -27,17 +27,17 @@ export class CreateJobs1736500000000 implements MigrationInterface {
       '_jobs_rollup',
       '_jobs',
     ]) {
-      await queryRunner.query(`DROP TABLE IF EXISTS ${table}`);
+      await runner.query(`DROP TABLE IF EXISTS ${table}`);
     }
   }
 }
 
-function stepsFor(queryRunner: QueryRunner): readonly string[] {
-  const { type } = queryRunner.connection.options;
+function stepsFor(runner: MigrationRunner): readonly string[] {
+  const { type } = runner.connection.options;
   if (type === 'postgres') {
     return [...postgresTables, ...indexes];
   }
-  if (type === 'better-sqlite3' || (type as string) === 'sqlite') {
+  if (type === 'better-sqlite3' || type === 'sqlite') {
     return [...sqliteTables, ...indexes];
   }
   throw new Error(`expected a PostgreSQL or SQLite database, got ${type}`);

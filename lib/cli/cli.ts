@@ -8,7 +8,7 @@ import { InvalidOptionsError, InvalidPayloadError, JobsError } from '../core/err
 import type { JobsLogger } from '../core/logger.js';
 import { suggestNearest } from '../core/suggestion.js';
 import { VERSION } from '../core/version.js';
-import { isDatabaseError } from '../store/sql-error.js';
+import { isDatabaseError } from '../store/runtime/sql-error.js';
 import type { ReadArguments } from './arguments.js';
 import { readArguments, readWords, toOptionName } from './arguments.js';
 import { hideSecrets, OpenQueue, readTarget } from './connection.js';

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
-import type { DataSourceOptions } from 'typeorm';
-import { DataSource } from 'typeorm';
 import { toErrorMessage } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsOptions } from '../core/options.js';
-import { createJobStore, JobsEngine } from '../engine/jobs-engine.js';
-import { DatabaseInspector } from '../store/inspection.js';
+import { JobsEngine } from '../engine/jobs-engine.js';
+import { createJobStore } from '../typeorm/create-job-store.js';
+import type { DatabaseInspector } from '../store/reports/inspection.js';
+import type { DataSource, DataSourceOptions } from '../typeorm/connect.js';
+import { connect, connectSqlite3, createInspector } from '../typeorm/connect.js';
 import { CommandError, UsageError } from './exit.js';
 
 /** The database that a command works on. */
@@ -124,11 +125,11 @@ export class OpenQueue {
     if (target.file !== null && !mayCreate && !existsSync(target.file)) {
       throw new CommandError(`there is no file '${target.file}'; 'nestjs-jobs migrate' creates it`);
     }
-    return new OpenQueue(target, await connect(target), logger);
+    return new OpenQueue(target, await openDataSource(target), logger);
   }
 
   get inspector(): DatabaseInspector {
-    return new DatabaseInspector(this.app);
+    return createInspector(this.app);
   }
 
   /** Opens the queue, which must have its tables. @throws CommandError when they are missing or old. */
@@ -167,9 +168,9 @@ export class OpenQueue {
   }
 }
 
-async function connect({ options, file }: DatabaseTarget): Promise<DataSource> {
+async function openDataSource({ options, file }: DatabaseTarget): Promise<DataSource> {
   try {
-    return await new DataSource(options).initialize();
+    return await connect(options);
   } catch (error) {
     if (!isDriverMissing(error)) {
       throw error;
@@ -181,10 +182,9 @@ async function connect({ options, file }: DatabaseTarget): Promise<DataSource> {
   }
 }
 
-/** TypeORM 0.3 has a type for the driver `sqlite3`; 1.x does not. */
 async function connectBySqlite3(file: string): Promise<DataSource> {
   try {
-    return await new DataSource({ type: 'sqlite' as 'better-sqlite3', database: file }).initialize();
+    return await connectSqlite3(file);
   } catch (error) {
     if (isDriverMissing(error) || (error as Error).name === 'MissingDriverError') {
       throw new CommandError(

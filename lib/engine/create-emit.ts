@@ -1,9 +1,9 @@
-import type { ChangeFeed } from './admin/change-feed.js';
-import type { JobWaiter } from './admin/job-waiter.js';
-import type { EngineParts } from './engine-parts.js';
-import type { EventStream } from './event-stream.js';
-import type { MetricsRecorder } from './maintain/metrics-recorder.js';
-import { logOperation } from './operation-log.js';
+import type { ChangeFeed } from './changes/change-feed.js';
+import type { JobWaiter } from './changes/job-waiter.js';
+import type { EngineParts } from './runtime/engine-parts.js';
+import type { EventStream } from './runtime/event-stream.js';
+import type { MetricsRecorder } from './reports/metrics-recorder.js';
+import { logOperation } from './runtime/operation-log.js';
 
 type EventReceivers = Pick<EngineParts, 'logger' | 'operationLog' | 'hook'> & {
   readonly metrics: MetricsRecorder;

@@ -1,12 +1,11 @@
 /*
  * engine/: the queue without Nest. In: options, handlers and new jobs. Out: outcomes in the table, and events.
- * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then admin/ (what people
- * read and change) and maintain/ (rescue, pruning, metrics). lifecycle.ts starts and stops the loops.
+ * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then
+ * changes/, lists/ and reports/ (what people ask for) and maintain/ (rescue, pruning). lifecycle.ts starts and stops the loops.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
-import type { DataSource } from 'typeorm';
 import type { Clock } from '../core/clock.js';
 import { endsWithin } from '../core/clock.js';
 import { describeValue } from '../core/error-text.js';
@@ -25,58 +24,56 @@ import { readJobsOptions } from '../core/options.js';
 import type { PruneResult } from './maintain/pruner.js';
 import { MetricsPruner, Pruner } from './maintain/pruner.js';
 import { Rescuer } from './maintain/rescuer.js';
-import { MetricsRecorder } from './maintain/metrics-recorder.js';
-import { UnhandledTopics } from './maintain/unhandled-topics.js';
+import { MetricsRecorder } from './reports/metrics-recorder.js';
+import { UnhandledTopics } from './topics/unhandled-topics.js';
 import { WorkerPresence } from './maintain/worker-presence.js';
 import { JobRunner } from './run/job-runner.js';
-import { BulkActions } from './admin/bulk-actions.js';
+import { BulkActions } from './changes/bulk-actions.js';
 import { Dispatcher } from './claim/dispatcher.js';
-import { LiveWorkers } from './claim/live-workers.js';
+import { LiveWorkers } from './runtime/live-workers.js';
 import type { Enqueuer } from './enqueue/enqueuer.js';
 import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
-import type { EngineParts } from './engine-parts.js';
-import { EventStream } from './event-stream.js';
+import type { EngineParts } from './runtime/engine-parts.js';
+import { EventStream } from './runtime/event-stream.js';
 import { PayloadDecoder } from './codec/payload-decoder.js';
-import { FailureLog } from './failure-log.js';
-import { HandlerRegistry } from './handler-registry.js';
+import { FailureLog } from './runtime/failure-log.js';
+import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
-import type { WhenIdleOptions } from './admin/idle-watch.js';
-import { IdleWatch } from './admin/idle-watch.js';
+import type { WhenIdleOptions } from './changes/idle-watch.js';
+import { IdleWatch } from './changes/idle-watch.js';
 import { createEmit } from './create-emit.js';
-import { createHook } from './create-hook.js';
-import { JobActions, JobAdmin } from './admin/job-admin.js';
-import { JobWaiter } from './admin/job-waiter.js';
-import { KnownTopics } from './admin/known-topics.js';
-import { QueueGauges } from './admin/queue-gauges.js';
-import { QueueHealth } from './admin/queue-health.js';
-import { QueueStats } from './admin/queue-stats.js';
-import { ErrorStats } from './admin/error-stats.js';
-import { TopicAdmin } from './admin/topic-admin.js';
-import { ChangeFeed } from './admin/change-feed.js';
-import { DeadLetterRoutes } from './dead-letter/dead-letter-routes.js';
-import { DefinitionDeclarer } from './definition/definition-declarer.js';
+import { createHook } from './telemetry/create-hook.js';
+import { JobActions, JobAdmin } from './changes/job-admin.js';
+import { JobWaiter } from './changes/job-waiter.js';
+import { KnownTopics } from './topics/known-topics.js';
+import { QueueGauges } from './reports/queue-gauges.js';
+import { QueueHealth } from './reports/queue-health.js';
+import { QueueStats } from './reports/queue-stats.js';
+import { ErrorStats } from './reports/error-stats.js';
+import { TopicAdmin } from './changes/topic-admin.js';
+import { ChangeFeed } from './changes/change-feed.js';
+import { DeadLetterRoutes } from './topics/dead-letter-routes.js';
+import { DefinitionDeclarer } from './topics/definition-declarer.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
-import { LimitsAdmin } from './flow/limits-admin.js';
-import { ScheduleAdmin } from './schedule/schedule-admin.js';
-import { Scheduler } from './schedule/scheduler.js';
-import { GroupAdmin } from './group/group-admin.js';
-import { reportLinkChanges } from './group/link-events.js';
-import { JobGraphs } from './group/job-graphs.js';
-import { LinkRepairer } from './group/link-repairer.js';
+import { LimitsAdmin } from './limits/limits-admin.js';
+import { ScheduleAdmin } from './schedules/schedule-admin.js';
+import { Scheduler } from './schedules/scheduler.js';
+import { GroupAdmin } from './changes/group-admin.js';
+import { reportLinkChanges } from './follow-up/link-events.js';
+import { JobGraphs } from './lists/job-graphs.js';
+import { LinkRepairer } from './follow-up/link-repairer.js';
 import { Completer } from './run/completer.js';
-import { LogPruner } from './log/log-pruner.js';
-import { LogWriter } from './log/log-writer.js';
+import { LogPruner } from './logs/log-pruner.js';
+import { LogWriter } from './logs/log-writer.js';
 import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
-import { systemClock } from './system-clock.js';
-
-import { WakeSignal } from './wake-signal.js';
+import { systemClock } from '../store/runtime/system-clock.js';
+import { WakeSignal } from './runtime/wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
-import type { CreatedStore } from '../store/create-store.js';
-import { createStore } from '../store/create-store.js';
-import type { JobStore, StoreTransaction } from '../store/job-store.js';
+import type { JobStore } from '../store/job-store.js';
+import type { StoreTransaction } from '../store/transactions/application-transactions.js';
 
 /** The module's options, the store, and parts that a test may replace. */
 export interface JobsEngineOptions extends JobsOptions {
@@ -103,21 +100,6 @@ export interface TestedParts extends EngineParts {
   readonly rescuer: Rescuer;
   readonly unhandledTopics: UnhandledTopics;
   readonly waiter: JobWaiter;
-}
-
-/**
- * Creates the store for the database of an initialized DataSource. The store opens a second DataSource. Call `store.open()` before
- * the engine starts and `store.close()` after it has stopped. Use one store for one engine.
- *
- * @throws InvalidOptionsError for an invalid option, or a database that the queue does not support.
- */
-export function createJobStore(
-  app: DataSource,
-  options: JobsOptions = {},
-  { clock = systemClock, logger = silentLogger }: Pick<JobsEngineOptions, 'clock' | 'logger'> = {},
-): CreatedStore {
-  const settings = readJobsOptions(options);
-  return createStore(app, settings, clock, guardLogger(logger, settings.log));
 }
 
 /**

@@ -1,13 +1,13 @@
 import { endsWithin } from '../core/clock.js';
 import { QueueUnavailableError } from '../core/errors.js';
 import type { Dispatcher } from './claim/dispatcher.js';
-import { runDetached } from './detached-context.js';
-import type { EngineParts } from './engine-parts.js';
+import { runDetached } from '../store/runtime/detached-context.js';
+import type { EngineParts } from './runtime/engine-parts.js';
 import type { Completer } from './run/completer.js';
-import { hashWorker } from './claim/live-workers.js';
+import { hashWorker } from './runtime/live-workers.js';
 import type { WorkerPresence } from './maintain/worker-presence.js';
 import type { Heartbeat } from './run/heartbeat.js';
-import type { Scheduler } from './schedule/scheduler.js';
+import type { Scheduler } from './schedules/scheduler.js';
 import type { JobRunner } from './run/job-runner.js';
 
 /** Work in the background. `start` and `stop` may be called more than once. */

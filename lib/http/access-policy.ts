@@ -10,7 +10,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { JobNotFoundError } from '../core/errors.js';
 import type { AccessAction, AccessFunction, AccessRule, HttpSettings } from '../core/http-options.js';
 import type { Job } from '../core/job.js';
-import { KNOWN_TOPICS_MAX } from '../engine/admin/known-topics.js';
+import { KNOWN_TOPICS_MAX } from '../engine/topics/known-topics.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { ApiError, forbidden, invalidRequest, topicNotAllowed, toRefusal, unauthorized } from './api-error.js';
 import type { Caller } from './caller-resolver.js';

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { HealthOptions, QueueHealthReport } from '../engine/admin/queue-health.js';
+import type { HealthOptions, QueueHealthReport } from '../engine/reports/queue-health.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 
 /**

@@ -9,7 +9,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { JobStore } from '../store/job-store.js';
-import { clearTimeout, setTimeout } from '../store/real-timers.js';
+import { clearTimeout, setTimeout } from '../store/runtime/real-timers.js';
 import { JobsExplorer } from './jobs.explorer.js';
 import { NO_SHUTDOWN_HOOKS } from './jobs.messages.js';
 import { moduleLogger } from './nest-logger.js';

@@ -1,8 +1,7 @@
 import type { InjectionToken } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
-import { getDataSourceToken } from '@nestjs/typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
-import { nextTurn } from '../store/real-timers.js';
+import { nextTurn } from '../store/runtime/real-timers.js';
 import { JOBS_OPTIONS } from './async-options.js';
 import { hiddenDataSource, missingDataSource, NOT_CONFIGURED, secondModule } from './jobs.messages.js';
 
@@ -35,11 +34,15 @@ export function assertConfigured(modules: ModulesContainer): void {
 /**
  * Explains why no DataSource was injected. Nest's own error would name internal symbols.
  *
+ * @param token under which Nest provides it.
  * @param name the name of the DataSource; `undefined` for the default one.
  * @throws InvalidOptionsError always.
  */
-export async function throwMissingDataSource(modules: ModulesContainer, name: string | undefined): Promise<never> {
-  const token = getDataSourceToken(name) as InjectionToken;
+export async function throwMissingDataSource(
+  modules: ModulesContainer,
+  token: InjectionToken,
+  name: string | undefined,
+): Promise<never> {
   const provider = [...modules.values()].find(({ providers }) => providers.has(token));
   if (provider) {
     // In Nest 11 a failed connection also looks like this. Wait one turn of the event loop, so that its own error is reported first.
@@ -60,7 +63,7 @@ function findDataSources(modules: ModulesContainer): string[] {
   const tokens = cores.flatMap(({ providers }) => [...providers.keys()]);
   return [...new Set(tokens)].flatMap((token) => {
     const named = typeof token === 'string' ? /^(.+)DataSource$/.exec(token) : null;
-    return token === getDataSourceToken() ? ['default'] : named ? [named[1]!] : [];
+    return named ? [named[1]!] : typeof token === 'function' && token.name === 'DataSource' ? ['default'] : [];
   });
 }
 

@@ -1,7 +1,7 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource } from '../typeorm/connect.js';
 import type { JobsOptions } from '../core/options.js';
 import type { JobsEngine, JobsEngineOptions } from '../engine/jobs-engine.js';
-import type { CreatedStore } from '../store/create-store.js';
+import type { CreatedStore } from '../typeorm/create-job-store.js';
 
 /** Replaces the store and the engine in tests. */
 export interface TestingParts {

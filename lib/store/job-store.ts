@@ -1,9 +1,8 @@
 /*
  * store/: the seam between the engine and a database. In: verbs and records. Out: rows.
- * Read this file and store-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts. The other files serve
- * both databases: caller-transaction.ts watches the application's transactions, batch-json.ts writes sets into statements,
- * row-mapper.ts and batch-results.ts read the rows, sql-error.ts classifies errors, job-list.ts plans a page of a list,
- * migrator.ts creates the tables, create-store.ts and own-data-source.ts open the queue's own connections.
+ * Read this file and jobs/job-records.ts first, then postgres/postgres-store.ts or sqlite/sqlite-store.ts, which join the parts. Each
+ * subject is a folder: its logic for both databases, and its SQL in *.postgres.ts and *.sqlite.ts. In jobs/, batch-json.ts writes sets into
+ * statements, row-mapper.ts and batch-results.ts read the rows. runtime/ has what all of them use.
  */
 import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
@@ -12,12 +11,18 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { Definition, DefinitionRef, DefinitionState, LiveBounds, PendingSchedule } from './definition-records.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limit-records.js';
-import type { LinkChanges, LinkedCallback, LinkStore } from './link-store.js';
-import type { LogStore } from './log-store.js';
-import type { Audience, StoreHints } from './store-hints.js';
-import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedule-records.js';
+import type {
+  Definition,
+  DefinitionRef,
+  DefinitionState,
+  LiveBounds,
+  PendingSchedule,
+} from './definitions/definition-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';
+import type { LinkChanges, LinkedCallback, LinkStore } from './links/link-store.js';
+import type { LogStore } from './logs/log-store.js';
+import type { Audience, StoreHints } from './runtime/store-hints.js';
+import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedules/schedule-records.js';
 import type {
   CountName,
   ErrorCount,
@@ -34,7 +39,7 @@ import type {
   TopicAttempts,
   TopicShare,
   WorkerSharing,
-} from './report-records.js';
+} from './reports/report-records.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -58,8 +63,9 @@ import type {
   Settled,
   Settlement,
   JobSummary,
-} from './store-records.js';
-import type { LimitedClaim, LimitedClaimRequest } from './limited-claim.js';
+} from './jobs/job-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from './limits/limited-claim.js';
+import type { StoreTransaction, TransactionCall } from './transactions/application-transactions.js';
 
 /**
  * Stores jobs in a database. Every verb takes a set and runs one statement or a few. Only the database's clock compares times.
@@ -406,12 +412,6 @@ export interface ReportRecords {
   pruneReports(): Promise<void>;
 }
 
-/** A call of the queue in a transaction of the application. */
-export interface TransactionCall {
-  /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
-  finish(refusal?: Error): void;
-}
-
 export interface StoreCapabilities {
   /** How many handlers may run inside a transaction of the application at once; 0: none. */
   readonly transactionsAtOnce: number;
@@ -435,6 +435,3 @@ export interface StatementConcurrency {
 
 /** One statement at a time. */
 export const ONE_AT_A_TIME: StatementConcurrency = { atOnce: 1, minJobsForAnother: 1 };
-
-/** A transaction of the application. Only the store knows that it is an `EntityManager`. */
-export type StoreTransaction = object;

@@ -7,7 +7,7 @@ import type { Observable } from 'rxjs';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobEvent } from '../core/job-events.js';
 import { JOB_STATUSES } from '../core/job-state.js';
-import type { QueueGauges, TopicGauges } from '../engine/admin/queue-gauges.js';
+import type { QueueGauges, TopicGauges } from '../engine/reports/queue-gauges.js';
 import { isEndEvent, isLostLease } from '../engine/telemetry/attributes.js';
 import { loadPromClient } from '../engine/telemetry/optional-packages.cjs';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Claim, Outcome } from '../core/job.js';
 import { encodePayload } from '../core/payload.js';
-import type { RegisteredHandler } from '../engine/handler-registry.js';
+import type { RegisteredHandler } from '../engine/runtime/handler-registry.js';
 import type { TestedParts } from '../engine/jobs-engine.js';
 import { Attempt } from '../engine/run/attempt.js';
 import { BatchCall } from '../engine/run/batch-call.js';

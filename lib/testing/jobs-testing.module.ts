@@ -1,16 +1,15 @@
 import type { DynamicModule, OnApplicationShutdown, Provider } from '@nestjs/common';
 import { Global, Module } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import type { DataSource } from '../typeorm/connect.js';
+import { connect } from '../typeorm/connect.js';
 import type { JobsOptions } from '../core/options.js';
-import { readJobsOptions } from '../core/options.js';
 import { oneOf, option, readOptions } from '../core/option-checks.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
-import { systemClock } from '../engine/system-clock.js';
 import { queueLogger } from '../nest/nest-logger.js';
 import type { TestingParts } from '../nest/testing-parts.js';
 import { TESTING_PARTS } from '../nest/testing-parts.js';
-import type { CreatedStore } from '../store/create-store.js';
-import { createStore } from '../store/create-store.js';
+import type { CreatedStore } from '../typeorm/create-job-store.js';
+import { createJobStore } from '../typeorm/create-job-store.js';
 import { JobsTesting } from './jobs-testing.js';
 import { TestingEngine } from './testing-engine.js';
 
@@ -65,10 +64,10 @@ class TestedQueue implements TestingParts, OnApplicationShutdown {
 
   async createStore(app: DataSource | undefined, options: JobsOptions): Promise<CreatedStore> {
     if (!app) {
-      this.memory = await new DataSource({ type: 'better-sqlite3', database: ':memory:' }).initialize();
+      this.memory = await connect({ type: 'better-sqlite3', database: ':memory:' });
     }
     this.app = app ?? this.memory!;
-    return createStore(this.app, readJobsOptions(options), systemClock, queueLogger, this.time);
+    return createJobStore(this.app, options, { logger: queueLogger, time: this.time });
   }
 
   createEngine(options: JobsEngineOptions): TestingEngine {

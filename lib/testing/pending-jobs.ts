@@ -4,10 +4,10 @@ import type { Claim, JobFilter } from '../core/job.js';
 import { Job } from '../core/job.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { suggestNearest } from '../core/suggestion.js';
-import type { JobAdmin } from '../engine/admin/job-admin.js';
+import type { JobAdmin } from '../engine/changes/job-admin.js';
 import type { TestedParts } from '../engine/jobs-engine.js';
-import type { LimitedClaim } from '../store/limited-claim.js';
-import { HAND_OVER_MS } from '../store/limited-claim.js';
+import type { LimitedClaim } from '../store/limits/limited-claim.js';
+import { HAND_OVER_MS } from '../store/limits/limited-claim.js';
 import type { PendingRun } from './run-options.js';
 
 interface PendingJobsParts extends TestedParts {

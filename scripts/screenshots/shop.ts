@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { JobsClient } from '../../client/index.js';
 import { VERSION } from '../../lib/core/version.js';
-import { SCHEMA_VERSION } from '../../lib/store/migrator.js';
+import { SCHEMA_VERSION } from '../../lib/store/migrate/migrator.js';
 import { until } from '../../test/support/wait.js';
 
 const ITEMS = ['green tea', 'coffee beans', 'two cups', 'honey', 'oat biscuits'];

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { readSchedule } from '../../lib/core/schedule.js';
-import { toDefinition } from '../../lib/store/definition-records.js';
+import { toDefinition } from '../../lib/store/definitions/definition-records.js';
 import { orphanDefinitions } from '../support/declared.js';
 import { insertOne, WORKER_DETAILS } from '../support/job-rows.js';
 import { openStore, useStore } from '../support/stores.js';

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../../lib/core/clock.js';
 import { endsWithin } from '../../lib/core/clock.js';
-import { systemClock } from '../../lib/engine/system-clock.js';
+import { systemClock } from '../../lib/store/runtime/system-clock.js';
 import { signal, until } from '../support/wait.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { ERROR_GROUP_OPTIONS, foldMessage, READ_MESSAGE_CHARS } from '../../lib/core/error-groups.js';
 import { readOptions } from '../../lib/core/option-checks.js';
 import { isStorableText } from '../../lib/core/text.js';
-import { findInErrorGroup } from '../../lib/store/error-group-search.js';
+import { findInErrorGroup } from '../../lib/store/lists/error-group-search.js';
 import { toErrorKey } from '../support/error-key.js';
 
 const UUID = '0191e2a0-7c4d-7c9a-9f3a-2d5b8c1e4f60';

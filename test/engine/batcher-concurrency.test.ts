@@ -1,4 +1,4 @@
-import { Batcher } from '../../lib/engine/batcher.js';
+import { Batcher } from '../../lib/engine/runtime/batcher.js';
 import type { Signal } from '../support/wait.js';
 import { signal } from '../support/wait.js';
 import { Doubler } from '../support/unit/doubler.js';

@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { config, filter, firstValueFrom, map, tap } from 'rxjs';
 import type { JobEvent } from '../../lib/core/job-events.js';
-import { EventStream } from '../../lib/engine/event-stream.js';
+import { EventStream } from '../../lib/engine/runtime/event-stream.js';
 import { until } from '../support/wait.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 

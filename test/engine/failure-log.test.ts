@@ -1,5 +1,5 @@
 import { DatabaseDeniedError, QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
-import { FailureLog } from '../../lib/engine/failure-log.js';
+import { FailureLog } from '../../lib/engine/runtime/failure-log.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 import { VirtualClock } from '../support/unit/virtual-clock.js';
 

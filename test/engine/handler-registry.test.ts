@@ -3,7 +3,7 @@ import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { JobHandlerFunction } from '../../lib/core/job-handler.js';
 import { defineJob } from '../../lib/core/job-topic.js';
 import { silentLogger } from '../../lib/core/logger.js';
-import { HandlerRegistry } from '../../lib/engine/handler-registry.js';
+import { HandlerRegistry } from '../../lib/engine/runtime/handler-registry.js';
 import { captureThrown } from '../support/unit/capture-thrown.js';
 
 const run: JobHandlerFunction = () => undefined;

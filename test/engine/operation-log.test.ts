@@ -1,5 +1,5 @@
 import type { JobEvent, JobEventType } from '../../lib/core/job-events.js';
-import { logOperation } from '../../lib/engine/operation-log.js';
+import { logOperation } from '../../lib/engine/runtime/operation-log.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';
 
 const runAt = new Date('2026-03-01T10:00:00.000Z');

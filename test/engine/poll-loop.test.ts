@@ -1,4 +1,4 @@
-import { PollLoop } from '../../lib/engine/poll-loop.js';
+import { PollLoop } from '../../lib/engine/runtime/poll-loop.js';
 import { signal } from '../support/wait.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 import { RecordingLogger } from '../support/unit/recording-logger.js';

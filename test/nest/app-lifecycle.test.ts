@@ -5,15 +5,15 @@ import { NestFactory } from '@nestjs/core';
 import type { Job, JobsModuleOptions } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler, JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
-import type * as RealTimers from '../../lib/store/real-timers.js';
-import { setTimeout } from '../../lib/store/real-timers.js';
+import type * as RealTimers from '../../lib/store/runtime/real-timers.js';
+import { setTimeout } from '../../lib/store/runtime/real-timers.js';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { textLike } from './support/matchers.js';
 import { everyKind, postgres, sharedKinds, sqliteFile } from './support/database-kinds.js';
 
-jest.mock('../../lib/store/real-timers.js', () => {
-  const timers = jest.requireActual<typeof RealTimers>('../../lib/store/real-timers.js');
+jest.mock('../../lib/store/runtime/real-timers.js', () => {
+  const timers = jest.requireActual<typeof RealTimers>('../../lib/store/runtime/real-timers.js');
   return { ...timers, setTimeout: jest.fn(timers.setTimeout) };
 });
 

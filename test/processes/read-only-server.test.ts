@@ -3,7 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Pool } from 'pg';
 import { JobsModule, JobsService, QueueUnavailableError } from 'nestjs-jobs';
 import { LogRecorder } from '../nest/support/log-recorder.js';
-import { PostgresSession } from '../../lib/store/postgres/driver/session.js';
+import { PostgresSession } from '../../lib/store/postgres/session.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/wait.js';
 import type { RestartablePostgres } from './support/restartable-postgres.js';

@@ -11,7 +11,7 @@ import type { CompletionResult } from '../../lib/engine/run/attempt.js';
 import { Completer } from '../../lib/engine/run/completer.js';
 import { LaneScanner } from '../../lib/engine/claim/lane-scanner.js';
 import { EngineLifecycle } from '../../lib/engine/lifecycle.js';
-import type { JobInsert } from '../../lib/store/store-records.js';
+import type { JobInsert } from '../../lib/store/jobs/job-records.js';
 import type { Promised } from './world/promise-checker.js';
 import { SimulatedStore } from './world/simulated-store.js';
 import { SimulatedTable } from './world/simulated-table.js';

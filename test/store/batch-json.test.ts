@@ -1,4 +1,4 @@
-import { splitIntoPieces } from '../../lib/store/batch-json.js';
+import { splitIntoPieces } from '../../lib/store/jobs/batch-json.js';
 import { newJobs } from '../support/job-rows.js';
 
 const MIB = 1_048_576;

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../lib/core/clock.js';
-import { EventLoopBudget } from '../../lib/store/event-loop-budget.js';
+import { EventLoopBudget } from '../../lib/store/runtime/event-loop-budget.js';
 
 async function runManyIterations(): Promise<void> {
   for (let count = 0; count < 20; count += 1) {

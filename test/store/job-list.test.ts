@@ -1,6 +1,6 @@
 import { readListFilter } from '../../lib/core/list-filter.js';
-import { readList } from '../../lib/store/job-list.js';
-import type { ListSource } from '../../lib/store/job-list.js';
+import { readList } from '../../lib/store/lists/job-list.js';
+import type { ListSource } from '../../lib/store/lists/job-list.js';
 import type { Job } from '../../lib/core/job.js';
 
 const QUERY = readListFilter({ limit: 3 });

@@ -1,17 +1,6 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { moveTime as movePostgres } from '../../lib/store/postgres/sql/moved-time.js';
-import { moveTime as moveSqlite } from '../../lib/store/sqlite/sql/moved-time.js';
-
-/** Returns the texts that the files in `sql/` export, by name. */
-function statementsOf(database: 'postgres' | 'sqlite'): [string, string][] {
-  const folder = join(__dirname, '../../lib/store', database, 'sql');
-  return readdirSync(folder).flatMap((file) => {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- all files of a folder
-    const exported = require(join(folder, file)) as Record<string, unknown>;
-    return Object.entries(exported).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  });
-}
+import { moveTime as movePostgres } from '../../lib/store/runtime/moved-time.postgres.js';
+import { moveTime as moveSqlite } from '../../lib/store/runtime/moved-time.sqlite.js';
+import { listStatements } from '../../scripts/statements.js';
 
 /** Reads the clock in another way than the one that tests can move. */
 const OTHER_CLOCKS =
@@ -24,7 +13,9 @@ describe.each([
   ['postgres', movePostgres, /statement_timestamp\(\)/],
   ['sqlite', moveSqlite, /'now'/],
 ] as const)('the moved time of %s', (database, moveTime, clock) => {
-  const statements = statementsOf(database);
+  const statements = listStatements()
+    .filter((each) => each.database === database)
+    .map(({ name, text }): [string, string] => [name, text]);
 
   it('covers each statement that reads the clock', () => {
     expect(statements.length).toBeGreaterThan(50);

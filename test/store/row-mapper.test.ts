@@ -1,4 +1,4 @@
-import { toInsertedJob } from '../../lib/store/row-mapper.js';
+import { toInsertedJob } from '../../lib/store/jobs/row-mapper.js';
 
 /** Reads a time of microseconds since 1970. Returns milliseconds. */
 function read(microseconds: number): number {

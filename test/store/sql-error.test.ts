@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { QueryFailedError } from 'typeorm';
-import type { SqlErrorKind } from '../../lib/store/sql-error.js';
-import { toSqlError } from '../../lib/store/sql-error.js';
+import type { SqlErrorKind } from '../../lib/store/runtime/sql-error.js';
+import { toSqlError } from '../../lib/store/runtime/sql-error.js';
 
 const cases: readonly (readonly [SqlErrorKind, string, string])[] = [
   ['unavailable', 'ECONNREFUSED', 'connect ECONNREFUSED'],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { TopicSize } from '../../lib/store/job-search.js';
-import type { TopicShare } from '../../lib/store/report-records.js';
-import { shareJobs, measureShares } from '../../lib/store/job-search.js';
+import type { TopicSize } from '../../lib/store/lists/job-search.js';
+import type { TopicShare } from '../../lib/store/reports/report-records.js';
+import { shareJobs, measureShares } from '../../lib/store/lists/job-search.js';
 
 describe('the rows that a report reads of each topic', () => {
   const toSizes = (...jobs: number[]): TopicSize[] => jobs.map((each, index) => ({ topic: `t${index}`, jobs: each }));

@@ -1,8 +1,8 @@
 import type { DeadLetterTarget } from '../../lib/core/dead-letter.js';
 import type { TopicRetention } from '../../lib/core/options.js';
 import type { TopicLimits } from '../../lib/core/topic-limits.js';
-import type { Definition } from '../../lib/store/definition-records.js';
-import { toDefinition } from '../../lib/store/definition-records.js';
+import type { Definition } from '../../lib/store/definitions/definition-records.js';
+import { toDefinition } from '../../lib/store/definitions/definition-records.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { WORKER_DETAILS } from './job-rows.js';
 import type { StoreFixture } from './stores.js';

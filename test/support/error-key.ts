@@ -1,5 +1,5 @@
 import { foldMessage } from '../../lib/core/error-groups.js';
-import { hashErrorGroup } from '../../lib/store/error-group-search.js';
+import { hashErrorGroup } from '../../lib/store/lists/error-group-search.js';
 
 /** Returns the key of the group to which an error belongs. */
 export function toErrorKey(topic: string, message: string): string {

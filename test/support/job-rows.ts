@@ -1,7 +1,14 @@
 import type { WorkerDetails } from '../../lib/core/job-reports.js';
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
-import type { ClaimRequest, ClaimState, JobInsert, Lane, Rescued, Settlement } from '../../lib/store/store-records.js';
+import type {
+  ClaimRequest,
+  ClaimState,
+  JobInsert,
+  Lane,
+  Rescued,
+  Settlement,
+} from '../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 
 export const TOPIC = 'mail';

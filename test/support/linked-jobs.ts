@@ -2,7 +2,7 @@ import { JobsEngine } from 'nestjs-jobs';
 import type { NewJob } from '../../lib/core/job.js';
 import type { Claim, Outcome } from '../../lib/core/job.js';
 import type { JobStore } from '../../lib/store/job-store.js';
-import type { Settled } from '../../lib/store/store-records.js';
+import type { Settled } from '../../lib/store/jobs/job-records.js';
 import { claim, outcomes, settlement, TOPIC } from './job-rows.js';
 
 /** A job of the default topic for a call with refs. */

@@ -2,7 +2,7 @@ import { setImmediate as nextLoop } from 'node:timers/promises';
 import type { DataSource as DataSourceType, EntityManager, QueryRunner } from 'typeorm';
 import { DataSource } from 'typeorm';
 import type { Job, JobsOptions } from 'nestjs-jobs';
-import { createJobStore } from '../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../lib/typeorm/create-job-store.js';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from './databases.js';
 import { hasSqlite3, SQLITE3 } from './typeorm.js';

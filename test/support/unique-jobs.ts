@@ -1,5 +1,5 @@
 import type { UniqueMode } from '../../lib/core/unique-key.js';
-import type { JobInsert } from '../../lib/store/store-records.js';
+import type { JobInsert } from '../../lib/store/jobs/job-records.js';
 import { newJob } from './job-rows.js';
 
 export const KEY = 'order-1';

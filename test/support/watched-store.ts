@@ -1,5 +1,5 @@
 import type { JobStore } from '../../lib/store/job-store.js';
-import type { ScanTiming } from '../../lib/store/store-records.js';
+import type { ScanTiming } from '../../lib/store/jobs/job-records.js';
 import { overrideStore } from './override-store.js';
 
 /** A store that records how an engine uses it. */

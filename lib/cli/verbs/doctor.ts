@@ -1,8 +1,8 @@
 import { duration } from '../../core/option-checks.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import { toField } from '../../http/requests.js';
-import type { DatabaseState } from '../../store/inspection.js';
-import type { MigrationPlan } from '../../store/migrator.js';
+import type { DatabaseState } from '../../store/reports/inspection.js';
+import type { MigrationPlan } from '../../store/migrate/migrator.js';
 import { formatAge, formatCount, formatJobs, formatTime } from '../format.js';
 import type { Terminal } from '../terminal.js';
 import { EXIT } from '../exit.js';

@@ -1,4 +1,4 @@
-import type { MigrationPlan } from '../../store/migrator.js';
+import type { MigrationPlan } from '../../store/migrate/migrator.js';
 import { EXIT } from '../exit.js';
 import { defineVerb } from '../verb.js';
 

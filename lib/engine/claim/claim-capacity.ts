@@ -1,10 +1,10 @@
 import { SET_LENGTH_MAX } from '../../core/limits.js';
-import type { ClaimRequest } from '../../store/store-records.js';
-import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { RegisteredHandler } from '../handler-registry.js';
+import type { ClaimRequest } from '../../store/jobs/job-records.js';
+import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { JobRunner } from '../run/job-runner.js';
-import type { DefinitionDeclarer } from '../definition/definition-declarer.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 
 /** A topic of which this process may claim jobs, and how many. */
 export interface TopicCapacity {

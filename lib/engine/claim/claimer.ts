@@ -1,7 +1,7 @@
 import { StatementCancelledError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { CountedClaim } from '../flow/hand-overs.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { CountedClaim } from '../run/hand-overs.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ClaimCapacity } from './claim-capacity.js';
 import type { LaneIndex, PlannedClaim, ScanMode } from './lane-index.js';

@@ -6,14 +6,14 @@
  */
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
-import type { EngineParts } from '../engine-parts.js';
-import { PollLoop } from '../poll-loop.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import { PollLoop } from '../runtime/poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
-import type { DefinitionDeclarer } from '../definition/definition-declarer.js';
-import type { OneWorkerHint } from '../../store/store-hints.js';
-import type { WakeListener } from '../wake-signal.js';
-import type { LaneScan } from '../../store/store-records.js';
-import { LimitedDispatcher } from '../flow/limited-dispatcher.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
+import type { OneWorkerHint } from '../../store/runtime/store-hints.js';
+import type { WakeListener } from '../runtime/wake-signal.js';
+import type { LaneScan } from '../../store/jobs/job-records.js';
+import { LimitedDispatcher } from './limited-dispatcher.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import { LaneIndex } from './lane-index.js';

@@ -1,6 +1,6 @@
 import type { Claim } from '../../core/job.js';
-import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/store-records.js';
-import { findGaps, toLaneKey } from '../../store/store-records.js';
+import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/jobs/job-records.js';
+import { findGaps, toLaneKey } from '../../store/jobs/job-records.js';
 import type { SharedCapacity, SlotRequest, TopicCapacity } from './claim-capacity.js';
 import { limitShared } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';

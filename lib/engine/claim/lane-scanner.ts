@@ -1,8 +1,8 @@
 import { toErrorMessage } from '../../core/error-text.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 import type { ClaimCapacity, TopicCapacity } from './claim-capacity.js';
 import type { LaneIndex, ScanMode } from './lane-index.js';
-import type { LaneScan } from '../../store/store-records.js';
+import type { LaneScan } from '../../store/jobs/job-records.js';
 import { ScanCost } from './scan-cost.js';
 
 type LaneScannerParts = Pick<

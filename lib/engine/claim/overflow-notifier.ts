@@ -1,4 +1,4 @@
-import type { EngineParts } from '../engine-parts.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 
 type OverflowNotifierParts = Pick<EngineParts, 'store' | 'clock' | 'liveWorkers' | 'pollIntervalMs'> & {
   /** Whether jobs of the topic are due, as far as this process knows, and it cannot claim them at once. */

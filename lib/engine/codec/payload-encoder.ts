@@ -2,11 +2,12 @@
  * Codec. In: JSON texts of payloads, on their way to the store. Out: the texts that the codec of the application makes of them.
  * Read this file first, then payload-decoder.ts (stored payload → handler). encrypt-payloads.ts is a codec.
  */
+import type { JobsLogger } from '../../core/logger.js';
 import { assertPlain, encodePayload, findEncodedMark } from '../../core/payload.js';
-import type { InsertedJob, PayloadReplacement } from '../../store/store-records.js';
+import type { InsertedJob, PayloadReplacement } from '../../store/jobs/job-records.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { PayloadOwner } from '../../core/codec-option.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { JobsSettings } from '../../core/options.js';
 
 /** A row whose payload is encoded in place. */
 interface EncodableRow extends PayloadOwner {
@@ -21,7 +22,9 @@ export class PayloadEncoder {
   private readonly plainTexts = new WeakMap<EncodableRow, string>();
   private hasWarned = false;
 
-  constructor(private readonly parts: Pick<EngineParts, 'codec' | 'payloadBytesMax' | 'logger'>) {}
+  constructor(
+    private readonly parts: Pick<JobsSettings, 'codec' | 'payloadBytesMax'> & { readonly logger: JobsLogger },
+  ) {}
 
   get isActive(): boolean {
     return this.parts.codec !== undefined;

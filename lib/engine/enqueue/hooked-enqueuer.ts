@@ -1,9 +1,9 @@
 import type { EnqueueOptions, Idempotency, Job } from '../../core/job.js';
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
-import type { StoreTransaction } from '../../store/job-store.js';
-import type { LinkedInsert } from '../../store/link-store.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { EnqueueCall, JobHook } from '../job-hook.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
+import type { LinkedInsert } from '../../store/links/link-store.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { EnqueueCall, JobHook } from '../runtime/job-hook.js';
 import type { EnqueuerParts } from './enqueuer.js';
 import { Enqueuer } from './enqueuer.js';
 import type { MetadataMembers, NewJobRow } from './new-job-row.js';

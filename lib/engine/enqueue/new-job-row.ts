@@ -1,4 +1,4 @@
-import { createId } from '../create-id.js';
+import { createId } from '../runtime/create-id.js';
 import type { Backoff } from '../../core/backoff.js';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '../../core/errors.js';
 import type { Expiry } from '../../core/expiry.js';
@@ -10,8 +10,8 @@ import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../../core/jo
 import { readConcurrencyKey, toTopicName, toTypedTopic, validatePayload } from '../../core/job-topic.js';
 import { assertSameLimits } from '../../core/topic-limits.js';
 import type { UniqueMode } from '../../core/unique-key.js';
-import type { JobInsert, PayloadReplacement } from '../../store/store-records.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { JobInsert, PayloadReplacement } from '../../store/jobs/job-records.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 
 /** A topic with the defaults for its jobs. */
 export interface ResolvedTopic {

@@ -1,6 +1,6 @@
 import { QueueUnavailableError, toUncertain } from '../../core/errors.js';
-import type { InsertedJob, JobInsert } from '../../store/store-records.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { InsertedJob, JobInsert } from '../../store/jobs/job-records.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 
 /** An insert is sent once more when its response is lost. The ids of the jobs make that safe. */
 const INSERT_TRIES_MAX = 2;

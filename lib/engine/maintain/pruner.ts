@@ -1,8 +1,8 @@
 import { DatabaseRefusedError } from '../../core/errors.js';
-import type { PrunedPage } from '../../store/store-records.js';
-import type { EngineParts } from '../engine-parts.js';
-import { PollLoop } from '../poll-loop.js';
-import type { DefinitionDeclarer } from '../definition/definition-declarer.js';
+import type { PrunedPage } from '../../store/jobs/job-records.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import { PollLoop } from '../runtime/poll-loop.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 
 type PrunerParts = Pick<
   EngineParts,

@@ -3,10 +3,10 @@
  * Read rescuer.ts first, then pruner.ts, metrics-recorder.ts, worker-presence.ts and unhandled-topics.ts.
  */
 import type { JobEvent } from '../../core/job-events.js';
-import type { ExpiredJob, Rescued } from '../../store/store-records.js';
+import type { ExpiredJob, Rescued } from '../../store/jobs/job-records.js';
 import { COMMIT_MARGIN_MS, ScanCost } from '../claim/scan-cost.js';
-import type { EngineParts } from '../engine-parts.js';
-import { PollLoop } from '../poll-loop.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import { PollLoop } from '../runtime/poll-loop.js';
 
 type RescuerParts = Pick<
   EngineParts,

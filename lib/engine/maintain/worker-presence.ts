@@ -2,19 +2,19 @@ import { hostname } from 'node:os';
 import { toErrorMessage } from '../../core/error-text.js';
 import type { HandlerSummary } from '../../core/job-reports.js';
 import { VERSION } from '../../core/version.js';
-import { SCHEMA_VERSION } from '../../store/migrator.js';
-import type { DefinitionDeclarer } from '../definition/definition-declarer.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { RegisteredHandler } from '../handler-registry.js';
-import type { QueueStats } from '../admin/queue-stats.js';
-import type { LinkRepairer } from '../group/link-repairer.js';
-import type { LogPruner } from '../log/log-pruner.js';
+import { SCHEMA_VERSION } from '../../store/migrate/migrator.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
+import type { QueueStats } from '../reports/queue-stats.js';
+import type { LinkRepairer } from '../follow-up/link-repairer.js';
+import type { LogPruner } from '../logs/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
-import type { Scheduler } from '../schedule/scheduler.js';
+import type { Scheduler } from '../schedules/scheduler.js';
 import type { ScheduledWake } from '../../core/clock.js';
-import type { PresenceReply, WorkerSharing } from '../../store/report-records.js';
+import type { PresenceReply, WorkerSharing } from '../../store/reports/report-records.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
-import { PollLoop } from '../poll-loop.js';
+import { PollLoop } from '../runtime/poll-loop.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,

@@ -1,9 +1,9 @@
 import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { needsStartMark } from '../../core/job.js';
 import type { BatchSettings } from '../../core/job-options.js';
-import type { Prefetch } from '../claim/prefetch.js';
-import { COUNTED_BATCH_WAIT_MAX_MS } from '../flow/hand-overs.js';
-import type { RegisteredHandler } from '../handler-registry.js';
+import type { Prefetch } from './prefetch.js';
+import { COUNTED_BATCH_WAIT_MAX_MS } from './hand-overs.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import { BatchCall } from './batch-call.js';
 import { ClaimBuffer } from './claim-buffer.js';

@@ -5,11 +5,11 @@ import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.j
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
-import type { Settled, Settlement } from '../../store/store-records.js';
-import type { CountedStart } from '../../store/limited-claim.js';
-import type { BatchedCall, BatcherOptions } from '../batcher.js';
-import { Batcher } from '../batcher.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { Settled, Settlement } from '../../store/jobs/job-records.js';
+import type { CountedStart } from '../../store/limits/limited-claim.js';
+import type { BatchedCall, BatcherOptions } from '../runtime/batcher.js';
+import { Batcher } from '../runtime/batcher.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Attempt, CompletionResult } from './attempt.js';
 
 /** Names the writer in the log. */

@@ -1,6 +1,6 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import type { ClaimToken } from '../../core/job.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Attempt } from './attempt.js';
 
 type EventLoopWatchParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'leaseMs'>;

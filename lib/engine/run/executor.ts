@@ -18,8 +18,8 @@ import { isLastAttempt } from '../../core/job.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
 import type { PayloadDecoder } from '../codec/payload-decoder.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { RegisteredHandler } from '../handler-registry.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import { HandlerContext } from './handler-context.js';
 

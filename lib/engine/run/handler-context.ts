@@ -6,7 +6,7 @@ import { InvalidOptionsError, SnoozeError } from '../../core/errors.js';
 import type { ScheduleTick } from '../../core/schedule.js';
 import { GROUP_METADATA } from '../../core/job-group.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
-import type { StoreTransaction } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { Attempt } from './attempt.js';
 
 /** The key of what runs a job, or a batch. A symbol, and not enumerable: code that prints, copies or serialises the job skips it. */

@@ -1,8 +1,8 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import { DatabaseRefusedError, StatementCancelledError } from '../../core/errors.js';
-import { AdaptiveBatchSize } from '../adaptive-batch-size.js';
-import type { EngineParts } from '../engine-parts.js';
-import { PollLoop } from '../poll-loop.js';
+import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import { PollLoop } from '../runtime/poll-loop.js';
 import type { Attempt } from './attempt.js';
 import { EventLoopWatch } from './event-loop-watch.js';
 

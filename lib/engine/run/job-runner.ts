@@ -9,10 +9,10 @@
  */
 import type { Claim, ClaimToken, Outcome } from '../../core/job.js';
 import { needsStartMark } from '../../core/job.js';
-import { EventLoopBudget } from '../../store/event-loop-budget.js';
-import { Prefetch } from '../claim/prefetch.js';
-import type { EngineParts } from '../engine-parts.js';
-import type { CountedClaim } from '../flow/hand-overs.js';
+import { EventLoopBudget } from '../../store/runtime/event-loop-budget.js';
+import { Prefetch } from './prefetch.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import type { CountedClaim } from './hand-overs.js';
 import type { CompletionResult } from './attempt.js';
 import { Attempt, toEndEvent } from './attempt.js';
 import { BatchRunner } from './batch-runner.js';
@@ -21,7 +21,7 @@ import type { Completer } from './completer.js';
 import type { ExecutorParts } from './executor.js';
 import { Executor } from './executor.js';
 import type { Heartbeat } from './heartbeat.js';
-import type { LogWriter } from '../log/log-writer.js';
+import type { LogWriter } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';
 import type { ProgressWriter } from './progress-writer.js';
 import { RunningSet } from './running-set.js';

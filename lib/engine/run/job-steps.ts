@@ -3,8 +3,8 @@ import { InvalidOptionsError, LeaseLostError, QueueUnavailableError } from '../.
 import type { ClaimToken, JobStep } from '../../core/job.js';
 import { readStepName, StepSizes, toStepText } from '../../core/job-step.js';
 import type { JobStore, StepEntry } from '../../store/job-store.js';
-import type { ClaimState } from '../../store/store-records.js';
-import { Batcher } from '../batcher.js';
+import type { ClaimState } from '../../store/jobs/job-records.js';
+import { Batcher } from '../runtime/batcher.js';
 
 /** What the steps use of their attempt. */
 interface SteppingAttempt {

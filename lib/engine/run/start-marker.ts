@@ -1,8 +1,8 @@
 import { toErrorMessage } from '../../core/error-text.js';
 import { QueueUnavailableError } from '../../core/errors.js';
-import type { ClaimState } from '../../store/store-records.js';
-import { Batcher } from '../batcher.js';
-import type { EngineParts } from '../engine-parts.js';
+import type { ClaimState } from '../../store/jobs/job-records.js';
+import { Batcher } from '../runtime/batcher.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Attempt } from './attempt.js';
 
 /**

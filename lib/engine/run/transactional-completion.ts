@@ -1,7 +1,8 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import type { LinkChanges } from '../../store/link-store.js';
-import type { JobStore, StoreTransaction } from '../../store/job-store.js';
+import type { LinkChanges } from '../../store/links/link-store.js';
+import type { JobStore } from '../../store/job-store.js';
+import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 
 /** What a completion uses of its attempt. */
 interface CompletedAttempt {

@@ -5,9 +5,9 @@ import type { Job } from '../../core/job.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import type { TelemetrySettings } from '../../core/telemetry-option.js';
 import { VERSION } from '../../core/version.js';
-import { monotonicMs } from '../../store/real-timers.js';
-import type { QueueGauges } from '../admin/queue-gauges.js';
-import type { EnqueueCall } from '../job-hook.js';
+import { monotonicMs } from '../../store/runtime/real-timers.js';
+import type { QueueGauges } from '../reports/queue-gauges.js';
+import type { EnqueueCall } from '../runtime/job-hook.js';
 import type { EndEvent } from './attributes.js';
 import * as names from './attributes.js';
 

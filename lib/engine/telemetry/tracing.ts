@@ -5,8 +5,8 @@ import type { TelemetrySettings } from '../../core/telemetry-option.js';
 import { TRACE_METADATA } from '../../core/telemetry-option.js';
 import { isStorableText } from '../../core/text.js';
 import { VERSION } from '../../core/version.js';
-import { monotonicMs } from '../../store/real-timers.js';
-import type { EnqueueCall } from '../job-hook.js';
+import { monotonicMs } from '../../store/runtime/real-timers.js';
+import type { EnqueueCall } from '../runtime/job-hook.js';
 import type { EndEvent } from './attributes.js';
 import * as names from './attributes.js';
 

@@ -1,6 +1,6 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { createParamDecorator } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager } from '../../typeorm/connect.js';
 import type {
   BatchedJob as CoreBatchedJob,
   JobBatch as CoreJobBatch,

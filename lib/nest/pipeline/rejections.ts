@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { HttpException } from '@nestjs/common';
 import { toErrorMessage } from '../../core/error-text.js';
 import { isUnrecoverable, QueueUnavailableError, SnoozeError, UnrecoverableError } from '../../core/errors.js';
-import { isDatabaseError } from '../../store/sql-error.js';
+import { isDatabaseError } from '../../store/runtime/sql-error.js';
 
 /**
  * Remembers the attempts that a guard or a pipe rejected. Such a job fails without a retry, because a retry would be rejected

@@ -1,9 +1,9 @@
-import type { StoreTransaction } from '../job-store.js';
-import type { MovedTime } from '../moved-time.js';
-import type { SqlRow, SqlStatement } from '../sql-runner.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
+import type { MovedTime } from '../runtime/moved-time.js';
+import type { SqlRow, SqlStatement } from '../runtime/sql-runner.js';
 import type { PostgresStoreOptions } from './postgres-store.js';
 import { PostgresStore } from './postgres-store.js';
-import { moveTime } from './sql/moved-time.js';
+import { moveTime } from '../runtime/moved-time.postgres.js';
 
 /** A store whose statements read a moved time. For tests. */
 export class MovedTimeStore extends PostgresStore {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, ScheduledWake } from '../../core/clock.js';
-import type { Audience, OneWorkerHint } from '../store-hints.js';
+import type { Audience, OneWorkerHint } from '../runtime/store-hints.js';
 
 /**
  * Notifications within this time are merged: each takes a lock that all commits of the database share. With 5 ms, half of the jobs

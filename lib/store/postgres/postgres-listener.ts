@@ -3,9 +3,9 @@ import { endsWithin } from '../../core/clock.js';
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { StoreHints } from '../store-hints.js';
-import type { SqlRow } from '../sql-runner.js';
-import { toJobsError } from './error-translation.js';
+import type { StoreHints } from '../runtime/store-hints.js';
+import type { SqlRow } from '../runtime/sql-runner.js';
+import { toJobsError } from './postgres-errors.js';
 import type { NotificationPayload } from './notifier.js';
 import {
   BACKEND,
@@ -15,7 +15,7 @@ import {
   PING,
   SCHEDULES_CHANNEL,
   WORKERS_CHANNEL,
-} from './sql/session.js';
+} from './session.postgres.js';
 
 /** The part of `pg.Client` that is used. */
 export interface PostgresClient {

@@ -1,10 +1,10 @@
 /*
  * store/postgres/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
- * Read this file first, then one class for each group of verbs: job-inserter.ts, job-claimer.ts, limited-claimer.ts, outcome-writer.ts,
- * lease-writer.ts, admin-writer.ts; then postgres-stats.ts, notifier.ts, postgres-listener.ts. SQL: sql/. Connections: driver/session.ts.
+ * Read this file first: it joins one class for each group of verbs, which lie in the folders of their subjects, such as
+ * jobs/postgres-inserter.ts. This folder has what reaches the database: own-pool.ts, session.ts, pool-runners.ts, notifier.ts and
+ * postgres-listener.ts.
  */
-import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
@@ -12,7 +12,11 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { CallerTransactions } from '../caller-transaction.js';
+import type {
+  PostgresTransactions,
+  StoreTransaction,
+  TransactionCall,
+} from '../transactions/application-transactions.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -32,67 +36,61 @@ import type {
   Rescue,
   Settled,
   Settlement,
-} from '../store-records.js';
+} from '../jobs/job-records.js';
 import type { JobStore, StatementConcurrency, StoreCapabilities } from '../job-store.js';
-import type { StoreTransaction, TransactionCall } from '../job-store.js';
-import type { Audience, StoreHints } from '../store-hints.js';
+import type { Audience, StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
-import { setUpTables } from '../migrator.js';
-import { PausedTopics } from '../paused-topics.js';
-import type { LinkChanges } from '../link-store.js';
-import { GroupTable } from '../group-table.js';
-import type { LinkTable } from '../link-table.js';
-import { LogTable } from '../log-table.js';
-import { StepTable } from '../step-table.js';
-import { toJob } from '../row-mapper.js';
-import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../sql-runner.js';
-import { toSqlRunner, runScript } from '../sql-runner.js';
-import { AdminWriter } from './admin-writer.js';
-import {
-  getApplicationPool,
-  handleConnectionErrors,
-  handlePoolErrors,
-  transactionsAtOnce,
-} from './driver/application-pool.js';
-import { STATEMENTS_AT_ONCE } from './driver/pool-runners.js';
-import type { SessionPool } from './driver/pool.js';
-import { Semaphore } from './driver/semaphore.js';
-import type { PostgresSession, SessionRunner } from './driver/session.js';
-import { retryUntilDone, retryUntilUnlocked, runOwnTransaction, toTransactionError } from './error-translation.js';
-import { JobClaimer } from './job-claimer.js';
-import { JobInserter, needsTransaction } from './job-inserter.js';
-import { LeaseWriter } from './lease-writer.js';
-import { LimitedClaimer } from './limited-claimer.js';
-import { MaintenanceWriter } from './maintenance-writer.js';
+import { setUpTables } from '../migrate/migrator.js';
+import { PausedTopics } from '../topics/paused-topics.js';
+import type { LinkChanges } from '../links/link-store.js';
+import { GroupTable } from '../links/group-table.js';
+import type { LinkTable } from '../links/link-table.js';
+import { LogTable } from '../logs/log-table.js';
+import { StepTable } from '../jobs/step-table.js';
+import { toJob } from '../jobs/row-mapper.js';
+import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
+import { runScript } from '../runtime/sql-runner.js';
+import { AdminWriter } from '../jobs/postgres-action-writer.js';
+import type { OwnPool, PostgresDatabase } from './own-pool.js';
+import { openPool } from './own-pool.js';
+import { OwnTransaction, STATEMENTS_AT_ONCE } from './pool-runners.js';
+import { Semaphore } from './semaphore.js';
+import type { PostgresSession, SessionRunner } from './session.js';
+import { retryUntilDone, retryUntilUnlocked, toTransactionError } from './postgres-errors.js';
+import { JobClaimer } from '../jobs/postgres-claimer.js';
+import { JobInserter, needsTransaction } from '../jobs/postgres-inserter.js';
+import { LeaseWriter } from '../jobs/postgres-lease-writer.js';
+import { LimitedClaimer } from '../limits/postgres-limited-claimer.js';
+import { MaintenanceWriter } from '../jobs/postgres-maintenance-writer.js';
 import { Notifier } from './notifier.js';
-import { OutcomeWriter } from './outcome-writer.js';
-import { createDefinitionTable } from './postgres-definitions.js';
-import { createLimitTable } from './postgres-limits.js';
-import type { PostgresClient } from './postgres-listener.js';
+import { OutcomeWriter } from '../jobs/postgres-outcome-writer.js';
+import { createDefinitionTable } from '../definitions/postgres-definitions.js';
+import { createLimitTable } from '../limits/postgres-limits.js';
 import { PostgresListener } from './postgres-listener.js';
-import { createPostgresLinks } from './postgres-links.js';
-import { createPostgresSchedules } from './postgres-schedules.js';
-import { PostgresStats } from './postgres-stats.js';
-import * as admin from './sql/admin.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
-import * as group from './sql/group.js';
-import * as log from './sql/log.js';
-import * as schema from './sql/schema.js';
-import * as step from './sql/step.js';
-import * as channel from './sql/session.js';
+import { createPostgresLinks } from '../links/postgres-links.js';
+import { createPostgresSchedules } from '../schedules/postgres-schedules.js';
+import { PostgresStats } from '../reports/postgres-reports.js';
+import * as admin from '../jobs/actions.postgres.js';
+import { FIND_HOLDER, FIND_JOBS } from '../lists/list.postgres.js';
+import * as group from '../links/group.postgres.js';
+import * as log from '../logs/log.postgres.js';
+import * as schema from '../migrate/schema.postgres.js';
+import * as step from '../jobs/step.postgres.js';
+import * as channel from './session.postgres.js';
 
 export interface PostgresStoreOptions {
-  /** The application's DataSource. */
-  readonly app: DataSource;
-  /** The queue's own DataSource, not initialized yet; the store opens and closes it. */
-  readonly own: DataSource;
+  readonly database: PostgresDatabase;
+  /** Opens what serves the application's transactions. @param pool the queue's own connections, which the store closes. */
+  readonly openTransactions: (pool: OwnPool) => Promise<PostgresTransactions>;
+  /** How many transactions of handlers may run at once; 0: none. */
+  readonly transactionsAtOnce: number;
   readonly clock: Clock;
   readonly logger: JobsLogger;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
-  /** The pool size of `own`. */
+  /** Size of the queue's own pool. */
   readonly connections: number;
-  /** The settings of `own`'s connections. */
+  /** Sets up the connections of that pool. */
   readonly session: PostgresSession;
 }
 
@@ -108,8 +106,6 @@ const CLOSE_MAX_MS = 5_000;
 
 /** The tables that statements in a transaction of the application use. */
 const OWN_TABLES = /\b_jobs(_links|_groups)?\b/g;
-
-type Pool = SessionPool & { readonly options: object };
 
 /** The job store for PostgreSQL. */
 export class PostgresStore implements JobStore {
@@ -129,14 +125,14 @@ export class PostgresStore implements JobStore {
     read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),
     transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
-    transactOutcomes: (script) => this.lockLimit.run(() => retryUntilDone(() => this.runner.runScript(script()))),
+    transactOutcomes: (script) =>
+      this.lockLimit.run(() => retryUntilDone(() => this.runner.transaction((tx) => runScript(tx, script())))),
     inserter: () => this.jobInserter,
   });
 
   readonly limitedTopics = new LimitedClaimer({
     query: this.write,
     transact: (transactions) => this.transact(transactions),
-    isNative: () => this.options.session.isNative,
     schema: () => this.schema ?? '',
   });
 
@@ -147,10 +143,9 @@ export class PostgresStore implements JobStore {
     () => this.schema ?? '',
   );
 
-  private readonly transactions: CallerTransactions;
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;
-  private readonly jobClaimer = new JobClaimer(this.write, () => this.options.session.isNative);
+  private readonly jobClaimer = new JobClaimer(this.write);
   private readonly leaseWriter = new LeaseWriter(this.write);
   private readonly outcomeWriter = new OutcomeWriter((text, params, tx) => this.query(text, params, tx), this.links);
   private readonly maintenanceWriter = new MaintenanceWriter(this.write, this.links);
@@ -168,15 +163,18 @@ export class PostgresStore implements JobStore {
   /** Transactional handlers on the application's pool. */
   private readonly handlerLimit: Semaphore;
 
+  // Known after `open`.
+  private pool!: OwnPool;
   private runner!: SessionRunner;
-  /** The schema of the tables as an SQL identifier; known after `open`. */
+  private transactions!: PostgresTransactions;
+  private isClosed = false;
+  /** The schema of the tables as an SQL identifier. */
   private schema: string | undefined;
-  private stopHandlingErrors: (() => void) | undefined;
 
   constructor(private readonly options: PostgresStoreOptions) {
-    const { app, own, clock, connections, session } = options;
+    const { transactionsAtOnce, clock, connections, session } = options;
     this.capabilities = {
-      transactionsAtOnce: transactionsAtOnce(getApplicationPool(app).options.max),
+      transactionsAtOnce,
       inserts: INSERTS,
       database: 'postgres',
       get pipelined() {
@@ -184,8 +182,7 @@ export class PostgresStore implements JobStore {
       },
     };
     this.queryLimit = connections > 2 ? new Semaphore(connections - 2) : this.lockLimit;
-    this.handlerLimit = new Semaphore(this.capabilities.transactionsAtOnce);
-    this.transactions = new CallerTransactions([app, own]);
+    this.handlerLimit = new Semaphore(transactionsAtOnce);
     this.notifier = new Notifier((payload) => this.notify(channel.JOBS_CHANNEL, payload), clock);
     this.jobInserter = new JobInserter({
       query: (text, params, tx) => this.query(text, params, tx),
@@ -195,14 +192,11 @@ export class PostgresStore implements JobStore {
   }
 
   async open(): Promise<void> {
-    const { app, own, session, migrate } = this.options;
-    await own.initialize();
+    const { database, connections, openTransactions, session, migrate } = this.options;
+    this.pool = await openPool(database, connections, session);
     try {
-      session.resetPlannerSettings(own.driver);
-      session.boundIdleTime(this.pool);
-      this.transactions.startWatching();
-      this.stopHandlingErrors = handlePoolErrors(getApplicationPool(app));
       this.runner = session.createRunner(this.pool);
+      this.transactions = await openTransactions(this.pool);
       await setUpTables({
         databaseType: 'postgres',
         statements: schema,
@@ -218,13 +212,15 @@ export class PostgresStore implements JobStore {
   }
 
   async close(): Promise<void> {
-    const { own, clock } = this.options;
-    this.transactions.close();
-    this.stopHandlingErrors?.();
-    if (own.isInitialized) {
-      await endsWithin(clock, FLUSH_MAX_MS, this.notifier.flush());
-      await endsWithin(clock, CLOSE_MAX_MS, own.destroy());
+    const { clock } = this.options;
+    const pool = this.pool as OwnPool | undefined;
+    if (!pool || this.isClosed) {
+      return;
     }
+    this.isClosed = true;
+    await endsWithin(clock, FLUSH_MAX_MS, this.notifier.flush());
+    await (this.transactions as PostgresTransactions | undefined)?.close();
+    await endsWithin(clock, CLOSE_MAX_MS, pool.end());
   }
 
   async insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn = false): Promise<InsertedJob[]> {
@@ -292,13 +288,7 @@ export class PostgresStore implements JobStore {
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return this.handlerLimit.run(() =>
-      // The heartbeat updates this row during the transaction. Under REPEATABLE READ its completion would fail.
-      this.options.app.transaction('READ COMMITTED', async (manager: EntityManager) => {
-        await handleConnectionErrors(manager.queryRunner!);
-        return work(manager);
-      }),
-    );
+    return this.handlerLimit.run(() => this.transactions.run(work));
   }
 
   rescue(limit: number, lowerBound: string | null = null): Promise<Rescue> {
@@ -346,24 +336,19 @@ export class PostgresStore implements JobStore {
   }
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
-    const { clock, logger, own } = this.options;
+    const { clock, logger, database } = this.options;
     this.notifier.codec.worker = hints.worker;
-    const { Client } = (own.driver as unknown as { postgres: { Client: new (o: object) => PostgresClient } }).postgres;
     const listener = new PostgresListener({
       clock,
       logger,
       // The options object itself: a copy would lose the password, which is not enumerable.
-      makeClient: () => new Client(this.pool.options),
+      makeClient: () => new database.driver.Client(this.pool.options),
       sendEcho: () => this.limitedQuery(channel.NOTIFY, [channel.ECHO_CHANNEL, '']),
       hints,
       codec: this.notifier.codec,
     });
     await listener.start();
     return () => listener.stop();
-  }
-
-  private get pool(): Pool {
-    return (this.options.own.driver as unknown as { master: Pool }).master;
   }
 
   private runMigrations(script: () => SqlScript<void>): Promise<void> {
@@ -391,14 +376,16 @@ export class PostgresStore implements JobStore {
     return retryUntilDone(() => this.runner.transact(transactions));
   }
 
+  /** @param tx a transaction of the application or of the queue. */
   protected async query(text: string, params: readonly unknown[], tx?: StoreTransaction): Promise<readonly SqlRow[]> {
     if (!tx) {
       return retryUntilDone(() => this.runner.query(text, params));
     }
     try {
-      const queryRunner = this.transactions.getQueryRunner(tx);
-      await handleConnectionErrors(queryRunner);
-      return await toSqlRunner(queryRunner).query(this.qualify(text), params);
+      if (tx instanceof OwnTransaction) {
+        return await tx.query(text, params);
+      }
+      return await (await this.transactions.createRunner(tx)).query(this.qualify(text), params);
     } catch (error) {
       throw toTransactionError(error);
     }
@@ -410,6 +397,6 @@ export class PostgresStore implements JobStore {
   }
 
   private ownTransaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-    return runOwnTransaction(this.options.own, this.options.session.transactionSettings, work);
+    return retryUntilDone(() => this.runner.transaction(work));
   }
 }

@@ -1,20 +1,22 @@
 /*
  * store/sqlite/. In: the verbs of `JobStore`, most of them for a set of jobs. Out: one statement or a few for each verb, and
  * their rows as the store's records.
- * Read this file first, then driver/write-queue.ts: how writes wait for the lock of the file without blocking the application.
- * Then the verbs of several statements: insert-script.ts, settle-script.ts, admin-writer.ts and sqlite-stats.ts. All SQL is in
- * sql/. The connection is in driver/sqlite-connection.ts.
+ * Read this file first: it joins the scripts of the subjects, such as jobs/sqlite-insert-script.ts. Then write-queue.ts: how writes wait
+ * for the lock of the file without blocking the application. own-database.ts opens the queue's own connection.
  */
-import type { DataSource } from 'typeorm';
 import type { Clock } from '../../core/clock.js';
-import { InvalidOptionsError } from '../../core/errors.js';
+import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
-import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { toLossJson, toProgressJson, toTokenJson } from '../batch-json.js';
-import { toClaimStates } from '../batch-results.js';
-import { CallerTransactions } from '../caller-transaction.js';
+import { toLossJson, toProgressJson, toTokenJson } from '../jobs/batch-json.js';
+import { toClaimStates } from '../jobs/batch-results.js';
+import type {
+  SqliteTransactionListener,
+  SqliteTransactions,
+  StoreTransaction,
+  TransactionCall,
+} from '../transactions/application-transactions.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -34,73 +36,72 @@ import type {
   Rescue,
   Settled,
   Settlement,
-} from '../store-records.js';
-import type { LimitedClaim, LimitedClaimRequest } from '../limited-claim.js';
-import type { JobStore, LimitedTopicClaims, StoreTransaction, TransactionCall } from '../job-store.js';
-import type { StoreHints } from '../store-hints.js';
+} from '../jobs/job-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../limits/limited-claim.js';
+import type { JobStore, LimitedTopicClaims } from '../job-store.js';
+import type { StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
-import type { LinkChanges } from '../link-store.js';
-import { NO_CHANGES } from '../link-script.js';
-import { GroupTable } from '../group-table.js';
-import type { LinkTable } from '../link-table.js';
-import { StepTable } from '../step-table.js';
-import { LogTable } from '../log-table.js';
-import { selectPlain } from '../link-table.js';
-import { setUpTables } from '../migrator.js';
-import type { MovedTime } from '../moved-time.js';
-import { withMovedTime } from '../moved-time.js';
-import { PausedTopics } from '../paused-topics.js';
-import { ScheduleTable } from '../schedule-table.js';
-import { toClaimedJob, toJob, toLaneScan } from '../row-mapper.js';
-import type { SqlQuery, SqlRow, SqlScript } from '../sql-runner.js';
-import { toSqlRunner, runScript, singleStatement } from '../sql-runner.js';
-import { AdminWriter } from './admin-writer.js';
-import { CommitSignal, watchCommits } from './driver/commit-watcher.js';
-import type { SqliteConnection } from './driver/sqlite-connection.js';
-import { checkLockingMode, createConnection } from './driver/sqlite-connection.js';
-import { retryWhileLocked } from './driver/write-queue.js';
-import { toJobsError, toTransactionError } from './error-translation.js';
-import { fireScript } from './fire-script.js';
-import { insertScript } from './insert-script.js';
-import { createDefinitionTable } from './sqlite-definitions.js';
-import { createLimitTable } from './sqlite-limits.js';
-import { completeInTransactionScript, settleScript } from './settle-script.js';
-import { MaintenanceWriter } from './maintenance-writer.js';
-import * as adminStatements from './sql/admin.js';
-import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
-import { toSqliteTime } from './sql/job-row.js';
-import { DISCARD } from './sql/complete.js';
-import { MARK_STARTED, CANCEL_REQUESTS, EXPLAIN_LOST_LEASES, RECORD_PROGRESS, RENEW } from './sql/lease.js';
-import * as groupStatements from './sql/group.js';
-import * as logStatements from './sql/log.js';
-import { moveTime } from './sql/moved-time.js';
-import * as scheduleStatements from './sql/schedule.js';
-import * as stepStatements from './sql/step.js';
-import { limitedClaimScript, markKeyedDueScript } from './limited-claim-script.js';
-import * as limitedClaim from './sql/limited-claim.js';
-import * as schema from './sql/schema.js';
-import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
-import { KeyedJobMarker } from '../keyed-job-marker.js';
-import { createSqliteLinks } from './sqlite-links.js';
-import { SqliteStats } from './sqlite-stats.js';
-import { OVERLAP_HINT, TransactionSerializer } from './transaction-serializer.js';
+import type { LinkChanges } from '../links/link-store.js';
+import { NO_CHANGES } from '../links/link-script.js';
+import { GroupTable } from '../links/group-table.js';
+import type { LinkTable } from '../links/link-table.js';
+import { StepTable } from '../jobs/step-table.js';
+import { LogTable } from '../logs/log-table.js';
+import { selectPlain } from '../links/link-table.js';
+import { setUpTables } from '../migrate/migrator.js';
+import type { MovedTime } from '../runtime/moved-time.js';
+import { withMovedTime } from '../runtime/moved-time.js';
+import { PausedTopics } from '../topics/paused-topics.js';
+import { ScheduleTable } from '../schedules/schedule-table.js';
+import { toClaimedJob, toJob, toLaneScan } from '../jobs/row-mapper.js';
+import { QUEUE_CLOSED } from '../runtime/sql-error.js';
+import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import { runScript, singleStatement } from '../runtime/sql-runner.js';
+import { AdminWriter } from '../jobs/sqlite-action-writer.js';
+import { CommitSignal, watchCommits } from './commit-watcher.js';
+import type { OwnDatabase, SqliteSettings } from './own-database.js';
+import { openDatabase } from './own-database.js';
+import * as session from './session.sqlite.js';
+import type { SqliteConnection } from './sqlite-connection.js';
+import { createConnection } from './sqlite-connection.js';
+import { retryWhileLocked } from './write-queue.js';
+import { toJobsError, toTransactionError } from './sqlite-errors.js';
+import { fireScript } from '../schedules/sqlite-fire-script.js';
+import { insertScript } from '../jobs/sqlite-insert-script.js';
+import { createDefinitionTable } from '../definitions/sqlite-definitions.js';
+import { createLimitTable } from '../limits/sqlite-limits.js';
+import { completeInTransactionScript, settleScript } from '../jobs/sqlite-settle-script.js';
+import { MaintenanceWriter } from '../jobs/sqlite-maintenance-writer.js';
+import * as adminStatements from '../jobs/actions.sqlite.js';
+import { CLAIM, DUE_LANES, SCAN } from '../jobs/claim.sqlite.js';
+import { toSqliteTime } from '../jobs/job-row.sqlite.js';
+import { DISCARD } from '../jobs/settle.sqlite.js';
+import { MARK_STARTED, CANCEL_REQUESTS, EXPLAIN_LOST_LEASES, RECORD_PROGRESS, RENEW } from '../jobs/lease.sqlite.js';
+import * as groupStatements from '../links/group.sqlite.js';
+import * as logStatements from '../logs/log.sqlite.js';
+import { moveTime } from '../runtime/moved-time.sqlite.js';
+import * as scheduleStatements from '../schedules/schedule.sqlite.js';
+import * as stepStatements from '../jobs/step.sqlite.js';
+import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited-claim-script.js';
+import * as limitedClaim from '../limits/limited-claim.sqlite.js';
+import * as schema from '../migrate/schema.sqlite.js';
+import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
+import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
+import { createSqliteLinks } from '../links/sqlite-links.js';
+import { SqliteStats } from '../reports/sqlite-reports.js';
 
 interface SqliteStoreOptions {
-  /** The application's DataSource. */
-  readonly app: DataSource;
-  /** The queue's own DataSource, not initialized yet. The store opens and closes it. */
-  readonly own: DataSource;
+  readonly database: SqliteSettings;
+  /** @throws InvalidOptionsError when the application keeps other connections out of the file. */
+  readonly checkApplication: () => Promise<void>;
+  /** Opens what serves the application's transactions. @param own the queue's own connection, which the store closes. */
+  readonly openTransactions: (own: OwnDatabase, listener: SqliteTransactionListener) => Promise<SqliteTransactions>;
   readonly clock: Clock;
   /** Whether to create and upgrade the tables, or only to check them. */
   readonly migrate: boolean;
   readonly synchronous: 'full' | 'normal';
   /** Limits every wait for the lock of the file. */
   readonly lockTimeoutMs: number;
-  /** Whether to run the application's transactions one at a time. */
-  readonly serializeTransactions: boolean;
-  readonly logger: JobsLogger;
-  /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
-  readonly isInMemory: boolean;
   readonly time: MovedTime | undefined;
 }
 
@@ -158,26 +159,21 @@ export class SqliteStore implements JobStore {
 
   private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
-  private readonly transactions: CallerTransactions;
+  // Known after `open`.
+  private own: OwnDatabase | undefined;
   private connection!: SqliteConnection;
-  private stopGapWork: (() => void) | undefined;
+  private transactions: SqliteTransactions | undefined;
   private signal: CommitSignal | undefined;
 
-  constructor(private readonly options: SqliteStoreOptions) {
-    this.transactions = new CallerTransactions([options.app, options.own], {
-      onStarting: () => this.connection.writes.idle(),
-      onEnded: () => void this.retryWrites(),
-      ...(options.serializeTransactions ? {} : { hint: OVERLAP_HINT }),
-    });
-  }
+  constructor(private readonly options: SqliteStoreOptions) {}
 
   async open(): Promise<void> {
-    await checkLockingMode(this.options);
-    await this.retryRead(() => this.options.own.initialize());
+    await this.options.checkApplication();
+    this.own = await this.retryRead(() => openDatabase(this.options.database));
     try {
-      await this.prepareConnection();
+      await this.prepareConnection(this.own);
       await setUpTables({
-        databaseType: this.options.own.options.type,
+        databaseType: 'sqlite',
         statements: schema,
         migrate: this.options.migrate,
         read: (sql) => this.read(sql, []),
@@ -190,11 +186,11 @@ export class SqliteStore implements JobStore {
   }
 
   async close(): Promise<void> {
-    this.transactions.close();
-    this.stopGapWork?.();
-    if (this.options.own.isInitialized) {
-      await this.options.own.destroy();
-    }
+    const { own, transactions } = this;
+    this.own = undefined;
+    this.transactions = undefined;
+    await transactions?.close();
+    await own?.close();
   }
 
   async insert(
@@ -228,7 +224,7 @@ export class SqliteStore implements JobStore {
   }
 
   joinTransaction(tx: StoreTransaction, onEnd: (committed: boolean) => void): TransactionCall {
-    return this.transactions.join(tx, onEnd);
+    return this.openTransactions.join(tx, onEnd);
   }
 
   async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
@@ -357,24 +353,43 @@ export class SqliteStore implements JobStore {
 
   async listen(hints: StoreHints): Promise<() => Promise<void>> {
     const { connection, signal, options } = this;
-    return options.isInMemory ? () => Promise.resolve() : watchCommits(connection, hints, options.clock, signal);
+    return this.isInMemory ? () => Promise.resolve() : watchCommits(connection, hints, options.clock, signal);
   }
 
-  private async prepareConnection(): Promise<void> {
-    const { app, own, clock, lockTimeoutMs, synchronous, isInMemory, serializeTransactions, time } = this.options;
-    const serializer = serializeTransactions ? TransactionSerializer.of(app, this.options) : undefined;
-    serializer?.add(own);
-    this.connection = createConnection(own, app, { clock, lockTimeoutMs, serializer, time });
-    this.stopGapWork = serializer?.addGapWork(() => this.retryWrites());
-    this.transactions.startWatching();
-    if (!isInMemory) {
-      for (const pragma of [...schema.CONNECTION_PRAGMAS, schema.WRITE_AHEAD_LOG, schema.SYNCHRONOUS[synchronous]]) {
+  private async prepareConnection(own: OwnDatabase): Promise<void> {
+    const { clock, lockTimeoutMs, synchronous, openTransactions, time } = this.options;
+    this.connection = createConnection(own, {
+      clock,
+      lockTimeoutMs,
+      time,
+      isAppInTransaction: () => this.transactions?.isOpen() ?? false,
+      describeTransaction: () => this.transactions?.describeOpen(),
+    });
+    this.transactions = await this.retryRead(() =>
+      openTransactions(own, { onStarting: () => this.connection.writes.idle(), onEnded: () => this.retryWrites() }),
+    );
+    if (!this.isInMemory) {
+      for (const pragma of [...session.CONNECTION_PRAGMAS, session.WRITE_AHEAD_LOG, session.SYNCHRONOUS[synchronous]]) {
         await this.read(pragma, []);
       }
       this.makeAppCommitsDurable();
-      const [database] = await this.read(schema.DATABASE_FILE, []);
+      const [database] = await this.read(session.DATABASE_FILE, []);
       this.signal = CommitSignal.of(database!.file as string);
     }
+  }
+
+  /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */
+  private get isInMemory(): boolean {
+    const { database } = this.options;
+    return database.driver === 'better-sqlite3' && database.shared !== undefined;
+  }
+
+  /** @throws QueueUnavailableError after `close`. */
+  private get openTransactions(): SqliteTransactions {
+    if (!this.transactions) {
+      throw new QueueUnavailableError(QUEUE_CLOSED);
+    }
+    return this.transactions;
   }
 
   /** Called between two transactions of the application. */
@@ -385,8 +400,8 @@ export class SqliteStore implements JobStore {
 
   /** The application's connection commits the jobs of `enqueueTx` and `completeTx`, so it must flush them too. */
   private makeAppCommitsDurable(): void {
-    if (this.options.synchronous === 'full' && !this.options.isInMemory) {
-      this.connection.makeAppCommitsDurable();
+    if (this.options.synchronous === 'full' && !this.isInMemory) {
+      this.transactions?.makeCommitsDurable();
     }
   }
 
@@ -408,7 +423,7 @@ export class SqliteStore implements JobStore {
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    const runner = withMovedTime(toSqlRunner(this.transactions.getQueryRunner(tx)), moveTime, this.options.time);
+    const runner = withMovedTime(await this.openTransactions.createRunner(tx), moveTime, this.options.time);
     return runScript(runner, script).catch((error: unknown) => {
       throw toTransactionError(error);
     });

@@ -10,7 +10,9 @@ export const deadLetterMutants: readonly Mutant[] = [
     wrong: 'one transaction fails a job, and another one inserts its dead letter',
     breaks: ['lost', 'half done'],
     break: () => {
-      const { LinkTable } = built('link-table.js') as unknown as { LinkTable: { prototype: LinkTablePrototype } };
+      const { LinkTable } = built('store/links/link-table.js') as unknown as {
+        LinkTable: { prototype: LinkTablePrototype };
+      };
       const { settleWatched, endBy } = LinkTable.prototype;
       Object.assign(LinkTable.prototype, { settleWatched: late(settleWatched), endBy: late(endBy) });
     },
@@ -32,7 +34,7 @@ type Rows = readonly { readonly id: string; readonly status: string }[];
 
 /** The method, with a script of dead letters that runs later, in a transaction of its own. */
 function late(method: Method): Method {
-  const scripts = built('dead-letter-script.js') as {
+  const scripts = built('store/links/dead-letter-script.js') as {
     insertDeadLettersScript: (statements: object, rows: Rows) => Generator<unknown, unknown, never>;
   };
   const insert = scripts.insertDeadLettersScript;

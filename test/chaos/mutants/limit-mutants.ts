@@ -95,7 +95,7 @@ type Rewrite = (statement: Statement) => { send: Statement; keep?: (rows: Rows) 
 
 /** Rewrites the statements of SQLite's claim script. */
 function rewriteScript(rewriteFor: (request: { readonly worker: string }) => Rewrite): void {
-  const scripts = built('sqlite/limited-claim-script.js');
+  const scripts = built('store/limits/sqlite-limited-claim-script.js');
   const original = scripts.limitedClaimScript as (request: { readonly worker: string }) => Script;
   scripts.limitedClaimScript = function* (request: { readonly worker: string }): Script {
     const rewrite = rewriteFor(request);

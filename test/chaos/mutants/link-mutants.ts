@@ -19,7 +19,7 @@ export const linkMutants: readonly Mutant[] = [
     wrong: 'one transaction ends a parent, and another one releases its children',
     breaks: ['half done', 'stuck'],
     break: () => {
-      const { LinkTable } = built('link-table.js') as { LinkTable: { prototype: Exports } };
+      const { LinkTable } = built('store/links/link-table.js') as { LinkTable: { prototype: Exports } };
       LinkTable.prototype.settleWatched = settleThenRelease;
     },
   },
@@ -58,7 +58,7 @@ async function settleThenRelease(
   this: LinkTableParts,
   settlements: readonly { readonly token: { readonly id: string } }[],
 ): Promise<readonly SettledRow[]> {
-  const { settleWatchedScript, endParentsScript } = built('link-script.js') as unknown as LinkScripts;
+  const { settleWatchedScript, endParentsScript } = built('store/links/link-script.js') as unknown as LinkScripts;
   const { statements, transact } = this.options;
   const { settled } = await transact<{ settled: SettledRow[] }>(() =>
     settleWatchedScript(statements, settlements, null, 0),

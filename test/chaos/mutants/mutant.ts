@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../processes/support/built-package.js';
 import type { Promised } from '../checker/violation.js';
@@ -18,21 +19,7 @@ export interface Mutant {
 
 /** Rewrites statements of the built store. @throws when a statement stays as it was: the mutant would be none. */
 export function edit({ database }: MemberSettings, names: readonly string[], rewrite: (sql: string) => string): void {
-  const folder = database.type === 'postgres' ? 'postgres' : 'sqlite';
-  const kinds = [
-    'claim',
-    'insert',
-    'lease',
-    'maintenance',
-    'admin',
-    'complete',
-    'schedule',
-    'definition',
-    'limited-claim',
-    'group',
-    'link',
-  ];
-  const files = kinds.map((kind) => `${folder}/sql/${kind}.js`);
+  const files = listFiles(database.type === 'postgres' ? 'postgres' : 'sqlite');
   for (const name of names) {
     const statements = files.map(built).find((all) => name in all)!;
     const statement = statements[name];
@@ -49,7 +36,17 @@ export function edit({ database }: MemberSettings, names: readonly string[], rew
   }
 }
 
+const BUILT = join(ROOT, 'dist/cjs/lib');
+
+/** Lists the files that contain the statements of a database. */
+function listFiles(database: 'postgres' | 'sqlite'): string[] {
+  return readdirSync(join(BUILT, 'store'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith(`.${database}.js`))
+    .map((file) => join('store', file));
+}
+
+/** Returns the exports of a built file. @param file its path below `lib/`. */
 export function built(file: string): Exports {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- the very module that the built store has loaded
-  return require(join(ROOT, 'dist/cjs/lib/store', file)) as Exports;
+  return require(join(BUILT, file)) as Exports;
 }

@@ -75,7 +75,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'a broken listening connection is not replaced',
     breaks: ['deaf'],
     break: () => {
-      const { PostgresListener } = built('postgres/postgres-listener.js') as {
+      const { PostgresListener } = built('store/postgres/postgres-listener.js') as {
         PostgresListener: { prototype: Exports };
       };
       PostgresListener.prototype.onLost = () => undefined;
@@ -102,7 +102,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the id of a tick says nothing of the tick',
     breaks: ['double'],
     break: () => {
-      const ticks = built('../engine/schedule/tick-job.js') as { toTickJob: (...args: unknown[]) => object };
+      const ticks = built('engine/schedules/tick-job.js') as { toTickJob: (...args: unknown[]) => object };
       const { toTickJob } = ticks;
       ticks.toTickJob = (...args) => ({ ...toTickJob(...args), id: randomUUID() });
     },
@@ -112,7 +112,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'the cursor moves in one transaction, and another one inserts the job',
     breaks: ['lost'],
     break: () => {
-      const { Scheduler } = built('../engine/schedule/scheduler.js') as { Scheduler: { prototype: Exports } };
+      const { Scheduler } = built('engine/schedules/scheduler.js') as { Scheduler: { prototype: Exports } };
       Scheduler.prototype.fire = fireInTwoTransactions;
     },
   },

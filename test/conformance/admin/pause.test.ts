@@ -1,6 +1,6 @@
-import type { WaitingLane } from '../../../lib/store/store-records.js';
-import { toFullGap } from '../../../lib/store/store-records.js';
-import { CLAIM } from '../../../lib/store/sqlite/sql/claim.js';
+import type { WaitingLane } from '../../../lib/store/jobs/job-records.js';
+import { toFullGap } from '../../../lib/store/jobs/job-records.js';
+import { CLAIM } from '../../../lib/store/jobs/claim.sqlite.js';
 import { claim, insertMany, insertOne, lane, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

@@ -2,7 +2,7 @@ import type { Job, JobsOptions, WaitForOptions } from 'nestjs-jobs';
 import { JobFailedError, JobNotFoundError, JobsEngine, QueueUnavailableError, WaitTimeoutError } from 'nestjs-jobs';
 import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../../../lib/core/clock.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { overrideStore } from '../../support/override-store.js';

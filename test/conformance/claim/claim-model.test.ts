@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Lane } from '../../../lib/store/store-records.js';
+import type { Lane } from '../../../lib/store/jobs/job-records.js';
 import { claim, newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

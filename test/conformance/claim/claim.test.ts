@@ -1,5 +1,5 @@
 import type { Outcome } from '../../../lib/core/job.js';
-import type { ClaimRequest } from '../../../lib/store/store-records.js';
+import type { ClaimRequest } from '../../../lib/store/jobs/job-records.js';
 import { claim, insertMany, insertOne, lane, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

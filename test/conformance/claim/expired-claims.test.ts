@@ -2,7 +2,7 @@ import type { JobEvent } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
 import type { Clock } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { overrideStore } from '../../support/override-store.js';
 import { claim, insertOne, rescue, TOPIC } from '../../support/job-rows.js';

@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import type { ScanTiming } from '../../../lib/store/store-records.js';
+import type { ScanTiming } from '../../../lib/store/jobs/job-records.js';
 import { insertOne } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -2,7 +2,7 @@ import { Client } from 'pg';
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Claim } from '../../../lib/core/job.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
+import { CLAIM } from '../../../lib/store/jobs/claim.postgres.js';
 import { claim, claimMany, insertMany, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

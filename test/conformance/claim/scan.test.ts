@@ -1,4 +1,4 @@
-import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/store-records.js';
+import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/jobs/job-records.js';
 import { claim, insertOne, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

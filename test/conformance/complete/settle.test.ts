@@ -1,5 +1,5 @@
 import type { Job, Outcome } from '../../../lib/core/job.js';
-import type { Settlement } from '../../../lib/store/store-records.js';
+import type { Settlement } from '../../../lib/store/jobs/job-records.js';
 import {
   claim,
   claimMany,

@@ -1,4 +1,4 @@
-import type { Settlement } from '../../../lib/store/store-records.js';
+import type { Settlement } from '../../../lib/store/jobs/job-records.js';
 import { claimMany, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { JobInsert, Lane } from '../../../lib/store/store-records.js';
+import type { JobInsert, Lane } from '../../../lib/store/jobs/job-records.js';
 import { claim, claimMany, lane, newJob, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,5 +1,5 @@
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { StoreHints } from '../../../lib/store/store-hints.js';
+import type { StoreHints } from '../../../lib/store/runtime/store-hints.js';
 import { claimOne, insertOne, newJob, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

@@ -1,4 +1,4 @@
-import type { WorkerSharing } from '../../../lib/store/report-records.js';
+import type { WorkerSharing } from '../../../lib/store/reports/report-records.js';
 import { WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,17 +1,17 @@
 import type { Socket } from 'node:net';
-import { Pool } from 'pg';
-import { DataSource } from 'typeorm';
-import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
-import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
-import type { ConnectionSource, SessionRunner } from '../../../lib/store/postgres/driver/session.js';
-import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
-import type { PooledClient } from '../../../lib/store/postgres/driver/pool.js';
-import { ConnectionValidator } from '../../../lib/store/postgres/driver/pool.js';
-import { CLAIM } from '../../../lib/store/postgres/sql/claim.js';
-import { INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
-import { RENEW } from '../../../lib/store/postgres/sql/lease.js';
-import { toInsertJson } from '../../../lib/store/batch-json.js';
-import type { SqlRow, SqlRunner, SqlScript } from '../../../lib/store/sql-runner.js';
+import * as pg from 'pg';
+import type { PostgresDriver } from '../../../lib/store/postgres/own-pool.js';
+import { openPool } from '../../../lib/store/postgres/own-pool.js';
+import type { SessionRunner } from '../../../lib/store/postgres/session.js';
+import { PostgresSession } from '../../../lib/store/postgres/session.js';
+import type { PooledClient } from '../../../lib/store/postgres/pool.js';
+import { ConnectionValidator } from '../../../lib/store/postgres/pool.js';
+import { CLAIM } from '../../../lib/store/jobs/claim.postgres.js';
+import { INSERT_JOBS } from '../../../lib/store/jobs/insert.postgres.js';
+import { RENEW } from '../../../lib/store/jobs/lease.postgres.js';
+import { toInsertJson } from '../../../lib/store/jobs/batch-json.js';
+import type { SqlRow, SqlRunner, SqlScript } from '../../../lib/store/runtime/sql-runner.js';
+import { runScript } from '../../../lib/store/runtime/sql-runner.js';
 import { claim, insertOne, newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -19,21 +19,21 @@ import { until } from '../../support/wait.js';
 
 interface Proven {
   readonly runner: SqlRunner;
-  readonly source: ConnectionSource;
+  readonly lend: () => ReturnType<PostgresSession['lend']>;
 }
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
 
 describe.each(kinds)('PostgresSession on $label', (kind) => {
   const fixture = useStore(kind);
-  let pool: Pool;
+  let pool: pg.Pool;
   let session: PostgresSession;
   let runner: SessionRunner;
 
   beforeEach(() => {
     session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
     const { url } = fixture.app.options as { url: string };
-    pool = new Pool({ connectionString: url, max: 1, verify: session.prepare });
+    pool = new pg.Pool({ connectionString: url, max: 1, verify: session.prepare });
     runner = session.createRunner(pool);
   });
   afterEach(() => pool.end());
@@ -47,24 +47,14 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
       yield { sql: INSERT_JOBS, params: [jobs, null] };
       return yield { sql: last, params: [] };
     }
+    const run = (given: SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> =>
+      runner.transaction((tx) => runScript(tx, given));
     const count = 'SELECT count(*)::int AS jobs FROM _jobs';
-    await expect(runner.runScript(script('SELECT 1 / 0'))).rejects.toMatchObject({ kind: 'refused' });
+    await expect(run(script('SELECT 1 / 0'))).rejects.toMatchObject({ kind: 'refused' });
     expect(await runner.query(count, [])).toEqual([{ jobs: 0 }]);
-    expect(await runner.runScript(script(count))).toEqual([{ jobs: 1 }]);
+    expect(await run(script(count))).toEqual([{ jobs: 1 }]);
     expect(await runner.query(count, [])).toEqual([{ jobs: 1 }]);
   });
-
-  /** Provides pool connections to query runners, as a driver of TypeORM does. */
-  function typeOrmSource(lender = pool, preparedBy = session): ConnectionSource {
-    const source: ConnectionSource = {
-      obtainMasterConnection: async () => {
-        const client = await lender.connect();
-        return [client, (error) => client.release(error)];
-      },
-    };
-    preparedBy.resetPlannerSettings(source);
-    return source;
-  }
 
   async function listPrepared(): Promise<string[]> {
     const { rows } = await pool.query<{ name: string }>('SELECT name FROM pg_prepared_statements ORDER BY name');
@@ -101,7 +91,6 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
 
   it.each([
     { title: 'the application forbids it', mayPipeline: false, client: { processID: 1, pipeline: false } },
-    { title: 'the driver is the native one', mayPipeline: true, client: { pipeline: false } },
     { title: 'the driver is an older one', mayPipeline: true, client: { processID: 1 } },
   ])('does not pipeline when $title', ({ mayPipeline, client }) => {
     const other = new PostgresSession(session.limits, mayPipeline);
@@ -111,19 +100,17 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     expect(made).toMatchObject(client);
   });
 
-  it('resets the planner settings while a TypeORM query runner has the connection', async () => {
-    const source = typeOrmSource();
+  it('resets the planner settings of a connection while it is lent', async () => {
     const ask = 'SHOW plan_cache_mode';
     expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
-    const [client, release] = await source.obtainMasterConnection();
+    const [client, release] = await session.lend(pool);
     expect((await client.query(ask)).rows).toEqual([{ plan_cache_mode: 'auto' }]);
     release();
     expect(await runner.query(ask, [])).toEqual([{ plan_cache_mode: 'force_generic_plan' }]);
   });
 
-  it('closes a connection that a query runner releases broken', async () => {
-    const source = typeOrmSource();
-    const [client, release] = await source.obtainMasterConnection();
+  it('closes a lent connection that is released broken', async () => {
+    const [client, release] = await session.lend(pool);
     await client.query('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
     release();
     expect(await insert()).toHaveLength(1);
@@ -134,7 +121,7 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
     await proxy.open();
     const hasty = new PostgresSession({ statementTimeoutMs: 1_000, lockTimeoutMs: 100 });
-    const silent = new Pool({ connectionString: proxy.url, max: 1, verify: hasty.prepare });
+    const silent = new pg.Pool({ connectionString: proxy.url, max: 1, verify: hasty.prepare });
     try {
       const clients: PooledClient[] = [];
       silent.on('connect', (client) => clients.push(client));
@@ -164,9 +151,9 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
       ask: ({ runner }: Proven) => runner.query('SELECT 1 AS one', []),
     },
     {
-      title: 'query runners of TypeORM',
-      ask: async ({ source }: Proven) => {
-        const [client, release] = await source.obtainMasterConnection();
+      title: 'borrowers',
+      ask: async ({ lend }: Proven) => {
+        const [client, release] = await lend();
         const { rows } = await client.query('SELECT 1 AS one');
         release();
         return rows;
@@ -176,11 +163,11 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     const proxy = TcpProxy.before((fixture.app.options as { url: string }).url);
     await proxy.open();
     const careful = new PostgresSession(session.limits, true, new ConnectionValidator({ bypassMs: 0, timeoutMs: 200 }));
-    const idle = new Pool({ connectionString: proxy.url, max: 2, verify: careful.prepare });
+    const idle = new pg.Pool({ connectionString: proxy.url, max: 2, verify: careful.prepare });
     try {
       const clients: PooledClient[] = [];
       idle.on('connect', (client) => clients.push(client));
-      const proven = { runner: careful.createRunner(idle), source: typeOrmSource(idle, careful) };
+      const proven = { runner: careful.createRunner(idle), lend: () => careful.lend(idle) };
       await Promise.all([ask(proven), ask(proven)]);
       await until(() => idle.idleCount === 2, { message: 'idle connections' });
       proxy.stall();
@@ -208,14 +195,16 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
     }
   });
 
-  it('keeps idle connections for a minute by default, and for 10 s behind a pooler', () => {
-    const settings = { connections: 3, session };
-    const poolOptions = (extra: object): object => {
-      const app = new DataSource({ type: 'postgres', extra });
-      return (createOwnDataSource(app, settings).options as PostgresDataSourceOptions).extra as object;
+  it('keeps idle connections for a minute by default, and for 10 s behind a pooler', async () => {
+    const { url } = fixture.app.options as { url: string };
+    const readOptions = async (config: object): Promise<object> => {
+      const database = { driver: pg as unknown as PostgresDriver, config: { connectionString: url, ...config } };
+      const own = await openPool(database, 3, session);
+      await own.end();
+      return own.options;
     };
-    expect(poolOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
-    expect(poolOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
+    expect(await readOptions({})).toMatchObject({ idleTimeoutMillis: 60_000, allowExitOnIdle: true });
+    expect(await readOptions({ idleTimeoutMillis: 5 })).toMatchObject({ idleTimeoutMillis: 5, allowExitOnIdle: true });
 
     const readIdleTimeout = (rows: { is_standby: string }[], idleTimeoutMillis: number): number => {
       const other = new PostgresSession(session.limits);

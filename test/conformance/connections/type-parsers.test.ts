@@ -1,6 +1,6 @@
 import * as pg from 'pg';
 import { claimOne, LEASE_MS, newJobs, outcomes, settlement } from '../../support/job-rows.js';
-import { openStore, storeKinds, useStore } from '../../support/stores.js';
+import { storeKinds, useStore } from '../../support/stores.js';
 
 const { types } = pg;
 const { BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAMPTZ } = types.builtins;
@@ -8,32 +8,6 @@ const TYPES = [BOOL, INT2, INT4, INT8, FLOAT8, TEXT, JSON, JSONB, UUID, TIMESTAM
 type Parser = (text: string) => unknown;
 
 const kinds = storeKinds().filter(({ hasNotifications }) => hasNotifications);
-
-/** A client like the native driver: without processID and with its own type parsers. */
-class NativeLikeClient extends pg.Client {
-  get processID(): undefined {
-    return undefined;
-  }
-  set processID(_number: unknown) {
-    // The native driver has no processID.
-  }
-
-  override query(this: pg.Client, ...query: unknown[]): never {
-    const [config, ...others] = query as [object | string, ...unknown[]];
-    const own = typeof config === 'object' && 'types' in config ? { ...config, types: undefined } : config;
-    return (super.query as (...all: unknown[]) => never).call(this, own, ...others);
-  }
-}
-
-const nativeLike = {
-  ...pg,
-  Client: NativeLikeClient,
-  Pool: class extends pg.Pool {
-    constructor(options: object) {
-      super({ ...options, Client: NativeLikeClient });
-    }
-  },
-};
 
 describe.each(kinds)('type parsers that the application sets on pg, on $label', (kind) => {
   const fixture = useStore(kind);
@@ -98,19 +72,5 @@ describe.each(kinds)('type parsers that the application sets on pg, on $label', 
     const [job] = await fixture.store.find([plain.id]);
     expect(job).toMatchObject({ payload: {}, result: { a: 1 }, errors: [], cancelRequested: false });
     expect(job!.created.getTime()).toBe(plain.created.getTime());
-  });
-});
-
-describe.each(kinds)('the native driver, which parses JSON itself, on $label', (kind) => {
-  it('returns payloads unchanged', async () => {
-    const database = await kind.createDatabase();
-    const open = await openStore({ ...database, app: (options) => database.app({ ...options, driver: nativeLike }) });
-    try {
-      const claim = await claimOne(open.store, { payload: '"a"', metadata: '{"by":"me"}' });
-      expect(claim).toMatchObject({ payload: 'a', payloadLength: 3, metadata: { by: 'me' } });
-    } finally {
-      await open.close();
-      await database.remove();
-    }
   });
 });

@@ -1,7 +1,7 @@
 import { validate, version } from 'uuid';
 import type { Job } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import type { LinkChanges } from '../../../lib/store/link-store.js';
+import type { LinkChanges } from '../../../lib/store/links/link-store.js';
 import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import {
   claim,

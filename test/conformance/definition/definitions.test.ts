@@ -1,5 +1,5 @@
-import type { Definition, TopicDefinitionKind } from '../../../lib/store/definition-records.js';
-import { DEFINITION_AGE_MS, LIVE, toDefinition } from '../../../lib/store/definition-records.js';
+import type { Definition, TopicDefinitionKind } from '../../../lib/store/definitions/definition-records.js';
+import { DEFINITION_AGE_MS, LIVE, toDefinition } from '../../../lib/store/definitions/definition-records.js';
 import { declareTopics, handleTopics, orphanDefinitions, toDefinitions } from '../../support/declared.js';
 import { TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';

@@ -1,7 +1,7 @@
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limited-claim.js';
-import { HAND_OVER_MS } from '../../../lib/store/limited-claim.js';
-import type { JobInsert, Settled } from '../../../lib/store/store-records.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
+import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
+import type { JobInsert, Settled } from '../../../lib/store/jobs/job-records.js';
 import { until } from '../../support/wait.js';
 import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { JobInsert } from '../../../lib/store/store-records.js';
+import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
 import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
 import { newJob, TOPIC, WORKER } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,7 +1,7 @@
 import type { JobHandlerOptions } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
 import type { Clock } from '../../../lib/core/clock.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import { newJob, newJobs } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

@@ -1,6 +1,6 @@
 import type { JobEvent, JobsEngineOptions, JobsLogger } from 'nestjs-jobs';
 import { JobsEngine, MissingKeyError } from 'nestjs-jobs';
-import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limited-claim.js';
+import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 

@@ -1,7 +1,7 @@
 import { JobsEngine } from 'nestjs-jobs';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LinkChanges } from '../../../lib/store/link-store.js';
-import type { Settlement } from '../../../lib/store/store-records.js';
+import type { LinkChanges } from '../../../lib/store/links/link-store.js';
+import type { Settlement } from '../../../lib/store/jobs/job-records.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
 import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,6 +1,7 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
-import type { JobStore, StoreTransaction } from '../../../lib/store/job-store.js';
+import type { JobStore } from '../../../lib/store/job-store.js';
+import type { StoreTransaction } from '../../../lib/store/transactions/application-transactions.js';
 import { newJob, newJobs } from '../../support/job-rows.js';
 import { openStore, storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
-import { SqlError } from '../../../lib/store/sql-error.js';
+import { SqlError } from '../../../lib/store/runtime/sql-error.js';
 import { claim, claimOne, insertOne, newJob, newJobs } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

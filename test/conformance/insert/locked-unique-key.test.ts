@@ -1,5 +1,5 @@
 import { JobsEngine } from 'nestjs-jobs';
-import type { JobInsert } from '../../../lib/store/store-records.js';
+import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
 import { RowLockedError } from '../../../lib/core/errors.js';
 import { overrideStore } from '../../support/override-store.js';
 import { newJob, TOPIC } from '../../support/job-rows.js';

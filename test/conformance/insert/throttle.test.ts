@@ -1,4 +1,4 @@
-import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
+import type { InsertedJob, JobInsert } from '../../../lib/store/jobs/job-records.js';
 import { claim, claimOne, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { DAY_MS, KEY, debouncedJob, startedJob, throttledJob, uniqueMode } from '../../support/unique-jobs.js';

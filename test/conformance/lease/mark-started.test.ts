@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../../lib/core/job.js';
-import type { ClaimState } from '../../../lib/store/store-records.js';
+import type { ClaimState } from '../../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import {
   HELD,

@@ -3,7 +3,7 @@ import type { JobsEngineOptions } from 'nestjs-jobs';
 import { InvalidOptionsError, InvalidPayloadError, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobBatch, JobContext } from '../../../lib/core/job-handler.js';
 import type { JobLogLine } from '../../../lib/core/job-log.js';
-import type { LogStore } from '../../../lib/store/log-store.js';
+import type { LogStore } from '../../../lib/store/logs/log-store.js';
 import { TOPIC } from '../../support/job-rows.js';
 import { overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,5 +1,5 @@
 import type { JobLogLine, LogPosition } from '../../../lib/core/job-log.js';
-import type { LogEntry, LogSet } from '../../../lib/store/log-store.js';
+import type { LogEntry, LogSet } from '../../../lib/store/logs/log-store.js';
 import { claimOne, insertMany, insertOne } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 

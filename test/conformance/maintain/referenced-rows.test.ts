@@ -1,7 +1,7 @@
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
 import type { ClaimToken } from '../../../lib/core/job.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import { overrideStore } from '../../support/override-store.js';
 import {

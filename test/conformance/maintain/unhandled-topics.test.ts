@@ -1,6 +1,6 @@
 import { guardLogger } from '../../../lib/core/logger.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
-import { UnhandledTopics } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
+import { UnhandledTopics } from '../../../lib/engine/topics/unhandled-topics.js';
 import { insertOne, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

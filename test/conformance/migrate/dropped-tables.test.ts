@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
-import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
+import { JobsEngine } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import { toFullGap } from '../../../lib/store/store-records.js';
+import { toFullGap } from '../../../lib/store/jobs/job-records.js';
 import { newJob } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';
 import { storeKinds } from '../../support/stores.js';

@@ -1,7 +1,7 @@
 import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
 import type { JobsOptions } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
-import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { readCatalog } from '../../support/catalog.js';
 import { claim, insertOne, TOPIC } from '../../support/job-rows.js';

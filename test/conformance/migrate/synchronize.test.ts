@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { DefaultNamingStrategy, EntitySchema } from 'typeorm';
-import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 import { readCatalog } from '../../support/catalog.js';
 import { insertOne } from '../../support/job-rows.js';
 import type { EmptyDatabase } from '../../support/stores.js';

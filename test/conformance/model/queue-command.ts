@@ -3,7 +3,7 @@ import type fc from 'fast-check';
 import type { ClaimToken, Job } from '../../../lib/core/job.js';
 import type { JobState, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal, JOB_STATUSES } from '../../../lib/core/job-state.js';
-import type { JobInsert } from '../../../lib/store/store-records.js';
+import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { isLegalTransition } from '../../support/legal-transition.js';
 import type { ModelJob, QueueModel } from './queue-model.js';

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { JobStateError, LeaseLostError } from 'nestjs-jobs';
 import type { ClaimToken, Outcome } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
-import type { ClaimState, Settled } from '../../../lib/store/store-records.js';
+import type { ClaimState, Settled } from '../../../lib/store/jobs/job-records.js';
 import { claim, settlement, dropRowRefs } from '../../support/job-rows.js';
 import type { RealQueue } from './queue-command.js';
 import { QueueCommand } from './queue-command.js';

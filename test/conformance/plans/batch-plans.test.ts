@@ -5,11 +5,11 @@ import {
   MAY_START,
   RECORD_PROGRESS,
   RENEW,
-} from '../../../lib/store/postgres/sql/lease.js';
-import { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from '../../../lib/store/postgres/sql/dead-letter.js';
-import { PRUNE } from '../../../lib/store/postgres/sql/maintenance.js';
-import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../../lib/store/postgres/sql/admin.js';
-import { COMPLETE, COMPLETE_AND_DELETE, DISCARD, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
+} from '../../../lib/store/jobs/lease.postgres.js';
+import { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from '../../../lib/store/links/dead-letter.postgres.js';
+import { PRUNE } from '../../../lib/store/jobs/maintenance.postgres.js';
+import { CANCEL, DELETE, PROMOTE, REQUEUE } from '../../../lib/store/jobs/actions.postgres.js';
+import { COMPLETE, COMPLETE_AND_DELETE, DISCARD, SETTLE } from '../../../lib/store/jobs/settle.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import type { PlanMode } from './plan.js';
 import { explain } from './plan.js';

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
-import { CLAIM, SCAN } from '../../../lib/store/postgres/sql/claim.js';
-import { EXPIRE, RESCUE } from '../../../lib/store/postgres/sql/maintenance.js';
-import { WAITING_TOPICS } from '../../../lib/store/postgres/sql/stats.js';
+import { CLAIM, SCAN } from '../../../lib/store/jobs/claim.postgres.js';
+import { EXPIRE, RESCUE } from '../../../lib/store/jobs/maintenance.postgres.js';
+import { WAITING_TOPICS } from '../../../lib/store/reports/reports.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { isMatrix } from '../../support/tier.js';
 import type { Filling } from './fillings.js';

@@ -1,9 +1,9 @@
 import type { Client } from 'pg';
-import type { Definition } from '../../../lib/store/definition-records.js';
-import { LIVE } from '../../../lib/store/definition-records.js';
-import { toRefsJson } from '../../../lib/store/definition-table.js';
-import { DEFINITION_STATE } from '../../../lib/store/postgres/sql/definition.js';
-import * as sqlite from '../../../lib/store/sqlite/sql/definition.js';
+import type { Definition } from '../../../lib/store/definitions/definition-records.js';
+import { LIVE } from '../../../lib/store/definitions/definition-records.js';
+import { toRefsJson } from '../../../lib/store/definitions/definition-table.js';
+import { DEFINITION_STATE } from '../../../lib/store/definitions/definition.postgres.js';
+import * as sqlite from '../../../lib/store/definitions/definition.sqlite.js';
 import { postgresVersions } from '../../support/databases.js';
 import { toDefinitions } from '../../support/declared.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,4 +1,4 @@
-import type { Lane, LaneGap } from '../../../lib/store/store-records.js';
+import type { Lane, LaneGap } from '../../../lib/store/jobs/job-records.js';
 
 /** A kind of table content that makes a naive claim slow. */
 export interface Filling {

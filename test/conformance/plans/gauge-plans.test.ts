@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
-import { GAUGES } from '../../../lib/store/postgres/sql/stats.js';
-import { GAUGE_LIMITS } from '../../../lib/store/report-records.js';
+import { GAUGES } from '../../../lib/store/reports/reports.postgres.js';
+import { GAUGE_LIMITS } from '../../../lib/store/reports/report-records.js';
 import { postgresVersions } from '../../support/databases.js';
 import { explain } from './plan.js';
 import { openQueueTable } from './plan-table.js';

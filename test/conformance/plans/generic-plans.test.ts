@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
-import * as claims from '../../../lib/store/postgres/sql/claim.js';
-import * as inserts from '../../../lib/store/postgres/sql/insert.js';
-import * as leases from '../../../lib/store/postgres/sql/lease.js';
-import * as maintenance from '../../../lib/store/postgres/sql/maintenance.js';
-import * as moves from '../../../lib/store/postgres/sql/admin.js';
-import * as lists from '../../../lib/store/postgres/sql/list.js';
-import * as schedules from '../../../lib/store/postgres/sql/schedule.js';
-import * as uniqueKeys from '../../../lib/store/postgres/sql/unique.js';
-import * as reports from '../../../lib/store/postgres/sql/stats.js';
-import * as settling from '../../../lib/store/postgres/sql/complete.js';
+import * as claims from '../../../lib/store/jobs/claim.postgres.js';
+import * as inserts from '../../../lib/store/jobs/insert.postgres.js';
+import * as leases from '../../../lib/store/jobs/lease.postgres.js';
+import * as maintenance from '../../../lib/store/jobs/maintenance.postgres.js';
+import * as moves from '../../../lib/store/jobs/actions.postgres.js';
+import * as lists from '../../../lib/store/lists/list.postgres.js';
+import * as schedules from '../../../lib/store/schedules/schedule.postgres.js';
+import * as uniqueKeys from '../../../lib/store/jobs/unique.postgres.js';
+import * as reports from '../../../lib/store/reports/reports.postgres.js';
+import * as settling from '../../../lib/store/jobs/settle.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
 import { listScans } from './scans.js';
@@ -32,8 +32,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 const laneLists = {
-  'a list of ranges': lists.listRanges(false, true),
-  'a list of ranges with dates': lists.listRanges(true, true),
+  'a list of ranges': lists.LIST_RANGES.unfiltered.retrying,
+  'a list of ranges with dates': lists.LIST_RANGES.filtered.retrying,
 };
 
 const written = {

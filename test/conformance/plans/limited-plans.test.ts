@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
-import { HAND_OVER_MS } from '../../../lib/store/limited-claim.js';
-import { CLAIM_LIMITED, LOCK_TOPIC, MARK_KEYED_DUE } from '../../../lib/store/postgres/sql/limited-claim.js';
+import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
+import { CLAIM_LIMITED, LOCK_TOPIC, MARK_KEYED_DUE } from '../../../lib/store/limits/limited-claim.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { isMatrix } from '../../support/tier.js';
 import type { Execution } from './plan.js';

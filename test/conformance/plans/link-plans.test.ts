@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { FINISH_GROUPS, LIST_UNFINISHED_GROUPS } from '../../../lib/store/postgres/sql/group.js';
+import { FINISH_GROUPS, LIST_UNFINISHED_GROUPS } from '../../../lib/store/links/group.postgres.js';
 import {
   CLOSE_LINKS,
   CLOSE_LINKS_OF_COMPLETED,
@@ -7,7 +7,7 @@ import {
   LOCK_DESCENDANTS,
   RELEASE_CHILDREN,
   WATCH_PARENTS,
-} from '../../../lib/store/postgres/sql/link.js';
+} from '../../../lib/store/links/link.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { explain } from './plan.js';
 import { openPlanTable } from './plan-table.js';

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import * as log from '../../../lib/store/postgres/sql/log.js';
+import * as log from '../../../lib/store/logs/log.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import type { PlanMode } from './plan.js';
 import { explain } from './plan.js';

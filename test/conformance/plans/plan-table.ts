@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../../lib/engine/jobs-engine.js';
-import { setForSession } from '../../../lib/store/postgres/sql/session.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
+import { setForSession } from '../../../lib/store/postgres/session.postgres.js';
 import type { PostgresVersion } from '../../support/databases.js';
 import { createPostgresDatabase } from '../../support/databases.js';
 

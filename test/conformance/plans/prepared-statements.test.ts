@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
-import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/session-settings.js';
-import { SET_PLANNER } from '../../../lib/store/postgres/sql/session.js';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/session-settings.js';
+import { SET_PLANNER } from '../../../lib/store/postgres/session.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
 

@@ -1,6 +1,6 @@
-import * as knownTopics from '../../../lib/store/sqlite/sql/known-topics.js';
-import * as list from '../../../lib/store/sqlite/sql/list.js';
-import * as stats from '../../../lib/store/sqlite/sql/stats.js';
+import * as knownTopics from '../../../lib/store/reports/known-topics.sqlite.js';
+import * as list from '../../../lib/store/lists/list.sqlite.js';
+import * as stats from '../../../lib/store/reports/reports.sqlite.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 /** Every statement by its name, also those in a table of statements. */

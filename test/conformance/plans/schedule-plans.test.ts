@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { readSchedule } from '../../../lib/core/schedule.js';
-import { FIRE_TICKS } from '../../../lib/store/postgres/sql/schedule.js';
-import * as sqlite from '../../../lib/store/sqlite/sql/schedule.js';
+import { FIRE_TICKS } from '../../../lib/store/schedules/schedule.postgres.js';
+import * as sqlite from '../../../lib/store/schedules/schedule.sqlite.js';
 import { postgresVersions } from '../../support/databases.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import type { PlanMode } from './plan.js';

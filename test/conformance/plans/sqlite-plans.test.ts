@@ -1,39 +1,20 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { listStatements } from '../../../scripts/statements.js';
 import { insertMany } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-type Statements = Record<string, unknown>;
-
 const parameter = /\?\d+/g;
 
-const FOLDER = join(__dirname, '../../../lib/store/sqlite/sql');
-
 /** Reports that look up ids; the others read ranges (report-plans.test.ts). */
-const reportsById = ['FIND_JOBS', 'SINGLE_IDS', 'JOB_SUMMARIES'];
+const REPORTS_BY_ID = ['FIND_JOBS', 'SINGLE_IDS', 'JOB_SUMMARIES'];
 
-/** Files without statements on single jobs: the dry run of a prune counts all jobs. */
-const otherFiles = ['job-row.ts', 'inspection.ts'];
-
-/** Every statement with its name. */
-const all = readdirSync(FOLDER)
-  .filter((file) => !otherFiles.includes(file))
-  .flatMap((file) => {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- loads every file of the folder
-    const statements = require(join(FOLDER, file)) as Statements;
-    const isSelected = (name: string): boolean =>
-      !/^(list|stats|known-topics)\./.test(file) || reportsById.includes(name);
-    return Object.entries(statements).filter(([name]) => isSelected(name));
-  })
-  .flatMap(listTexts);
-
-function listTexts([name, value]: [string, unknown]): [string, string][] {
-  if (typeof value === 'string') {
-    return [[name, value]];
-  }
-  return typeof value === 'object' && value ? Object.entries(value as Statements).flatMap(listTexts) : [];
-}
+/** Every statement on single jobs. The dry run of a prune, among the inspections, counts all jobs. */
+const all = listStatements().filter(
+  ({ database, name }) =>
+    database === 'sqlite' &&
+    !/\/inspection\./.test(name) &&
+    (!/\/(lists|reports)\//.test(name) || REPORTS_BY_ID.some((each) => name.includes(` ${each}`))),
+);
 
 const files = storeKinds().filter(({ locksRows, canHaveTwoConnections }) => !locksRows && canHaveTwoConnections);
 
@@ -46,8 +27,8 @@ describe.each(files)('a database that was analyzed with few jobs, on $label', (k
     const database = new Database(file!.file, { readonly: true });
     try {
       return all
-        .filter(([, text]) => /^\s*(WITH|SELECT|UPDATE|DELETE)\b[^]*_jobs\b/.test(text))
-        .flatMap(([name, text]) => {
+        .filter(({ text }) => /^\s*(WITH|SELECT|UPDATE|DELETE)\b[^]*_jobs\b/.test(text))
+        .flatMap(({ name, text }) => {
           const statement = database.prepare(`EXPLAIN QUERY PLAN ${text.replace(parameter, '?')}`);
           const steps = statement.all(...(text.match(parameter) ?? []).map(() => null)) as { detail: string }[];
           return steps

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
-import { PREPARED_NAMES } from '../../../lib/store/postgres/driver/session-settings.js';
-import { COMPLETE, SETTLE } from '../../../lib/store/postgres/sql/complete.js';
+import { PREPARED_NAMES } from '../../../lib/store/postgres/session-settings.js';
+import { COMPLETE, SETTLE } from '../../../lib/store/jobs/settle.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { openQueueTable } from './plan-table.js';
 import { listScans } from './scans.js';

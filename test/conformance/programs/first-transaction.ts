@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 
 /** Begins the first transaction of the process and rolls it back. Reports whether one that was started beside it is stored. */
 async function main(): Promise<void> {

@@ -2,7 +2,8 @@ import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { createJobStore, JobsEngine } from '../../../lib/engine/jobs-engine.js';
+import { JobsEngine } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 import { until } from '../../support/wait.js';
 
 /** Jobs before the measurement: the compilers of V8 also allocate code and feedback in the old generation. */

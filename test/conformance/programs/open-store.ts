@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import { createJobStore } from '../../../lib/engine/jobs-engine.js';
+import { createJobStore } from '../../../lib/typeorm/create-job-store.js';
 
 /** Opens a store on the database of the first argument when a line arrives on stdin, as an application does at its start. */
 async function main(): Promise<void> {

@@ -1,8 +1,8 @@
 import type { ScheduleOptions } from '../../../lib/core/schedule.js';
 import { readSchedule } from '../../../lib/core/schedule.js';
-import { toTickJobId } from '../../../lib/engine/schedule/tick-job.js';
-import { toDefinition } from '../../../lib/store/definition-records.js';
-import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/schedule-records.js';
+import { toTickJobId } from '../../../lib/engine/schedules/tick-job.js';
+import { toDefinition } from '../../../lib/store/definitions/definition-records.js';
+import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/schedules/schedule-records.js';
 import type { ScheduleStore } from '../../../lib/store/job-store.js';
 import { orphanDefinitions } from '../../support/declared.js';
 import { claim, newJob, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';

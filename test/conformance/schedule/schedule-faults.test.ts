@@ -1,7 +1,7 @@
 import type { JobsLogger } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { readSchedule } from '../../../lib/core/schedule.js';
-import { toDefinition } from '../../../lib/store/definition-records.js';
+import { toDefinition } from '../../../lib/store/definitions/definition-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

@@ -1,5 +1,5 @@
-import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
+import { ErrorStats } from '../../../lib/engine/reports/error-stats.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
 import {
   claimMany,
   insertMany,

@@ -1,8 +1,8 @@
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobStats } from '../../../lib/core/job.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
-import type { ChangeListener } from '../../../lib/engine/admin/change-feed.js';
-import { ChangeFeed } from '../../../lib/engine/admin/change-feed.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import type { ChangeListener } from '../../../lib/engine/changes/change-feed.js';
+import { ChangeFeed } from '../../../lib/engine/changes/change-feed.js';
 import { claim, insertMany, insertOne, outcomes, settlement, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';

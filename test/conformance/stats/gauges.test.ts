@@ -1,4 +1,4 @@
-import { QueueGauges } from '../../../lib/engine/admin/queue-gauges.js';
+import { QueueGauges } from '../../../lib/engine/reports/queue-gauges.js';
 import {
   claimMany,
   claimOne,

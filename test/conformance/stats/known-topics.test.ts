@@ -1,5 +1,5 @@
-import { KnownTopics } from '../../../lib/engine/admin/known-topics.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { KnownTopics } from '../../../lib/engine/topics/known-topics.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { JobsEngine } from 'nestjs-jobs';
 import { claimOne, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,10 +1,10 @@
 import { setImmediate as turnOfTheEventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { JobsEngine } from 'nestjs-jobs';
-import { JobCounter } from '../../../lib/engine/admin/job-counter.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { JobCounter } from '../../../lib/engine/reports/job-counter.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { TopicCounts } from '../../../lib/store/report-records.js';
+import type { TopicCounts } from '../../../lib/store/reports/report-records.js';
 import { claimMany, insertMany, outcomes, settlement, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { overrideReports, overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';

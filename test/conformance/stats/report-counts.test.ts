@@ -5,11 +5,11 @@ import { toFailure } from '../../../lib/core/error-text.js';
 import type { ErrorGroups, TopicStats } from '../../../lib/core/job-reports.js';
 import { JOB_STATUSES } from '../../../lib/core/job-state.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
-import { ErrorStats } from '../../../lib/engine/admin/error-stats.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { ErrorStats } from '../../../lib/engine/reports/error-stats.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { TopicShare } from '../../../lib/store/report-records.js';
+import type { TopicShare } from '../../../lib/store/reports/report-records.js';
 import {
   claim,
   claimMany,

@@ -1,9 +1,9 @@
 import type { Histogram } from '../../../lib/core/run-times.js';
 import type { TimeseriesPoint } from '../../../lib/core/job-reports.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
-import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/report-records.js';
-import { ALL_TOPICS } from '../../../lib/store/report-records.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
+import type { RollupEntry, RollupRecord, TopicAttempts } from '../../../lib/store/reports/report-records.js';
+import { ALL_TOPICS } from '../../../lib/store/reports/report-records.js';
 import { WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, untilMinuteIsYoung, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';

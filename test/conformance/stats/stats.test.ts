@@ -1,7 +1,7 @@
 import type { JobStats } from '../../../lib/core/job.js';
 import { claimMany, claimOne, insertMany, insertOne, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
-import { QueueStats } from '../../../lib/engine/admin/queue-stats.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
 

@@ -1,6 +1,6 @@
 import { RowLockedError } from '../../../lib/core/errors.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { InsertedJob, JobInsert } from '../../../lib/store/store-records.js';
+import type { InsertedJob, JobInsert } from '../../../lib/store/jobs/job-records.js';
 import { newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';

@@ -1,4 +1,4 @@
-import { QueryCache } from '../../../lib/engine/admin/query-cache.js';
+import { QueryCache } from '../../../lib/engine/reports/query-cache.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('QueryCache', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';
-import type { Lane, LaneScan } from '../../../lib/store/store-records.js';
+import type { Lane, LaneScan } from '../../../lib/store/jobs/job-records.js';
 import { createDueClaim, capacities, createScan } from '../../support/unit/mail-lane.js';
 
 describe('bounded claims with background scans', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
-import type { LaneScan } from '../../../lib/store/store-records.js';
+import type { LaneScan } from '../../../lib/store/jobs/job-records.js';
 import { toClaim, toLaneScan } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
-import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/store-records.js';
+import type { LaneGap, LaneStart, WaitingLane } from '../../../lib/store/jobs/job-records.js';
 import { toLaneScan, WaitingJobs } from '../../support/unit/waiting-jobs.js';
 
 const NOW_MS = 1_000;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { hashWorker, LiveWorkers } from '../../../lib/engine/claim/live-workers.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
-import type { OneWorkerHint } from '../../../lib/store/store-hints.js';
+import { hashWorker, LiveWorkers } from '../../../lib/engine/runtime/live-workers.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
+import type { OneWorkerHint } from '../../../lib/store/runtime/store-hints.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 interface Setting {

@@ -1,4 +1,4 @@
-import { Prefetch } from '../../../lib/engine/claim/prefetch.js';
+import { Prefetch } from '../../../lib/engine/run/prefetch.js';
 
 describe('the number of jobs claimed ahead', () => {
   let prefetch: Prefetch;

@@ -1,5 +1,5 @@
-import { LiveWindow } from '../../../lib/engine/definition/live-window.js';
-import { LIVE } from '../../../lib/store/definition-records.js';
+import { LiveWindow } from '../../../lib/engine/topics/live-window.js';
+import { LIVE } from '../../../lib/store/definitions/definition-records.js';
 
 const EVERY_MS = 4_000;
 

@@ -1,10 +1,10 @@
 import { DatabaseRefusedError, QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { LogText } from '../../../lib/core/job-log.js';
 import type { ClaimToken } from '../../../lib/core/job.js';
-import type { AttemptLog } from '../../../lib/engine/log/log-writer.js';
-import { LogWriter } from '../../../lib/engine/log/log-writer.js';
+import type { AttemptLog } from '../../../lib/engine/logs/log-writer.js';
+import { LogWriter } from '../../../lib/engine/logs/log-writer.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LogSet } from '../../../lib/store/log-store.js';
+import type { LogSet } from '../../../lib/store/logs/log-store.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { signal } from '../../support/wait.js';

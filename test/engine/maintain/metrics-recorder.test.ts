@@ -1,6 +1,6 @@
 import type { JobEvent } from '../../../lib/core/job-events.js';
-import { isMetric, MetricsBuffer, recordIntervalMs } from '../../../lib/engine/maintain/metrics-recorder.js';
-import { ALL_TOPICS } from '../../../lib/store/report-records.js';
+import { isMetric, MetricsBuffer, recordIntervalMs } from '../../../lib/engine/reports/metrics-recorder.js';
+import { ALL_TOPICS } from '../../../lib/store/reports/report-records.js';
 
 const started = (topic: string, waitedMs: number): JobEvent => ({
   type: 'started',

@@ -1,8 +1,8 @@
 import type { Clock } from '../../../lib/core/clock.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { PrunePage } from '../../../lib/store/store-records.js';
+import type { PrunePage } from '../../../lib/store/jobs/job-records.js';
 import { until } from '../../support/wait.js';
 import { logParts } from '../../support/unit/log-parts.js';
 

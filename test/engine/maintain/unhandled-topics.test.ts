@@ -1,5 +1,5 @@
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
-import { UnhandledTopics } from '../../../lib/engine/maintain/unhandled-topics.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
+import { UnhandledTopics } from '../../../lib/engine/topics/unhandled-topics.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';

@@ -1,8 +1,8 @@
 import type { Claim } from '../../../lib/core/job.js';
 import { readHandlerOptions } from '../../../lib/core/job-options.js';
 import { silentLogger } from '../../../lib/core/logger.js';
-import { Prefetch } from '../../../lib/engine/claim/prefetch.js';
-import type { RegisteredHandler } from '../../../lib/engine/handler-registry.js';
+import { Prefetch } from '../../../lib/engine/run/prefetch.js';
+import type { RegisteredHandler } from '../../../lib/engine/runtime/handler-registry.js';
 import type { AttemptParts } from '../../../lib/engine/run/attempt.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { BatchRunner } from '../../../lib/engine/run/batch-runner.js';

@@ -1,14 +1,14 @@
 import { QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
 import type { Outcome } from '../../../lib/core/job.js';
 import type { Retention } from '../../../lib/core/options.js';
-import { HandlerRegistry } from '../../../lib/engine/handler-registry.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import type { CompletionResult } from '../../../lib/engine/run/attempt.js';
 import { Completer } from '../../../lib/engine/run/completer.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { Settled, Settlement } from '../../../lib/store/store-records.js';
+import type { Settled, Settlement } from '../../../lib/store/jobs/job-records.js';
 import { ONE_AT_A_TIME } from '../../../lib/store/job-store.js';
-import { SqlError } from '../../../lib/store/sql-error.js';
+import { SqlError } from '../../../lib/store/runtime/sql-error.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { logParts } from '../../support/unit/log-parts.js';
 

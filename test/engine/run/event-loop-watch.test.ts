@@ -2,7 +2,7 @@ import type { Attempt } from '../../../lib/engine/run/attempt.js';
 import { EventLoopWatch } from '../../../lib/engine/run/event-loop-watch.js';
 import { silentLogger } from '../../../lib/core/logger.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LostLease } from '../../../lib/store/store-records.js';
+import type { LostLease } from '../../../lib/store/jobs/job-records.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('the watch over the event loop', () => {

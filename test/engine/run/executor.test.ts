@@ -3,7 +3,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import type { AttemptParts } from '../../../lib/engine/run/attempt.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { Executor } from '../../../lib/engine/run/executor.js';
-import type { RegisteredHandler } from '../../../lib/engine/handler-registry.js';
+import type { RegisteredHandler } from '../../../lib/engine/runtime/handler-registry.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('the executor', () => {

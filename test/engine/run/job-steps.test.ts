@@ -3,7 +3,7 @@ import type { Claim, JobStep } from '../../../lib/core/job.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { StepWriter } from '../../../lib/engine/run/job-steps.js';
 import type { JobStore, StepEntry } from '../../../lib/store/job-store.js';
-import type { ClaimState } from '../../../lib/store/store-records.js';
+import type { ClaimState } from '../../../lib/store/jobs/job-records.js';
 import { HELD } from '../../support/job-rows.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';

@@ -3,7 +3,7 @@ import type { Claim } from '../../../lib/core/job.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { ProgressWriter } from '../../../lib/engine/run/progress-writer.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { ClaimState, ProgressEntry } from '../../../lib/store/store-records.js';
+import type { ClaimState, ProgressEntry } from '../../../lib/store/jobs/job-records.js';
 import { HELD } from '../../support/job-rows.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';

@@ -5,8 +5,8 @@ import type { AttemptParts } from '../../../lib/engine/run/attempt.js';
 import { Attempt } from '../../../lib/engine/run/attempt.js';
 import { StartMarker } from '../../../lib/engine/run/start-marker.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { ClaimState } from '../../../lib/store/store-records.js';
-import { SqlError } from '../../../lib/store/sql-error.js';
+import type { ClaimState } from '../../../lib/store/jobs/job-records.js';
+import { SqlError } from '../../../lib/store/runtime/sql-error.js';
 import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
 const held: ClaimState = { state: 'held', cancelRequested: false };

@@ -1,4 +1,4 @@
-import { LoopTurns } from '../../../lib/engine/schedule/loop-turns.js';
+import { LoopTurns } from '../../../lib/engine/schedules/loop-turns.js';
 
 describe('a long computation in turns of the event loop', () => {
   /** Counts turns of the event loop while `work` runs. */

@@ -1,5 +1,5 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
-import type { Audience, StoreHints } from '../../../lib/store/store-hints.js';
+import type { Audience, StoreHints } from '../../../lib/store/runtime/store-hints.js';
 import type { Dice } from '../../chaos/dice.js';
 import type { EventQueue, Machine } from './event-queue.js';
 import type { FaultRates } from './plan.js';

@@ -1,6 +1,6 @@
 import type { Backoff } from '../../../lib/core/backoff.js';
 import type { Claim, Job } from '../../../lib/core/job.js';
-import type { Settled } from '../../../lib/store/store-records.js';
+import type { Settled } from '../../../lib/store/jobs/job-records.js';
 
 /** A row of the table, with the columns that a `Job` does not have. */
 export type Row = Job & { backoff: Backoff | null; unstartedAttempt: number | null; isUntilStarted: boolean };

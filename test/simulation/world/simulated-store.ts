@@ -2,7 +2,6 @@ import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type {
-  StoreTransaction,
   LimitedTopicClaims,
   DefinitionStore,
   LimitStore,
@@ -14,9 +13,10 @@ import type {
   JobReports,
   ReportRecords,
 } from '../../../lib/store/job-store.js';
-import type { Audience, StoreHints } from '../../../lib/store/store-hints.js';
-import type { LinkChanges, LinkStore } from '../../../lib/store/link-store.js';
-import type { LogStore } from '../../../lib/store/log-store.js';
+import type { StoreTransaction } from '../../../lib/store/transactions/application-transactions.js';
+import type { Audience, StoreHints } from '../../../lib/store/runtime/store-hints.js';
+import type { LinkChanges, LinkStore } from '../../../lib/store/links/link-store.js';
+import type { LogStore } from '../../../lib/store/logs/log-store.js';
 import type {
   ActionResult,
   ClaimRequest,
@@ -33,7 +33,7 @@ import type {
   Rescue,
   Settled,
   Settlement,
-} from '../../../lib/store/store-records.js';
+} from '../../../lib/store/jobs/job-records.js';
 import type { SimulatedTable } from './simulated-table.js';
 
 /** The connection of a process to the table. */

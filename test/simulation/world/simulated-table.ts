@@ -19,8 +19,8 @@ import type {
   Rescued,
   Settled,
   Settlement,
-} from '../../../lib/store/store-records.js';
-import type { WorkerSharing } from '../../../lib/store/report-records.js';
+} from '../../../lib/store/jobs/job-records.js';
+import type { WorkerSharing } from '../../../lib/store/reports/report-records.js';
 import type { Row, Standing } from './simulated-rows.js';
 import { claimOf, leaseLost, toSettled, standing } from './simulated-rows.js';
 

@@ -1,4 +1,4 @@
-import { transactionsAtOnce } from '../../../lib/store/postgres/driver/application-pool.js';
+import { transactionsAtOnce } from '../../../lib/typeorm/application-pool.js';
 
 it.each([
   [1, 1],

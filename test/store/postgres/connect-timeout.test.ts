@@ -1,8 +1,9 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
-import { DataSource } from 'typeorm';
-import { createOwnDataSource } from '../../../lib/store/own-data-source.js';
-import { PostgresSession } from '../../../lib/store/postgres/driver/session.js';
+import * as pg from 'pg';
+import type { PostgresDriver } from '../../../lib/store/postgres/own-pool.js';
+import { openPool } from '../../../lib/store/postgres/own-pool.js';
+import { PostgresSession } from '../../../lib/store/postgres/session.js';
 
 const TIMEOUT_MS = 200;
 
@@ -21,16 +22,11 @@ describe('a server that accepts connections and never responds', () => {
   });
 
   it('fails a connect after the connectionTimeoutMillis of the application', async () => {
-    const app = new DataSource({
-      type: 'postgres',
-      host: '127.0.0.1',
-      port,
-      username: 'nobody',
-      extra: { connectionTimeoutMillis: TIMEOUT_MS },
-    });
+    const config = { host: '127.0.0.1', port, user: 'nobody', connectionTimeoutMillis: TIMEOUT_MS };
+    const database = { driver: pg as unknown as PostgresDriver, config };
     const session = new PostgresSession({ statementTimeoutMs: 30_000, lockTimeoutMs: 1_000 });
     const sinceMs = performance.now();
-    await expect(createOwnDataSource(app, { connections: 1, session }).initialize()).rejects.toThrow(/timeout/);
+    await expect(openPool(database, 1, session)).rejects.toThrow(/timeout/);
     const tookMs = performance.now() - sinceMs;
     expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 10);
     expect(tookMs).toBeLessThan(5_000);

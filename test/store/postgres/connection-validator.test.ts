@@ -1,5 +1,5 @@
-import type { PooledClient, SessionPool } from '../../../lib/store/postgres/driver/pool.js';
-import { ConnectionValidator } from '../../../lib/store/postgres/driver/pool.js';
+import type { PooledClient, SessionPool } from '../../../lib/store/postgres/pool.js';
+import { ConnectionValidator } from '../../../lib/store/postgres/pool.js';
 
 /** A pool of one connection that records its queries. */
 function createPool(): { pool: SessionPool; queries: string[] } {

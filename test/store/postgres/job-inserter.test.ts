@@ -1,7 +1,7 @@
 import { NotificationPayload, Notifier } from '../../../lib/store/postgres/notifier.js';
-import { JobInserter } from '../../../lib/store/postgres/job-inserter.js';
-import { FIND_HOLDERS, INSERT_ALIKE_JOBS, INSERT_JOBS } from '../../../lib/store/postgres/sql/insert.js';
-import { toSqlError } from '../../../lib/store/sql-error.js';
+import { JobInserter } from '../../../lib/store/jobs/postgres-inserter.js';
+import { FIND_HOLDERS, INSERT_ALIKE_JOBS, INSERT_JOBS } from '../../../lib/store/jobs/insert.postgres.js';
+import { toSqlError } from '../../../lib/store/runtime/sql-error.js';
 import { newJob } from '../../support/job-rows.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 

@@ -1,12 +1,7 @@
 import { stat } from 'node:fs';
-import type {
-  PooledClient,
-  PostgresResult,
-  PostgresQuery,
-  SessionPool,
-} from '../../../lib/store/postgres/driver/pool.js';
-import { createPoolRunner, PendingQuery, QueryTimeout } from '../../../lib/store/postgres/driver/pool-runners.js';
-import { monotonicMs } from '../../../lib/store/real-timers.js';
+import type { PooledClient, PostgresResult, PostgresQuery, SessionPool } from '../../../lib/store/postgres/pool.js';
+import { createPoolRunner, PendingQuery, QueryTimeout } from '../../../lib/store/postgres/pool-runners.js';
+import { monotonicMs } from '../../../lib/store/runtime/real-timers.js';
 import { until } from '../../support/wait.js';
 
 type Done = (error: unknown, answer?: PostgresResult) => void;

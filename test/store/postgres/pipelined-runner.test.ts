@@ -1,12 +1,7 @@
-import type { PendingQuery } from '../../../lib/store/postgres/driver/pool-runners.js';
-import { PipelinedRunner, QueryTimeout } from '../../../lib/store/postgres/driver/pool-runners.js';
-import type {
-  PooledClient,
-  PostgresResult,
-  PostgresQuery,
-  SessionPool,
-} from '../../../lib/store/postgres/driver/pool.js';
-import type { SqlRow } from '../../../lib/store/sql-runner.js';
+import type { PendingQuery } from '../../../lib/store/postgres/pool-runners.js';
+import { PipelinedRunner, QueryTimeout } from '../../../lib/store/postgres/pool-runners.js';
+import type { PooledClient, PostgresResult, PostgresQuery, SessionPool } from '../../../lib/store/postgres/pool.js';
+import type { SqlRow } from '../../../lib/store/runtime/sql-runner.js';
 import type { Signal } from '../../support/wait.js';
 import { signal } from '../../support/wait.js';
 

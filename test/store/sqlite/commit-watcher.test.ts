@@ -1,10 +1,11 @@
 import { DataSource } from 'typeorm';
 import type { Clock } from '../../../lib/core/clock.js';
-import { systemClock } from '../../../lib/engine/system-clock.js';
-import { createConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
-import { CommitSignal, watchCommits } from '../../../lib/store/sqlite/driver/commit-watcher.js';
-import type { SqliteConnection } from '../../../lib/store/sqlite/driver/sqlite-connection.js';
-import { singleStatement } from '../../../lib/store/sql-runner.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
+import type { BetterSqliteDatabase } from '../../../lib/store/sqlite/better-sqlite-runner.js';
+import { createConnection } from '../../../lib/store/sqlite/sqlite-connection.js';
+import { CommitSignal, watchCommits } from '../../../lib/store/sqlite/commit-watcher.js';
+import type { SqliteConnection } from '../../../lib/store/sqlite/sqlite-connection.js';
+import { singleStatement } from '../../../lib/store/runtime/sql-runner.js';
 import type { SqliteFile } from '../../support/databases.js';
 import { createSqliteFile } from '../../support/databases.js';
 import { until } from '../../support/wait.js';
@@ -30,7 +31,9 @@ describe('signals between connections to a SQLite file', () => {
     sources.push(source);
     await source.query(`PRAGMA journal_mode = ${journalMode}`);
     await source.query('CREATE TABLE IF NOT EXISTS notes (text)');
-    return createConnection(source, source, { clock: systemClock, lockTimeoutMs: 1_000, serializer: undefined });
+    const { databaseConnection: database } = source.driver as unknown as { databaseConnection: BetterSqliteDatabase };
+    const own = { driver: 'better-sqlite3', database, close: () => Promise.resolve() } as const;
+    return createConnection(own, { clock: systemClock, lockTimeoutMs: 1_000, isAppInTransaction: () => false });
   }
 
   const write = (connection: SqliteConnection): Promise<unknown> =>

@@ -1,5 +1,5 @@
-import { toSqlError } from '../../../lib/store/sql-error.js';
-import { toJobsError } from '../../../lib/store/sqlite/error-translation.js';
+import { toSqlError } from '../../../lib/store/runtime/sql-error.js';
+import { toJobsError } from '../../../lib/store/sqlite/sqlite-errors.js';
 
 describe('a failed write to a SQLite file', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { InvalidOptionsError } from '../../../lib/core/errors.js';
-import { insertScript } from '../../../lib/store/sqlite/insert-script.js';
+import { insertScript } from '../../../lib/store/jobs/sqlite-insert-script.js';
 import { newJobs } from '../../support/job-rows.js';
 
 const MIB = 1024 * 1024;

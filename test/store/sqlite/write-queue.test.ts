@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import type { SqlErrorKind } from '../../../lib/store/sql-error.js';
-import { SqlError } from '../../../lib/store/sql-error.js';
-import type { SqlRow, SqlScript } from '../../../lib/store/sql-runner.js';
-import { AsyncWriteQueue } from '../../../lib/store/sqlite/driver/async-write-queue.js';
-import type { BetterSqliteRunner } from '../../../lib/store/sqlite/driver/better-sqlite-runner.js';
-import { SyncWriteQueue } from '../../../lib/store/sqlite/driver/sync-write-queue.js';
-import type { WriteQueue, WriteQueueOptions } from '../../../lib/store/sqlite/driver/write-queue.js';
+import type { SqlErrorKind } from '../../../lib/store/runtime/sql-error.js';
+import { SqlError } from '../../../lib/store/runtime/sql-error.js';
+import type { SqlRow, SqlScript } from '../../../lib/store/runtime/sql-runner.js';
+import { AsyncWriteQueue } from '../../../lib/store/sqlite/async-write-queue.js';
+import type { BetterSqliteRunner } from '../../../lib/store/sqlite/better-sqlite-runner.js';
+import { SyncWriteQueue } from '../../../lib/store/sqlite/sync-write-queue.js';
+import type { WriteQueue, WriteQueueOptions } from '../../../lib/store/sqlite/write-queue.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const clock = new VirtualClock();

@@ -1,5 +1,5 @@
-import type { BatcherOptions } from '../../../lib/engine/batcher.js';
-import { Batcher } from '../../../lib/engine/batcher.js';
+import type { BatcherOptions } from '../../../lib/engine/runtime/batcher.js';
+import { Batcher } from '../../../lib/engine/runtime/batcher.js';
 import type { Signal } from '../wait.js';
 
 /** Doubles numbers, records its batches, and can wait for the test. */

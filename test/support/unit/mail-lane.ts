@@ -1,6 +1,6 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
-import type { LaneScan } from '../../../lib/store/store-records.js';
+import type { LaneScan } from '../../../lib/store/jobs/job-records.js';
 import { toClaim } from './waiting-jobs.js';
 
 /* One lane of the topic `mail` with results of claims and scans. */

@@ -1,8 +1,8 @@
 import type { Claim } from '../../../lib/core/job.js';
 import type { TopicCapacity } from '../../../lib/engine/claim/claim-capacity.js';
 import type { LaneIndex } from '../../../lib/engine/claim/lane-index.js';
-import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../../lib/store/store-records.js';
-import { selectEarliest } from '../../../lib/store/store-records.js';
+import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../../lib/store/jobs/job-records.js';
+import { selectEarliest } from '../../../lib/store/jobs/job-records.js';
 
 export interface WaitingJob {
   readonly topic: string;

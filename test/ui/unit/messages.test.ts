@@ -248,7 +248,7 @@ describe('the message files', () => {
   });
 
   it('know why the API skips jobs of a bulk action', () => {
-    const source = readFileSync(join(ROOT, '../../lib/engine/admin/bulk-actions.ts'), 'utf8');
+    const source = readFileSync(join(ROOT, '../../lib/engine/changes/bulk-actions.ts'), 'utf8');
     expect(Object.keys(en.bulk.reasons).filter((reason) => !source.includes(`'${reason}'`))).toEqual([]);
   });
 });

@@ -1,0 +1,37 @@
+import type { Dependency } from '../../core/dependencies.js';
+import { InvalidOptionsError } from '../../core/errors.js';
+import type { LinkedInsert, LinkInsert } from '../../store/links/link-store.js';
+import type { NewJobRow } from './new-job-row.js';
+import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
+import type { JobInsert } from '../../store/jobs/job-records.js';
+
+/** Returns the links of jobs with dependencies. */
+export function toLinks(rows: readonly JobInsert[], dependencies: readonly Dependency[]): LinkInsert[] {
+  return dependencies.map(({ child, parent, ref, mode, path }, position) => {
+    const parentId = typeof parent === 'number' ? rows[parent]!.id : parent;
+    return { parentId, childId: rows[child]!.id, mode, ref, position, path };
+  });
+}
+
+/**
+ * Marks the parents of links as watched, and blocks their children, except groups.
+ *
+ * @throws InvalidOptionsError for a child whose payload or start a later call could change.
+ */
+export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[]): LinkedInsert {
+  const watched = new Set(links.map(({ parentId }) => parentId));
+  const blocked = new Map(links.filter(({ mode }) => mode !== 'member').map(({ childId, path }) => [childId, path]));
+  const startTimes = new Map<string, Date>();
+  for (const row of rows) {
+    const isBlocked = blocked.has(row.id);
+    if (isBlocked && row.uniqueMode && (row.uniqueMode.untilStarted || row.uniqueMode.debounce)) {
+      throw new InvalidOptionsError(blocked.get(row.id)!, "cannot be combined with debounce or uniqueUntil: 'started'");
+    }
+    if (isBlocked && row.runAt) {
+      startTimes.set(row.id, row.runAt);
+    }
+    row.isWatched = watched.has(row.id);
+    row.runAt = isBlocked ? BLOCKED_UNTIL : row.runAt;
+  }
+  return { jobs: rows, links, startTimes };
+}

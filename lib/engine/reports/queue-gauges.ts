@@ -1,0 +1,87 @@
+import type { StatusCounts } from '../../core/job-reports.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+
+/** The state of the queue, for monitoring. */
+export interface QueueGaugeValues {
+  /** At most 200 topics. `other` is the sum of the rest. */
+  readonly topics: readonly TopicGauges[];
+  /** Live processes that run jobs. */
+  readonly workers: number;
+}
+
+/** Jobs of one topic by status. */
+export interface TopicGauges extends StatusCounts {
+  readonly topic: string;
+  /** How long the oldest due job has been waiting, in milliseconds; 0 if no job is due. */
+  readonly oldestWaitingMs: number;
+}
+
+/** Values are at most this old. */
+const MAX_AGE_MS = 1_000;
+
+/** Reads the state of the queue for monitoring, at most once a second, however many ask. */
+export class QueueGauges {
+  /** Shared by all metrics of this process, so that a topic has the same label in each. */
+  readonly labels = new TopicLabels();
+  private latest: Promise<QueueGaugeValues> | undefined;
+  private readAtMs = -Infinity;
+
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'>) {}
+
+  /** Returns values that are at most a second old. @throws QueueUnavailableError, also for a second after the query failed. */
+  read(): Promise<QueueGaugeValues> {
+    const nowMs = this.parts.clock.now();
+    if (!this.latest || nowMs - this.readAtMs >= MAX_AGE_MS) {
+      this.readAtMs = nowMs;
+      this.latest = this.query();
+    }
+    return this.latest;
+  }
+
+  private async query(): Promise<QueueGaugeValues> {
+    const { counts, oldestWaitingMs, workers } = await this.parts.store.reports.gauges();
+    const byLabel = new Map<string, TopicGauges>();
+    for (const { topic, ...each } of counts) {
+      const label = this.labels.get(topic);
+      const waitingMs = oldestWaitingMs.get(topic) ?? 0;
+      byLabel.set(label, add(byLabel.get(label), { topic: label, ...each, oldestWaitingMs: waitingMs }));
+    }
+    return { topics: [...byLabel.values()], workers };
+  }
+}
+
+function add(sum: TopicGauges | undefined, each: TopicGauges): TopicGauges {
+  return sum === undefined
+    ? each
+    : {
+        topic: each.topic,
+        pending: sum.pending + each.pending,
+        processing: sum.processing + each.processing,
+        completed: sum.completed + each.completed,
+        failed: sum.failed + each.failed,
+        cancelled: sum.cancelled + each.cancelled,
+        oldestWaitingMs: Math.max(sum.oldestWaitingMs, each.oldestWaitingMs),
+      };
+}
+
+/** How many topics have a label of their own in metrics. */
+const LABELED_TOPICS_MAX = 200;
+/** The label of all other topics. */
+const OTHER_TOPICS = 'other';
+
+/** Bounds the topics in metrics: a series for each of a million topics would fill the memory of every monitoring system. */
+export class TopicLabels {
+  private readonly labeled = new Set<string>();
+
+  /** Returns the topic for the first 200 topics of this process, and `other` for the rest. A topic keeps its label. */
+  get(topic: string): string {
+    if (this.labeled.has(topic)) {
+      return topic;
+    }
+    if (this.labeled.size >= LABELED_TOPICS_MAX) {
+      return OTHER_TOPICS;
+    }
+    this.labeled.add(topic);
+    return topic;
+  }
+}

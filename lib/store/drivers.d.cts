@@ -1,0 +1,2 @@
+/** Returns `pg`, or `undefined` if it is not installed. */
+export function loadPg(): unknown;

@@ -1,0 +1,95 @@
+import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now } from './job-row.sqlite.js';
+
+const insertInto = (from: string): string => `
+INSERT INTO _jobs AS j (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at,
+  debounce_until)
+SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
+  coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
+  value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
+  value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
+  iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL),
+  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched',
+  coalesce(value ->> 'expires_at', iif(value ->> 'expires_in_ms' IS NULL, NULL, ${fromNow(`value ->> 'expires_in_ms'`)})),
+  iif(value ->> 'debounce_max_ms' IS NULL, NULL, ${fromNow(`value ->> 'debounce_max_ms'`)})
+FROM ${from}`;
+
+/**
+ * Inserts jobs, and returns a row for each inserted one. It skips a job whose id or unique key is taken; a retry after a lost
+ * response finds its own id. `WHERE true` keeps SQLite's parser from reading ON as part of a join.
+ */
+export const INSERT_JOBS = `${insertInto('json_each(?1) WHERE true')}
+ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
+
+/**
+ * Inserts debounced jobs, one for each key, or replaces the payload of the debounced job that waits with the key. A replaced job starts
+ * after `delay_ms`, but not later than its first call has said. A job that was stored without debounce is left as it is. Returns a row for
+ * each inserted or replaced job.
+ *
+ * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
+ *
+ * Leaves out a job that exists: its insert is repeated after a lost reply, and a later call may have replaced its payload. Also leaves
+ * out a repeated request, and a job whose key `unique_until` keeps.
+ */
+export const INSERT_DEBOUNCED_JOBS = `${insertInto(`json_each(?1) AS n
+WHERE NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id')
+  AND NOT EXISTS (SELECT 1 FROM _jobs AS e WHERE e.idempotency_key = n.value ->> 'idempotency_key')`)}
+ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)
+DO UPDATE SET payload = (
+  SELECT iif(value ->> 'holder_id' IS NULL, excluded.payload, value -> 'holder_payload') FROM json_each(?1)
+  WHERE value ->> 'id' = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = ${now},
+  run_at = min(excluded.run_at, j.debounce_until)
+WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0 AND j.debounce_until IS NOT NULL
+  AND (SELECT coalesce(value ->> 'holder_id' = j.id, true) FROM json_each(?1) WHERE value ->> 'id' = excluded.id)
+RETURNING id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;
+
+/** Frees the idempotency keys in ?1 whose retention has ended. */
+export const RELEASE_KEYS = `
+UPDATE _jobs SET idempotency_key = NULL, body_hash = NULL
+WHERE idempotency_key IN (SELECT value FROM json_each(?1)) AND created <= ${keptSince}`;
+
+/** Clears `unique_until` where it has passed and keeps a key from the jobs of `source`. */
+const releaseUniqueKeys = (source: string): string => `
+UPDATE _jobs ${byId} SET unique_until = NULL WHERE unique_until <= ${now} AND id IN (
+  SELECT j.id FROM ${source} AS n CROSS JOIN _jobs AS j INDEXED BY _jobs_unique_key
+  ON j.topic = n.topic AND j.unique_key = n.unique_key AND j.waiting_key IS NULL AND j.unique_until IS NOT NULL
+  UNION ALL
+  SELECT j.id FROM ${source} AS n CROSS JOIN _jobs AS j INDEXED BY _jobs_waiting_key
+  ON j.topic = n.topic AND j.waiting_key = n.unique_key AND j.unique_until IS NOT NULL)`;
+
+/** Frees the unique keys of the jobs to insert in ?1. */
+export const RELEASE_UNIQUE_KEYS = releaseUniqueKeys(
+  `(SELECT value ->> 'topic' AS topic, value ->> 'unique_key' AS unique_key FROM json_each(?1))`,
+);
+
+/** Frees the unique keys of the stored jobs in ?1. */
+export const RELEASE_KEYS_OF_JOBS = releaseUniqueKeys(
+  `(SELECT topic, unique_key FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1)))`,
+);
+
+/** Frees the unique keys of the jobs in ?1 and of their children. */
+export const RELEASE_KEYS_OF_FAMILY = releaseUniqueKeys(`
+  (SELECT topic, unique_key FROM _jobs ${byId} WHERE unique_key IS NOT NULL AND id IN (
+    SELECT value FROM json_each(?1)
+    UNION SELECT child_id FROM _jobs_links WHERE parent_id IN (SELECT value FROM json_each(?1))))`);
+
+const holder = (isDeduplicated: boolean, bodyHash: string, condition: string): string => `
+SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${isDeduplicated} AS deduplicated, ${bodyHash} AS replay_of
+FROM _jobs ${condition}`;
+
+/**
+ * Finds the job that kept ?1 from being inserted: the job itself, the holder of its idempotency key ?4, or the holder of its unique
+ * key in topic ?2: ?3, or ?5 for a key that a job holds until it has started. SQLite reads the parts one by one until a row is found.
+ */
+export const FIND_HOLDER = [
+  holder(false, 'NULL', `${byId} WHERE id = ?1`),
+  holder(false, 'body_hash', `INDEXED BY _jobs_idempotency_key WHERE idempotency_key = ?4`),
+  holder(true, 'NULL', `INDEXED BY _jobs_unique_key WHERE topic = ?2 AND unique_key = ?3 AND ${holdsKey('_jobs')}`),
+  holder(
+    true,
+    'NULL',
+    `INDEXED BY _jobs_waiting_key WHERE topic = ?2 AND waiting_key = ?5 AND ${holdsWaitingKey('_jobs')}`,
+  ),
+]
+  .join(' UNION ALL ')
+  .concat(' LIMIT 1');

@@ -1,0 +1,187 @@
+import type { ClaimToken } from '../../core/job.js';
+import type { FinalStatus } from '../../core/job-state.js';
+import { isFinal } from '../../core/job-state.js';
+import { toCompletionJson, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from './batch-results.js';
+import type { Completion, Settled, Settlement } from './job-records.js';
+import { isCompletion } from './job-records.js';
+import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import * as sql from './settle.sqlite.js';
+
+/** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
+const OWN_STATEMENT_JOBS_MIN = 100;
+
+/** The jobs of handlers that ran for less than this share a start, if they started within so many milliseconds. */
+const BRIEF_MS = 0.5;
+const BRIEF_SET_MS = 20;
+
+/**
+ * Records the outcomes of attempts. Completions take a cheaper statement first; `SETTLE` records the rest. Then it deletes
+ * jobs that ended in one of `discardStatuses`.
+ *
+ * @param canCountChanges whether `changes()` still belongs to the last statement: see `SqliteConnection.isSynchronous`.
+ */
+export function* settleScript(
+  settlements: readonly Settlement[],
+  discardStatuses: readonly FinalStatus[],
+  canCountChanges: boolean,
+): SqlScript<Settled[]> {
+  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges);
+  if (done.length === settlements.length) {
+    return settlements.map(({ token }) => toCompleted(token));
+  }
+  const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
+  const others = settlements.filter((settlement) => !results.has(settlement));
+  const settled = yield* settleOthersScript(others);
+  others.forEach((settlement, index) => results.set(settlement, settled[index]!));
+  const ended = toTokens(others.filter((settlement) => isDiscarded(results.get(settlement)!, discardStatuses)));
+  if (ended.length > 0) {
+    // When it fails, the pruner deletes the jobs later. The outcomes are committed, so the set must not be written again.
+    yield { sql: sql.DISCARD, params: [toTokenJson(ended), JSON.stringify(discardStatuses)], isOptional: true };
+  }
+  return settlements.map((settlement) => results.get(settlement)!);
+}
+
+/**
+ * Completes a job in a transaction of the application.
+ *
+ * @throws LeaseLostError, JobStateError
+ */
+export function* completeInTransactionScript(
+  token: ClaimToken,
+  result: string | null,
+  progress?: string,
+  startedMs?: number,
+): SqlScript<{ isWatched: boolean }> {
+  const { id, attempt } = token;
+  const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null];
+  const [completed] = yield { sql: sql.COMPLETE_IN_TX, params };
+  if (completed) {
+    return { isWatched: completed.watched !== null };
+  }
+  const [owned] = yield { sql: sql.OWNED_STATE, params: [id, attempt] };
+  throw toCompletionError(token, owned);
+}
+
+function isDiscarded({ status }: Settled, discardStatuses: readonly FinalStatus[]): boolean {
+  return status !== null && isFinal(status) && discardStatuses.includes(status);
+}
+
+function selectCompletions(settlements: readonly Settlement[]): readonly Completion[] {
+  const completions = settlements.filter(isCompletion);
+  const isAll = completions.length === settlements.length;
+  return isAll || completions.length >= OWN_STATEMENT_JOBS_MIN ? completions : [];
+}
+
+/** Completes jobs, or deletes them when completed jobs are discarded. Returns the completions that it has recorded. */
+function* completeScript(
+  completions: readonly Completion[],
+  discardStatuses: readonly FinalStatus[],
+  canCountChanges: boolean,
+): SqlScript<readonly Completion[]> {
+  if (discardStatuses.includes('completed')) {
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, [toTokenJson(toTokens(completions))]);
+  }
+  const { sets, others } = splitBrief(completions);
+  const done: Completion[] = [];
+  for (const set of sets) {
+    done.push(...(yield* canCountChanges ? completeCountedScript(set) : completeBriefScript(sql.COMPLETE_BRIEF, set)));
+  }
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, [toCompletionJson(others)]))];
+}
+
+/** Records completions of watched jobs, in a transaction that releases their children. */
+export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
+  const { sets, others } = splitBrief(completions);
+  const done: Completion[] = [];
+  for (const set of sets) {
+    done.push(...(yield* completeBriefScript(sql.COMPLETE_BRIEF_WATCHED, set)));
+  }
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, [toCompletionJson(others)]))];
+}
+
+/** Runs one statement for all completions. It returns a row for each that it has recorded. */
+function* completeWithScript(
+  statement: string,
+  completions: readonly Completion[],
+  params: readonly unknown[],
+): SqlScript<readonly Completion[]> {
+  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params });
+}
+
+function completeBriefScript(
+  statement: string,
+  { completions, startedMs }: BriefSet,
+): SqlScript<readonly Completion[]> {
+  return completeWithScript(statement, completions, [idJson(completions), startedMs]);
+}
+
+/** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
+function* completeCountedScript({ completions: brief, startedMs }: BriefSet): SqlScript<readonly Completion[]> {
+  const params = [idJson(brief)];
+  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params: [...params, startedMs] };
+  const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
+  const count = Number(changes!.count);
+  if (count === brief.length) {
+    return brief;
+  }
+  return count === 0 ? [] : selectRecorded(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
+}
+
+/** Completions for one `COMPLETE_BRIEF`. */
+interface BriefSet {
+  readonly completions: readonly Completion[];
+  /** The last of their starts. */
+  readonly startedMs: number;
+}
+
+/**
+ * Separates the completions for `COMPLETE_BRIEF`, when there are enough of them. The jobs of a set get the last of their starts: an
+ * earlier one might be before the due time of another job.
+ */
+function splitBrief(completions: readonly Completion[]): {
+  readonly sets: readonly BriefSet[];
+  readonly others: readonly Completion[];
+} {
+  const byStart = new Map<number, Completion[]>();
+  for (const completion of completions.filter(isBrief)) {
+    const start = Math.floor(completion.startedMs! / BRIEF_SET_MS);
+    const set = byStart.get(start) ?? [];
+    byStart.set(start, set);
+    set.push(completion);
+  }
+  const large = [...byStart.values()].filter(({ length }) => length >= OWN_STATEMENT_JOBS_MIN);
+  const sets = large.map((set) => ({ completions: set, startedMs: Math.max(...set.map((each) => each.startedMs!)) }));
+  const taken = new Set(large.flat());
+  return { sets, others: taken.size === 0 ? completions : completions.filter((completion) => !taken.has(completion)) };
+}
+
+/** A rate is audited by the exact starts. */
+function isBrief({ token, durationMs, startedMs, counted, outcome }: Completion): boolean {
+  const isShort = durationMs !== null && durationMs < BRIEF_MS && startedMs !== undefined;
+  return isShort && token.attempt === 1 && outcome.result === null && counted === undefined;
+}
+
+/** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */
+function* settleOthersScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
+  const tokens = toTokens(settlements);
+  const rows = yield { sql: sql.SETTLE, params: [toSettlementJson(settlements)] };
+  const unchanged = selectWithoutRow(tokens, rows);
+  const states =
+    unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
+  return toSettledInOrder(tokens, rows, states);
+}
+
+/** The completions that have a row. */
+function selectRecorded(completions: readonly Completion[], rows: readonly SqlRow[]): readonly Completion[] {
+  const left = new Set(selectWithoutRow(toTokens(completions), rows));
+  return left.size === 0 ? completions : completions.filter(({ token }) => !left.has(token));
+}
+
+function idJson(completions: readonly Completion[]): string {
+  return JSON.stringify(completions.map(({ token }) => token.id));
+}
+
+function toTokens(settlements: readonly Settlement[]): ClaimToken[] {
+  return settlements.map(({ token }) => token);
+}

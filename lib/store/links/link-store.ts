@@ -1,0 +1,140 @@
+import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
+import type { JobStatus } from '../../core/job-state.js';
+import type { StoredDeadLetter } from './dead-letter-script.js';
+import type { ActionRequest, ActionResult, InsertedJob, JobInsert, RequeueChanges } from '../jobs/job-records.js';
+
+/**
+ * The due time of a job that waits for its parents. A job is blocked while it is pending, has this due time, and has a link without an
+ * outcome.
+ */
+export const BLOCKED_UNTIL = new Date('9999-12-31T00:00:00Z');
+
+/**
+ * How the end of a parent affects a child. `member`: the child is a group. `failure`: the parent is a group, and the child is its
+ * `onFailure` job.
+ */
+export type LinkMode = OnParentFailure | 'member' | 'failure';
+
+/** A job that waits for a group. */
+export interface LinkedCallback {
+  readonly mode: LinkMode;
+  readonly id: string;
+  /** `null`, like the status, for a deleted job. */
+  readonly topic: string | null;
+  readonly status: JobStatus | null;
+}
+
+/** A new link between a job and one that waits for it. */
+export interface LinkInsert {
+  readonly parentId: string;
+  /** A job of the same call, or a group. */
+  readonly childId: string;
+  readonly mode: LinkMode;
+  readonly ref: string | null;
+  /** Order of the parents of one child. */
+  readonly position: number;
+  /** The option of the call that names the parent, for errors. */
+  readonly path: string;
+}
+
+/** Jobs to insert together with their links. */
+export interface LinkedInsert {
+  readonly jobs: readonly JobInsert[];
+  readonly links: readonly LinkInsert[];
+  /** The group that gets the jobs with a `member` link. */
+  readonly group?: GroupInsert;
+  /** The earliest start of each blocked job that has one, by id. */
+  readonly startTimes: ReadonlyMap<string, Date>;
+}
+
+export interface GroupInsert {
+  readonly id: string;
+  readonly name: string | null;
+  /** The id of the caller over HTTP who creates the group. */
+  readonly createdBy: string | null;
+  /** `false`: the group exists and must be unfinished. */
+  readonly isNew: boolean;
+}
+
+export interface LinkedInsertResult {
+  readonly inserted: InsertedJob[];
+  readonly changes: LinkChanges;
+}
+
+/** What the end of jobs has done to other jobs: to the children of parents, and to topics of dead letters. */
+export interface LinkChanges {
+  readonly released: readonly ReleasedJob[];
+  readonly cancelled: readonly CancelledJob[];
+  /** Jobs that were inserted because others have failed for good. */
+  readonly deadLetters?: readonly StoredDeadLetter[];
+  /** Ended jobs with more links than one transaction ends. `LinkStore.report` ends the others, in further transactions. */
+  readonly rest?: readonly EndedParent[];
+}
+
+/** How a parent has ended. A group is `failing` from its first failed member on. */
+export type ParentEnd = 'completed' | 'failed' | 'cancelled' | 'deleted' | 'failing';
+
+export interface EndedParent {
+  readonly id: string;
+  readonly status: ParentEnd;
+  /** The error of children that are cancelled. Default: that this parent failed. */
+  readonly error?: string;
+}
+
+export interface ReleasedJob {
+  readonly id: string;
+  readonly topic: string;
+}
+
+export interface CancelledJob {
+  readonly id: string;
+  readonly topic: string;
+  readonly attempt: number;
+}
+
+/** A job and the number of parents for which it waits. */
+export interface BlockedJob {
+  readonly id: string;
+  readonly waitingOn: number;
+}
+
+/** The result of a re-queue, and the jobs that wait again because of it. */
+export interface RequeuedDependants {
+  readonly result: ActionResult;
+  readonly dependants: readonly ReleasedJob[];
+}
+
+/** Where a pass of the repair stopped. */
+export interface RepairedPage {
+  readonly changes: LinkChanges;
+  /** The next page starts after this child; `null`: the table is read to its end. */
+  readonly next: string | null;
+}
+
+/**
+ * Links between jobs. A parent that has ever had a link is watched. The transaction that ends a watched job also closes its links, and
+ * releases or ends the children that no open link holds.
+ */
+export interface LinkStore {
+  /** Calls `listener` after each commit of this store that has changed children. */
+  observe(listener: (changes: LinkChanges) => void): void;
+  /**
+   * Stores jobs and their links, all or none. Children of parents that have ended are released or cancelled at once. With `tx`, a
+   * `StoreTransaction`, the caller reports the changes after its commit.
+   *
+   * @throws InvalidOptionsError for a parent that does not exist.
+   */
+  insert(request: LinkedInsert, tx?: object): Promise<LinkedInsertResult>;
+  /** Reports changes that the caller's transaction has committed. */
+  report(changes: LinkChanges): void;
+  /** Returns the parents of a job in the order in which it names them. */
+  parents(childId: string): Promise<ParentJob[]>;
+  /** Returns the links of the jobs to their parents and children, groups left out. At most `limit` for each direction. */
+  linksOf(ids: readonly string[], limit: number): Promise<GraphLink[]>;
+  /** Returns those of the jobs that are blocked. */
+  blocked(ids: readonly string[]): Promise<BlockedJob[]>;
+  /** Re-queues a job. The jobs that were cancelled because of it wait for it again. */
+  requeueDependants(id: string, changes?: RequeueChanges, request?: ActionRequest): Promise<RequeuedDependants>;
+  /** Ends the links of parents that have ended, and releases children without open links. Deletes links of deleted children. */
+  repair(after: string | null): Promise<RepairedPage>;
+}

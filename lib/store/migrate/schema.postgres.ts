@@ -1,0 +1,32 @@
+import { jobColumns } from '../jobs/job-row.postgres.js';
+
+/**
+ * Locks migrations against other processes until the transaction ends; the number is this package's own. A change of the table that
+ * waits for a reader blocks all other users of the table, so it waits 500 ms at most.
+ */
+export const LOCK_MIGRATIONS = `SELECT set_config('lock_timeout', '500ms', true), pg_advisory_xact_lock(7305808102)`;
+
+/** Creates the table of migrations, as TypeORM would. */
+export const CREATE_MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS _jobs_migrations (
+  id serial NOT NULL PRIMARY KEY, timestamp bigint NOT NULL, name character varying NOT NULL)`;
+
+/** Lists the migrations that have run. */
+export const LIST_MIGRATIONS = 'SELECT name FROM _jobs_migrations';
+
+/** Records a migration. */
+export const RECORD_MIGRATION = 'INSERT INTO _jobs_migrations (timestamp, name) VALUES ($1, $2)';
+
+/** Returns the schema in which the queue's own connections find the table, quoted where necessary. */
+export const SCHEMA_OF_JOBS = `
+SELECT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = '_jobs'::regclass`;
+
+/** Fails unless all columns of this version exist, those of `_jobs_topics` and `_jobs_schedules` included. */
+export const CHECK_TABLE = `
+SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_attempt, flow_key, waiting_key, unique_until, debounce_until, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
+  (SELECT max(code_limits::text) FROM _jobs_topics), (SELECT max(retention::text) FROM _jobs_topics),
+  (SELECT max(dead_letters::text) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
+  watched, (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
+  (SELECT max(attempts_failed) FROM _jobs_rollup),
+  (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
+  (SELECT max(declared) FROM _jobs_definitions) FROM _jobs LIMIT 0`;
