@@ -2,8 +2,8 @@ import type { MemberSettings } from '../protocol.js';
 import type { Mutant } from './mutant.js';
 import { built, edit } from './mutant.js';
 
-/** The claims of limited topics; the second is for the native driver. */
-const CLAIMS = ['CLAIM_LIMITED', 'CLAIM_LIMITED_AS_TEXT'];
+/** The claims of limited topics. */
+const CLAIMS = ['CLAIM_LIMITED'];
 const HAS_LOCK = "current_setting('nestjs_jobs.claim', true) IS NOT DISTINCT FROM $2";
 /** For so long SQLite's mutant believes a count that it has read. */
 const BELIEVED_MS = 500;
