@@ -2,7 +2,8 @@
 const { join } = require('node:path');
 
 const built = join(__dirname, '../../../dist/cjs/lib');
-const { createJobStore, JobsEngine } = require(join(built, 'engine/jobs-engine.js'));
+const { JobsEngine } = require(join(built, 'engine/jobs-engine.js'));
+const { createJobStore } = require(join(built, 'typeorm/create-job-store.js'));
 const { JobsError } = require(join(built, 'core/errors.js'));
 
 module.exports = { createJobStore, JobsEngine, JobsError };
