@@ -11,9 +11,9 @@ import { PostgresStage } from './stages/postgres.mjs';
  * peer has batch handlers without a paid licence, so this is no measure of the benchmarks.
  */
 
-const load = createRequire(import.meta.url);
-const { JobsEngine } = load('../dist/cjs/lib/engine/jobs-engine.js');
-const { createJobStore } = load('../dist/cjs/lib/typeorm/create-job-store.js');
+const take = createRequire(import.meta.url);
+const { JobsEngine } = take('../dist/cjs/lib/engine/jobs-engine.js');
+const { createJobStore } = take('../dist/cjs/lib/typeorm/create-job-store.js');
 
 const JOBS = Number(process.argv[2] ?? 20_000);
 const ROUNDS = Number(process.argv[3] ?? 3);

@@ -13,9 +13,9 @@ import { PostgresStage } from './stages/postgres.mjs';
  * are due at once, and what idle schedules cost. No peer has this form of schedules, so this is no measure of the benchmarks.
  */
 
-const load = createRequire(import.meta.url);
-const { JobsEngine } = load('../dist/cjs/lib/engine/jobs-engine.js');
-const { createJobStore } = load('../dist/cjs/lib/typeorm/create-job-store.js');
+const take = createRequire(import.meta.url);
+const { JobsEngine } = take('../dist/cjs/lib/engine/jobs-engine.js');
+const { createJobStore } = take('../dist/cjs/lib/typeorm/create-job-store.js');
 
 const SECONDS = Number(process.argv[2] ?? 40);
 const ROUNDS = 5;
