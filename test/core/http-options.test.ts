@@ -25,8 +25,7 @@ describe('HTTP options', () => {
     { decorators: [() => undefined], authenticate },
     { adminToken: '', authenticate },
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
-    { enqueueRule: () => true, readRule: 'nobody', manageRule: () => Promise.resolve(false) },
-    { enqueueFields: ['topic', 'payload', 'priority', 'depends_on'] },
+    { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
     { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }), searchPayloads: true },
   ])('accept %j', (http) => {
     expect(readJobsOptions({ http }).http).toMatchObject(http);
@@ -38,7 +37,6 @@ describe('HTTP options', () => {
     ['decorators', [{}, ['Public'], () => undefined, null]],
     ['authenticate', ['admin', {}, null]],
     ['enqueueRule', ['everybody', true, '']],
-    ['enqueueFields', [[], 'priority', ['labels'], ['runAt']]],
     ['readRule', ['Admin', 1, null]],
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],

@@ -34,12 +34,8 @@ function toRow(schedule: Schedule): Cell[] {
   return [name, toPatternText(schedule), tz, topic, formatTime(nextTick), formatTime(lastTick), note];
 }
 
-function toNotes({ pausedSince, isDeclared, liveDefinitions }: Schedule): string {
-  const notes = [
-    pausedSince && `paused since ${formatTime(pausedSince)}`,
-    !isDeclared && 'no process declares it',
-    liveDefinitions > 1 && `processes declare ${liveDefinitions} definitions`,
-  ];
+function toNotes({ pausedSince, isDeclared }: Schedule): string {
+  const notes = [pausedSince && `paused since ${formatTime(pausedSince)}`, !isDeclared && 'no process declares it'];
   return notes.filter(Boolean).join(', ');
 }
 

@@ -22,7 +22,7 @@ export const status = defineVerb({
       terminal.printJson({
         database: engine.database,
         stats: toStatsDto(stats),
-        topics: toTopicListDto(topics).items,
+        topics: toTopicListDto(topics, null).items,
       });
       return EXIT.DONE;
     }

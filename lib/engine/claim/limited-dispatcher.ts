@@ -11,7 +11,6 @@ import type { LaneIndex } from './lane-index.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
-import { HandOvers } from '../run/hand-overs.js';
 import type { DueTopic } from './limited-topics.js';
 import { LimitedTopics } from './limited-topics.js';
 
@@ -32,7 +31,6 @@ const PRUNE_INTERVAL_MS = 60_000;
 /** Claims jobs of topics that have limits or keyed jobs. Its loop runs only while this process knows such a topic. */
 export class LimitedDispatcher {
   readonly topics: LimitedTopics;
-  private readonly handOvers: HandOvers;
   private readonly loop: PollLoop;
   private isStarted = false;
   private isClaiming = false;
@@ -40,8 +38,6 @@ export class LimitedDispatcher {
 
   constructor(private readonly parts: LimitedDispatcherParts) {
     this.topics = new LimitedTopics(parts);
-    const batchWaitMs = (topic: string): number => parts.registry.get(topic)?.settings.batch?.waitMs ?? 0;
-    this.handOvers = new HandOvers({ ...parts, batchWaitMs });
     this.loop = new PollLoop({
       ...parts,
       name: 'claiming jobs of limited topics',
@@ -146,12 +142,9 @@ export class LimitedDispatcher {
     this.topics.recordSend(topic);
     this.isClaiming = true;
     try {
-      const handOverMs = this.handOvers.next(topic);
-      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker, handOverMs };
+      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker };
       const claim = await store.limitedTopics.claim(request).finally(() => capacity.release(reserved));
-      const counted = claim.start ? this.handOvers.count(topic, claim.start, sentMs, handOverMs) : undefined;
-      const times = { claimedAtMs: clock.now(), leaseEndsMs: sentMs + leaseMs, counted };
-      deliverClaims(this.parts, [...claim.claims], times, this.isStarted);
+      deliverClaims(this.parts, [...claim.claims], clock.now(), sentMs + leaseMs, this.isStarted);
       if (this.topics.recordClaim(due, limit, claim, clock.now(), version)) {
         lanes.invalidate();
       }

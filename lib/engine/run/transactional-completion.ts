@@ -1,5 +1,6 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
+import { toRecordedJson } from '../../core/payload.js';
 import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
@@ -8,8 +9,6 @@ import type { StoreTransaction } from '../../store/transactions/application-tran
 interface CompletedAttempt {
   readonly claim: ClaimToken;
   readonly unsavedProgress: string | undefined;
-  readonly startedMs?: number | undefined;
-  toResultText(result: unknown): string | null;
   loseLease(): void;
 }
 
@@ -75,8 +74,8 @@ export class TransactionalCompletion {
       if (turn) {
         await turn;
       }
-      const { claim, unsavedProgress, startedMs } = this.attempt;
-      changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress, startedMs);
+      const { claim, unsavedProgress } = this.attempt;
+      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();

@@ -13,7 +13,6 @@ export const promises = [
   'error',
   'limit',
   'rate',
-  'version',
 ] as const;
 
 export type Promised = (typeof promises)[number];
