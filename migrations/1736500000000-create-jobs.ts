@@ -160,6 +160,7 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id uuid NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     finished timestamptz
@@ -303,6 +304,7 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id text NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
     finished datetime

@@ -52,6 +52,7 @@ import { ErrorStats } from './reports/error-stats.js';
 import { TopicAdmin } from './changes/topic-admin.js';
 import { ChangeFeed } from './changes/change-feed.js';
 import { DeadLetterRoutes } from './topics/dead-letter-routes.js';
+import { KnownTopics } from './topics/known-topics.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
@@ -124,6 +125,8 @@ export class JobsEngine {
   readonly graphs: JobGraphs;
   /** Lists, pauses and resumes topics. */
   readonly topics: TopicAdmin;
+  /** Knows which topics exist, for callers over HTTP. */
+  readonly knownTopics: KnownTopics;
   /** Counts jobs and measures times. */
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
@@ -199,6 +202,7 @@ export class JobsEngine {
     this.bulk = new BulkActions({ ...parts, actions });
     this.graphs = new JobGraphs(parts);
     this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
+    this.knownTopics = new KnownTopics(parts);
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
@@ -264,6 +268,11 @@ export class JobsEngine {
     this.deadLetters.assertNoCycle(toTopicName(topic));
     this.presence.update();
     this.dispatcher.addTopic(toTopicName(topic));
+  }
+
+  /** Whether the code of this process computes the concurrency key of jobs of this topic from their payloads. */
+  computesKey(topic: string): boolean {
+    return this.registry.get(topic)?.concurrencyKey !== undefined;
   }
 
   /**

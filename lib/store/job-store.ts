@@ -274,6 +274,8 @@ export interface GroupStore {
   get(id: string): Promise<JobGroup | undefined>;
   /** Returns the newest groups, or those before a group. `finished`: only groups that have finished, or have not; `null`: both. */
   list(before: string | null, limit: number, finished: boolean | null): Promise<JobGroup[]>;
+  /** Returns the id of the caller over HTTP who has created a group. */
+  creator(id: string): Promise<string | null>;
   /** Returns the jobs that wait for a group, and how. */
   callbacks(id: string): Promise<LinkedCallback[]>;
   /** Returns each topic of the members and callbacks that exist. */
@@ -328,6 +330,13 @@ export interface JobReports {
   workers(): Promise<WorkerProcess[]>;
   /** Returns the topics with pending jobs, due or not. Costs one index lookup a topic. */
   waitingTopics(): Promise<string[]>;
+  /**
+   * Returns topics with jobs, a handler in a live process, settings or a schedule, at least `max` if there are that many. Costs one index
+   * lookup a topic.
+   */
+  knownTopics(max: number): Promise<string[]>;
+  /** Returns those of the topics that `knownTopics` would list, without its limit. */
+  existingTopics(topics: readonly string[]): Promise<string[]>;
 }
 
 /** Records that each process writes for the reports. */

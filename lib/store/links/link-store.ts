@@ -50,6 +50,8 @@ export interface LinkedInsert {
 export interface GroupInsert {
   readonly id: string;
   readonly name: string | null;
+  /** The id of the caller over HTTP who creates the group. */
+  readonly createdBy: string | null;
   /** `false`: the group exists and must be unfinished. */
   readonly isNew: boolean;
 }

@@ -364,7 +364,7 @@ export class LinkTable implements LinkStore {
 /** Inserts a new group, or locks the one that gets more members. */
 function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['group']): SqlScript<void> {
   if (group?.isNew) {
-    yield { sql: statements.INSERT_GROUP, params: [group.id, group.name] };
+    yield { sql: statements.INSERT_GROUP, params: [group.id, group.name, group.createdBy] };
   } else if (group) {
     const [row] = yield { sql: statements.LOCK_GROUPS, params: [JSON.stringify([group.id])] };
     if (row?.finished !== null) {

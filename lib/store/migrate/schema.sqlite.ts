@@ -19,7 +19,7 @@ export const CHECK_TABLE = `
 SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, flow_key, waiting_key, unique_until, (SELECT max(paused_since) FROM _jobs_topics),
   (SELECT max(code_limits) FROM _jobs_topics), (SELECT max(retention) FROM _jobs_topics),
   (SELECT max(dead_letters) FROM _jobs_topics), (SELECT max(slice) FROM _jobs_starts),
-  watched, (SELECT max(position) FROM _jobs_links), (SELECT max(finished) FROM _jobs_groups), (SELECT max(details) FROM _jobs_workers), (SELECT max(attempts_failed) FROM _jobs_rollup),
+  watched, (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details) FROM _jobs_workers), (SELECT max(attempts_failed) FROM _jobs_rollup),
   (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(declared) FROM _jobs_schedules)
 FROM _jobs ${byId}
 WHERE id = '' LIMIT 0`;

@@ -42,6 +42,7 @@ import type { PresenceReply, WorkerSharing } from './report-records.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from './report-records.js';
 import { toRollupJson } from '../jobs/batch-json.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.postgres.js';
 import * as list from '../lists/list.postgres.js';
 import * as stats from './reports.postgres.js';
 
@@ -170,6 +171,14 @@ export class PostgresStats implements JobReports, ReportRecords {
 
   async waitingTopics(): Promise<string[]> {
     return [...new Set(await this.texts('topic', stats.WAITING_TOPICS, []))];
+  }
+
+  knownTopics(max: number): Promise<string[]> {
+    return this.texts('topic', KNOWN_TOPICS, [WORKER_SEEN_MS, max]);
+  }
+
+  existingTopics(topics: readonly string[]): Promise<string[]> {
+    return this.texts('topic', EXISTING_TOPICS, [WORKER_SEEN_MS, topics]);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

@@ -44,6 +44,7 @@ import { toRollupJson } from '../jobs/batch-json.js';
 import type { ReadScript, SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import { COUNT_PIECE_ROWS, SqliteLists } from '../lists/sqlite-lists.js';
 import { toSqliteMoment } from '../jobs/job-row.sqlite.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.sqlite.js';
 import * as list from '../lists/list.sqlite.js';
 import * as stats from './reports.sqlite.js';
 
@@ -230,6 +231,15 @@ export class SqliteStats implements JobReports, ReportRecords {
 
   async waitingTopics(): Promise<string[]> {
     return [...new Set((await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string))];
+  }
+
+  async knownTopics(max: number): Promise<string[]> {
+    return (await this.read(KNOWN_TOPICS, [WORKER_SEEN_MS, max])).map(({ topic }) => topic as string);
+  }
+
+  async existingTopics(topics: readonly string[]): Promise<string[]> {
+    const rows = await this.read(EXISTING_TOPICS, [WORKER_SEEN_MS, JSON.stringify(topics)]);
+    return rows.map(({ topic }) => topic as string);
   }
 
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {

@@ -475,7 +475,6 @@ export const en = {
       'its unique key is held by another job': 'another job has the same unique key',
       'an open transaction holds it': 'locked by an open transaction',
       'the database refuses it': 'the database refused the change',
-      'its topic is not allowed': 'you may not change its topic',
       'it is due already': 'already due',
       'it has changed since the count': 'changed since the count',
     } as Readonly<Record<string, string>>,

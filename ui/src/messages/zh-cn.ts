@@ -439,7 +439,6 @@ export const zhCn: Messages = {
       'its unique key is held by another job': '另一个任务使用了相同的唯一键',
       'an open transaction holds it': '被未提交的事务锁定',
       'the database refuses it': '数据库拒绝了更改',
-      'its topic is not allowed': '您无权更改此主题',
       'it is due already': '任务已到期',
       'it has changed since the count': '任务在统计后发生了变化',
     },
