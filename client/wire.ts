@@ -270,6 +270,8 @@ export type TopicLimits = Pick<TopicStats, 'topic' | 'limits' | 'limits_source' 
 /** Response of `GET /topics`, sorted by name. */
 export interface TopicList {
   items: TopicStats[];
+  /** The `after` of the next page; `null` on the last one. */
+  next_after: string | null;
 }
 
 /** A schedule: it adds one job for each tick of its pattern. */
@@ -345,13 +347,13 @@ export interface ScheduleRequest {
 export interface Capabilities {
   admin: boolean;
   authenticated: boolean;
-  /** May enqueue. */
+  /** May enqueue jobs of some topic. */
   enqueue: boolean;
-  /** May read jobs, statistics, errors and the stream. */
+  /** May read jobs, statistics, errors and the stream of some topic. */
   read: boolean;
-  /** May requeue, promote, cancel and delete jobs. Then `read` is true, too. */
+  /** May requeue, promote, cancel and delete jobs of some topic. Then `read` is true, too. */
   manage: boolean;
-  /** The only topics that requests reach; `null` means all. */
+  /** The topics with which the caller may do one of these; `null` means all, or more than 1,000. */
   topics: string[] | null;
   database: 'postgres' | 'sqlite';
   /** Version of the server's package. */

@@ -37,17 +37,19 @@ export class JobExport implements OnModuleDestroy {
   /**
    * Resolves when the file is sent, or the caller has disconnected. An error ends the connection before the end of the file.
    *
+   * @param topics sends only jobs of these topics; `null`: of all.
    * @throws InvalidOptionsError for an invalid filter; any error of the first page. Nothing is sent then.
    */
   async send(
     { method }: HttpRequest,
     reply: HttpResponse,
     { format, ...filter }: JobFilter & { readonly format: ExportFormat },
+    topics: readonly string[] | null,
   ): Promise<void> {
     if (this.closing.signal.aborted) {
       throw new QueueUnavailableError('the application is shutting down');
     }
-    const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX);
+    const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX, topics);
     const { type, begin, toText, separator, end } = FORMATS[format];
     const pages = this.readPages(ids, toText);
     // An error of the first page must still be able to set another status.

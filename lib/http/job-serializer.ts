@@ -154,6 +154,24 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
   };
 }
 
+/** Hides what the job was given and what it has done. For callers who may enqueue, and get a job that another call has stored. */
+export function withoutContents(job: JobDto): JobDto {
+  return {
+    ...job,
+    payload: null,
+    locked_by: null,
+    last_error: null,
+    failed_because: null,
+    errors: [],
+    result: null,
+    progress: null,
+    steps: [],
+    actions: [],
+    concurrency_key: null,
+    metadata: null,
+  };
+}
+
 export interface JobLogDto {
   items: ReturnType<typeof toLineDto>[];
 }

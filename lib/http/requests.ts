@@ -20,6 +20,8 @@ const ENQUEUE_MANY_MAX = 1_000;
 /** A day. */
 const TIMESERIES_MINUTES_MAX = 1_440;
 const NEXT_TICKS_MAX = 100;
+/** Default and maximum page size of `GET /topics`. */
+export const TOPICS_PAGE_MAX = 1_000;
 
 const required = { isRequired: true } as const;
 const camelCase = { acceptsCamelCase: true } as const;
@@ -104,7 +106,10 @@ export const GROUP_LIST = {
 export const LOGS = pickFields(LOG_OPTIONS, 'after', 'limit');
 
 /** `GET /stream`. */
-export const STREAM = { job: toField(text(36), 'sends only the events of the job with this id') };
+export const STREAM = {
+  job: toField(text(36), 'sends only the events of the job with this id'),
+  topic: { ...topics, meaning: 'sends only events of these topics' },
+};
 
 /** `POST /:id/requeue`. */
 export const REQUEUE = {
@@ -180,6 +185,13 @@ export const SCHEDULE = {
 
 /** `GET /schedules/:name/next`. */
 export const NEXT_TICKS = { count: toField(integer(1, NEXT_TICKS_MAX), 'number of ticks; default 5') };
+
+/** `GET /topics`. */
+export const TOPIC_LIST = {
+  topic: topics,
+  after: toField(topicCheck, 'the `next_after` of the previous page'),
+  limit: toField(integer(1, TOPICS_PAGE_MAX), `page size; default ${TOPICS_PAGE_MAX}`),
+};
 
 /** `GET /stats`. */
 export const TOPICS = { topic: topics };

@@ -346,7 +346,10 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     enqueue: { ...FLAG, description: 'May enqueue' },
     read: { ...FLAG, description: 'May read jobs, numbers, errors and the stream' },
     manage: { ...FLAG, description: 'May requeue, promote, cancel and delete jobs, and pause topics; implies read' },
-    topics: orNull(listOfSchema(TEXT)),
+    topics: {
+      ...orNull(listOfSchema(TEXT)),
+      description: 'The topics with which the caller may do one of these; null: all, or more than 1,000',
+    },
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,
     limits: objectSchema({ page: COUNT, bulk: COUNT, payload_bytes: COUNT }),
