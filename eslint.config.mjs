@@ -13,7 +13,7 @@ export default defineConfig(
   {
     rules: {
       eqeqeq: ['error', 'always', { null: 'ignore' }],
-      'max-lines': ['error', 400],
+      'max-lines': ['error', 600],
       'object-shorthand': 'error',
       'prefer-template': 'error',
     },

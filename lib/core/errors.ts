@@ -172,8 +172,11 @@ export class LeaseLostError extends JobsError {
 export class MissingKeyError extends JobsError {
   readonly code = 'MISSING_KEY';
 
-  constructor(readonly keyId: string) {
-    super(`this process has no key '${keyId}' to decode the payload`);
+  constructor(
+    readonly keyId: string,
+    message = `this process has no key '${keyId}' to decode the payload`,
+  ) {
+    super(message);
   }
 }
 

@@ -185,6 +185,31 @@ function reject(position: Position, reason: string): never {
   throw new InvalidPayloadError(toPath(position), reason);
 }
 
+/** Top-level members that mark an encoded payload: those of `encryptPayloads`, and those of another codec. */
+const ENCODED_MARKS = ['$encrypted', '$encoded'] as const;
+
+/**
+ * Returns the member that marks a stored payload as encoded; `undefined` for a plain one. A plain payload never has such a member, because
+ * `assertPlain` rejects it when it is enqueued.
+ */
+export function findEncodedMark(stored: unknown): (typeof ENCODED_MARKS)[number] | undefined {
+  return typeof stored === 'object' && stored !== null
+    ? ENCODED_MARKS.find((mark) => Object.hasOwn(stored, mark))
+    : undefined;
+}
+
+/** @throws InvalidPayloadError if no process could run a job with this payload, because it looks like an encoded one. */
+export function assertPlain(payload: unknown, text: string): void {
+  const isConverted = typeof payload === 'object' && payload !== null && hasToJson(payload);
+  const mark = findEncodedMark(isConverted ? JSON.parse(text) : payload);
+  if (mark) {
+    throw new InvalidPayloadError(
+      'payload',
+      `has the member '${mark}', which marks the encoded payload of a stored job; pass the plain payload`,
+    );
+  }
+}
+
 /** Upper bound of `result`, `progress` and `metadata`, in bytes of JSON text. */
 export const RECORDED_JSON_BYTES_MAX = 64 * 1024;
 

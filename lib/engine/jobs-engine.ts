@@ -36,7 +36,7 @@ import type { Enqueuer } from './enqueue/enqueuer.js';
 import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
 import type { EngineParts } from './engine-parts.js';
 import { EventStream } from './event-stream.js';
-import { createDecoder } from './codec/payload-decoder.js';
+import { PayloadDecoder } from './codec/payload-decoder.js';
 import { FailureLog } from './failure-log.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
@@ -200,7 +200,7 @@ export class JobsEngine {
     const waiter = new JobWaiter(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
-    const decoder = createDecoder(partsWithoutEvents);
+    const decoder = new PayloadDecoder(partsWithoutEvents);
     const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, liveWorkers, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });

@@ -16,6 +16,7 @@ import { APPLICATION, toActionText } from '../../core/job-action.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
+import { findEncodedMark } from '../../core/payload.js';
 import { buildCursor, readListFilter } from '../../core/list-filter.js';
 import { applyCheck, readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
@@ -176,13 +177,14 @@ export class JobAdmin {
   /** Checks and encodes a new payload. */
   private async readPayload(id: string, given: unknown): Promise<Pick<RequeueChanges, 'payload'>> {
     const { encoder, registry } = this.parts;
-    const text = encoder.toText(given);
-    const payload: unknown = JSON.parse(text);
     const job = await this.get(id);
-    if (encoder.isActive && isDeepStrictEqual(payload, job?.payload)) {
+    const mayBeEncoded = encoder.isActive || findEncodedMark(given) !== undefined;
+    if (mayBeEncoded && isDeepStrictEqual(given, job?.payload)) {
       // Who edits a job sees its encoded payload, and has left it as it was.
       return {};
     }
+    const text = encoder.toText(given);
+    const payload: unknown = JSON.parse(text);
     const schema = job && registry.get(job.topic)?.schema;
     if (schema) {
       await validatePayload(schema, payload, job.topic);

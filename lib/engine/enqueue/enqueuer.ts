@@ -38,6 +38,7 @@ export type EnqueuerParts = Pick<
   | 'retention'
   | 'strictTopics'
   | 'codec'
+  | 'logger'
 > & { readonly unhandledTopics: UnhandledTopics };
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */

@@ -152,14 +152,17 @@ export class BatchCall {
 
   /** Whether `prepare` has anything to do. */
   get mustPrepare(): boolean {
-    return this.handler.schema !== undefined || this.executor.parts.decoder !== undefined;
+    const { decoder } = this.executor.parts;
+    return this.handler.schema !== undefined || this.open.some(({ attempt }) => decoder?.mustDecode(attempt.claim));
   }
 
   private async prepareMember(member: BatchMember): Promise<void> {
     const { schema } = this.handler;
     const { decoder } = this.executor.parts;
     try {
-      member.payload = decoder ? await decoder.decode(member.attempt) : member.payload;
+      if (decoder?.mustDecode(member.attempt.claim)) {
+        member.payload = await decoder.decode(member.attempt);
+      }
       member.payload = schema ? await validate(schema, member.payload) : member.payload;
     } catch (error) {
       this.end(member, { error });

@@ -18,6 +18,7 @@ import { isLastAttempt } from '../../core/job.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
 import { toRecordedJson } from '../../core/payload.js';
+import type { PayloadDecoder } from '../codec/payload-decoder.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';
 import type { Attempt } from './attempt.js';
@@ -55,13 +56,8 @@ export class Executor {
   constructor(readonly parts: ExecutorParts) {
     const { decoder, hook } = parts;
     const { aroundHandler } = hook;
-    const call: typeof callHandler = decoder
-      ? async (attempt, handler) => {
-          const payload = await decoder.decode(attempt);
-          attempt.throwIfAborted();
-          return callHandler(attempt, handler, payload);
-        }
-      : callHandler;
+    const call: typeof callHandler = (attempt, handler) =>
+      decoder?.mustDecode(attempt.claim) ? decodeThenCall(decoder, attempt, handler) : callHandler(attempt, handler);
     this.callHandler = aroundHandler
       ? (attempt, handler) => aroundHandler([attempt.claim], async () => call(attempt, handler))
       : call;
@@ -301,6 +297,12 @@ export function callHandler(
   return handler.schema || handler.settings.transactional
     ? prepareThenCall(attempt, handler, payload)
     : Promise.resolve(handler.run(new HandlerContext(attempt, payload)));
+}
+
+async function decodeThenCall(decoder: PayloadDecoder, attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+  const payload = await decoder.decode(attempt);
+  attempt.throwIfAborted();
+  return callHandler(attempt, handler, payload);
 }
 
 /** Validates the payload first, and opens the transaction of a transactional handler. */
