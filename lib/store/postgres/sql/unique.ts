@@ -5,9 +5,9 @@ import { JOBS_CHANNEL } from './session.js';
 /* Unique keys that do more than allow one unfinished job. */
 
 /**
- * Inserts debounced jobs, one for each key, or replaces the payload of the job that waits with the key: $1 jobs, $2 notification or
- * NULL. A replaced job starts after `delay_ms`, but not later than `debounce_max_ms` after its first call. Returns a row for each
- * inserted or replaced job.
+ * Inserts debounced jobs, one for each key, or replaces the payload of the debounced job that waits with the key: $1 jobs, $2
+ * notification or NULL. A replaced job starts after `delay_ms`, but not later than its first call has said. A job that was stored without
+ * debounce is left as it is. Returns a row for each inserted or replaced job.
  *
  * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
  *
@@ -24,9 +24,9 @@ stored AS (
   ORDER BY topic COLLATE "C", unique_key COLLATE "C"
   ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0
   DO UPDATE SET payload = (SELECT CASE WHEN n.holder_id IS NULL THEN excluded.payload ELSE coalesce(n.holder_payload, 'null') END
-    FROM n WHERE n.id = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
-    j.created + (SELECT make_interval(secs => n.debounce_max_ms / 1000.0) FROM n WHERE n.id = excluded.id))
-  WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
+    FROM n WHERE n.id = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(),
+    run_at = least(excluded.run_at, j.debounce_until)
+  WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0 AND j.debounce_until IS NOT NULL
     AND (SELECT coalesce(n.holder_id = j.id, true) FROM n WHERE n.id = excluded.id)
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)
 SELECT id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
