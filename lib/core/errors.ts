@@ -215,6 +215,16 @@ export function toUncertain(cause: Error): QueueUnavailableError {
 /** An open transaction holds a row or a unique key of this batch. Other batches can succeed. */
 export class RowLockedError extends QueueUnavailableError {}
 
+/** On SQLite another connection has held the lock for the whole `lockTimeout`, or a transaction of this process. Nothing was stored. */
+export class WriteLockError extends QueueUnavailableError {
+  constructor(
+    message: string,
+    readonly lockTimeoutMs: number,
+  ) {
+    super(message);
+  }
+}
+
 /** A login, a privilege, a table or a setting is missing or wrong. Other statements can succeed. */
 export class DatabaseDeniedError extends QueueUnavailableError {}
 

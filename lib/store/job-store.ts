@@ -92,8 +92,10 @@ interface JobWriter {
    * several jobs without `tx` can be stored in part when the verb rejects. Returns the jobs in the order of `jobs`.
    *
    * @param isOwn this process claims the jobs itself: no notification is sent.
+   * @param sinceMs when the oldest call began, by the clock of the store. On SQLite its wait for the lock counts from then on.
+   * @throws WriteLockError on SQLite, when another connection held the lock for too long.
    */
-  insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn?: boolean): Promise<InsertedJob[]>;
+  insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn?: boolean, sinceMs?: number): Promise<InsertedJob[]>;
   /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
   /** Returns the job that holds a unique key of the topic: unfinished, waiting, or kept by `uniqueFor`. */

@@ -179,14 +179,19 @@ export class SqliteStore implements JobStore {
     }
   }
 
-  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
+  async insert(
+    jobs: readonly JobInsert[],
+    tx?: StoreTransaction,
+    _isOwn?: boolean,
+    sinceMs?: number,
+  ): Promise<InsertedJob[]> {
     if (tx) {
       return this.runInTransaction(tx, insertScript(jobs));
     }
     const { writes, isSynchronous } = this.connection;
     const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
     // All jobs or none, except on sqlite3: see `AsyncWriteQueue`.
-    const insertion = isSynchronous && jobs.length > 1 ? writes.transact(script) : writes.run(script);
+    const insertion = isSynchronous && jobs.length > 1 ? writes.transact(script, sinceMs) : writes.run(script, sinceMs);
     const inserted = await insertion.catch(throwJobsError);
     this.signal?.send();
     return inserted;

@@ -35,6 +35,7 @@ async function countInserts(
   const enqueuer = new Enqueuer({
     ...{ store, registry, retention, payloadBytesMax: 1_000, maxRetries: 3, strictTopics: false, codec: undefined },
     logger: silentLogger,
+    clock: systemClock,
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
     unhandledTopics: new UnhandledTopics({
