@@ -4,7 +4,7 @@ import { countFitting, SET_JOBS_MAX } from '../core/limits.js';
 import type { ClaimToken } from '../core/job.js';
 import type { UniqueMode } from '../core/unique-key.js';
 import type { RollupEntry } from './report-records.js';
-import type { Completion, JobInsert, ProgressEntry, Settlement } from './store-records.js';
+import type { Completion, JobInsert, LostLease, ProgressEntry, Settlement } from './store-records.js';
 
 /*
  * Converts a set to the one JSON array that a statement takes. Members that are JSON text already are inserted as they are: that
@@ -69,6 +69,11 @@ function member(name: string, value: unknown): string {
 
 export function toTokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
+}
+
+export function toLossJson(losses: readonly LostLease[]): string {
+  const sorted = [...losses].sort((a, b) => byId(a.token, b.token));
+  return JSON.stringify(sorted.map(({ token: { id, attempt }, reason }) => ({ id, attempt, reason })));
 }
 
 export function toProgressJson(entries: readonly ProgressEntry[]): string {

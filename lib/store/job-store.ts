@@ -47,6 +47,7 @@ import type {
   LaneStart,
   ListedIds,
   ListedJobs,
+  LostLease,
   PausedTopic,
   ProgressEntry,
   PrunedPage,
@@ -147,6 +148,11 @@ interface AttemptWriter {
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
   recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]>;
+  /**
+   * Adds a reason to the errors that a rescue has recorded for these attempts. Leaves out those that it does not find, jobs that have
+   * completed since, and rows that are locked. Returns the ids of the changed jobs.
+   */
+  explainLostLeases(losses: readonly LostLease[]): Promise<string[]>;
   /**
    * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
    * row keeps its value. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.

@@ -302,9 +302,14 @@ function numberOrNull(value: unknown): number | null {
 /* SQL that both databases share; `j` is the row. */
 
 const leaseLost = `'${LEASE_LOST_START}' || j.attempt || ' lost: worker '`;
+const LEASE_LOST_END = ' stopped renewing it; its handler may have run';
 
 /** The error that the rescue records for an attempt that had started. */
-export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
+export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || '${LEASE_LOST_END}'`;
+
+/** Whether a message is `LEASE_LOST` of the attempt `o.attempt`, without a reason. */
+export const isUnexplainedLoss = (message: string): string =>
+  `coalesce(${message} LIKE '${LEASE_LOST_START}' || o.attempt || ' lost: worker %${LEASE_LOST_END}', false)`;
 
 /** The error of a job that had not started by its expiry. */
 export const EXPIRED = 'expired';

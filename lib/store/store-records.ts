@@ -178,6 +178,13 @@ export function isCompletion(settlement: Settlement): settlement is Completion {
   return settlement.outcome.kind === 'completed' && !settlement.wasLocked && settlement.progress === undefined;
 }
 
+/** An attempt that has lost its lease, and why. */
+export interface LostLease {
+  readonly token: ClaimToken;
+  /** A clause, such as `the event loop of this worker stood still for 6.1 s`. */
+  readonly reason: string;
+}
+
 export interface ProgressEntry {
   readonly token: ClaimToken;
   /** JSON text. */

@@ -357,6 +357,9 @@ export class JobRunner {
     const durationMs = attempt.hasStarted
       ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.startedAtMs) * 1_000) / 1_000
       : null;
+    if (durationMs !== null && durationMs >= this.parts.leaseMs / 2) {
+      this.parts.heartbeat.checkEventLoop();
+    }
     attempt.markSettling();
     const onDone = (result: CompletionResult): void => this.finish(attempt, outcome, result, durationMs);
     if (!outcome) {

@@ -24,6 +24,7 @@ import type {
   LaneGap,
   LaneScan,
   LaneStart,
+  LostLease,
   ProgressEntry,
   PrunedPage,
   PrunePage,
@@ -266,6 +267,10 @@ export class PostgresStore implements JobStore {
 
   recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
     return this.leaseWriter.recordProgress(entries);
+  }
+
+  explainLostLeases(losses: readonly LostLease[]): Promise<string[]> {
+    return this.leaseWriter.explainLostLeases(losses);
   }
 
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {

@@ -12,7 +12,7 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/options.js';
-import { toProgressJson, toTokenJson } from '../batch-json.js';
+import { toLossJson, toProgressJson, toTokenJson } from '../batch-json.js';
 import { toClaimStates } from '../batch-results.js';
 import { CallerTransactions } from '../caller-transaction.js';
 import type {
@@ -26,6 +26,7 @@ import type {
   LaneGap,
   LaneScan,
   LaneStart,
+  LostLease,
   ProgressEntry,
   PrunedPage,
   PrunePage,
@@ -68,7 +69,7 @@ import * as adminStatements from './sql/admin.js';
 import { CLAIM, DUE_LANES, SCAN } from './sql/claim.js';
 import { toSqliteTime } from './sql/job-row.js';
 import { DISCARD } from './sql/complete.js';
-import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from './sql/lease.js';
+import { MARK_STARTED, CANCEL_REQUESTS, EXPLAIN_LOST_LEASES, RECORD_PROGRESS, RENEW } from './sql/lease.js';
 import * as groupStatements from './sql/group.js';
 import * as logStatements from './sql/log.js';
 import { moveTime } from './sql/moved-time.js';
@@ -265,6 +266,10 @@ export class SqliteStore implements JobStore {
   async recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
     const tokens = entries.map(({ token }) => token);
     return toClaimStates(tokens, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]), []);
+  }
+
+  async explainLostLeases(losses: readonly LostLease[]): Promise<string[]> {
+    return (await this.write(EXPLAIN_LOST_LEASES, [toLossJson(losses)])).map(({ id }) => id as string);
   }
 
   async completeTx(

@@ -153,6 +153,11 @@ export class SimulatedStore implements JobStore {
     });
   }
 
+  /** Only adds to the text of an error. */
+  explainLostLeases(): Promise<string[]> {
+    return this.connection.ask('explainLostLeases', () => []);
+  }
+
   completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<LinkChanges> {
     return this.connection.ask('completeTx', () => {
       this.table.complete(token, result);
