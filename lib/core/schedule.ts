@@ -311,32 +311,49 @@ export interface TickPlan {
   readonly next: Date | null;
 }
 
+/** Runs {@link planTicksInSteps} to its end, which takes up to a second for a thousand ticks. */
+export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
+  const steps = planTicksInSteps(definition, cursor, now);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) {
+      return value;
+    }
+  }
+}
+
 /**
- * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks.
+ * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks. Yields after
+ * each tick, so that the caller can let other work run.
  *
  * @param cursor the first tick that has not fired.
  */
-export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
+export function* planTicksInSteps(
+  definition: ScheduleDefinition,
+  cursor: Date,
+  now: Date,
+): Generator<undefined, TickPlan> {
   const ticks = toTicks(definition);
   const missedUntil = now.getTime() - MISSED_AFTER_MS;
   const isMissed = cursor.getTime() < missedUntil;
-  const fire = isMissed ? planMissed(definition, ticks, cursor, missedUntil, now) : [];
+  const fire = isMissed ? yield* planMissed(definition, ticks, cursor, missedUntil, now) : [];
   let tick: Date | null = isMissed ? ticks.next(new Date(missedUntil - 1)) : cursor;
   while (tick && tick <= now && fire.length < TICKS_AT_ONCE_MAX) {
     fire.push(tick);
     tick = ticks.next(tick);
+    yield;
   }
   return { fire, next: tick };
 }
 
 /** Walks back from the newest missed tick, so that a long outage costs no more than a short one. */
-function planMissed(
+function* planMissed(
   { missed: { policy, withinMs, max } }: ScheduleDefinition,
   ticks: Ticks,
   cursor: Date,
   untilMs: number,
   now: Date,
-): Date[] {
+): Generator<undefined, Date[]> {
   const limit = policy === 'skip' ? 0 : policy === 'last' ? 1 : max;
   const fromMs = Math.max(cursor.getTime(), now.getTime() - withinMs);
   const missed: Date[] = [];
@@ -344,6 +361,7 @@ function planMissed(
   while (tick && tick.getTime() >= fromMs && missed.length < limit) {
     missed.unshift(tick);
     tick = ticks.latest(new Date(tick.getTime() - 1));
+    yield;
   }
   return missed;
 }

@@ -82,6 +82,7 @@ describe.each(everyPlace)('schedules over HTTP on $adapter with $database', ({ k
 
   it.each<[string, object, string]>([
     ['a wrong pattern', { ...daily, pattern: '61 * * * *' }, 'pattern'],
+    ['a long pattern', { ...daily, pattern: `${'0,'.repeat(200)}0 * * * *` }, 'pattern'],
     ['a short interval', { ...daily, pattern: { every: '1ms' } }, 'pattern.every'],
     ['no pattern', { topic: 'report' }, 'pattern'],
     ['no topic', { pattern: '* * * * *' }, 'topic'],

@@ -9,7 +9,7 @@ import type { JobTopic } from '../../core/job-topic.js';
 import { InvalidOptionsError, QueueUnavailableError, StatementCancelledError } from '../../core/errors.js';
 import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ScheduleDefinition } from '../../core/schedule.js';
-import { planTicks, toTicks } from '../../core/schedule.js';
+import { planTicksInSteps, toTicks } from '../../core/schedule.js';
 import type {
   FiredSchedule,
   ListedSchedules,
@@ -21,6 +21,7 @@ import type { EngineParts } from '../engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
 import { PollLoop } from '../poll-loop.js';
 import { FailedTicks } from './failed-ticks.js';
+import { LoopTurns } from './loop-turns.js';
 import { toTickJob } from './tick-job.js';
 
 type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' | 'random'> & { readonly enqueuer: Enqueuer };
@@ -179,11 +180,12 @@ export class Scheduler {
   /** Plans the first of the schedules, up to the limits of a statement. */
   private async toFirings(due: readonly StoredSchedule[], now: Date): Promise<ScheduleFiring[]> {
     const firings: ScheduleFiring[] = [];
+    const turns = new LoopTurns(this.parts.clock);
     let jobs = 0;
     let length = 0;
     for (const schedule of due) {
       try {
-        const firing = await this.toFiring(schedule, now);
+        const firing = await this.toFiring(schedule, now, turns);
         jobs += firing.jobs.length;
         length += firing.jobs.reduce((sum, job) => sum + job.payload.length, 0);
         if (firings.length > 0 && (jobs > SET_JOBS_MAX || length > SET_LENGTH_MAX)) {
@@ -200,9 +202,9 @@ export class Scheduler {
     return firings;
   }
 
-  private async toFiring(schedule: StoredSchedule, now: Date): Promise<ScheduleFiring> {
+  private async toFiring(schedule: StoredSchedule, now: Date, turns: LoopTurns): Promise<ScheduleFiring> {
     const { name, revision, nextTick, overlap } = schedule;
-    const { fire, next } = planTicks(schedule, nextTick!, now);
+    const { fire, next } = await turns.run(planTicksInSteps(schedule, nextTick!, now));
     const ticks = overlap === 'skip' ? fire.slice(-1) : fire;
     const { enqueuer } = this.parts;
     const jobs = ticks.map((each) => toTickJob(enqueuer, schedule, each));
