@@ -125,8 +125,8 @@ const CHANGED =
   'a table of the queue was changed or dropped, although _jobs_migrations records it; drop _jobs_migrations: ' +
   'the next start creates missing tables and keeps the others';
 const MISSING =
-  'is false, and the table _jobs or another table of the queue is missing or old; run the TypeORM migrations `jobsMigrations` ' +
-  'first, or set it to true';
+  'is false, and the table _jobs or another table of the queue is missing or old; run `npx nestjs-jobs migrate`, or ' +
+  'the TypeORM migrations `jobsMigrations`, first; or set it to true';
 
 /** Name of the newest migration of this version. */
 export const SCHEMA_VERSION = jobsMigrations.at(-1)!.name;

@@ -134,13 +134,22 @@ export class TestingEngine extends JobsEngine {
     this.declared.push(name);
   }
 
-  /** Waits for the jobs that run. @throws InvalidOptionsError in mode `'manual'` when jobs are due: nothing runs them. */
+  /**
+   * Waits for the jobs that run.
+   *
+   * @throws InvalidOptionsError in mode `'manual'` when jobs are due: nothing runs them. In mode `'inline'`, when due jobs have no handler.
+   */
   override async whenIdle(): Promise<void> {
     await this.parts.enqueuer.idle();
     await this.idle();
     await this.pending.idle();
     if (this.test.mode === 'manual' && (await this.pending.find(EVERYTHING_DUE)).length > 0) {
       throw new InvalidOptionsError('whenIdle', "jobs are due, and mode 'manual' runs none; call runPending()");
+    }
+    const canRun = this.isStarted && this.parts.role !== 'producer';
+    const due = canRun ? await this.parts.unhandledTopics.describeDue() : undefined;
+    if (due !== undefined) {
+      throw new InvalidOptionsError('whenIdle', due);
     }
   }
 

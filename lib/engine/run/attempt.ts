@@ -6,7 +6,8 @@ import type { JobEvent } from '../../core/job-events.js';
 import type { LogText } from '../../core/job-log.js';
 import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
-import { encodeProgress } from '../../core/payload.js';
+import { encodeProgress, recordResult } from '../../core/payload.js';
+import type { JobsLogger } from '../../core/logger.js';
 import type { StoreTransaction } from '../../store/job-store.js';
 import type { ClaimState, Settled } from '../../store/store-records.js';
 import type { EngineParts } from '../engine-parts.js';
@@ -164,6 +165,15 @@ export class Attempt {
     work.then(onSettled, onSettled);
   }
 
+  /** Returns the JSON text of a result. Logs what of it JSON cannot hold, once for each place in the results of a topic. */
+  toResultText(result: unknown): string | null {
+    const { text, loss } = recordResult(result);
+    if (loss !== undefined) {
+      warnOnce(this.parts.logger, `handler of '${this.topic}': ${loss}. Return JSON values`, this.id);
+    }
+    return text;
+  }
+
   /** Runs a transactional handler. The last statement completes the job, unless the handler has done so. */
   runInTransaction(work: () => Promise<unknown>): Promise<unknown> {
     return this.parts.store.transaction(async (tx) => {
@@ -305,6 +315,19 @@ export class Attempt {
     this.aborted ??= error;
     this.controller?.abort(this.aborted);
     this.listener?.onAborted?.();
+  }
+}
+
+/** Warnings that each logger has written. The topics and paths in them come from the application. */
+const warned = new WeakMap<JobsLogger, Set<string>>();
+const WARNINGS_MAX = 1_000;
+
+function warnOnce(logger: JobsLogger, text: string, id: string): void {
+  const texts = warned.get(logger) ?? new Set();
+  warned.set(logger, texts);
+  if (!texts.has(text) && texts.size < WARNINGS_MAX) {
+    texts.add(text);
+    logger.warn(`${text} (job ${id})`);
   }
 }
 

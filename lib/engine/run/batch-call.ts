@@ -248,7 +248,7 @@ export class BatchCall {
 
   private warnThrownAfterCommit(count: number, error: unknown): void {
     this.executor.parts.logger.warn(
-      `batch handler of '${this.handler.topic}' threw after completeTx of ${count} jobs had committed; they stay completed: ${
+      `batch handler of '${this.handler.topic}' threw after completeTx of ${count === 1 ? '1 job had committed; it stays' : `${count} jobs had committed; they stay`} completed: ${
         toFailure(error).message
       }`,
     );
@@ -258,8 +258,8 @@ export class BatchCall {
     if (late.length > 0) {
       const { topic, id, abortedFor } = late[0]!.attempt;
       this.executor.parts.logger.warn(
-        `batch handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after the ${abortedFor} of ${late.length} jobs, such as ${id}: ` +
-          'their attempts ended without it. The slot of the call stays taken until the handler returns. Pass jobs.signal, or the ' +
+        `batch handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after the ${abortedFor} of ${late.length === 1 ? `job ${id}` : `${late.length} jobs, such as ${id}`}: ` +
+          'the attempt of each ended without it. The slot of the call stays taken until the handler returns. Pass jobs.signal, or the ' +
           'signal of each job, to what the handler awaits',
       );
     }

@@ -17,7 +17,6 @@ import type { Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
-import { toRecordedJson } from '../../core/payload.js';
 import type { PayloadDecoder } from '../codec/payload-decoder.js';
 import type { EngineParts } from '../engine-parts.js';
 import type { RegisteredHandler } from '../handler-registry.js';
@@ -107,7 +106,7 @@ export class Executor {
     }
     const lazy = describeLazyValue(value);
     return lazy === undefined
-      ? { kind: 'completed', result: toRecordedJson(value) }
+      ? { kind: 'completed', result: attempt.toResultText(value) }
       : this.retry(
           attempt,
           handler,

@@ -1,6 +1,5 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { toRecordedJson } from '../../core/payload.js';
 import type { LinkChanges } from '../../store/link-store.js';
 import type { JobStore, StoreTransaction } from '../../store/job-store.js';
 
@@ -74,7 +73,7 @@ export class TransactionalCompletion {
         await turn;
       }
       const { claim, unsavedProgress } = this.attempt;
-      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
+      changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();
