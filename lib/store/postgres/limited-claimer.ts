@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { LimitedTopicClaims } from '../job-store.js';
+import { KeyedJobMarker } from '../keyed-job-marker.js';
 import type { CountedStart, LimitedClaim, LimitedClaimRequest, LimitReason } from '../limited-claim.js';
 import type { RunTransactions, SqlQuery, SqlRow } from '../sql-runner.js';
 import { toClaim } from './job-claimer.js';
@@ -14,8 +15,9 @@ interface LimitedClaimerParts {
   readonly schema: () => string;
 }
 
-/** How many keyed jobs one claim marks as due. */
+/** How many keyed jobs one claim marks as due, and how many a statement beside the claims. */
 const MARKED_MAX = 100;
+const MARKED_PAGE = 1_000;
 /** How many keys a claim looks at: more than it has slots, since a key may be full. */
 const STEPS_PER_SLOT = 4;
 const STEPS_ONCE = 64;
@@ -28,6 +30,7 @@ interface Ending {
   readonly room: number | null;
   readonly totalRoom: number | null;
   readonly isCut: boolean;
+  readonly isBehind: boolean;
   readonly fullKeys: number;
   readonly rateInMs: number | null;
   /** How many more starts the rate of the topic allowed before the claim. */
@@ -41,6 +44,11 @@ interface Ending {
 export class LimitedClaimer implements LimitedTopicClaims {
   /** Numbers the claims of this process. */
   private claimCount = 0;
+  private readonly marker = new KeyedJobMarker({
+    pageMax: MARKED_PAGE,
+    mark: async (topic, priorities, limit) =>
+      (await this.parts.query(sql.MARK_KEYED_DUE, [topic, toOrder(priorities), limit])).length,
+  });
 
   constructor(private readonly parts: LimitedClaimerParts) {}
 
@@ -63,9 +71,9 @@ export class LimitedClaimer implements LimitedTopicClaims {
     const { transact, isNative, schema } = this.parts;
     this.claimCount += 1;
     const stamp = String(this.claimCount);
-    const order = `{${priorities.join(',')}}`;
+    const order = toOrder(priorities);
     const steps = STEPS_PER_SLOT * limit + STEPS_ONCE;
-    const params = [topic, stamp, worker, leaseMs, order, limit, steps, handOverMs];
+    const params = [topic, stamp, worker, leaseMs, order, limit, steps, handOverMs, hasKeyed];
     const rows = await transact([
       ...(hasKeyed ? [[{ sql: sql.MARK_KEYED_DUE, params: [topic, order, MARKED_MAX] }]] : []),
       [
@@ -73,7 +81,11 @@ export class LimitedClaimer implements LimitedTopicClaims {
         { sql: isNative() ? sql.CLAIM_LIMITED_AS_TEXT : sql.CLAIM_LIMITED, params },
       ],
     ]);
-    return { rows: rows.slice(0, -1), ending: JSON.parse(rows.at(-1)!.ending as string) as Ending };
+    const ending = JSON.parse(rows.at(-1)!.ending as string) as Ending;
+    if (ending.isBehind) {
+      this.marker.start(topic, priorities);
+    }
+    return { rows: rows.slice(0, -1), ending };
   }
 
   private toResult({ limit }: LimitedClaimRequest, rows: readonly SqlRow[], ending: Ending): LimitedClaim {
@@ -102,6 +114,10 @@ function toReason({ room, totalRoom, fullKeys, isPaused }: Ending, claimed: numb
 /** Spread starts wait for their distance, and, like all others, for the window when it is full. */
 function toRateInMs({ rateInMs, rateRoom, spreadInMs }: Ending, claimed: number): number | null {
   return rateInMs === null || spreadInMs === null || rateRoom === null || rateRoom <= claimed ? rateInMs : spreadInMs;
+}
+
+function toOrder(priorities: readonly number[]): string {
+  return `{${priorities.join(',')}}`;
 }
 
 /** Advisory locks belong to the database, so the schema counts too. */

@@ -13,6 +13,8 @@ const STEPS_PER_SLOT = 4;
 const STEPS_ONCE = 64;
 /** A claim of more jobs would block the event loop for more than 5 ms. */
 const JOBS_MAX = 50;
+/** How many keyed jobs of each priority one claim marks as due. */
+const MARKED_MAX = 100;
 
 /** The result of a limited claim, its jobs as rows. */
 export interface LimitedClaimRows {
@@ -21,6 +23,8 @@ export interface LimitedClaimRows {
   readonly limitedBy: LimitReason | null;
   readonly rateInMs: number | null;
   readonly start: CountedStart | null;
+  /** Whether due keyed jobs may be left without a flow key. */
+  readonly isBehind: boolean;
 }
 
 /** The limits of a topic: see `TOPIC_LIMITS`. */
@@ -78,13 +82,10 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
   const { topic, priorities, hasKeyed, worker, leaseMs } = request;
   const limits = yield* readLimitsScript(request);
   if (!limits || limits.isPaused) {
-    return { rows: [], ending: limits ? 'done' : 'unlimited', limitedBy: null, rateInMs: null, start: null };
+    const ending = limits ? 'done' : 'unlimited';
+    return { rows: [], ending, limitedBy: null, rateInMs: null, start: null, isBehind: false };
   }
-  if (hasKeyed) {
-    for (const priority of priorities) {
-      yield { sql: sql.MARK_KEYED_DUE, params: [topic, priority] };
-    }
-  }
+  const marked = hasKeyed ? yield* markKeyedDueScript(topic, priorities, MARKED_MAX) : [];
   const limit = Math.min(request.limit, JOBS_MAX);
   const room = yield* countRoomScript(topic, limits, limit);
   const chosen: Chosen = { ids: [], countByKey: new Map(), latestByKey: new Map() };
@@ -105,7 +106,21 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
   yield* moveCursorScript(topic, walks);
   const end = toEnding(limits, room, walks, rows.length, limit);
   // More jobs than one claim takes may be due.
-  return { rows, ...end, start, ending: rows.length === limit && limit < request.limit ? 'cut' : end.ending };
+  const ending = rows.length === limit && limit < request.limit ? 'cut' : end.ending;
+  return { rows, ...end, start, ending, isBehind: marked.includes(MARKED_MAX) };
+}
+
+/** Gives a flow key to up to `limit` keyed jobs of each priority that have become due. Returns their numbers. */
+export function* markKeyedDueScript(
+  topic: string,
+  priorities: readonly number[],
+  limit: number,
+): SqlScript<readonly number[]> {
+  const marked: number[] = [];
+  for (const priority of priorities) {
+    marked.push((yield { sql: sql.MARK_KEYED_DUE, params: [topic, priority, limit] }).length);
+  }
+  return marked;
 }
 
 /** Returns `undefined` for a topic without limits and keyed jobs. */
@@ -356,7 +371,7 @@ function toEnding(
   walks: readonly Walk[],
   claimed: number,
   limit: number,
-): Omit<LimitedClaimRows, 'rows' | 'start'> {
+): Omit<LimitedClaimRows, 'rows' | 'start' | 'isBehind'> {
   const { rate, nowMs } = limits;
   const isFull = claimed < limit && claimed >= Math.min(room.byConcurrency, room.byRate.free);
   const hasFullKeys = claimed < limit && walks.some(({ full }) => full.length > 0);

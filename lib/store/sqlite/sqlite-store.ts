@@ -76,10 +76,11 @@ import * as logStatements from './sql/log.js';
 import { moveTime } from './sql/moved-time.js';
 import * as scheduleStatements from './sql/schedule.js';
 import * as stepStatements from './sql/step.js';
-import { limitedClaimScript } from './limited-claim-script.js';
+import { limitedClaimScript, markKeyedDueScript } from './limited-claim-script.js';
 import * as limitedClaim from './sql/limited-claim.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
+import { KeyedJobMarker } from '../keyed-job-marker.js';
 import { createSqliteLinks } from './sqlite-links.js';
 import { SqliteStats } from './sqlite-stats.js';
 import { OVERLAP_HINT, TransactionSerializer } from './transaction-serializer.js';
@@ -102,6 +103,9 @@ interface SqliteStoreOptions {
   readonly isInMemory: boolean;
   readonly time: MovedTime | undefined;
 }
+
+/** Keyed jobs that one transaction marks as due. It blocks the event loop for a few milliseconds. */
+const MARKED_PAGE = 500;
 
 /** The job store for SQLite. */
 export class SqliteStore implements JobStore {
@@ -137,6 +141,12 @@ export class SqliteStore implements JobStore {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
   };
+  private readonly keyedJobs = new KeyedJobMarker({
+    pageMax: MARKED_PAGE,
+    mark: async (topic, priorities, limit) =>
+      Math.max(...(await this.writeScript(() => markKeyedDueScript(topic, priorities, limit)))),
+  });
+
   readonly groups = new GroupTable(groupStatements, this.read, this.write);
   readonly logs = new LogTable(logStatements, this.read, this.write);
   readonly steps = new StepTable(stepStatements, this.write);
@@ -241,7 +251,10 @@ export class SqliteStore implements JobStore {
       return { claims: [], ending: 'done', limitedBy: null, rateInMs: null, start: null };
     }
     const { writes } = this.connection;
-    const { rows, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
+    const { rows, isBehind, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
+    if (isBehind) {
+      this.keyedJobs.start(request.topic, request.priorities);
+    }
     return { ...end, claims: rows.map(toClaim) };
   }
 

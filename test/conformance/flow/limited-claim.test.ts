@@ -72,6 +72,22 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.sql('DELETE FROM _jobs_starts');
   });
 
+  it('gives the key of one delayed job its turn after that of thousands that were due before', async () => {
+    await limit(fixture, { perKey: 1 });
+    const later = { runAt: new Date(Date.now() + 3_600_000) };
+    await fixture.store.insert(keyedJobs(3_000, 'many', later));
+    await fixture.store.insert(keyedJobs(1, 'one', later));
+    await fixture.sql(
+      `UPDATE _jobs SET run_at = CASE concurrency_key WHEN 'many' THEN created ELSE updated END WHERE status = 'pending'`,
+    );
+    const first = await claimLimited(fixture.store);
+    expect(await countByKey(fixture.store, first)).toEqual({ many: 1 });
+    await until(async () => (await fixture.sql('SELECT 1 FROM _jobs WHERE flow_key IS NULL')).length === 0, {
+      message: 'a mark on each due job',
+    });
+    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ one: 1 });
+  });
+
   it('returns no more jobs than may run at once, and others as they end', async () => {
     await limit(fixture, { total: 3 });
     await fixture.store.insert(newJobs(5));

@@ -21,7 +21,8 @@ UPDATE _jobs SET flow_key = concurrency_key WHERE ctid = ANY (ARRAY(
     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1 AND priority = l.priority AND flow_key IS NULL
       AND run_at <= statement_timestamp()
     ORDER BY flow_key, run_at LIMIT $3::int FOR NO KEY UPDATE SKIP LOCKED) c
-  LIMIT $3::int))`;
+  LIMIT $3::int))
+RETURNING 1`;
 
 /**
  * Takes the topic's lock until the transaction ends, unless another process holds it: $1 a number for this claim, $2 a hash of schema
@@ -107,6 +108,8 @@ const ending = `json_build_object(
   'room', (SELECT room FROM s),
   'totalRoom', (SELECT limit_total - ${countRunning('flow_key IS NOT NULL', 's.limit_total')} FROM s),
   'isCut', EXISTS (SELECT FROM k CROSS JOIN s WHERE k.n >= $7::int AND k.found < s.room),
+  'isBehind', $9::boolean AND EXISTS (SELECT FROM unnest($5::int[]) AS l(priority) CROSS JOIN LATERAL (
+    SELECT FROM _jobs WHERE ${isKeyed} AND priority = l.priority AND flow_key IS NULL AND ${isDue} ORDER BY flow_key, run_at LIMIT 1) d),
   'fullKeys', (SELECT count(*) FROM k WHERE n > 0 AND flow_key <> '' AND free <= 0),
   'rateInMs', (SELECT coalesce(
       CASE WHEN rate_by_key
@@ -186,7 +189,8 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ${ending}::te
 
 /**
  * Claims jobs of one topic: $1 topic, $2 the number of this claim, $3 worker, $4 lease in milliseconds, $5 priorities in order, $6 at
- * most this many jobs, $7 at most this many steps of the walk, $8 the hand-over in milliseconds.
+ * most this many jobs, $7 at most this many steps of the walk, $8 the hand-over in milliseconds, $9 whether keyed jobs may
+ * wait. If some of them are due and have no flow key yet, `isBehind` is true.
  */
 export const CLAIM_LIMITED = claimLimitedWith(claimedColumns(asValue));
 

@@ -40,10 +40,11 @@ SELECT is_limited, paused_since IS NOT NULL AS is_paused, limit_total, limit_key
   ${ms(now)} AS now_ms
 FROM _jobs_topics AS t WHERE topic = ?1`;
 
-/** Gives a flow key to up to 100 keyed jobs of priority ?2 that have become due. */
+/** Gives a flow key to up to ?3 keyed jobs of priority ?2 that have become due. */
 export const MARK_KEYED_DUE = `
 UPDATE _jobs ${byId} SET flow_key = concurrency_key WHERE id IN (
-  SELECT id FROM ${keyed} AND priority = ?2 AND flow_key IS NULL AND run_at <= ${now} ORDER BY run_at LIMIT 100)`;
+  SELECT id FROM ${keyed} AND priority = ?2 AND flow_key IS NULL AND run_at <= ${now} ORDER BY run_at LIMIT ?3)
+RETURNING 1 AS marked`;
 
 /** Counts the running jobs of a topic, up to ?2. */
 export const COUNT_RUNNING = `SELECT count(*) AS count FROM (SELECT 1 FROM ${running} AND flow_key >= '' LIMIT ?2)`;
