@@ -80,6 +80,7 @@ import { limitedClaimScript, markKeyedDueScript } from './limited-claim-script.j
 import * as limitedClaim from './sql/limited-claim.js';
 import * as schema from './sql/schema.js';
 import { FIND_HOLDER, FIND_JOBS } from './sql/list.js';
+import { PRUNED_STARTS_MAX } from '../limited-claim.js';
 import { KeyedJobMarker } from '../keyed-job-marker.js';
 import { createSqliteLinks } from './sqlite-links.js';
 import { SqliteStats } from './sqlite-stats.js';
@@ -139,7 +140,8 @@ export class SqliteStore implements JobStore {
 
   readonly limitedTopics: LimitedTopicClaims = {
     claim: (request) => this.claimLimited(request),
-    pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
+    pruneStarts: async (topic) =>
+      (await this.write(limitedClaim.PRUNE_STARTS, [topic, PRUNED_STARTS_MAX])).length === PRUNED_STARTS_MAX,
   };
   private readonly keyedJobs = new KeyedJobMarker({
     pageMax: MARKED_PAGE,
