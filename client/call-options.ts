@@ -160,6 +160,14 @@ export interface TopicOptions {
   topic?: string | readonly string[] | undefined;
 }
 
+/** Options of `topics`. */
+export interface TopicsOptions extends TopicOptions {
+  /** The `next_after` of the previous page. */
+  after?: string | undefined;
+  /** Page size, 1 to 1,000. Default 1,000. */
+  limit?: number | undefined;
+}
+
 /** Options of `errors`. */
 export interface ErrorsOptions extends TopicOptions {
   /** `'last_seen'`: the error that occurred last is first. `'count'`: the most frequent one. Default `'last_seen'`. */

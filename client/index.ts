@@ -32,6 +32,7 @@ export type {
   ErrorsOptions,
   TimeseriesOptions,
   TopicOptions,
+  TopicsOptions,
 } from './call-options.js';
 export type { GroupCallback, GroupFilter, GroupOptions, GroupsApi } from './groups-api.js';
 export type { ScheduleOptions, SchedulePattern, SchedulesApi } from './schedules-api.js';

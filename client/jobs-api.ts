@@ -10,6 +10,7 @@ import type {
   RequeueOptions,
   TimeseriesOptions,
   TopicOptions,
+  TopicsOptions,
 } from './call-options.js';
 import { toFields } from './call-options.js';
 import { GroupsApi } from './groups-api.js';
@@ -166,9 +167,9 @@ export abstract class JobsApi {
     return this.#read('/timeseries', window, options);
   }
 
-  /** Returns statistics of each topic. */
-  async topics(options: CallOptions = {}): Promise<TopicList> {
-    return this.#read('/topics', {}, options);
+  /** Returns statistics of each topic, by name: the first 1,000, or a page of them. */
+  async topics(page: TopicsOptions & CallOptions = {}, options: CallOptions = page): Promise<TopicList> {
+    return this.#read('/topics', page, options);
   }
 
   /** Stops all processes from claiming jobs of a topic. Running jobs finish, and new jobs are stored. */

@@ -242,6 +242,11 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   retention: { completed?: number | false; cancelled?: number | false; failed?: number | false } | null;
   /** The topics that receive its dead letters. */
   dead_letters: string[];
+  /**
+   * How many different definitions in the code live processes declare, of each kind that the topic has. More than one: several versions of
+   * the application run, and the definition applies that was first seen last. 0: no live process declares it.
+   */
+  live_definitions: { limits?: number; retention?: number; dead_letters?: number };
   /** Running jobs, as the limits count them. */
   running: number;
   /** Concurrency keys with due jobs, at most 1,000 in all topics together. */
@@ -270,6 +275,8 @@ export type TopicLimits = Pick<TopicStats, 'topic' | 'limits' | 'limits_source' 
 /** Response of `GET /topics`, sorted by name. */
 export interface TopicList {
   items: TopicStats[];
+  /** The `after` of the next page; `null` on the last one. */
+  next_after: string | null;
 }
 
 /** A schedule: it adds one job for each tick of its pattern. */
@@ -309,6 +316,8 @@ export interface Schedule {
   paused_since: string | null;
   /** Whether a live process declares it; always `true` for `api`. */
   is_declared: boolean;
+  /** How many different definitions in the code live processes declare. The one applies that was first seen last. */
+  live_definitions: number;
   created: string;
   updated: string;
 }
@@ -345,13 +354,13 @@ export interface ScheduleRequest {
 export interface Capabilities {
   admin: boolean;
   authenticated: boolean;
-  /** May enqueue. */
+  /** May enqueue jobs of some topic. */
   enqueue: boolean;
-  /** May read jobs, statistics, errors and the stream. */
+  /** May read jobs, statistics, errors and the stream of some topic. */
   read: boolean;
-  /** May requeue, promote, cancel and delete jobs. Then `read` is true, too. */
+  /** May requeue, promote, cancel and delete jobs of some topic. Then `read` is true, too. */
   manage: boolean;
-  /** The only topics that requests reach; `null` means all. */
+  /** The topics with which the caller may do one of these; `null` means all, or more than 1,000. */
   topics: string[] | null;
   database: 'postgres' | 'sqlite';
   /** Version of the server's package. */

@@ -141,11 +141,14 @@ export type { HealthOptions, QueueHealth, QueueHealthReport } from './engine/rep
 // HTTP API and admin UI
 export { JobsErrorFilter } from './http/jobs-api-error.filter.js';
 export type {
+  AccessAction,
   AccessFunction,
+  AccessQuestion,
   AccessRule,
   AdminGuard,
   AdminGuardLike,
   AuthenticateFunction,
+  EnqueueField,
   HttpOptions,
   HttpUser,
   RedactFunction,

@@ -20,6 +20,7 @@ export class CreateJobs1736500000000 implements Migration {
       '_jobs_links',
       '_jobs_groups',
       '_jobs_starts',
+      '_jobs_definitions',
       '_jobs_schedules',
       '_jobs_topics',
       '_jobs_workers',
@@ -88,6 +89,7 @@ const postgresTables = [
     flow_key text COLLATE "C",
     waiting_key text,
     unique_until timestamptz,
+    debounce_until timestamptz,
     watched smallint,
     expires_at timestamptz,
     actions jsonb,
@@ -120,6 +122,7 @@ const postgresTables = [
     rate_limit integer,
     rate_ms bigint,
     rate_by_key boolean NOT NULL DEFAULT false,
+    rate_spread boolean NOT NULL DEFAULT false,
     key_cursor text COLLATE "C" NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT false,
     code_limits jsonb,
@@ -130,9 +133,11 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
     key text COLLATE "C" NOT NULL,
+    rate_ms bigint NOT NULL,
     slice bigint NOT NULL,
     starts integer NOT NULL,
-    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+    latest double precision NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, rate_ms, slice)
   ) WITH (fillfactor = 70)`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
@@ -143,9 +148,18 @@ const postgresTables = [
     last_tick timestamptz(3),
     last_job_id uuid,
     paused_since timestamptz,
-    declared timestamptz NOT NULL DEFAULT statement_timestamp(),
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp()
+  ) WITH (fillfactor = 50)`,
+  // What the code of processes declares: each version of a schedule, and of a topic's limits, retention and dead letters.
+  `CREATE TABLE IF NOT EXISTS _jobs_definitions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    hash text NOT NULL,
+    definition jsonb NOT NULL,
+    first_seen timestamptz NOT NULL,
+    declared timestamptz NOT NULL,
+    CONSTRAINT _jobs_definitions_pkey PRIMARY KEY (kind, name, hash)
   ) WITH (fillfactor = 50)`,
   `CREATE TABLE IF NOT EXISTS _jobs_links (
     parent_id uuid NOT NULL,
@@ -160,6 +174,7 @@ const postgresTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id uuid NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created timestamptz NOT NULL DEFAULT statement_timestamp(),
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     finished timestamptz
@@ -228,6 +243,7 @@ const sqliteTables = [
     flow_key text,
     waiting_key text,
     unique_until datetime,
+    debounce_until datetime,
     watched integer,
     expires_at datetime,
     actions text,
@@ -263,6 +279,7 @@ const sqliteTables = [
     rate_limit integer,
     rate_ms integer,
     rate_by_key boolean NOT NULL DEFAULT 0,
+    rate_spread boolean NOT NULL DEFAULT 0,
     key_cursor text NOT NULL DEFAULT '',
     is_limited boolean NOT NULL DEFAULT 0,
     code_limits text,
@@ -273,9 +290,11 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_starts (
     topic text NOT NULL,
     key text NOT NULL,
+    rate_ms integer NOT NULL,
     slice integer NOT NULL,
     starts integer NOT NULL,
-    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, slice)
+    latest real NOT NULL,
+    CONSTRAINT _jobs_starts_pkey PRIMARY KEY (topic, key, rate_ms, slice)
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_schedules (
     name text NOT NULL CONSTRAINT _jobs_schedules_pkey PRIMARY KEY,
@@ -286,9 +305,17 @@ const sqliteTables = [
     last_tick datetime,
     last_job_id text,
     paused_since datetime,
-    declared datetime NOT NULL DEFAULT ${sqliteNow},
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow}
+  ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS _jobs_definitions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    hash text NOT NULL,
+    definition text NOT NULL,
+    first_seen datetime NOT NULL,
+    declared datetime NOT NULL,
+    CONSTRAINT _jobs_definitions_pkey PRIMARY KEY (kind, name, hash)
   ) WITHOUT ROWID`,
   `CREATE TABLE IF NOT EXISTS _jobs_links (
     parent_id text NOT NULL,
@@ -303,6 +330,7 @@ const sqliteTables = [
   `CREATE TABLE IF NOT EXISTS _jobs_groups (
     id text NOT NULL CONSTRAINT _jobs_groups_pkey PRIMARY KEY,
     name text,
+    created_by text,
     created datetime NOT NULL DEFAULT ${sqliteNow},
     updated datetime NOT NULL DEFAULT ${sqliteNow},
     finished datetime

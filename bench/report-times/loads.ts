@@ -128,7 +128,7 @@ async function withPruner(app: DataSource, use: (removed: () => number) => Promi
     random: Math.random,
     registry: { retentions: [] } as never,
     retention: { completed: 60_000, cancelled: 60_000, failed: 60_000 },
-    declarations: { isPending: false, write: () => Promise.resolve() },
+    declarer: { isPending: false, write: () => Promise.resolve() },
   });
   pruner.start();
   try {

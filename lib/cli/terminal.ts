@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { escapeCharacters } from '../core/text.js';
 
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 
@@ -23,8 +24,8 @@ export class Terminal {
   }
 
   printJson(value: unknown): void {
-    // JSON leaves the control characters of 8-bit terminals as they are.
-    this.print(escapeControls(JSON.stringify(value, null, 2), /[\u007f-\u009f]/g));
+    // JSON leaves these as they are: control characters of 8-bit terminals, and changes of the direction of text.
+    this.print(escapeCharacters(JSON.stringify(value, null, 2), /[\u007f-\u009f\p{Bidi_Control}]/gu));
   }
 
   /** Writes a line that is not part of the result. */
@@ -96,19 +97,12 @@ function toCell(cell: Cell): StyledCell {
   return { text: escapeLines(text), style };
 }
 
-/** Makes control characters visible: text of jobs must neither move the cursor nor forge lines. */
+/** Shows control characters: text of jobs must neither move the cursor, nor forge lines, nor change the direction of text. */
 export function escapeLines(text: string): string {
-  return escapeControls(text, /[\p{Cc}\u2028\u2029]/gu);
+  return escapeCharacters(text, /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu);
 }
 
 /** The same for text of several lines. */
 export function escapeText(text: string): string {
-  return escapeControls(text, /[^\P{Cc}\n\t]/gu);
-}
-
-function escapeControls(text: string, controls: RegExp): string {
-  return text.replace(controls, (control) => {
-    const code = control.charCodeAt(0);
-    return control === '\n' ? '\\n' : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
+  return escapeCharacters(text, /\p{Bidi_Control}|[^\P{Cc}\n\t]/gu);
 }

@@ -82,9 +82,12 @@ export const DEPENDENCY_OPTIONS = {
   onParentFailure: optional(oneOf(...PARENT_FAILURE_MODES), "when a parent fails or is deleted; default 'cancel'"),
 };
 
-const PARENTS_MAX = 1_000;
+/** Parents of one job. */
+export const PARENTS_MAX = 1_000;
 /** Jobs of a call with dependencies, and members of a group that one call adds. */
 const LINKED_JOBS_MAX = 10_000;
+/** Dependencies of a call: PostgreSQL and SQLite store them within one to two seconds, in one transaction. */
+const DEPENDENCIES_MAX = 50_000;
 const REF_LENGTH_MAX = 255;
 
 /** Whether the job names other jobs or has a name for them. */
@@ -95,7 +98,7 @@ export function isLinked({ ref, dependsOn, onParentFailure }: JobDependencies): 
 /**
  * Finds the parents of each job of a call.
  *
- * @throws InvalidOptionsError for an unknown or repeated ref, a wrong id, too many parents or jobs, and a cycle, with its whole path.
+ * @throws InvalidOptionsError for an unknown or repeated ref, a wrong id, too many parents, dependencies or jobs, and a cycle, with its whole path.
  */
 export function readDependencies(jobs: readonly JobDependencies[]): readonly Dependency[] {
   if (jobs.length > LINKED_JOBS_MAX) {
@@ -104,6 +107,7 @@ export function readDependencies(jobs: readonly JobDependencies[]): readonly Dep
       `expected at most ${LINKED_JOBS_MAX} jobs in a call with dependencies, got ${jobs.length}`,
     );
   }
+  checkDependencyCount(jobs, DEPENDENCIES_MAX);
   const refs = readRefs(jobs);
   const dependencies = jobs.flatMap((job, child) => readParents(job, child, refs));
   const cycle = findCycle(jobs.length, dependencies);
@@ -112,6 +116,17 @@ export function readDependencies(jobs: readonly JobDependencies[]): readonly Dep
     throw new InvalidOptionsError(`jobs[${cycle[0]!}].dependsOn`, `is a cycle: ${names.join(' → ')}`);
   }
   return dependencies;
+}
+
+/** @throws InvalidOptionsError when the jobs of a call name more parents than this, all together. */
+export function checkDependencyCount(jobs: readonly JobDependencies[], max: number): void {
+  const count = jobs.reduce((sum, { dependsOn }) => sum + (Array.isArray(dependsOn) ? dependsOn.length : 0), 0);
+  if (count > max) {
+    throw new InvalidOptionsError(
+      'jobs',
+      `expected at most ${max} dependencies in a call, got ${count}; split the call, or let jobs wait for one that joins the others`,
+    );
+  }
 }
 
 function readRefs(jobs: readonly JobDependencies[]): Map<string, number> {

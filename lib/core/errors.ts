@@ -172,8 +172,11 @@ export class LeaseLostError extends JobsError {
 export class MissingKeyError extends JobsError {
   readonly code = 'MISSING_KEY';
 
-  constructor(readonly keyId: string) {
-    super(`this process has no key '${keyId}' to decode the payload`);
+  constructor(
+    readonly keyId: string,
+    message = `this process has no key '${keyId}' to decode the payload`,
+  ) {
+    super(message);
   }
 }
 
@@ -212,6 +215,16 @@ export function toUncertain(cause: Error): QueueUnavailableError {
 /** An open transaction holds a row or a unique key of this batch. Other batches can succeed. */
 export class RowLockedError extends QueueUnavailableError {}
 
+/** On SQLite another connection has held the lock for the whole `lockTimeout`, or a transaction of this process. Nothing was stored. */
+export class WriteLockError extends QueueUnavailableError {
+  constructor(
+    message: string,
+    readonly lockTimeoutMs: number,
+  ) {
+    super(message);
+  }
+}
+
 /** A login, a privilege, a table or a setting is missing or wrong. Other statements can succeed. */
 export class DatabaseDeniedError extends QueueUnavailableError {}
 
@@ -241,8 +254,11 @@ export class SnoozeError extends JobsError {
   }
 }
 
-/** Why the queue aborted the signal of a running attempt. */
-export type AbortReason = 'timeout' | 'cancelled' | 'shutdown';
+/**
+ * Why the queue aborted the signal of an attempt. `late`: guards and pipes have taken so long that a call of the handler would exceed the
+ * rate of its topic. The job returns to the queue.
+ */
+export type AbortReason = 'timeout' | 'cancelled' | 'shutdown' | 'late';
 
 /** The `reason` of an aborted `job.signal`. After a lost lease, the reason is a `LeaseLostError`. */
 export class JobAbortedError extends JobsError {

@@ -18,13 +18,59 @@ export interface HttpUser {
 /** Identifies the caller of a request; `null` for an unknown caller. */
 export type AuthenticateFunction = (request: any) => HttpUser | null | Promise<HttpUser | null>;
 
-/** Decides whether to admit a request. */
-export type AccessFunction = (request: any) => boolean | Promise<boolean>;
+/** What a rule decides: to enqueue; to read; to re-queue, promote, cancel and delete, and to change topics and schedules. */
+export type AccessAction = 'enqueue' | 'read' | 'manage';
+
+/** What a rule that is a function receives. */
+export interface AccessQuestion {
+  /** The request of Express or Fastify. */
+  readonly request: any;
+  /** The user that `http.authenticate` returned; `null` for an unknown caller. Never an administrator: rules admit them all. */
+  readonly caller: HttpUser | null;
+  /** The topic of the jobs that the request concerns. A request about several topics asks for each. */
+  readonly topic: string;
+  /** The right that the request needs. */
+  readonly action: AccessAction;
+}
 
 /* eslint-enable @typescript-eslint/no-explicit-any */
 
-/** Admits administrators, known callers, all callers, or the callers that a function admits. */
-export type AccessRule = 'admin' | 'authenticated' | 'public' | AccessFunction;
+/** Decides whether a caller may do something with the jobs of a topic. */
+export type AccessFunction = (question: AccessQuestion) => boolean | Promise<boolean>;
+
+/**
+ * Admits administrators, known callers, all callers, no caller, or those that a function admits. Every rule but `'nobody'` admits
+ * administrators, without a call of the function.
+ */
+export type AccessRule = 'admin' | 'authenticated' | 'public' | 'nobody' | AccessFunction;
+
+/** The fields of a job in requests, by their names on the wire. */
+export const ENQUEUE_FIELDS = [
+  'topic',
+  'payload',
+  'run_at',
+  'delay',
+  'expires_in',
+  'expires_at',
+  'max_retries',
+  'priority',
+  'timeout',
+  'unique_key',
+  'unique_until',
+  'unique_for',
+  'debounce',
+  'concurrency_key',
+  'metadata',
+  'ref',
+  'depends_on',
+  'on_parent_failure',
+] as const;
+
+/** A field of a job in requests. */
+export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
+
+/** They change no other job, and give a job no advantage over others. */
+const DEFAULT_ENQUEUE_FIELDS = ['topic', 'payload', 'run_at', 'delay', 'unique_key', 'metadata'] as const;
 
 /** A Nest guard. */
 export interface AdminGuard {
@@ -60,11 +106,19 @@ export interface HttpOptions {
   authenticate?: AuthenticateFunction | undefined;
   /** Who may enqueue. Default `'admin'`. */
   enqueueRule?: AccessRule | undefined;
-  /** Who may read, besides the callers that may manage. Default: no other caller. */
+  /** Who may read, besides the callers that may manage. Default `'admin'`. */
   readRule?: AccessRule | undefined;
   /** Who may requeue, promote, cancel and delete jobs, and read. Default `'admin'`. */
   manageRule?: AccessRule | undefined;
-  /** The only topics that requests reach, those of administrators too. Default: all. */
+  /**
+   * The fields of a job that callers without the right to manage its topic may set. They may always set `topic` and `payload`. Default:
+   * `topic`, `payload`, `run_at`, `delay`, `unique_key` and `metadata`.
+   */
+  enqueueFields?: readonly EnqueueField[] | undefined;
+  /**
+   * The only topics that requests of callers other than administrators reach. Default: those that the rules admit; a caller without the
+   * right to manage a topic enqueues only if it exists.
+   */
   allowedTopics?: readonly TopicName[] | undefined;
   /** Serves `GET metrics` for Prometheus. Needs the package `prom-client`. Default `false`. */
   metrics?: boolean | undefined;
@@ -85,8 +139,9 @@ export interface HttpSettings {
   readonly adminGuard: AdminGuardLike | undefined;
   readonly authenticate: AuthenticateFunction | undefined;
   readonly enqueueRule: AccessRule;
-  readonly readRule: AccessRule | undefined;
+  readonly readRule: AccessRule;
   readonly manageRule: AccessRule;
+  readonly enqueueFields: readonly EnqueueField[];
   readonly allowedTopics: readonly string[] | undefined;
   readonly metrics: boolean;
   readonly redact: RedactFunction | undefined;
@@ -147,9 +202,9 @@ function isGuardClass(value: unknown): boolean {
   return typeof value === 'function' && (isGuard(value.prototype) || /^class\b/.test(String(value)));
 }
 
-const ruleWords = oneOf('admin', 'authenticated', 'public');
+const ruleWords = oneOf('admin', 'authenticated', 'public', 'nobody');
 const ruleCheck: Check<AccessRule> = {
-  expects: `${ruleWords.expects} or a function of the request`,
+  expects: `${ruleWords.expects} or a function of { request, caller, topic, action }`,
   parse: (value, path) => (typeof value === 'function' ? (value as AccessFunction) : ruleWords.parse(value, path)),
 };
 
@@ -161,8 +216,9 @@ export const HTTP_OPTIONS = {
   adminGuard: optional(guardCheck),
   authenticate: optional(functionCheck<AuthenticateFunction>('a function of the request')),
   enqueueRule: option('admin', ruleCheck),
-  readRule: optional(ruleCheck),
+  readRule: option('admin', ruleCheck),
   manageRule: option('admin', ruleCheck),
+  enqueueFields: option(DEFAULT_ENQUEUE_FIELDS, listOf(oneOf(...ENQUEUE_FIELDS))),
   allowedTopics: optional(listOf(topicNameCheck)),
   metrics: option(false, flag),
   redact: optional(functionCheck<RedactFunction>('a function of the job')),

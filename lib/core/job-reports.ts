@@ -46,12 +46,25 @@ export interface TopicStats extends StatusCounts {
   readonly retention: TopicRetention | null;
   /** The topics that receive its dead letters. */
   readonly deadLetters: readonly string[];
+  /** How many different definitions of the code live processes declare. */
+  readonly liveDefinitions: LiveDefinitions;
   /** Running jobs. If the topic has limits: those that count. */
   readonly running: number;
   /** Concurrency keys with due jobs, counted up to 1,000 in all topics together; 0 in a topic without keyed jobs. */
   readonly waitingKeys: number;
   /** The limit that prevents a due job from starting: that of each waiting key, with `'key'`. `null` if none does. */
   readonly limitedBy: 'concurrency' | 'key' | 'rate' | null;
+}
+
+/**
+ * How many different definitions live processes declare of each kind that the topic has from the code. More than one: several versions of the
+ * application run, and the definition applies that was first seen last. 0: no live process declares it, and the last one stays in force
+ * until a live process handles the topic.
+ */
+export interface LiveDefinitions {
+  readonly limits?: number;
+  readonly retention?: number;
+  readonly deadLetters?: number;
 }
 
 /** Attempts that ended lately. */

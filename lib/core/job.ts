@@ -146,8 +146,8 @@ export interface EnqueueOptions {
    */
   uniqueFor?: Duration | undefined;
   /**
-   * Starts the job this long after the latest call with this `uniqueKey`. A call before the start replaces the payload and delays the
-   * job again, but not beyond `max` after the first call. Implies `uniqueUntil: 'started'`. Needs `uniqueKey`. Cannot be combined with
+   * Starts the job this long after the latest call with this `uniqueKey`. A debounced call before the start replaces the payload and
+   * delays the job again, but not beyond the `max` of the first call. A job stored without `debounce` is never replaced. Implies `uniqueUntil: 'started'`. Needs `uniqueKey`. Cannot be combined with
    * `runAt`, `delay` or `uniqueFor`.
    */
   debounce?: DebounceOptions | undefined;

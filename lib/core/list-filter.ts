@@ -69,6 +69,19 @@ function toOrder({ order, finishedFrom, finishedTo }: OrderOptions): ListOrder {
   return order ?? (finishedFrom === null && finishedTo === null ? 'created' : 'finished');
 }
 
+/**
+ * Limits a filter to topics that a caller may see; `null`: all. Cursors belong to the filter without this limit, so that they stay valid
+ * when the caller may see more.
+ */
+export function limitToTopics(filter: ListFilter, allowed: readonly string[] | null): ListFilter {
+  if (allowed === null) {
+    return filter;
+  }
+  const { topics } = filter;
+  const selected = topics && new Set(topics);
+  return { ...filter, topics: selected ? allowed.filter((topic) => selected.has(topic)) : allowed };
+}
+
 /** Returns whether the filter has a range of dates of creation. */
 export function isDated({ createdFrom, createdTo }: Pick<ListFilter, 'createdFrom' | 'createdTo'>): boolean {
   return createdFrom !== null || createdTo !== null;

@@ -127,14 +127,12 @@ function checkArray(value: readonly unknown[], parent: Parent): void {
 
 function checkMembers(value: object, parent: Parent): void {
   // Compares tags, not classes: JSON writes a Map of any realm, or a host object, as `{}`.
-  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
-  if (tag === 'String' || tag === 'Number' || tag === 'Boolean') {
+  const tag = readTag(value);
+  if (isBoxed(tag)) {
     return checkValue(value.valueOf(), parent.position);
   }
-  const hasOwnTag = tag !== 'Object' && tag !== 'Arguments';
-  if (hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'))) {
-    const article = /^[AEIO]/.test(tag) ? 'an' : 'a';
-    return reject(parent.position, `expected a JSON value, got ${article} ${tag}, which JSON writes as empty`);
+  if (isWrittenAsEmpty(value, tag)) {
+    return reject(parent.position, `expected a JSON value, got ${toArticle(tag)}, which JSON writes as empty`);
   }
   for (const [key, member] of Object.entries(value)) {
     if (member !== undefined) {
@@ -143,6 +141,24 @@ function checkMembers(value: object, parent: Parent): void {
       checkValue(member, position);
     }
   }
+}
+
+function readTag(value: object): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
+function isBoxed(tag: string): boolean {
+  return tag === 'String' || tag === 'Number' || tag === 'Boolean';
+}
+
+/** Whether JSON would lose what the object holds: a `Map`, a `Set`, an `Error`, a typed array and others. */
+function isWrittenAsEmpty(value: object, tag: string): boolean {
+  const hasOwnTag = tag !== 'Object' && tag !== 'Arguments' && tag !== 'Array';
+  return hasOwnTag && (Object.keys(value).length === 0 || tag === 'Error' || tag.endsWith('Array'));
+}
+
+function toArticle(tag: string): string {
+  return `${/^[AEIO]/.test(tag) ? 'an' : 'a'} ${tag}`;
 }
 
 function checkConverted(value: { toJSON(key: string): unknown }, position: Position): void {
@@ -183,6 +199,31 @@ export function toMemberPath(path: string, key: string): string {
 
 function reject(position: Position, reason: string): never {
   throw new InvalidPayloadError(toPath(position), reason);
+}
+
+/** Top-level members that mark an encoded payload: those of `encryptPayloads`, and those of another codec. */
+const ENCODED_MARKS = ['$encrypted', '$encoded'] as const;
+
+/**
+ * Returns the member that marks a stored payload as encoded; `undefined` for a plain one. A plain payload never has such a member, because
+ * `assertPlain` rejects it when it is enqueued.
+ */
+export function findEncodedMark(stored: unknown): (typeof ENCODED_MARKS)[number] | undefined {
+  return typeof stored === 'object' && stored !== null
+    ? ENCODED_MARKS.find((mark) => Object.hasOwn(stored, mark))
+    : undefined;
+}
+
+/** @throws InvalidPayloadError if no process could run a job with this payload, because it looks like an encoded one. */
+export function assertPlain(payload: unknown, text: string): void {
+  const isConverted = typeof payload === 'object' && payload !== null && hasToJson(payload);
+  const mark = findEncodedMark(isConverted ? JSON.parse(text) : payload);
+  if (mark) {
+    throw new InvalidPayloadError(
+      'payload',
+      `has the member '${mark}', which marks the encoded payload of a stored job; pass the plain payload`,
+    );
+  }
 }
 
 /** Upper bound of `result`, `progress` and `metadata`, in bytes of JSON text. */
@@ -235,6 +276,67 @@ export function toRecordedJson(value: unknown, bytesMax = RECORDED_JSON_BYTES_MA
   return bytes <= bytesMax && countExponentDigits(storable) <= bytesMax && !isTooDeep(storable)
     ? storable
     : JSON.stringify({ truncated: true, bytes });
+}
+
+/** The text that is stored for a result, and what of the result JSON cannot hold. */
+export interface RecordedResult {
+  readonly text: string | null;
+  /** Names the first value that is lost, such as `result.users is a Map`, and says what is stored. */
+  readonly loss?: string;
+}
+
+/**
+ * Returns the JSON text that is stored for the result of a handler, as `toRecordedJson` does. A note `{ notJson: 'a Map' }` replaces a
+ * value that JSON would write as empty. Never throws.
+ */
+export function recordResult(result: unknown): RecordedResult {
+  const text = toRecordedJson(result);
+  if (text === null) {
+    return result === undefined
+      ? { text }
+      : { text, loss: `result cannot be written as JSON, got ${describeValue(result)}; null is stored` };
+  }
+  if (typeof result !== 'object' || result === null) {
+    return { text };
+  }
+  try {
+    const loss = findLoss(result, { step: 'result' }, 0);
+    return loss === undefined ? { text } : { text: toRecordedJson(withNotes(result)), loss };
+  } catch {
+    // A getter or a proxy that throws at its second read.
+    return { text };
+  }
+}
+
+/** Returns the first value that JSON writes as empty. @param depth JSON has no cycle, but a `toJSON` may hide one. */
+function findLoss(value: object, position: Position, depth: number): string | undefined {
+  if (hasToJson(value) || depth > RECORDED_JSON_DEPTH_MAX) {
+    return undefined;
+  }
+  const tag = readTag(value);
+  if (isWrittenAsEmpty(value, tag) && !isBoxed(tag)) {
+    return `${toPath(position)} is ${toArticle(tag)}, which JSON writes as empty; a note is stored in its place`;
+  }
+  const parent = { value, position, depth };
+  for (const [key, member] of Object.entries(value)) {
+    if (typeof member === 'object' && member !== null) {
+      const step = Array.isArray(value) ? Number(key) : key;
+      const loss = findLoss(member as object, { step, parent }, depth + 1);
+      if (loss !== undefined) {
+        return loss;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** A copy in which notes replace the values that JSON writes as empty. */
+function withNotes(result: object): unknown {
+  const text = JSON.stringify(result, (_key, value: unknown) => {
+    const tag = typeof value === 'object' && value !== null ? readTag(value) : '';
+    return tag !== '' && !isBoxed(tag) && isWrittenAsEmpty(value as object, tag) ? { notJson: toArticle(tag) } : value;
+  });
+  return JSON.parse(text) as unknown;
 }
 
 function isTooDeep(json: string): boolean {

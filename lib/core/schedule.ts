@@ -109,6 +109,11 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly pausedSince: Date | null;
   /** Whether the code of a live process declares the schedule; always `true` for schedules from the API. */
   readonly isDeclared: boolean;
+  /**
+   * How many different definitions live processes declare. More than one: several versions of the application run, and the definition
+   * applies that was first seen last.
+   */
+  readonly liveDefinitions: number;
   readonly created: Date;
   /** When the definition last changed. */
   readonly updated: Date;
@@ -120,7 +125,12 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
  */
 export function readStoredDefinition(text: string): ScheduleDefinition {
   const definition = parseJson(text) as Partial<ScheduleDefinition> | null;
-  return isReadable(definition) ? definition : { ...UNREADABLE, pattern: `unknown definition ${text}` };
+  return hasAllMembers(definition) ? definition : { ...UNREADABLE, pattern: `unknown definition ${text}` };
+}
+
+/** Whether this version of the package can read a stored definition. */
+export function isReadable({ topic }: ScheduleDefinition): boolean {
+  return topic !== UNREADABLE.topic;
 }
 
 const UNREADABLE: Omit<ScheduleDefinition, 'pattern'> = {
@@ -139,7 +149,7 @@ const UNREADABLE: Omit<ScheduleDefinition, 'pattern'> = {
   metadata: null,
 };
 
-function isReadable(definition: Partial<ScheduleDefinition> | null): definition is ScheduleDefinition {
+function hasAllMembers(definition: Partial<ScheduleDefinition> | null): definition is ScheduleDefinition {
   const { pattern, tz, topic, missed, overlap, jitterMs, startAt, endAt } = definition ?? {};
   const isMoment = (text: unknown): boolean => text === null || !Number.isNaN(Date.parse(text as string));
   return (
@@ -311,32 +321,49 @@ export interface TickPlan {
   readonly next: Date | null;
 }
 
+/** Runs {@link planTicksInSteps} to its end, which takes up to a second for a thousand ticks. */
+export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
+  const steps = planTicksInSteps(definition, cursor, now);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) {
+      return value;
+    }
+  }
+}
+
 /**
- * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks.
+ * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks. Yields after
+ * each tick, so that the caller can let other work run.
  *
  * @param cursor the first tick that has not fired.
  */
-export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
+export function* planTicksInSteps(
+  definition: ScheduleDefinition,
+  cursor: Date,
+  now: Date,
+): Generator<undefined, TickPlan> {
   const ticks = toTicks(definition);
   const missedUntil = now.getTime() - MISSED_AFTER_MS;
   const isMissed = cursor.getTime() < missedUntil;
-  const fire = isMissed ? planMissed(definition, ticks, cursor, missedUntil, now) : [];
+  const fire = isMissed ? yield* planMissed(definition, ticks, cursor, missedUntil, now) : [];
   let tick: Date | null = isMissed ? ticks.next(new Date(missedUntil - 1)) : cursor;
   while (tick && tick <= now && fire.length < TICKS_AT_ONCE_MAX) {
     fire.push(tick);
     tick = ticks.next(tick);
+    yield;
   }
   return { fire, next: tick };
 }
 
 /** Walks back from the newest missed tick, so that a long outage costs no more than a short one. */
-function planMissed(
+function* planMissed(
   { missed: { policy, withinMs, max } }: ScheduleDefinition,
   ticks: Ticks,
   cursor: Date,
   untilMs: number,
   now: Date,
-): Date[] {
+): Generator<undefined, Date[]> {
   const limit = policy === 'skip' ? 0 : policy === 'last' ? 1 : max;
   const fromMs = Math.max(cursor.getTime(), now.getTime() - withinMs);
   const missed: Date[] = [];
@@ -344,6 +371,7 @@ function planMissed(
   while (tick && tick.getTime() >= fromMs && missed.length < limit) {
     missed.unshift(tick);
     tick = ticks.latest(new Date(tick.getTime() - 1));
+    yield;
   }
   return missed;
 }

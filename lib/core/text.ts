@@ -20,9 +20,20 @@ export function cutToBytes(text: string, bytesMax: number): string {
   return text.slice(0, read);
 }
 
-/** Replaces line breaks and other control characters with spaces, so that text from outside cannot forge a log line. */
+/**
+ * Replaces line breaks and other control characters with spaces, so that text from outside cannot forge a log line, and escapes the
+ * characters that change the direction of text, which would show a line in another order.
+ */
 export function toOneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
+  return escapeCharacters(text.replace(/[\p{Cc}\u2028\u2029]+\s*/gu, ' '), /\p{Bidi_Control}/gu);
+}
+
+/** Writes the matching characters as `\u202e`, and a line break as `\n`. */
+export function escapeCharacters(text: string, characters: RegExp): string {
+  return text.replace(characters, (character) => {
+    const code = character.charCodeAt(0);
+    return character === '\n' ? '\\n' : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
 }
 
 /** Returns the length of `text` in bytes of UTF-8. */

@@ -21,6 +21,8 @@ export interface RateLimit {
   per: Duration;
   /** Counts the starts of each concurrency key separately. Then jobs without a key have no rate. Default `false`. */
   perKey?: boolean | undefined;
+  /** Spreads the starts evenly over the window: each is at least `per / limit` after the one before. Default `false`. */
+  spread?: boolean | undefined;
 }
 
 /**
@@ -30,14 +32,20 @@ export interface RateLimit {
 export interface TopicLimits {
   readonly concurrency?: number;
   readonly perKey?: number;
-  readonly rate?: { readonly limit: number; readonly per: number; readonly perKey: boolean };
+  readonly rate?: {
+    readonly limit: number;
+    readonly per: number;
+    readonly perKey: boolean;
+    /** Absent: `false`. */
+    readonly spread?: true;
+  };
 }
 
 /** The limits of a topic that apply, and where they come from. */
 export interface DefinedLimits {
   readonly topic: string;
   readonly limits: TopicLimits;
-  /** `'operator'`: set by `limits.set` or over HTTP. `'code'`: by the process that started last. */
+  /** `'operator'`: set by `limits.set` or over HTTP. `'code'`: the definition that was first seen last, of those that live processes declare. */
   readonly source: 'code' | 'operator';
   /** The limits in the code, which apply after the operator's setting is removed. */
   readonly codeLimits: TopicLimits | null;
@@ -50,8 +58,8 @@ export const KEY_LIMIT_MAX = 1_000;
 /** Upper bound of `rate.limit`. */
 const RATE_MAX = 1_000_000;
 /**
- * Bounds of `rate.per`. A window is counted in 64 slices. In a window under 1 s a slice is shorter than a claim takes, and starts
- * would wait longer than the rate requires. The starts of a window stay in the table until it has passed: at most a day.
+ * Bounds of `rate.per`. A start counts for the window and the hand-over of 100 ms: in a window under 1 s that would cost more than a
+ * tenth of the rate. The starts of a window stay in the table until it has passed: at most a day.
  */
 const WINDOW_MIN_MS = 1_000;
 const WINDOW_MAX_MS = 86_400_000;
@@ -61,17 +69,19 @@ export const RATE_OPTIONS = {
   limit: optional(integer(1, RATE_MAX), 'starts in any window'),
   per: optional(duration(WINDOW_MIN_MS, WINDOW_MAX_MS), 'length of the window'),
   perKey: option(false, flag, 'count the starts of each concurrency key separately; default false'),
+  spread: option(false, flag, 'spread the starts evenly over the window; default false'),
 };
 
 const rateCheck: Check<NonNullable<TopicLimits['rate']>> = {
-  expects: 'an object with limit, per and perKey',
+  expects: 'an object with limit, per, perKey and spread',
   parse: (value, path) => {
-    const { limit, per, perKey } = readOptions(RATE_OPTIONS, value, path);
+    const { limit, per, perKey, spread } = readOptions(RATE_OPTIONS, value, path);
     // Both are required: the checks of the absent ones throw.
     return {
       limit: limit ?? applyCheck(RATE_OPTIONS.limit.check as Check<number>, limit, `${path}.limit`),
       per: per ?? applyCheck(RATE_OPTIONS.per.check as Check<number>, per, `${path}.per`),
       perKey,
+      ...(spread && { spread }),
     };
   },
 };

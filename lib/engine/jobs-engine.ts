@@ -35,7 +35,7 @@ import type { Enqueuer } from './enqueue/enqueuer.js';
 import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
 import type { EngineParts } from './runtime/engine-parts.js';
 import { EventStream } from './runtime/event-stream.js';
-import { createDecoder } from './codec/payload-decoder.js';
+import { PayloadDecoder } from './codec/payload-decoder.js';
 import { FailureLog } from './runtime/failure-log.js';
 import { HandlerRegistry } from './runtime/handler-registry.js';
 import { Heartbeat } from './run/heartbeat.js';
@@ -45,6 +45,7 @@ import { createEmit } from './create-emit.js';
 import { createHook } from './telemetry/create-hook.js';
 import { JobActions, JobAdmin } from './changes/job-admin.js';
 import { JobWaiter } from './changes/job-waiter.js';
+import { KnownTopics } from './topics/known-topics.js';
 import { QueueGauges } from './reports/queue-gauges.js';
 import { QueueHealth } from './reports/queue-health.js';
 import { QueueStats } from './reports/queue-stats.js';
@@ -52,6 +53,7 @@ import { ErrorStats } from './reports/error-stats.js';
 import { TopicAdmin } from './changes/topic-admin.js';
 import { ChangeFeed } from './changes/change-feed.js';
 import { DeadLetterRoutes } from './topics/dead-letter-routes.js';
+import { DefinitionDeclarer } from './topics/definition-declarer.js';
 import type { SchedulePattern } from '../core/cron.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
@@ -68,7 +70,6 @@ import { LogWriter } from './logs/log-writer.js';
 import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
 import { systemClock } from '../store/runtime/system-clock.js';
-import { TopicDeclarations } from './topics/topic-declarations.js';
 import { WakeSignal } from './runtime/wake-signal.js';
 import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
 import type { JobStore } from '../store/job-store.js';
@@ -124,6 +125,8 @@ export class JobsEngine {
   readonly graphs: JobGraphs;
   /** Lists, pauses and resumes topics. */
   readonly topics: TopicAdmin;
+  /** Knows which topics exist, for callers over HTTP. */
+  readonly knownTopics: KnownTopics;
   /** Counts jobs and measures times. */
   readonly stats: QueueStats;
   /** Groups failed jobs by their error. */
@@ -140,7 +143,7 @@ export class JobsEngine {
   readonly limits: LimitsAdmin;
   /** For the engine of `nestjs-jobs/testing`. */
   protected readonly parts: TestedParts;
-  protected readonly declarations: TopicDeclarations;
+  protected readonly declarer: DefinitionDeclarer;
   protected readonly deadLetters: DeadLetterRoutes;
 
   private readonly stream: EventStream;
@@ -183,31 +186,33 @@ export class JobsEngine {
     const waiter = new JobWaiter(partsWithoutEvents);
     const { stream, stats, changes } = this;
     const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
-    const decoder = createDecoder(partsWithoutEvents);
+    const decoder = new PayloadDecoder(partsWithoutEvents);
     const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, liveWorkers, wakeSignal: new WakeSignal(store) };
     const unhandledTopics = new UnhandledTopics(parts);
     this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
     const running = createRunner(parts);
     const { runner, progressWriter, logWriter, rescuer } = running;
     const deadLetters = (this.deadLetters = new DeadLetterRoutes(parts));
-    const declarations = (this.declarations = new TopicDeclarations({ ...parts, deadLetters }));
-    this.dispatcher = new Dispatcher({ ...parts, runner, declarations });
-    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer });
+    const declarer = (this.declarer = new DefinitionDeclarer({ ...parts, deadLetters }));
+    this.dispatcher = new Dispatcher({ ...parts, runner, declarer });
+    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer, declarer });
     const { enqueuer, dispatcher, scheduler } = this;
     const actions = new JobActions({ ...parts, runner, changes });
     this.jobs = new JobAdmin({ ...parts, actions, waiter, encoder: enqueuer.encoder });
     this.bulk = new BulkActions({ ...parts, actions });
     this.graphs = new JobGraphs(parts);
     this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
+    this.knownTopics = new KnownTopics(parts);
     this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
     const tasks = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
-    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, stats, scheduler, runner, dispatcher }));
+    const shown = { stats, runner, declarer };
+    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, ...shown, scheduler, dispatcher }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
-    const pruners = [new Pruner({ ...parts, declarations }), new MetricsPruner(parts)];
+    const pruners = [new Pruner({ ...parts, declarer }), new MetricsPruner(parts)];
     const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(tasks), unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
@@ -264,6 +269,11 @@ export class JobsEngine {
     this.deadLetters.assertNoCycle(toTopicName(topic));
     this.presence.update();
     this.dispatcher.addTopic(toTopicName(topic));
+  }
+
+  /** Whether the code of this process computes the concurrency key of jobs of this topic from their payloads. */
+  computesKey(topic: string): boolean {
+    return this.registry.get(topic)?.concurrencyKey !== undefined;
   }
 
   /**
@@ -350,7 +360,7 @@ export class JobsEngine {
    * @throws QueueUnavailableError; some jobs may be deleted then.
    */
   prune(): Promise<PruneResult> {
-    return new Pruner({ ...this.parts, declarations: this.declarations }).pruneAll();
+    return new Pruner({ ...this.parts, declarer: this.declarer }).pruneAll();
   }
 
   /**

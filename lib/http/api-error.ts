@@ -65,11 +65,17 @@ export function forbidden(): ApiError {
   return new ApiError(403, 'FORBIDDEN', messages.FORBIDDEN);
 }
 
-/** 403: `http.allowedTopics` does not list the topic. */
+/** 403: the rules or `http.allowedTopics` do not let the caller do this with the topic. */
 export function topicNotAllowed(topic?: string): ApiError {
   return new ApiError(403, 'TOPIC_NOT_ALLOWED', messages.topicNotAllowed(topic), {
     data: { topic: 'not allowed here' },
   });
+}
+
+/** 403: the caller may enqueue, but not set these fields. */
+export function fieldsNotAllowed(fields: readonly string[]): ApiError {
+  const data = Object.fromEntries(fields.map((field) => [field, messages.FIELD_NOT_ALLOWED]));
+  return new ApiError(403, 'FIELD_NOT_ALLOWED', `${fields[0]!}: ${messages.FIELD_NOT_ALLOWED}`, { data });
 }
 
 /** Converts an `HttpException` with status 400 to 599; returns any other error as it is. */

@@ -10,6 +10,7 @@ import { CallerResolver, HTTP_SETTINGS } from './caller-resolver.js';
 import { selectControllers } from './jobs-discovery.controller.js';
 import { RegisteredRoutes } from './http-adapter.js';
 import { BAD_UI_FOLDER } from './http.messages.js';
+import { EnqueueAccess } from './enqueue-access.js';
 import { JobExport } from './job-export.js';
 import { JobSerializer } from './job-serializer.js';
 import { JobStreams } from './job-streams.js';
@@ -43,6 +44,7 @@ export function createHttpParts(http: HttpSettings | false, ui: UiSettings | fal
       AccessPolicy,
       AuditLog,
       CallerResolver,
+      EnqueueAccess,
       JobExport,
       JobSerializer,
       JobStreams,

@@ -4,6 +4,7 @@ import { text } from '../core/option-checks.js';
 import { invalidRequest } from './api-error.js';
 import type { Caller } from './caller-resolver.js';
 import type { HttpRequest } from './http-adapter.js';
+import { NO_KEY_FOR_UNKNOWN } from './http.messages.js';
 
 const keyCheck = text(255);
 
@@ -22,10 +23,15 @@ export function readIdempotencyKey({ headers }: HttpRequest): string | undefined
 /**
  * Identifies a repeated request. Each caller has separate keys, so that no caller gets another one's job. The order of a
  * body's members does not matter.
+ *
+ * @throws ApiError 400 for an unknown caller: all of them would share their keys, and the job of one would be lost as a repetition of
+ * another's.
  */
 export function toIdempotency(key: string, caller: Caller, body: object): Idempotency {
-  const { kind, id } = { id: '', ...caller };
-  return { key: hash([kind, id, key]), bodyHash: hash(body) };
+  if (caller.kind === 'anonymous') {
+    throw invalidRequest({ idempotency_key: NO_KEY_FOR_UNKNOWN });
+  }
+  return { key: hash([caller.kind, caller.id, key]), bodyHash: hash(body) };
 }
 
 function hash(value: unknown): string {

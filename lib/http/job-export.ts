@@ -37,17 +37,19 @@ export class JobExport implements OnModuleDestroy {
   /**
    * Resolves when the file is sent, or the caller has disconnected. An error ends the connection before the end of the file.
    *
+   * @param topics sends only jobs of these topics; `null`: of all.
    * @throws InvalidOptionsError for an invalid filter; any error of the first page. Nothing is sent then.
    */
   async send(
     { method }: HttpRequest,
     reply: HttpResponse,
     { format, ...filter }: JobFilter & { readonly format: ExportFormat },
+    topics: readonly string[] | null,
   ): Promise<void> {
     if (this.closing.signal.aborted) {
       throw new QueueUnavailableError('the application is shutting down');
     }
-    const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX);
+    const { ids, more } = await this.engine.jobs.select(filter, EXPORT_JOBS_MAX, topics);
     const { type, begin, toText, separator, end } = FORMATS[format];
     const pages = this.readPages(ids, toText);
     // An error of the first page must still be able to set another status.
@@ -162,8 +164,15 @@ const FORMATS: Readonly<Record<ExportFormat, FileFormat>> = {
   },
 };
 
-/** A text that begins so is a formula in a spreadsheet. Excel also reads the wide forms. */
-const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
+/**
+ * What a spreadsheet reads as a formula: these characters at the start of a cell, after spaces and a quote. Excel also reads the wide
+ * forms. A spreadsheet whose separator is `;` or a tab starts cells there, and rows at line breaks, because it ignores quotes within
+ * a cell.
+ */
+const FORMULA = /(^|[;\t\r\n])((?:[^\S\t\r\n]|")*)(?=[=+\-@＝＋－＠])/g;
+
+/** A spreadsheet ignores these at the start of a cell, so a formula could follow. */
+const LEADING_CONTROL = /^[\t\r\n]/;
 
 function toCell(value: unknown, isJson: boolean): string {
   if (value === null || value === undefined) {
@@ -173,6 +182,7 @@ function toCell(value: unknown, isJson: boolean): string {
     return String(value);
   }
   const text = isJson || typeof value !== 'string' ? JSON.stringify(value) : value;
-  const safe = FORMULA.test(text) ? `'${text}` : text;
+  const escaped = text.replace(FORMULA, "$1$2'");
+  const safe = LEADING_CONTROL.test(escaped) ? `'${escaped}` : escaped;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -154,6 +154,24 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
   };
 }
 
+/** Hides what the job was given and what it has done. For callers who may enqueue, and get a job that another call has stored. */
+export function withoutContents(job: JobDto): JobDto {
+  return {
+    ...job,
+    payload: null,
+    locked_by: null,
+    last_error: null,
+    failed_because: null,
+    errors: [],
+    result: null,
+    progress: null,
+    steps: [],
+    actions: [],
+    concurrency_key: null,
+    metadata: null,
+  };
+}
+
 export interface JobLogDto {
   items: ReturnType<typeof toLineDto>[];
 }
@@ -194,6 +212,7 @@ export function toScheduleDto(schedule: Schedule) {
     last_job_id: schedule.lastJobId,
     paused_since: toTextOrNull(schedule.pausedSince),
     is_declared: schedule.isDeclared,
+    live_definitions: schedule.liveDefinitions,
     created: toText(schedule.created),
     updated: toText(schedule.updated),
   };

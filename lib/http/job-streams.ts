@@ -3,7 +3,6 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { QueueUnavailableError } from '../core/errors.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { API_HEADERS, openStream } from './http-adapter.js';
 import { toStatsDto, toWatchedJobDto } from './report-serializer.js';
@@ -21,6 +20,9 @@ const RECONNECT_MS = 2_000;
 /** Ten minutes. Clients reconnect, so that the application's global guards run again. */
 const HEARTBEATS_MAX = 40;
 
+/** Rejects when a reader is no longer allowed to read. */
+type AccessCheck = () => Promise<unknown>;
+
 /** The open streams of server-sent events. The engine reads its statistics once for all of them. */
 @Injectable()
 export class JobStreams implements OnModuleDestroy {
@@ -30,10 +32,7 @@ export class JobStreams implements OnModuleDestroy {
   private readonly channels = new Set<EventChannel>();
   private isClosed = false;
 
-  constructor(
-    @Inject(JobsEngine) private readonly engine: JobsEngine,
-    @Inject(AccessPolicy) private readonly access: AccessPolicy,
-  ) {}
+  constructor(@Inject(JobsEngine) private readonly engine: JobsEngine) {}
 
   /** How many streams are open. */
   get size(): number {
@@ -41,16 +40,31 @@ export class JobStreams implements OnModuleDestroy {
   }
 
   /**
-   * Responds with a stream.
+   * Responds with a stream of the changes of topics; `null`: of all.
    *
-   * @param jobId sends the events of this job only.
    * @param ensureAccess rejects when the reader is no longer allowed to read; the stream ends then.
    */
-  open(
+  open(request: HttpRequest, reply: HttpResponse, ensureAccess: AccessCheck, topics: readonly string[] | null): void {
+    this.start(request, reply, ensureAccess, (channel) => this.watch(channel, topics));
+  }
+
+  /** Responds with a stream of the events of a job. */
+  openJob(request: HttpRequest, reply: HttpResponse, ensureAccess: AccessCheck, id: string): void {
+    this.start(request, reply, ensureAccess, (channel) => this.watchJob(channel, id));
+  }
+
+  /** Ends the streams first, because the server waits for its connections. */
+  onModuleDestroy(): void {
+    this.isClosed = true;
+    this.channels.forEach((channel) => channel.end());
+  }
+
+  /** @param watch sends events until the function that it returns is called. */
+  private start(
     { method }: HttpRequest,
     reply: HttpResponse,
-    ensureAccess: () => Promise<void>,
-    jobId: string | undefined,
+    ensureAccess: AccessCheck,
+    watch: (channel: EventChannel) => () => void,
   ): void {
     if (this.isClosed) {
       throw new QueueUnavailableError('the application is shutting down');
@@ -84,22 +98,16 @@ export class JobStreams implements OnModuleDestroy {
     });
     this.channels.add(channel);
     channel.sendReconnectTime(RECONNECT_MS);
-    const stopWatching = jobId === undefined ? this.watch(channel) : this.watchJob(channel, jobId);
-  }
-
-  /** Ends the streams first, because the server waits for its connections. */
-  onModuleDestroy(): void {
-    this.isClosed = true;
-    this.channels.forEach((channel) => channel.end());
+    const stopWatching = watch(channel);
   }
 
   private watchJob(channel: EventChannel, id: string): () => void {
     return this.engine.changes.watchJob(id, (job) => channel.send('job', toWatchedJobDto(job)));
   }
 
-  private watch(channel: EventChannel): () => void {
+  private watch(channel: EventChannel, shown: readonly string[] | null): () => void {
     return this.engine.changes.watch({
-      topics: this.access.topics,
+      topics: shown,
       stats: (stats) => channel.send('stats', toStatsDto(stats)),
       changed: (topics) =>
         channel.send('changed', { topics: [...topics] }, (earlier, later) => ({

@@ -12,6 +12,7 @@ import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
 import { JobsController } from './jobs.controller.js';
+import { JobsEnqueueController } from './jobs-enqueue.controller.js';
 import { JobsGroupsController } from './jobs-groups.controller.js';
 import { JobsMetricsController } from './jobs-metrics.controller.js';
 import { ref } from './schemas.js';
@@ -58,14 +59,14 @@ export class JobsDiscoveryController {
   })
   async capabilities(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const { caller, enqueue, read, manage } = await this.access.permissions(this.access.getIdentity(request));
+    const { caller, enqueue, read, manage, topics } = await this.access.permissions(this.access.getIdentity(request));
     const capabilities: CapabilitiesDto = {
       admin: caller.kind === 'admin',
       authenticated: caller.kind !== 'anonymous',
       enqueue,
       read,
       manage,
-      topics: this.access.topics,
+      topics,
       database: this.engine.database,
       version: VERSION,
       limits: { page: PAGE_JOBS_MAX, bulk: BULK_JOBS_MAX, payload_bytes: this.engine.settings.payloadBytesMax },
@@ -100,5 +101,6 @@ export const API_CONTROLLERS = [
   JobsGroupsController,
   JobsDiscoveryController,
   JobsExportController,
+  JobsEnqueueController,
   JobsController,
 ];

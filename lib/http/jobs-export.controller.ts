@@ -31,7 +31,8 @@ export class JobsExportController {
     },
   })
   async export(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const filter = this.access.limitFilter(this.read.query(request, EXPORT));
-    await this.exporter.send(request, response, filter);
+    const filter = this.access.limitSearch(this.read.query(request, EXPORT));
+    const topics = await this.access.limitTopics('read', this.access.getIdentity(request), filter.topic);
+    await this.exporter.send(request, response, filter, topics);
   }
 }

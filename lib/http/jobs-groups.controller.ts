@@ -2,13 +2,15 @@ import { Controller, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '
 import { GroupNotFoundError } from '../core/errors.js';
 import type { JobGroup } from '../core/job-group.js';
 import { GROUPS_PAGE } from '../core/job-group.js';
+import { text } from '../core/option-checks.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { AccessPolicy, findAllowed } from './access-policy.js';
-import { topicNotAllowed } from './api-error.js';
+import type { RequestIdentity } from './access-policy.js';
+import { AccessPolicy, findAllowed, NO_TOPIC } from './access-policy.js';
+import { forbidden, topicNotAllowed, toWireName } from './api-error.js';
 import { AuditLog } from './audit-log.js';
+import { EnqueueAccess } from './enqueue-access.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson } from './http-adapter.js';
-import { JobSerializer } from './job-serializer.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { toFullGroupDto, toGraphDto, toGroupDto } from './report-serializer.js';
@@ -18,6 +20,8 @@ import { DescribeRoute } from './route-info.js';
 import { listOfSchema, objectSchema, orNull, ref, UUID } from './schemas.js';
 
 const A_GROUP = ref('JobGroup');
+/** Groups of callers with a longer id have no creator. */
+const creatorCheck = text(255);
 
 /** Routes of groups and of graphs of jobs. */
 @Controller()
@@ -28,7 +32,7 @@ export class JobsGroupsController {
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,
     @Inject(RequestReader) private readonly read: RequestReader,
-    @Inject(JobSerializer) private readonly serializer: JobSerializer,
+    @Inject(EnqueueAccess) private readonly enqueuing: EnqueueAccess,
     @Inject(AuditLog) private readonly audit: AuditLog,
   ) {}
 
@@ -48,14 +52,30 @@ export class JobsGroupsController {
   async create(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { jobs, ...options } = await this.read.body(request, GROUP, { bytesMax: MANY_BYTES_MAX });
     const { id, onSuccess, onFinish, onFailure } = options;
-    const callbacks = [onSuccess, onFinish, onFailure].filter((job) => job !== undefined);
-    this.access.ensureTopics([...jobs, ...callbacks].map(({ topic }) => topic));
+    const identity = this.access.getIdentity(request);
+    const callbacks = Object.entries({ onSuccess, onFinish, onFailure }).flatMap(([name, job]) =>
+      job === undefined ? [] : [{ job, path: `${toWireName(name)}.` }],
+    );
+    const members = jobs.map((job, index) => ({ job, path: `jobs[${index}].` }));
+    await this.enqueuing.ensureAllowed(identity, [...members, ...callbacks]);
     if (id !== undefined) {
-      await this.find(id);
+      await this.ensureMayExtend(identity, id);
     }
-    await ensureParentsAllowed(this.engine, this.access, jobs);
-    const stored = await this.engine.groups.enqueue(jobs, options);
-    await sendJson(response, 201, { id: stored.id, jobs: await this.serializer.jobs(stored.jobs) });
+    const withoutKey = (job: typeof onSuccess): typeof onSuccess => job && this.enqueuing.withoutComputedKey(job);
+    const { by } = await this.audit.actor(request);
+    const createdBy = by !== null && creatorCheck.parse(by, '') !== undefined ? by : null;
+    const stored = await this.engine.groups.enqueue(
+      jobs.map((job) => this.enqueuing.withoutComputedKey(job)),
+      {
+        ...options,
+        onSuccess: withoutKey(onSuccess),
+        onFinish: withoutKey(onFinish),
+        onFailure: withoutKey(onFailure),
+      },
+      undefined,
+      createdBy,
+    );
+    await sendJson(response, 201, { id: stored.id, jobs: await this.enqueuing.toDtos(identity, stored.jobs) });
   }
 
   @Get('groups')
@@ -75,11 +95,13 @@ export class JobsGroupsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { limit = GROUPS_PAGE, ...filter } = this.read.query(request, GROUP_LIST);
+    const identity = this.access.getIdentity(request);
+    await this.access.ensureSomeTopic('read', identity);
     // One more than the page shows whether there is a next page.
     const read = await this.engine.groups.list({ ...filter, limit: limit + 1 });
     const groups = read.slice(0, limit);
     await sendJson(response, 200, {
-      items: (await this.selectAllowed(groups)).map(toGroupDto),
+      items: (await this.selectAllowed('read', identity, groups)).map(toGroupDto),
       next_before: read.length > limit ? groups.at(-1)!.id : null,
     });
   }
@@ -93,7 +115,7 @@ export class JobsGroupsController {
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const group = await this.find(request.params.id!);
+    const group = await this.find(request);
     await sendJson(response, 200, toFullGroupDto(group, await this.engine.groups.callbacks(group.id)));
   }
 
@@ -107,7 +129,7 @@ export class JobsGroupsController {
   })
   async cancel(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const { id } = await this.find(request.params.id!);
+    const { id } = await this.find(request, 'manage');
     const group = await this.engine.groups.cancel(id, await this.audit.actor(request));
     this.audit.record(request, `cancelled the group ${id}`);
     await sendJson(response, 202, toGroupDto(group));
@@ -122,51 +144,100 @@ export class JobsGroupsController {
   })
   async graph(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const job = await findAllowed(this.engine, this.access, request.params.id!);
-    const { topics } = this.access;
-    const isShown = (topic: string | null): boolean => topics === null || (topic !== null && topics.includes(topic));
-    await sendJson(response, 200, toGraphDto(await this.engine.graphs.get(job.id), isShown));
+    const identity = this.access.getIdentity(request);
+    const job = await findAllowed(this.engine, this.access, identity, request.params.id!);
+    const graph = await this.engine.graphs.get(job.id);
+    const topics = graph.nodes.flatMap(({ topic }) => topic ?? []);
+    const mayRead = await this.access.admitted('read', identity, topics);
+    // The topic of a deleted job is not known.
+    const isLimited = await this.access.isLimited('read', identity);
+    const isShown = (topic: string | null): boolean => (topic === null ? !isLimited : mayRead(topic));
+    await sendJson(response, 200, toGraphDto(graph, isShown));
   }
 
-  /** @throws GroupNotFoundError, also for a group with a topic that is not allowed. */
-  private async find(id: string): Promise<JobGroup> {
+  /**
+   * Returns the group in the path.
+   *
+   * @throws GroupNotFoundError, also for a group with a topic that the caller may not read; ApiError 403 for one that it may only read.
+   */
+  private async find(request: HttpRequest, right: 'read' | 'manage' = 'read'): Promise<JobGroup> {
+    const id = request.params.id!;
+    const identity = this.access.getIdentity(request);
     const group = await this.engine.groups.get(id);
-    const [allowed] = await this.selectAllowed(group ? [group] : []);
-    if (!allowed) {
+    const [readable] = await this.selectAllowed('read', identity, group ? [group] : []);
+    if (!readable) {
+      await this.access.ensureSomeTopic(right, identity);
       throw new GroupNotFoundError(id);
     }
-    return allowed;
+    if (right === 'manage' && (await this.selectAllowed('manage', identity, [readable])).length === 0) {
+      await this.access.ensureSomeTopic(right, identity);
+      throw topicNotAllowed();
+    }
+    return readable;
   }
 
-  /** Leaves out groups with a topic that is not allowed. Reads the topics only if a whitelist is set. */
-  private async selectAllowed(groups: readonly JobGroup[]): Promise<readonly JobGroup[]> {
-    const { topics } = this.access;
-    if (topics === null || groups.length === 0) {
+  /**
+   * Adding jobs to a group delays and may change its end, so this is for its creator and for callers who may manage it.
+   *
+   * @throws GroupNotFoundError, also for a group that the caller may not read; ApiError 403 for one that it may only read.
+   */
+  private async ensureMayExtend(identity: RequestIdentity, id: string): Promise<void> {
+    const group = await this.engine.groups.get(id);
+    if (!group) {
+      throw new GroupNotFoundError(id);
+    }
+    const caller = await identity.callerOrAnonymous();
+    if (caller.kind === 'admin' || (await this.isManaged(identity, group))) {
+      return;
+    }
+    if (caller.kind === 'user' && (await this.engine.groups.creator(group.id)) === caller.id) {
+      return;
+    }
+    const topics = await this.topicsOf([group]);
+    const mayRead = await this.access.admitted('read', identity, topics.get(group.id)!);
+    throw topics.get(group.id)!.every(mayRead) ? forbidden() : new GroupNotFoundError(id);
+  }
+
+  private async isManaged(identity: RequestIdentity, group: JobGroup): Promise<boolean> {
+    const topics = (await this.topicsOf([group])).get(group.id)!;
+    return topics.every(await this.access.admitted('manage', identity, topics));
+  }
+
+  /** Leaves out groups with a topic on which the caller has not the right. Reads the topics only if the rules depend on them. */
+  private async selectAllowed(
+    right: 'read' | 'manage',
+    identity: RequestIdentity,
+    groups: readonly JobGroup[],
+  ): Promise<readonly JobGroup[]> {
+    if (groups.length === 0 || !(await this.access.isLimited(right, identity))) {
       return groups;
     }
-    const found = await this.engine.groups.topics(groups.map(({ id }) => id));
-    const hidden = new Set(found.filter(({ topic }) => !topics.includes(topic)).map(({ groupId }) => groupId));
-    return groups.filter(({ id }) => !hidden.has(id));
+    const topics = await this.topicsOf(groups);
+    const isAdmitted = await this.access.admitted(right, identity, [...topics.values()].flat());
+    return groups.filter(({ id }) => topics.get(id)!.every(isAdmitted));
   }
-}
 
-/** Reads the parents only if a whitelist of topics is set. @throws ApiError 403 for a parent of a topic that is not allowed. */
-export async function ensureParentsAllowed(
-  engine: JobsEngine,
-  access: AccessPolicy,
-  jobs: readonly { readonly dependsOn?: readonly string[] | undefined }[],
-): Promise<void> {
-  const names = access.topics === null ? [] : [...new Set(jobs.flatMap(({ dependsOn = [] }) => dependsOn))];
-  (await engine.graphs.topics(names)).forEach((topic) => access.ensureTopicOfJob(topic));
+  /** Returns the topics of each group. A group without jobs has none: its jobs were deleted, or it never had any. */
+  private async topicsOf(groups: readonly JobGroup[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const ids = groups.map(({ id }) => id);
+    const topics = new Map(ids.map((id) => [id, [] as string[]]));
+    (await this.engine.groups.topics(ids)).forEach(({ groupId, topic }) => topics.get(groupId)!.push(topic));
+    return new Map([...topics].map(([id, names]) => [id, names.length > 0 ? names : [NO_TOPIC]]));
+  }
 }
 
 /**
- * Reads the graph of a job only if a whitelist of topics is set.
+ * Reads the graph of a job only if the rules depend on topics.
  *
- * @throws ApiError 403 when a descendant of the job has a topic that is not allowed, or the graph is too large to be read.
+ * @throws ApiError 403 when the caller may not manage a descendant of the job, or the graph is too large to be read.
  */
-export async function ensureDependantsAllowed(engine: JobsEngine, access: AccessPolicy, id: string): Promise<void> {
-  if (access.topics === null) {
+export async function ensureDependantsAllowed(
+  engine: JobsEngine,
+  access: AccessPolicy,
+  identity: RequestIdentity,
+  id: string,
+): Promise<void> {
+  if (!(await access.isLimited('manage', identity))) {
     return;
   }
   const { nodes, links, isCut } = await engine.graphs.get(id);
@@ -174,9 +245,8 @@ export async function ensureDependantsAllowed(engine: JobsEngine, access: Access
   for (const parent of descendants) {
     links.filter(({ parentId }) => parentId === parent).forEach(({ childId }) => descendants.add(childId));
   }
-  if (isCut) {
+  const topics = nodes.filter((node) => descendants.has(node.id)).flatMap(({ topic }) => topic ?? []);
+  if (isCut || !topics.every(await access.admitted('manage', identity, topics))) {
     throw topicNotAllowed();
   }
-  const topics = nodes.filter((node) => descendants.has(node.id)).flatMap(({ topic }) => topic ?? []);
-  topics.forEach((topic) => access.ensureTopicOfJob(topic));
 }

@@ -3,7 +3,8 @@ import type { Registry } from 'prom-client';
 import { InvalidOptionsError } from '../core/errors.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { loadPromClient } from '../engine/telemetry/optional-packages.cjs';
-import { addMetrics } from '../telemetry/prometheus.js';
+import { registerJobsMetrics } from '../telemetry/prometheus.js';
+import type { RequestIdentity } from './access-policy.js';
 import { AccessPolicy } from './access-policy.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { API_HEADERS, send } from './http-adapter.js';
@@ -23,7 +24,7 @@ export class JobsMetricsController {
 
   constructor(
     @Inject(JobsEngine) engine: JobsEngine,
-    @Inject(AccessPolicy) { topics }: AccessPolicy,
+    @Inject(AccessPolicy) private readonly access: AccessPolicy,
     @Inject(RequestReader) private readonly read: RequestReader,
   ) {
     const client = loadPromClient();
@@ -31,7 +32,7 @@ export class JobsMetricsController {
       throw new InvalidOptionsError('http.metrics', NO_PROM_CLIENT);
     }
     this.registry = new client.Registry();
-    addMetrics(this.registry, engine, (topic) => topics?.includes(topic) ?? true);
+    registerJobsMetrics(this.registry, engine);
   }
 
   @Get('metrics')
@@ -42,8 +43,30 @@ export class JobsMetricsController {
   })
   async metrics(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const body = Buffer.from(await this.registry.metrics(), 'utf8');
+    const body = Buffer.from(await this.readMetrics(this.access.getIdentity(request)), 'utf8');
     const headers = { ...API_HEADERS, 'Content-Type': this.registry.contentType };
     await send(response, { status: 200, headers, body });
   }
+
+  /** Returns the text format, without the lines of topics that the caller may not read. */
+  private async readMetrics(identity: RequestIdentity): Promise<string> {
+    await this.access.ensureSomeTopic('read', identity);
+    const text = await this.registry.metrics();
+    if (!(await this.access.isLimited('read', identity))) {
+      return text;
+    }
+    const lines = text.split('\n').map((line) => ({ line, topic: readTopic(line) }));
+    const topics = lines.flatMap(({ topic }) => topic ?? []);
+    const mayRead = await this.access.admitted('read', identity, topics);
+    const shown = lines.filter(({ topic }) => topic === undefined || mayRead(topic));
+    return shown.map(({ line }) => line).join('\n');
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\n': '\n', '\\"': '"', '\\\\': '\\' };
+
+/** Returns the label `topic` of a line; `undefined` for a line without it. */
+function readTopic(line: string): string | undefined {
+  const label = /[{,]topic="((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
+  return label?.replace(/\\./g, (escape) => ESCAPES[escape] ?? escape);
 }

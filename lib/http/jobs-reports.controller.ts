@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { JobsEngine } from '../engine/jobs-engine.js';
+import type { AllowedTopics, RequestIdentity } from './access-policy.js';
 import { AccessPolicy, findAllowed } from './access-policy.js';
+import { forbidden, invalidRequest } from './api-error.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson } from './http-adapter.js';
 import { JobSerializer } from './job-serializer.js';
@@ -35,7 +38,7 @@ export class JobsReportsController {
   })
   async stats(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = this.read.query(request, TOPICS);
-    const stats = await this.engine.stats.get(this.access.limitTopics(topic));
+    const stats = await this.engine.stats.get(await this.limitTopics(request, topic));
     await sendJson(response, 200, toStatsDto(stats));
   }
 
@@ -48,7 +51,7 @@ export class JobsReportsController {
   })
   async timeseries(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, minutes = 60 } = this.read.query(request, TIMESERIES);
-    const report = await this.engine.stats.report(minutes, this.access.limitTopics(topic));
+    const report = await this.engine.stats.report(minutes, await this.limitTopics(request, topic));
     await sendJson(response, 200, toTimeseriesDto(report));
   }
 
@@ -61,7 +64,7 @@ export class JobsReportsController {
   })
   async errors(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, ...page } = this.read.query(request, ERRORS);
-    const groups = await this.engine.errors.list(this.access.limitTopics(topic), page);
+    const groups = await this.engine.errors.list(await this.limitTopics(request, topic), page);
     await sendJson(response, 200, toErrorGroupsDto(groups, await this.serializer.errorGroups(groups.items)));
   }
 
@@ -78,7 +81,17 @@ export class JobsReportsController {
   })
   async workers(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    await sendJson(response, 200, toWorkerListDto(await this.engine.workers(), this.access.topics));
+    const identity = this.access.getIdentity(request);
+    await this.access.ensureSomeTopic('read', identity);
+    const workers = await this.engine.workers();
+    const mayRead = await this.access.admitted(
+      'read',
+      identity,
+      workers.flatMap(({ topics, handlers }) => [...topics, ...handlers.map(({ topic }) => topic)]),
+    );
+    const isLimited = await this.access.isLimited('read', identity);
+    const shown = workers.filter(({ topics }) => !isLimited || topics.some(mayRead));
+    await sendJson(response, 200, toWorkerListDto(shown, mayRead));
   }
 
   @Get('stream')
@@ -90,10 +103,35 @@ export class JobsReportsController {
     errors: [404],
   })
   async stream(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const { job } = this.read.query(request, STREAM);
-    const jobId = job === undefined ? undefined : (await findAllowed(this.engine, this.access, job)).id;
+    const { job, topic } = this.read.query(request, STREAM);
+    if (job !== undefined && topic !== undefined) {
+      throw invalidRequest({ topic: 'contradicts job; give one of the two' });
+    }
     const identity = this.access.getIdentity(request);
-    const ensureAccess = (): Promise<void> => this.access.ensureAllowed('read', identity.createUnresolved());
-    this.streams.open(request, response, ensureAccess, jobId);
+    if (job !== undefined) {
+      const { id, topic: ofJob } = await findAllowed(this.engine, this.access, identity, job);
+      this.streams.openJob(request, response, () => this.ensureAccess(identity, [ofJob]), id);
+      return;
+    }
+    const topics = await this.access.limitTopics('read', identity, topic);
+    const ensureSame = async (): Promise<void> => {
+      const current = await this.ensureAccess(identity, topic);
+      if (!isDeepStrictEqual(current, topics)) {
+        // The client reconnects, and gets the events of the topics that it may read now.
+        throw forbidden();
+      }
+    };
+    this.streams.open(request, response, ensureSame, topics);
+  }
+
+  /** Identifies the caller again, and returns the topics that it may read now. @throws ApiError */
+  private async ensureAccess(identity: RequestIdentity, topics: readonly string[] | undefined): Promise<AllowedTopics> {
+    const current = identity.createUnresolved();
+    await this.access.ensureAllowed('read', current);
+    return this.access.limitTopics('read', current, topics);
+  }
+
+  private limitTopics(request: HttpRequest, topics: readonly string[] | undefined): Promise<AllowedTopics> {
+    return this.access.limitTopics('read', this.access.getIdentity(request), topics);
   }
 }

@@ -3,6 +3,7 @@ import { ScheduleNotFoundError } from '../core/errors.js';
 import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { AccessPolicy } from './access-policy.js';
+import { topicNotAllowed } from './api-error.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson, sendNothing } from './http-adapter.js';
@@ -40,9 +41,13 @@ export class JobsSchedulesController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    const { topics } = this.access;
-    const schedules = (await this.engine.schedules.list()).filter(({ topic }) => topics?.includes(topic) ?? true);
-    await sendJson(response, 200, { items: await this.serializer.schedules(schedules) });
+    const identity = this.access.getIdentity(request);
+    await this.access.ensureSomeTopic('read', identity);
+    const schedules = await this.engine.schedules.list();
+    const topics = schedules.map(({ topic }) => topic);
+    const mayRead = await this.access.admitted('read', identity, topics);
+    const shown = schedules.filter(({ topic }) => mayRead(topic));
+    await sendJson(response, 200, { items: await this.serializer.schedules(shown) });
   }
 
   @Get('schedules/:name')
@@ -86,8 +91,13 @@ export class JobsSchedulesController {
   async put(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { pattern, ...options } = await this.read.body(request, SCHEDULE);
     const name = request.params.name!;
+    const identity = this.access.getIdentity(request);
+    await this.access.ensureTopics('manage', identity, [options.topic]);
     const stored = await this.engine.schedules.get(name);
-    this.access.ensureTopics(stored ? [stored.topic, options.topic] : [options.topic]);
+    const replaced = stored ? [stored.topic] : [];
+    if (!replaced.every(await this.access.admitted('manage', identity, replaced))) {
+      throw topicNotAllowed();
+    }
     const { schedule, isNew } = await this.engine.schedules.put(name, pattern, options);
     this.audit.record(request, `${isNew ? 'created' : 'changed'} the schedule '${name}'`);
     await sendJson(response, isNew ? 201 : 200, await this.serializer.schedule(schedule));
@@ -153,19 +163,24 @@ export class JobsSchedulesController {
     await sendJson(response, 201, await this.serializer.job(job));
   }
 
-  /** Returns the name in the path of a route that changes a schedule. @throws ScheduleNotFoundError; ApiError 403 for its topic. */
+  /** Returns the name in the path of a route that changes a schedule. @throws as `find`; ApiError 403 for a schedule that the caller may only read. */
   private async nameOfChange(request: HttpRequest): Promise<string> {
     await this.read.nothing(request);
-    return (await this.find(request)).name;
+    const { name, topic } = await this.find(request, 'manage');
+    await this.access.ensureTopics('manage', this.access.getIdentity(request), [topic]);
+    return name;
   }
 
-  private async find(request: HttpRequest): Promise<Schedule> {
+  /** @throws ScheduleNotFoundError, also for a schedule that the caller may not read; ApiError 401 or 403 for a caller without the right. */
+  private async find(request: HttpRequest, right: 'read' | 'manage' = 'read'): Promise<Schedule> {
     const name = request.params.name!;
+    const identity = this.access.getIdentity(request);
     const schedule = await this.engine.schedules.get(name);
-    if (!schedule) {
+    const mayRead = await this.access.admitted('read', identity, schedule ? [schedule.topic] : []);
+    if (!schedule || !mayRead(schedule.topic)) {
+      await this.access.ensureSomeTopic(right, identity);
       throw new ScheduleNotFoundError(name);
     }
-    this.access.ensureTopicOfJob(schedule.topic);
     return schedule;
   }
 }

@@ -6,10 +6,10 @@ import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { sendJson, sendNothing } from './http-adapter.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
-import { listOfSchema, objectSchema, ref } from './schemas.js';
+import { listOfSchema, objectSchema, orNull, ref } from './schemas.js';
 import { toDefinedLimitsDto, toTopicListDto } from './report-serializer.js';
 import { RequestReader } from './request-reader.js';
-import { NO_FIELDS, TOPIC, TOPIC_LIMITS } from './requests.js';
+import { TOPIC, TOPIC_LIMITS, TOPIC_LIST, TOPICS_PAGE_MAX } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
 /** Routes that show, pause, resume and limit topics. */
@@ -27,15 +27,32 @@ export class JobsTopicsController {
   @Get('topics')
   @DescribeRoute({
     access: 'read',
-    summary: 'Each topic in numbers',
+    summary: 'One page of topics in numbers, by name',
+    query: TOPIC_LIST,
     responses: {
-      200: { meaning: 'The topics by name', schema: objectSchema({ items: listOfSchema(ref('TopicStats')) }) },
+      200: {
+        meaning: 'The topics',
+        schema: objectSchema({
+          items: listOfSchema(ref('TopicStats')),
+          next_after: {
+            ...orNull({ type: 'string' }),
+            description: 'The `after` of the next page; null on the last page',
+          },
+        }),
+      },
     },
   })
   async topics(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    this.read.query(request, NO_FIELDS);
-    const { topics } = this.access;
-    await sendJson(response, 200, toTopicListDto(await this.engine.topics.list(topics), topics));
+    const { topic, after, limit = TOPICS_PAGE_MAX } = this.read.query(request, TOPIC_LIST);
+    const identity = this.access.getIdentity(request);
+    const topics = await this.access.limitTopics('read', identity, topic);
+    // One more than the page shows whether there is a next page.
+    const read = await this.engine.topics.list(topics, { after, limit: limit + 1 });
+    const items = read.slice(0, limit);
+    const deadLetters = items.flatMap((each) => each.deadLetters);
+    const mayRead = await this.access.admitted('read', identity, deadLetters);
+    const nextAfter = read.length > limit ? items.at(-1)!.topic : null;
+    await sendJson(response, 200, toTopicListDto(items, mayRead, nextAfter));
   }
 
   @Post('topics/pause')
@@ -47,7 +64,7 @@ export class JobsTopicsController {
   })
   async pause(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = await this.read.body(request, TOPIC);
-    this.access.ensureTopics([topic]);
+    await this.access.ensureTopics('manage', this.access.getIdentity(request), [topic]);
     await this.engine.topics.pause(topic);
     this.audit.record(request, `paused the topic '${topic}'`);
     await sendNothing(response);
@@ -62,7 +79,7 @@ export class JobsTopicsController {
   })
   async resume(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic } = await this.read.body(request, TOPIC);
-    this.access.ensureTopics([topic]);
+    await this.access.ensureTopics('manage', this.access.getIdentity(request), [topic]);
     await this.engine.topics.resume(topic);
     this.audit.record(request, `resumed the topic '${topic}'`);
     await sendNothing(response);
@@ -77,7 +94,7 @@ export class JobsTopicsController {
   })
   async setLimits(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const { topic, limits } = await this.read.body(request, TOPIC_LIMITS);
-    this.access.ensureTopics([topic]);
+    await this.access.ensureTopics('manage', this.access.getIdentity(request), [topic]);
     await this.engine.limits.set(topic, limits);
     const change = limits === null ? 'removed the limits' : `set the limits ${JSON.stringify(limits)}`;
     this.audit.record(request, `${change} of the topic '${topic}'`);

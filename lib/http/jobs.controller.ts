@@ -1,34 +1,33 @@
 /*
  * http/: the HTTP API and the admin UI, as ordinary Nest controllers. In: requests. Out: responses.
  * A request passes jobs-admin.guard.ts (rules in access-policy.ts, callers in caller-resolver.ts). The controller reads it with
- * request-reader.ts, calls the engine and converts the result with a serializer. jobs-api-error.filter.ts responds to errors.
+ * request-reader.ts, asks access-policy.ts for the topics of the request, calls the engine and converts the result with a
+ * serializer. jobs-api-error.filter.ts responds to errors.
  * Read this file first, then requests.ts (the fields) and access-policy.ts. http-adapter.ts holds all that differs between Express
  * and Fastify; http-providers.ts mounts the controllers.
  */
 import { Controller, Delete, Get, Inject, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
-import { IdempotencyConflictError, QueueUnavailableError } from '../core/errors.js';
-import type { Idempotency, Job, JobFilter } from '../core/job.js';
+import { QueueUnavailableError } from '../core/errors.js';
+import type { Job, JobFilter } from '../core/job.js';
 import { JOB_ACTIONS } from '../core/job-state.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
+import type { AllowedTopics } from './access-policy.js';
 import { AccessPolicy, findAllowed } from './access-policy.js';
-import { invalidRequest } from './api-error.js';
 import { AuditLog } from './audit-log.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
-import { toPathname, sendJson, sendNothing } from './http-adapter.js';
-import { NO_KEY_FOR_MANY } from './http.messages.js';
-import { readIdempotencyKey, toIdempotency } from './idempotency.js';
+import { sendJson, sendNothing } from './http-adapter.js';
 import { JobSerializer, toBulkDto, toPageDto } from './job-serializer.js';
-import { ensureDependantsAllowed, ensureParentsAllowed } from './jobs-groups.controller.js';
+import { ensureDependantsAllowed } from './jobs-groups.controller.js';
 import { JobsAdminGuard } from './jobs-admin.guard.js';
 import { JobsApiErrorFilter } from './jobs-api-error.filter.js';
 import { listOfSchema, objectSchema, ref } from './schemas.js';
 import { MANY_BYTES_MAX, RequestReader } from './request-reader.js';
-import { BULK, ENQUEUE, ENQUEUE_MANY, LIST, LOGS, NO_FIELDS, REQUEUE } from './requests.js';
+import { BULK, LIST, LOGS, NO_FIELDS, REQUEUE } from './requests.js';
 import { DescribeRoute } from './route-info.js';
 
 const JOB = ref('Job');
 
-/** Routes that enqueue, show and change jobs. */
+/** Routes that show and change jobs. */
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
@@ -41,54 +40,6 @@ export class JobsController {
     @Inject(AuditLog) private readonly audit: AuditLog,
   ) {}
 
-  @Post('enqueue')
-  @DescribeRoute({
-    access: 'enqueue',
-    summary: 'Stores a job',
-    isIdempotent: true,
-    body: { name: 'EnqueueRequest', fields: ENQUEUE },
-    responses: {
-      201: { meaning: 'The job', schema: JOB },
-      200: { meaning: 'The job that holds the unique key, or that this request stored before', schema: JOB },
-    },
-    errors: [422],
-  })
-  async enqueue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const body = await this.read.body(request, ENQUEUE);
-    const { topic, payload, ...options } = body;
-    this.access.ensureTopics([topic]);
-    const idempotency = await this.readIdempotency(request, body);
-    const job = await this.engine.enqueue(topic, payload, options, idempotency).catch((error: unknown) => {
-      throw error instanceof IdempotencyConflictError
-        ? new IdempotencyConflictError(readIdempotencyKey(request)!)
-        : error;
-    });
-    const basePath = toPathname(request.originalUrl).replace(/\/[^/]+\/*$/, '');
-    const status = job.deduplicated || job.replayed ? 200 : 201;
-    await sendJson(response, status, await this.serializer.job(job), { Location: `${basePath}/${job.id}` });
-  }
-
-  @Post('enqueue-many')
-  @DescribeRoute({
-    access: 'enqueue',
-    summary: 'Stores jobs, all or none',
-    body: { name: 'EnqueueManyRequest', fields: ENQUEUE_MANY },
-    responses: {
-      201: { meaning: 'The jobs, in the order of the request', schema: objectSchema({ items: listOfSchema(JOB) }) },
-    },
-  })
-  async enqueueMany(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
-    const { jobs } = await this.read.body(request, ENQUEUE_MANY, { bytesMax: MANY_BYTES_MAX });
-    if (readIdempotencyKey(request) !== undefined) {
-      // Ignoring the key would store all jobs twice when the caller repeats the request.
-      throw invalidRequest({ idempotency_key: NO_KEY_FOR_MANY });
-    }
-    this.access.ensureTopics(jobs.map(({ topic }) => topic));
-    await ensureParentsAllowed(this.engine, this.access, jobs);
-    const stored = await this.engine.enqueueMany([...jobs]);
-    await sendJson(response, 201, await this.serializer.list(stored));
-  }
-
   @Get()
   @DescribeRoute({
     access: 'read',
@@ -98,7 +49,8 @@ export class JobsController {
   })
   async list(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const filter = this.read.query(request, LIST);
-    const page = await this.engine.jobs.list(this.access.limitFilter(filter));
+    const topics = await this.access.limitTopics('read', this.access.getIdentity(request), filter.topic);
+    const page = await this.engine.jobs.list(this.access.limitSearch(filter), topics);
     await sendJson(response, 200, toPageDto(page, await this.serializer.explained(page.items)));
   }
 
@@ -112,14 +64,11 @@ export class JobsController {
   async bulk(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const body = await this.read.body(request, BULK, { bytesMax: MANY_BYTES_MAX });
     const { action, ids, dryRun, asOf, max, pace, cursor } = body;
-    const filter = body.filter && this.access.limitFilter(body.filter);
+    const filter = body.filter && this.access.limitSearch(body.filter);
+    const topics = await this.topicsOfBulk(request, body);
     const selection = ids ? { ids } : { filter: filter && toLoggedFilter(filter) };
     const result = await this.engine.bulk
-      .run(
-        { action, ids, filter, dryRun, asOf, max, pace, cursor },
-        this.access.topics,
-        await this.audit.actor(request),
-      )
+      .run({ action, ids, filter, dryRun, asOf, max, pace, cursor }, topics, await this.audit.actor(request))
       .catch((error: unknown) => {
         if (error instanceof QueueUnavailableError && !dryRun) {
           // Some jobs may have changed before the outage, so the action is audited.
@@ -143,7 +92,7 @@ export class JobsController {
   })
   async get(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     this.read.query(request, NO_FIELDS);
-    await this.sendExplained(response, await this.find(request.params.id!));
+    await this.sendExplained(response, await this.find(request));
   }
 
   @Get(':id/logs')
@@ -156,7 +105,7 @@ export class JobsController {
   })
   async logs(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const options = this.read.query(request, LOGS);
-    const job = await this.find(request.params.id!);
+    const job = await this.find(request);
     await sendJson(response, 200, await this.serializer.logs(job, await this.engine.jobs.logs(job.id, options)));
   }
 
@@ -170,9 +119,9 @@ export class JobsController {
   })
   async requeue(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     const changes = await this.read.body(request, REQUEUE, { isOptional: true });
-    const id = await this.allowedId(request);
+    const id = await this.changedId(request);
     if (changes.dependants) {
-      await ensureDependantsAllowed(this.engine, this.access, id);
+      await ensureDependantsAllowed(this.engine, this.access, this.access.getIdentity(request), id);
     }
     const job = await this.engine.jobs.requeue(id, changes, await this.audit.actor(request));
     const change = changes.payload === undefined ? '' : ' with another payload';
@@ -190,7 +139,7 @@ export class JobsController {
   })
   async promote(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const job = await this.engine.jobs.promote(await this.allowedId(request), await this.audit.actor(request));
+    const job = await this.engine.jobs.promote(await this.changedId(request), await this.audit.actor(request));
     this.audit.record(request, `${JOB_ACTIONS.promote.done} ${describeJob(job)}`);
     await this.sendExplained(response, job);
   }
@@ -208,7 +157,7 @@ export class JobsController {
   })
   async cancel(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const job = await this.engine.jobs.cancel(await this.allowedId(request), await this.audit.actor(request));
+    const job = await this.engine.jobs.cancel(await this.changedId(request), await this.audit.actor(request));
     const isRunning = job.status === 'processing';
     this.audit.record(
       request,
@@ -227,19 +176,10 @@ export class JobsController {
   })
   async delete(@Req() request: HttpRequest, @Res() response: HttpResponse): Promise<void> {
     await this.read.nothing(request);
-    const id = await this.allowedId(request);
+    const id = await this.changedId(request);
     await this.engine.jobs.delete(id);
     this.audit.record(request, `${JOB_ACTIONS.delete.done} job ${id}`);
     await sendNothing(response);
-  }
-
-  private async readIdempotency(request: HttpRequest, body: object): Promise<Idempotency | undefined> {
-    const key = readIdempotencyKey(request);
-    // A key belongs to a caller. If the application cannot identify the caller this throws: as another caller's key, the same key
-    // would store a duplicate when the request is repeated.
-    return key === undefined
-      ? undefined
-      : toIdempotency(key, await this.access.getIdentity(request).callerOrAnonymous(), body);
   }
 
   private async sendExplained(response: HttpResponse, job: Job): Promise<void> {
@@ -247,14 +187,37 @@ export class JobsController {
     await sendJson(response, 200, dto!);
   }
 
-  private find(id: string): Promise<Job> {
-    return findAllowed(this.engine, this.access, id);
+  private find(request: HttpRequest): Promise<Job> {
+    return findAllowed(this.engine, this.access, this.access.getIdentity(request), request.params.id!);
   }
 
-  /** Returns the id in the path. Reads the job only if a whitelist of topics is set. @throws ApiError 403 for its topic. */
-  private async allowedId({ params }: HttpRequest): Promise<string> {
-    const id = params.id!;
-    return this.access.topics === null ? id : (await this.find(id)).id;
+  /** Returns the id in the path. Reads the job only if the caller may not change all. @throws as `findAllowed`. */
+  private async changedId(request: HttpRequest): Promise<string> {
+    const id = request.params.id!;
+    const identity = this.access.getIdentity(request);
+    const isLimited = await this.access.isLimited('manage', identity);
+    return isLimited ? (await findAllowed(this.engine, this.access, identity, id, 'manage')).id : id;
+  }
+
+  /** Returns the topics whose jobs a bulk request may change: those of its filter, or of its ids. */
+  private async topicsOfBulk(
+    request: HttpRequest,
+    { ids, filter }: { readonly ids?: readonly string[]; readonly filter?: JobFilter },
+  ): Promise<AllowedTopics> {
+    const identity = this.access.getIdentity(request);
+    if (!ids) {
+      return this.access.limitTopics('manage', identity, filter?.topic as readonly string[] | undefined);
+    }
+    if (!(await this.access.isLimited('manage', identity))) {
+      return null;
+    }
+    const topics = [...new Set((await this.engine.graphs.topics(ids)).values())];
+    const isManaged = await this.access.admitted('manage', identity, topics);
+    const managed = topics.filter(isManaged);
+    if (managed.length === 0) {
+      await this.access.ensureSomeTopic('manage', identity);
+    }
+    return managed;
   }
 }
 

@@ -5,6 +5,7 @@ import type {
   ErrorGroup,
   ErrorGroups,
   HandlerSummary,
+  LiveDefinitions,
   TimeseriesPoint,
   TimeseriesReport,
   TopicStats,
@@ -84,12 +85,19 @@ export function toStatsDto(stats: JobStats) {
 /** Each topic in numbers. */
 export type TopicListDto = ReturnType<typeof toTopicListDto>;
 
-/** @param shown the topics that the caller may see; `null`: all. */
-export function toTopicListDto(topics: readonly TopicStats[], shown: readonly string[] | null) {
-  return { items: topics.map((topic) => toTopicDto(topic, shown)) };
+/**
+ * @param isShown whether the caller may see a topic.
+ * @param nextAfter the last topic of a page that others follow.
+ */
+export function toTopicListDto(
+  topics: readonly TopicStats[],
+  isShown: (topic: string) => boolean = () => true,
+  nextAfter: string | null = null,
+) {
+  return { items: topics.map((topic) => toTopicDto(topic, isShown)), next_after: nextAfter };
 }
 
-function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
+function toTopicDto(stats: TopicStats, isShown: (topic: string) => boolean) {
   const { topic, pending, retrying, processing, completed, failed, cancelled, total } = stats;
   return {
     topic,
@@ -111,11 +119,23 @@ function toTopicDto(stats: TopicStats, shown: readonly string[] | null) {
     limits_source: stats.limitsSource,
     code_limits: toLimitsDto(stats.codeLimits),
     retention: stats.retention,
-    dead_letters: stats.deadLetters.filter((target) => shown?.includes(target) ?? true),
+    dead_letters: stats.deadLetters.filter(isShown),
+    live_definitions: toLiveDefinitionsDto(stats.liveDefinitions),
     running: stats.running,
     waiting_keys: stats.waitingKeys,
     limited_by: stats.limitedBy,
   };
+}
+
+/** How many definitions live processes declare. */
+interface LiveDefinitionsDto {
+  limits?: number;
+  retention?: number;
+  dead_letters?: number;
+}
+
+function toLiveDefinitionsDto({ deadLetters, ...others }: LiveDefinitions): LiveDefinitionsDto {
+  return { ...others, ...(deadLetters !== undefined && { dead_letters: deadLetters }) };
 }
 
 /** Limits of a topic. `per` is milliseconds. */
@@ -171,22 +191,22 @@ function toMinuteDto(values: Omit<TimeseriesPoint, 'minute'>) {
 /** The processes that run jobs. */
 export type WorkerListDto = ReturnType<typeof toWorkerListDto>;
 
-/** @param shown the topics that the response may name; `null`: all. */
-export function toWorkerListDto(workers: readonly WorkerProcess[], shown: readonly string[] | null) {
+/** @param isShown whether the response may name a topic. */
+export function toWorkerListDto(workers: readonly WorkerProcess[], isShown: (topic: string) => boolean) {
   const items = workers.map((each) => ({
     worker: each.worker,
     host: each.host,
     pid: each.pid,
     version: each.version,
     schema_version: each.schemaVersion,
-    topics: each.topics.filter((topic) => shown?.includes(topic) ?? true),
+    topics: each.topics.filter(isShown),
     running: each.running,
     concurrency: each.concurrency,
     is_draining: each.isDraining,
     is_notified: each.isNotified,
     last_seen: each.lastSeen.toISOString(),
     is_alive: each.isAlive,
-    handlers: each.handlers.filter(({ topic }) => shown?.includes(topic) ?? true).map(toHandlerDto),
+    handlers: each.handlers.filter(({ topic }) => isShown(topic)).map(toHandlerDto),
   }));
   return { items };
 }

@@ -1,5 +1,5 @@
 import { BULK_OPTIONS } from '../core/bulk.js';
-import { DEPENDENCY_OPTIONS } from '../core/dependencies.js';
+import { checkDependencyCount, DEPENDENCY_OPTIONS } from '../core/dependencies.js';
 import { ERROR_GROUP_OPTIONS } from '../core/error-groups.js';
 import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
 import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
@@ -17,9 +17,13 @@ import { pickFields, listOfObjects, objectOf } from './request-fields.js';
 
 /** Upper bound of the jobs in one `POST /enqueue-many`. */
 const ENQUEUE_MANY_MAX = 1_000;
+/** Dependencies of all jobs of a request: fewer than in a call of the application, since the caller may be unknown. */
+const ENQUEUE_LINKS_MAX = 10_000;
 /** A day. */
 const TIMESERIES_MINUTES_MAX = 1_440;
 const NEXT_TICKS_MAX = 100;
+/** Default and maximum page size of `GET /topics`. */
+export const TOPICS_PAGE_MAX = 1_000;
 
 const required = { isRequired: true } as const;
 const camelCase = { acceptsCamelCase: true } as const;
@@ -72,8 +76,17 @@ export const ENQUEUE = {
 /** A job of `POST /enqueue-many`, and a member of `POST /groups`. */
 export const NEW_JOB = { ...ENQUEUE, ...pickFields(DEPENDENCY_OPTIONS, 'ref', 'dependsOn', 'onParentFailure') };
 
+const jobList = listOfObjects(objectOf(NEW_JOB), ENQUEUE_MANY_MAX);
+
 const newJobs = {
-  check: listOfObjects(objectOf(NEW_JOB), ENQUEUE_MANY_MAX),
+  check: {
+    expects: jobList.expects,
+    parse: (value: unknown, path: string) => {
+      const jobs = jobList.parse(value, path);
+      checkDependencyCount(jobs ?? [], ENQUEUE_LINKS_MAX);
+      return jobs;
+    },
+  },
   schema: listOfSchema(ref('NewJobRequest'), { maxItems: ENQUEUE_MANY_MAX }),
   meaning: 'the queue stores all of them or none',
   ...required,
@@ -104,7 +117,10 @@ export const GROUP_LIST = {
 export const LOGS = pickFields(LOG_OPTIONS, 'after', 'limit');
 
 /** `GET /stream`. */
-export const STREAM = { job: toField(text(36), 'sends only the events of the job with this id') };
+export const STREAM = {
+  job: toField(text(36), 'sends only the events of the job with this id'),
+  topic: { ...topics, meaning: 'sends only events of these topics' },
+};
 
 /** `POST /:id/requeue`. */
 export const REQUEUE = {
@@ -180,6 +196,13 @@ export const SCHEDULE = {
 
 /** `GET /schedules/:name/next`. */
 export const NEXT_TICKS = { count: toField(integer(1, NEXT_TICKS_MAX), 'number of ticks; default 5') };
+
+/** `GET /topics`. */
+export const TOPIC_LIST = {
+  topic: topics,
+  after: toField(topicCheck, 'the `next_after` of the previous page'),
+  limit: toField(integer(1, TOPICS_PAGE_MAX), `page size; default ${TOPICS_PAGE_MAX}`),
+};
 
 /** `GET /stats`. */
 export const TOPICS = { topic: topics };

@@ -175,6 +175,14 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       description: 'Ages at which its finished jobs are deleted, where they differ from those of the module',
     },
     dead_letters: { ...listOfSchema(TEXT), description: 'The topics that receive its dead letters' },
+    live_definitions: {
+      ...objectSchema({ limits: COUNT, retention: COUNT, dead_letters: COUNT }, [
+        'limits',
+        'retention',
+        'dead_letters',
+      ]),
+      description: 'How many different definitions in the code live processes declare, of each kind that the topic has',
+    },
     running: { ...COUNT, description: 'Running jobs, as the limits count them' },
     waiting_keys: { ...COUNT, description: 'Concurrency keys with due jobs, at most 1,000 in all topics together' },
     limited_by: {
@@ -250,6 +258,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     last_job_id: orNull(UUID),
     paused_since: orNull(TIME),
     is_declared: { ...FLAG, description: 'Whether a live process declares it; always true for source api' },
+    live_definitions: { ...COUNT, description: 'How many different definitions in the code live processes declare' },
     created: TIME,
     updated: TIME,
   }),
@@ -346,7 +355,10 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     enqueue: { ...FLAG, description: 'May enqueue' },
     read: { ...FLAG, description: 'May read jobs, numbers, errors and the stream' },
     manage: { ...FLAG, description: 'May requeue, promote, cancel and delete jobs, and pause topics; implies read' },
-    topics: orNull(listOfSchema(TEXT)),
+    topics: {
+      ...orNull(listOfSchema(TEXT)),
+      description: 'The topics with which the caller may do one of these; null: all, or more than 1,000',
+    },
     database: { enum: ['postgres', 'sqlite'] },
     version: TEXT,
     limits: objectSchema({ page: COUNT, bulk: COUNT, payload_bytes: COUNT }),

@@ -45,9 +45,14 @@ export class StartupWarnings implements OnApplicationBootstrap {
   /** Returns the rules that admit no request unless callers are identified, or `'all'`. */
   private closedRules(): 'all' | string[] {
     const { enqueueRule, readRule, manageRule } = this.settings;
-    const rules = Object.entries({ enqueueRule, readRule, manageRule }).filter(([, rule]) => rule !== undefined);
-    const closed = rules.filter(([, rule]) => needsCaller(rule!)).map(([name]) => `http.${name}`);
-    return closed.length === rules.length ? 'all' : closed;
+    // Those who manage may read.
+    const isReadable = !needsCaller(readRule) || !needsCaller(manageRule);
+    const closed = [
+      ...(needsCaller(enqueueRule) ? ['http.enqueueRule'] : []),
+      ...(isReadable ? [] : ['http.readRule']),
+      ...(needsCaller(manageRule) ? ['http.manageRule'] : []),
+    ];
+    return closed.length === 3 ? 'all' : closed;
   }
 
   /** Returns the class names of the guards of `useGlobalGuards()` and `APP_GUARD`. */

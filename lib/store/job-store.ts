@@ -11,7 +11,14 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic, TopicDeclaration } from './limits/limit-records.js';
+import type {
+  Definition,
+  DefinitionRef,
+  DefinitionState,
+  LiveBounds,
+  PendingSchedule,
+} from './definitions/definition-records.js';
+import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './links/link-store.js';
 import type { LogStore } from './logs/log-store.js';
 import type { Audience, StoreHints } from './runtime/store-hints.js';
@@ -46,6 +53,7 @@ import type {
   LaneStart,
   ListedIds,
   ListedJobs,
+  LostLease,
   PausedTopic,
   ProgressEntry,
   PrunedPage,
@@ -72,6 +80,7 @@ export interface JobStore
   readonly reports: JobReports & ReportRecords;
   readonly pauses: TopicPauses;
   readonly schedules: ScheduleStore;
+  readonly definitions: DefinitionStore;
   readonly limitedTopics: LimitedTopicClaims;
   readonly limits: LimitStore;
   readonly links: LinkStore;
@@ -92,8 +101,10 @@ interface JobWriter {
    * several jobs without `tx` can be stored in part when the verb rejects. Returns the jobs in the order of `jobs`.
    *
    * @param isOwn this process claims the jobs itself: no notification is sent.
+   * @param sinceMs when the oldest call began, by the clock of the store. On SQLite its wait for the lock counts from then on.
+   * @throws WriteLockError on SQLite, when another connection held the lock for too long.
    */
-  insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn?: boolean): Promise<InsertedJob[]>;
+  insert(jobs: readonly JobInsert[], tx?: StoreTransaction, isOwn?: boolean, sinceMs?: number): Promise<InsertedJob[]>;
   /** Returns those of the jobs that exist, in any order. With `tx` it reads inside that transaction. */
   find(ids: readonly string[], tx?: StoreTransaction): Promise<Job[]>;
   /** Returns the job that holds a unique key of the topic: unfinished, waiting, or kept by `uniqueFor`. */
@@ -146,13 +157,24 @@ interface AttemptWriter {
   /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
   recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]>;
   /**
+   * Adds a reason to the errors that a rescue has recorded for these attempts. Leaves out those that it does not find, jobs that have
+   * completed since, and rows that are locked. Returns the ids of the changed jobs.
+   */
+  explainLostLeases(losses: readonly LostLease[]): Promise<string[]>;
+  /**
    * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
-   * row keeps its value. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
+   * row keeps its value; `startedMs` is that of `Settlement`. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
    */
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges>;
+  completeTx(
+    tx: StoreTransaction,
+    token: ClaimToken,
+    result: string | null,
+    progress?: string,
+    startedMs?: number,
+  ): Promise<LinkChanges>;
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
@@ -216,11 +238,6 @@ export interface TopicPauses {
 
 /** The limits of topics. Claims read them, so a change applies from the next claim of any process. */
 export interface LimitStore {
-  /**
-   * Stores what the code of this process declares for its topics: limits, retention and dead letters. Limits apply unless an operator has
-   * set others. Returns the topics whose stored declaration was another one.
-   */
-  declare(declarations: readonly TopicDeclaration[]): Promise<string[]>;
   /** Stores an operator's setting; `null` removes it. Sends no notification: see `announce`. */
   set(topic: string, limits: TopicLimits | null): Promise<void>;
   /** Returns the topics that have limits or a declaration, by name. @param topic only this topic. Default: all. */
@@ -229,6 +246,27 @@ export interface LimitStore {
   states(selection: readonly FlowSelection[]): Promise<FlowStates>;
   /** Returns what runs and waits in those of these topics that are limited. @param keysMax counts up to this many keys of each priority. */
   limited(topics: readonly string[], keysMax: number): Promise<LimitedTopic[]>;
+}
+
+/**
+ * What the code of processes declares: schedules, and limits, retention and dead letters of topics. Of each kind and name the definition
+ * applies that was first seen last, among those that a live process declares. `bounds` say which are live.
+ */
+export interface DefinitionStore {
+  /**
+   * Records that this process declares these definitions, and applies those of topics as `apply` does. `recordWorker` renews them. Returns
+   * the topics that changed.
+   */
+  declare(definitions: readonly Definition[], bounds?: LiveBounds): Promise<string[]>;
+  /**
+   * Writes the definitions that apply to the rows of all topics, and deletes old ones. A definition that no live process declares ends, if a
+   * live process handles its topic. Limits of an operator stay. Returns the topics that changed.
+   */
+  apply(bounds?: LiveBounds): Promise<string[]>;
+  /** Compares these definitions, and the rows of topics and schedules, with the definitions that apply. Only reads. */
+  state(refs: readonly DefinitionRef[], bounds?: LiveBounds): Promise<DefinitionState>;
+  /** Returns the schedules whose row has another definition than the one that applies, by name. */
+  pendingSchedules(bounds?: LiveBounds): Promise<PendingSchedule[]>;
 }
 
 /** The table of schedules. Each change compares the revision that the caller has read. */
@@ -244,8 +282,6 @@ export interface ScheduleStore {
   pause(name: string): Promise<boolean>;
   /** Returns `false` when the schedule has changed or does not exist. */
   resume(name: string, revision: number, nextTick: Date | null): Promise<boolean>;
-  /** Records that a live process declares these schedules. */
-  declare(names: readonly string[]): Promise<void>;
   /**
    * Moves the cursors of due schedules and inserts the jobs of their ticks, in one transaction. Leaves out schedules that another
    * process has fired or changed, and jobs that exist already.
@@ -274,6 +310,8 @@ export interface GroupStore {
   get(id: string): Promise<JobGroup | undefined>;
   /** Returns the newest groups, or those before a group. `finished`: only groups that have finished, or have not; `null`: both. */
   list(before: string | null, limit: number, finished: boolean | null): Promise<JobGroup[]>;
+  /** Returns the id of the caller over HTTP who has created a group. */
+  creator(id: string): Promise<string | null>;
   /** Returns the jobs that wait for a group, and how. */
   callbacks(id: string): Promise<LinkedCallback[]>;
   /** Returns each topic of the members and callbacks that exist. */
@@ -328,6 +366,13 @@ export interface JobReports {
   workers(): Promise<WorkerProcess[]>;
   /** Returns the topics with pending jobs, due or not. Costs one index lookup a topic. */
   waitingTopics(): Promise<string[]>;
+  /**
+   * Returns topics with jobs, a handler in a live process, settings or a schedule, at least `max` if there are that many. Costs one index
+   * lookup a topic.
+   */
+  knownTopics(max: number): Promise<string[]>;
+  /** Returns those of the topics that `knownTopics` would list, without its limit. */
+  existingTopics(topics: readonly string[]): Promise<string[]>;
 }
 
 /** Records that each process writes for the reports. */
@@ -343,12 +388,14 @@ export interface ReportRecords {
    * Records that this process lives and has handlers for these topics.
    *
    * @param sharing what it shares with others; `null`: it wakes and polls alone, and the reply names no others.
+   * @param definitions what it declares. In the same transaction: the end of a definition depends on both.
    */
   recordWorker(
     worker: string,
     topics: readonly string[],
     details: WorkerDetails,
     sharing?: WorkerSharing | null,
+    definitions?: readonly DefinitionRef[],
   ): Promise<PresenceReply>;
   /** Records that this process ends. */
   forgetWorker(worker: string): Promise<void>;

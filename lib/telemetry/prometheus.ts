@@ -36,17 +36,8 @@ const COMMON_OUTCOMES = ['completed', 'retrying', 'failed'] as const;
  * @example registerJobsMetrics(register, app.get(JobsService));
  * @throws InvalidOptionsError without the package `prom-client`. An error of the registry for a second call.
  */
-export function registerJobsMetrics(registry: PrometheusRegistry, jobs: MonitoredQueue): void {
-  addMetrics(registry, jobs, () => true);
-}
-
-/** @param isShown whether the metrics contain a topic, or `other`. */
-export function addMetrics(
-  registry: PrometheusRegistry,
-  { events, gauges }: MonitoredQueue,
-  isShown: (topic: string) => boolean,
-): void {
-  const metrics = new PromMetrics(registry as unknown as Registry, gauges, isShown);
+export function registerJobsMetrics(registry: PrometheusRegistry, { events, gauges }: MonitoredQueue): void {
+  const metrics = new PromMetrics(registry as unknown as Registry, gauges);
   events.subscribe((event) => metrics.record(event));
 }
 
@@ -62,7 +53,6 @@ class PromMetrics {
   constructor(
     registry: Registry,
     private readonly gauges: QueueGauges,
-    private readonly isShown: (topic: string) => boolean,
   ) {
     const client = loadPromClient();
     if (!client) {
@@ -122,9 +112,6 @@ class PromMetrics {
 
   record(event: JobEvent): void {
     const topic = this.gauges.labels.get(event.topic);
-    if (!this.isShown(topic)) {
-      return;
-    }
     if (event.type === 'enqueued') {
       this.enqueued.inc({ topic }, event.deduplicated ? 0 : 1);
     } else if (event.type === 'started') {
@@ -148,6 +135,6 @@ class PromMetrics {
   }
 
   private async readTopics(): Promise<readonly TopicGauges[]> {
-    return (await this.gauges.read()).topics.filter(({ topic }) => this.isShown(topic));
+    return (await this.gauges.read()).topics;
   }
 }

@@ -7,6 +7,7 @@ import { suggestNearest } from '../core/suggestion.js';
 import type { JobAdmin } from '../engine/changes/job-admin.js';
 import type { TestedParts } from '../engine/jobs-engine.js';
 import type { LimitedClaim } from '../store/limits/limited-claim.js';
+import { HAND_OVER_MS } from '../store/limits/limited-claim.js';
 import type { PendingRun } from './run-options.js';
 
 interface PendingJobsParts extends TestedParts {
@@ -143,7 +144,10 @@ export class PendingJobs {
   /** Claims from a topic with limits, or jobs with a concurrency key. */
   private async claimLimited(topic: string, priority: number, limit: number): Promise<readonly Claim[]> {
     const { store, leaseMs, worker } = this.parts;
-    const request = { topic, priorities: [priority], hasKeyed: true, limit, leaseMs, worker };
+    const request = {
+      ...{ topic, priorities: [priority], hasKeyed: true, limit, leaseMs, worker },
+      handOverMs: HAND_OVER_MS,
+    };
     let claim: LimitedClaim;
     do {
       claim = await store.limitedTopics.claim(request);

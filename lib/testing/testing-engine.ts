@@ -2,14 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource } from '../typeorm/connect.js';
 import { endsWithin } from '../core/clock.js';
 import type { PayloadCodec } from '../core/codec-option.js';
-import type { SchedulePattern } from '../core/cron.js';
 import { toErrorMessage } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { AnyHandler, JobHandlerFunction } from '../core/job-handler.js';
 import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { JobHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
-import type { ScheduleOptions } from '../core/schedule.js';
 import { runDetached } from '../store/runtime/detached-context.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -42,8 +40,6 @@ const EVERYTHING_DUE: PendingRun = {
 export class TestingEngine extends JobsEngine {
   private isStarted = false;
   private readonly pending: PendingJobs;
-  /** Names of the schedules of the code. */
-  private readonly declared: string[] = [];
   /** Set while a handler runs. Its calls do not wait for jobs, which run after it. */
   private readonly handling = new AsyncLocalStorage<true>();
   private lastAdvance: Promise<unknown> = Promise.resolve();
@@ -73,7 +69,7 @@ export class TestingEngine extends JobsEngine {
     this.isStarted = true;
     if (role !== 'producer') {
       await scheduler.checkPayloads();
-      await this.declarations.writeWithoutLimits();
+      await this.declarer.writeWithoutLimits();
       await this.fireTicks();
       if (strictTopics) {
         unhandledTopics.markHandlersKnown();
@@ -129,18 +125,22 @@ export class TestingEngine extends JobsEngine {
     super.register(topic, handle, options, source);
   }
 
-  override declareSchedule(name: string, pattern: SchedulePattern, options?: ScheduleOptions): void {
-    super.declareSchedule(name, pattern, options);
-    this.declared.push(name);
-  }
-
-  /** Waits for the jobs that run. @throws InvalidOptionsError in mode `'manual'` when jobs are due: nothing runs them. */
+  /**
+   * Waits for the jobs that run.
+   *
+   * @throws InvalidOptionsError in mode `'manual'` when jobs are due: nothing runs them. In mode `'inline'`, when due jobs have no handler.
+   */
   override async whenIdle(): Promise<void> {
     await this.parts.enqueuer.idle();
     await this.idle();
     await this.pending.idle();
     if (this.test.mode === 'manual' && (await this.pending.find(EVERYTHING_DUE)).length > 0) {
       throw new InvalidOptionsError('whenIdle', "jobs are due, and mode 'manual' runs none; call runPending()");
+    }
+    const canRun = this.isStarted && this.parts.role !== 'producer';
+    const due = canRun ? await this.parts.unhandledTopics.describeDue() : undefined;
+    if (due !== undefined) {
+      throw new InvalidOptionsError('whenIdle', due);
     }
   }
 
@@ -197,10 +197,8 @@ export class TestingEngine extends JobsEngine {
       time.aheadMs += stepMs;
       leftMs -= stepMs;
     }
-    const { rescuer, heartbeat, store } = this.parts;
-    if (this.declared.length > 0) {
-      await store.schedules.declare(this.declared);
-    }
+    const { rescuer, heartbeat } = this.parts;
+    await this.declarer.writeWithoutLimits();
     await rescuer.run();
     heartbeat.wake();
     await this.runDue();

@@ -56,6 +56,7 @@ export async function perform(run: Run, dice: Dice, server: RestartablePostgres)
       schedules: fault.schedules,
       isLimited: fault.isLimited,
       isLinked: fault.isLinked,
+      isVersioned: fault.isVersioned,
       handlerMs: run.handlerMs,
       clockOffsetsMs: fault.clockOffsetsMs,
       mutant: mutant?.name,

@@ -7,6 +7,7 @@ import { limitedLoad } from './faults/limits-under-kills.js';
 import { linkedLoad, linksUnderKills } from './faults/links-under-kills.js';
 import { killAfterTicks, killAtTicks } from './faults/kill-at-ticks.js';
 import { pause } from './faults/pause.js';
+import { rollingDeployment } from './faults/rolling-deployment.js';
 import { terminateBackends } from './faults/terminate-backends.js';
 import { mutants } from './mutants/mutants.js';
 
@@ -51,10 +52,13 @@ const lights: readonly Light[] = [
   { mutant: 'limits counted before the lock', fault: limitedLoad, strikes: 10, on: kinds },
   { mutant: 'limits counted by each process', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'a window that ends too early', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
+  { mutant: 'a window without the hand-over', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'handlers that start late', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'links counted without the lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'release after the commit', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'callbacks at the end of each member', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'dead letters after the commit', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'the last start wins', fault: rollingDeployment, strikes: 1, on: kinds, quicklyOn: 'postgres' },
   {
     mutant: 'commits that do not wait for the standby',
     fault: failoverWithLoss,

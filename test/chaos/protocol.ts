@@ -27,7 +27,25 @@ export interface MemberSettings {
   readonly isLimited: boolean;
   /** Enqueuers: whether most jobs belong to graphs or groups. Workers: whether a re-queue takes the dependants along. */
   readonly isLinked: boolean;
+  /** Workers: the version of the application; 0: its definitions are not tested. */
+  readonly version: number;
 }
+
+export const FIRST_VERSION = 1;
+/** Its handler declares something else in each version. It has no jobs. */
+export const VERSIONED = 'versioned';
+const HOUR_MS = 3_600_000;
+
+/** What a version declares for the topic. */
+export const versionOptions = (version: number) =>
+  ({
+    limits: { concurrency: version },
+    retention: { completed: version * HOUR_MS },
+    deadLetter: `dead_letters_${version}`,
+  }) as const;
+
+/** The pattern of the schedule `versioned` in a version: a minute that hardly comes. */
+export const versionPattern = (version: number): string => `${version} 0 29 2 *`;
 
 /** How a handler of the topic `poison` misbehaves. */
 export const poisons = ['exits', 'blocks', 'throws undefined', 'rejects late', 'never settles'] as const;

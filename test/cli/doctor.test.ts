@@ -2,6 +2,8 @@ import Database from 'better-sqlite3';
 import { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { readSchedule } from '../../lib/core/schedule.js';
+import { toDefinition } from '../../lib/store/definitions/definition-records.js';
+import { orphanDefinitions } from '../support/declared.js';
 import { insertOne, WORKER_DETAILS } from '../support/job-rows.js';
 import { openStore, useStore } from '../support/stores.js';
 import { until } from '../support/wait.js';
@@ -50,6 +52,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
   async function createSchedule(name: string): Promise<void> {
     const definition = readSchedule('0 3 * * *', { topic: 'report' });
     await fixture.store.schedules.put({ name, definition, source: 'code', revision: null, nextTick: null });
+    await fixture.store.definitions.declare([toDefinition('schedule', name, definition)]);
   }
 
   it('finds nothing in a healthy queue, and exits with 0', async () => {
@@ -81,7 +84,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
   it('finds a missing column', async () => {
     const old = await kind.createDatabase();
     const opened = await openStore(old);
-    await opened.app.query('ALTER TABLE _jobs_schedules DROP COLUMN declared');
+    await opened.app.query('ALTER TABLE _jobs_definitions DROP COLUMN declared');
     const { checks } = await readJson<{ checks: Check[] }>(['doctor'], toUrl(opened.app), 3);
     expect(checks).toMatchObject([{ check: 'schema', text: expect.stringContaining('a column is missing') as string }]);
     await opened.close();
@@ -109,8 +112,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
   it('finds a schedule that no process declares', async () => {
     await createSchedule('Reports.nightly');
     await createSchedule('Reports.hourly');
-    const past = isPostgres ? "now() - interval '2 minutes'" : "strftime('%Y-%m-%d %H:%M:%f', 'now', '-120 seconds')";
-    await fixture.sql(`UPDATE _jobs_schedules SET declared = ${past} WHERE name = 'Reports.nightly'`);
+    await orphanDefinitions(fixture, { where: "name = 'Reports.nightly'" });
     const text = await expectFault('schedules');
     expect(text).toContain("'Reports.nightly' (never fired)");
     expect(text).not.toContain('hourly');

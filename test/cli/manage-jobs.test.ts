@@ -48,15 +48,15 @@ describe.each(reachableKinds())('on $label,', (kind) => {
   });
 
   it('show prints a job, and shows control characters of its texts', async () => {
-    const text = 'red \u001b[31m\u009b31m';
-    const id = await insertOne(fixture.store, { payload: JSON.stringify({ text }), topic: 'a\u001b[2Jb' });
+    const text = 'red \u001b[31m\u009b31m \u202etxt';
+    const id = await insertOne(fixture.store, { payload: JSON.stringify({ text }), topic: 'a\u001b[2Jb\u2066' });
     const { code, out } = await run(['show', id]);
     expect(code).toBe(0);
     expect(out).toContain(id);
-    expect(out).toContain('a\\u001b[2Jb');
-    expect([...'\u001b\u009b'].filter((control) => out.includes(control))).toEqual([]);
+    expect(out).toContain('a\\u001b[2Jb\\u2066');
+    expect([...'\u001b\u009b\u202e\u2066'].filter((control) => out.includes(control))).toEqual([]);
     const json = await run(['show', id, '--json']);
-    expect([...'\u001b\u009b'].filter((control) => json.out.includes(control))).toEqual([]);
+    expect([...'\u001b\u009b\u202e\u2066'].filter((control) => json.out.includes(control))).toEqual([]);
     expect((JSON.parse(json.out) as JobDto).payload).toEqual({ text });
   });
 

@@ -1,3 +1,4 @@
+import { declareTopics } from '../support/declared.js';
 import { useStore } from '../support/stores.js';
 import { reachableKinds, readJson, runCommand, toUrl } from './support/command.js';
 
@@ -30,7 +31,7 @@ describe.each(reachableKinds().slice(-1))('limits on $label', (kind) => {
   });
 
   it('set in the code apply again after the setting of an operator is cleared', async () => {
-    await fixture.store.limits.declare([{ topic: 'mail', limits: { concurrency: 3 } }]);
+    await declareTopics(fixture.store, [{ topic: 'mail', limits: { concurrency: 3 } }]);
     expect((await run('set', 'mail', '--rate', '5/1s')).out).toBe("'mail': 5 in 1s\n");
     expect((await run('set', 'mail', '--unlimited')).out).toBe("'mail': no limits\n");
     expect((await run('clear', 'mail')).out).toBe("'mail': 3 at once\n");

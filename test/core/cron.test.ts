@@ -33,6 +33,19 @@ describe('a cron pattern', () => {
     expect(() => parsePattern(pattern, 'UTC')).toThrow(InvalidOptionsError);
   });
 
+  it('has at most 255 characters', () => {
+    const seconds = Array.from({ length: 200_000 }, (_, index) => index % 60).join(',');
+    expect(() => parsePattern(`${seconds} * * * * *`, 'UTC')).toThrow(
+      new InvalidOptionsError('pattern', 'expected a cron pattern of at most 255 characters, got one of 566669'),
+    );
+    expect(parsePattern('0,10 * * * *'.padEnd(255), 'UTC').text).toBe('0,10 * * * *');
+  });
+
+  it('of a stored schedule is parsed once', () => {
+    expect(parseStoredPattern('7 * * * *', 'UTC')).toBe(parseStoredPattern('7 * * * *', 'UTC'));
+    expect(parseStoredPattern('7 * * * *', 'Europe/Berlin')).not.toBe(parseStoredPattern('7 * * * *', 'UTC'));
+  });
+
   it.each(['30 2 * * *', '*/10 * * * *', '* * * * * *', '0 0 1 1 *'])(
     '%s: the latest tick is the inverse of the next',
     (pattern) => {

@@ -44,6 +44,11 @@ describe('the dependencies of a call', () => {
     ['a name that is no text', [{ dependsOn: [7 as unknown as string] }], 'jobs[0].dependsOn[0]'],
     ['a wrong mode', [{ onParentFailure: 'fail' as 'run' }], 'jobs[0].onParentFailure'],
     ['too many parents', [{ dependsOn: new Array<string>(1_001).fill(ID) }], 'at most 1000 parents, got 1001'],
+    [
+      'too many dependencies',
+      Array.from({ length: 51 }, () => ({ dependsOn: new Array<string>(1_000).fill(ID) })),
+      'at most 50000 dependencies in a call, got 51000',
+    ],
     ['too many jobs', new Array<JobDependencies>(10_001).fill({}), 'at most 10000 jobs'],
   ])('refuse %s', (_name, jobs, text) => {
     expect(catchError(jobs).message).toContain(text);

@@ -25,7 +25,8 @@ describe('HTTP options', () => {
     { decorators: [() => undefined], authenticate },
     { adminToken: '', authenticate },
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
-    { enqueueRule: () => true, manageRule: () => Promise.resolve(false) },
+    { enqueueRule: () => true, readRule: 'nobody', manageRule: () => Promise.resolve(false) },
+    { enqueueFields: ['topic', 'payload', 'priority', 'depends_on'] },
     { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }), searchPayloads: true },
   ])('accept %j', (http) => {
     expect(readJobsOptions({ http }).http).toMatchObject(http);
@@ -37,6 +38,7 @@ describe('HTTP options', () => {
     ['decorators', [{}, ['Public'], () => undefined, null]],
     ['authenticate', ['admin', {}, null]],
     ['enqueueRule', ['everybody', true, '']],
+    ['enqueueFields', [[], 'priority', ['labels'], ['runAt']]],
     ['readRule', ['Admin', 1, null]],
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],

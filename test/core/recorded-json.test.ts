@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { RECORDED_JSON_BYTES_MAX, toRecordedJson } from '../../lib/core/payload.js';
+import { RECORDED_JSON_BYTES_MAX, recordResult, toRecordedJson } from '../../lib/core/payload.js';
 import { isStorableText, toStorableText } from '../../lib/core/text.js';
 import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
 
@@ -89,6 +89,42 @@ describe('a recorded result', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('a result that JSON cannot hold', () => {
+  it.each<[string, unknown, unknown, string]>([
+    ['a Map', new Map([[1, 2]]), { notJson: 'a Map' }, 'result is a Map'],
+    ['a Set in a list', [1, { ids: new Set([1]) }], [1, { ids: { notJson: 'a Set' } }], 'result[1].ids is a Set'],
+    [
+      'an error and a typed array',
+      { 'the cause': new Error('x'), bytes: new Uint8Array(2) },
+      { 'the cause': { notJson: 'an Error' }, bytes: { notJson: 'a Uint8Array' } },
+      'result["the cause"] is an Error',
+    ],
+  ])('has a note in place of %s, and names the path', (_name, value, stored, loss) => {
+    const recorded = recordResult(value);
+    expect(JSON.parse(recorded.text!)).toEqual(stored);
+    expect(recorded.loss).toBe(`${loss}, which JSON writes as empty; a note is stored in its place`);
+  });
+
+  it.each([[1n], [() => 1], [Object.assign([], { 0: globalThis })]])('is null, and is named: %p', (value) => {
+    expect(recordResult(value)).toEqual({
+      text: null,
+      loss: expect.stringMatching(/^result cannot be written as JSON, got .*; null is stored$/) as string,
+    });
+  });
+
+  it.each([undefined, null, 1, 'a\u0000', [], {}, { at: new Date(0), no: undefined, nan: NaN }, Object.create(null)])(
+    'is stored as before if nothing is lost: %p',
+    (value) => {
+      expect(recordResult(value)).toEqual({ text: toRecordedJson(value) });
+    },
+  );
+
+  it.each(HOSTILE_VALUES)('never throws for %s', (_name, value) => {
+    expect(() => recordResult(value)).not.toThrow();
+    expect(() => recordResult({ inside: [value] })).not.toThrow();
   });
 });
 

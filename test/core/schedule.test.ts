@@ -1,6 +1,6 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { ScheduleOptions } from '../../lib/core/schedule.js';
-import { planTicks, readSchedule, readScheduleName } from '../../lib/core/schedule.js';
+import { planTicks, planTicksInSteps, readSchedule, readScheduleName } from '../../lib/core/schedule.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -50,6 +50,23 @@ describe('ticks that were missed', () => {
     const { fire } = planTicks(everySecond, new Date(0), at('05:30:00'));
     expect(fire).toHaveLength(62);
     expect(fire[0]).toEqual(at('05:28:59'));
+  });
+});
+
+describe('a plan in steps', () => {
+  it('lets other work run after each tick, and finds the same ticks', () => {
+    const everySecond = readSchedule('* * * * * *', {
+      topic: 't',
+      missed: { policy: 'all', within: '1d', max: 1_000 },
+    });
+    const steps = planTicksInSteps(everySecond, at('00:00:00'), at('05:30:00'));
+    let count = 0;
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) {
+      count += 1;
+    }
+    expect(count).toBeGreaterThanOrEqual(1_000);
+    expect(step.value).toEqual(planTicks(everySecond, at('00:00:00'), at('05:30:00')));
   });
 });
 

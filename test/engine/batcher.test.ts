@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
+import { QueueUnavailableError, RowLockedError, WriteLockError } from '../../lib/core/errors.js';
 import { Batcher } from '../../lib/engine/runtime/batcher.js';
 import { signal } from '../support/wait.js';
 import { Doubler } from '../support/unit/doubler.js';
@@ -52,6 +52,40 @@ describe('a batcher', () => {
     doubler.gate.resolve();
     expect(toAnswers((await Promise.all([first, ...meanwhile, last])).flat())).toEqual([2, 4, 6, 8]);
     expect(doubler.batches).toEqual([[1], [2, 3, 4]]);
+  });
+
+  it('rejects each call when it has waited for the lock timeout itself, and not its batch', async () => {
+    const clock = new VirtualClock();
+    const endedAfterMs = new Map<number, number>();
+    const batcher = new Batcher<number, number>({
+      clock,
+      // As SQLite's write queue does: the wait counts from the oldest call.
+      run: (_, sinceMs) =>
+        new Promise((_resolve, reject) => {
+          clock.schedule(Math.max(0, sinceMs! + 1_000 - clock.now()), () =>
+            reject(new WriteLockError('locked', 1_000)),
+          );
+        }),
+    });
+    const add = (item: number): void => {
+      const startMs = clock.now();
+      void batcher.add(item).catch(() => endedAfterMs.set(item, clock.now() - startMs));
+    };
+    add(0);
+    await clock.advance(100);
+    for (let item = 1; item <= 8; item += 1) {
+      add(item);
+      await clock.advance(100);
+    }
+    while (endedAfterMs.size < 9) {
+      // The batcher sends at the end of a turn of the event loop.
+      await clock.settle();
+      await clock.settle();
+      await clock.advance(10);
+    }
+    expect([...endedAfterMs.keys()]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(Math.min(...endedAfterMs.values())).toBe(1_000);
+    expect(Math.max(...endedAfterMs.values())).toBeLessThanOrEqual(1_020);
   });
 
   it('has one batch in flight by default', async () => {

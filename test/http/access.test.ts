@@ -88,8 +88,8 @@ class StrictGuard {
 }
 
 /** An asynchronous rule: admits users and administrators. */
-const isKnown = async (request: AnyRequest) => Promise.resolve(authenticate(request) !== null);
-const isUser = (request: AnyRequest) => authenticate(request)?.id === 'ute';
+const isKnown = async ({ request }: { request: AnyRequest }) => Promise.resolve(authenticate(request) !== null);
+const isUser = ({ request }: { request: AnyRequest }) => authenticate(request)?.id === 'ute';
 const saysYes = () => 'yes' as unknown as boolean;
 const saysNo = () => false;
 const breaks = () => {
@@ -181,12 +181,13 @@ const ways: readonly Way[] = [
     admin: OPEN,
   },
   {
-    name: 'an enqueueRule function that rejects administrators',
+    name: 'an enqueueRule function that is not called for administrators',
+    isOnEveryRoute: true,
     http: { authenticate, enqueueRule: isUser },
     stranger: UNKNOWN,
     liar: UNKNOWN,
     user: ['in', 403, 'in'],
-    admin: [403, 'in', 'in'],
+    admin: OPEN,
   },
   {
     name: 'an asynchronous manageRule function',
@@ -194,6 +195,14 @@ const ways: readonly Way[] = [
     http: { authenticate, manageRule: isKnown },
     ...BY_USER,
     user: [403, 'in', 'in'],
+  },
+  {
+    name: 'rules for no caller',
+    isOnEveryRoute: true,
+    http: { authenticate, enqueueRule: 'nobody', manageRule: 'nobody' },
+    reads: { stranger: 401, liar: 401, user: 403, admin: 'in' },
+    ...BY_USER,
+    admin: KNOWN,
   },
   {
     name: 'a readRule for authenticated callers',
@@ -214,21 +223,21 @@ const ways: readonly Way[] = [
   {
     name: 'a readRule function, and a manageRule function that throws',
     http: { authenticate, readRule: isUser, manageRule: isStern },
-    reads: { stranger: 403, liar: 403, user: 'in', admin: 403 },
+    reads: { stranger: 403, liar: 403, user: 'in', admin: 'in' },
     stranger: [401, 403, 401],
     liar: [401, 403, 401],
     user: [403, 403, 'in'],
-    admin: ['in', 403, 'in'],
+    admin: OPEN,
   },
   {
     name: 'a readRule function that rejects managers',
     isOnEveryRoute: true,
     http: { authenticate, readRule: saysNo, manageRule: isUser },
-    reads: { stranger: 401, liar: 401, user: 'in', admin: 403 },
+    reads: { stranger: 401, liar: 401, user: 'in', admin: 'in' },
     stranger: UNKNOWN,
     liar: UNKNOWN,
     user: [403, 'in', 'in'],
-    admin: ['in', 403, 'in'],
+    admin: OPEN,
   },
   {
     name: 'a public readRule, and an authenticate that fails',
@@ -242,7 +251,7 @@ const ways: readonly Way[] = [
   {
     name: 'a readRule function, and a guard that fails',
     http: { adminGuard: { canActivate: breaks }, readRule: isUser },
-    reads: { stranger: 500, liar: 500, user: 'in', admin: 500 },
+    reads: { stranger: 500, liar: 500, user: 500, admin: 500 },
     stranger: [500, 500, 500],
     liar: [500, 500, 500],
     user: [500, 500, 500],
@@ -254,7 +263,7 @@ const ways: readonly Way[] = [
     stranger: UNKNOWN,
     liar: UNKNOWN,
     user: UNKNOWN,
-    admin: KNOWN,
+    admin: OPEN,
   },
   {
     name: 'a function that throws an HttpException',
@@ -262,7 +271,7 @@ const ways: readonly Way[] = [
     stranger: [403, 401, 401],
     liar: [403, 401, 401],
     user: [403, 401, 401],
-    admin: [403, 'in', 'in'],
+    admin: OPEN,
   },
   {
     name: 'a function that fails',
@@ -270,7 +279,7 @@ const ways: readonly Way[] = [
     stranger: [401, 500, 500],
     liar: [401, 500, 500],
     user: [401, 500, 500],
-    admin: ['in', 500, 500],
+    admin: OPEN,
   },
   {
     name: 'a guard that fails',
@@ -281,6 +290,9 @@ const ways: readonly Way[] = [
     admin: [500, 500, 500],
   },
 ];
+
+/** A caller who may only enqueue needs a topic that exists. */
+const handlers = { [ENQUEUED_TOPIC]: () => undefined };
 
 const FEW_ROUTES = ['POST /enqueue', 'GET /', 'GET /:id', 'POST /bulk', 'DELETE /:id', 'GET /capabilities'];
 const fewRoutes = everyRoute.filter((route) => FEW_ROUTES.includes(toRouteName(route)));
@@ -301,7 +313,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     beforeAll(() => {
       if (variable !== undefined) process.env.JOBS_ADMIN_TOKEN = variable;
     });
-    const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http } });
+    const app = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer', http }, handlers });
     afterAll(() => {
       if (variableBefore === undefined) delete process.env.JOBS_ADMIN_TOKEN;
       else process.env.JOBS_ADMIN_TOKEN = variableBefore;
@@ -347,7 +359,7 @@ describe.each(everyAdapter)('access on $adapter', (adapterKind) => {
     }
   });
 
-  const openApp = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' } });
+  const openApp = useOneHttpApp(sqliteMemory, adapterKind, { options: { role: 'producer' }, handlers });
 
   it('is tested on every route', () => {
     const names = describeRoutes(API_CONTROLLERS).map(({ method, path }) => `${method} ${path || '/'}`);

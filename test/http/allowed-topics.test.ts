@@ -8,9 +8,31 @@ const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
 /** Data of a job that must not be visible over HTTP. */
 const HIDDEN = 'hidden';
 
+const OPERATOR_TOKEN = 'a-token-of-an-administrator';
+
+interface AnyRequest {
+  readonly headers: Readonly<Record<string, string | undefined>>;
+}
+
+/** A user who may do everything, and an administrator. */
+const authenticate = ({ headers }: AnyRequest) =>
+  ({
+    [`Bearer ${ADMIN_TOKEN}`]: { id: 'ute', admin: false },
+    [`Bearer ${OPERATOR_TOKEN}`]: { id: 'ada', admin: true },
+  })[headers.authorization ?? ''] ?? null;
+
 describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, adapterKind }) => {
   const app = useOneHttpApp(kind, adapterKind, {
-    options: { maxRetries: 0, http: { adminToken: ADMIN_TOKEN, allowedTopics: ['shown', 'shown.too'] } },
+    options: {
+      maxRetries: 0,
+      http: {
+        adminToken: undefined,
+        authenticate,
+        enqueueRule: 'authenticated',
+        manageRule: 'authenticated',
+        allowedTopics: ['shown', 'shown.too'],
+      },
+    },
     handlers: {
       shown: [() => undefined, { deadLetter: 'hidden.waits' }],
       'hidden.fails': () => {
@@ -45,7 +67,22 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     expect(await app().job(failed)).toMatchObject({ status: 'failed' });
   }
 
-  it('limits enqueueing, for administrators too', async () => {
+  it('does not limit administrators', async () => {
+    const operator = api().as(OPERATOR_TOKEN);
+    const { body } = await operator.post<WireJob>('/enqueue', { topic: 'hidden.new', payload: 1, delay: '1h' });
+    expect((await operator.get<WireJob>(`/${body.id}`)).body).toMatchObject({ topic: 'hidden.new' });
+    expect((await operator.get<JobPage>('?topic=hidden.new&topic=hidden.waits')).body.total).toBe(2);
+    expect((await operator.get('/capabilities')).body).toMatchObject({ admin: true, topics: null });
+    expect((await operator.delete(`/${body.id}`)).status).toBe(204);
+    expect((await api().as().get('')).status).toBe(401);
+  });
+
+  it('lets a caller enqueue topics that do not exist yet', async () => {
+    const { status, body } = await api().post<WireJob>('/enqueue', { topic: 'shown.too', payload: 1, delay: '1h' });
+    expect([status, (await api().delete(`/${body.id}`)).status]).toEqual([201, 204]);
+  });
+
+  it('limits enqueueing', async () => {
     expect(await api().post('/enqueue', { topic: 'hidden.waits', payload: 1 })).toMatchObject(refusal);
     const jobs = ['shown', 'hidden.waits'].map((topic) => ({ topic, payload: 1, delay: '1h' }));
     expect(await api().post('/enqueue-many', { jobs })).toMatchObject(refusal);
@@ -120,10 +157,13 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
       ['DELETE', `/${failed}`],
     ] as const) {
       const answer = await api().send(method, path);
-      expect([path, answer]).toMatchObject([path, refusal]);
-      // Not even their topic is visible.
+      // The same as for a job that does not exist.
+      const absent = await api().send(method, path.replace(/^\/[^/]+/, `/${ABSENT}`));
+      const named = path.split('/')[1]!;
+      expect([path, answer.status, answer.text.replace(named, ABSENT)]).toEqual([path, 404, absent.text]);
       expect(answer.text).not.toContain(HIDDEN);
     }
+    expect((await api().get(`/stream?job=${hidden}`)).status).toBe(404);
     await expectUntouched();
     expect((await api().get<WireJob>(`/${shown}`)).body).toMatchObject({ topic: 'shown' });
     expect((await api().get(`/${ABSENT}`)).status).toBe(404);
@@ -165,9 +205,9 @@ describe.each(everyPlace)('allowedTopics on $adapter with $database', ({ kind, a
     stream.close();
   });
 
-  it('makes bulk actions skip other topics with that reason', async () => {
+  it('makes bulk actions skip jobs of other topics as if they did not exist', async () => {
     expect(await api().post('/bulk', { action: 'delete', ids: [hidden] })).toMatchObject({
-      body: { matched: 1, changed: 0, skipped: 1, skipped_reasons: [{ reason: 'its topic is not allowed' }] },
+      body: { matched: 1, changed: 0, skipped: 1, skipped_reasons: [{ reason: 'there is no such job' }] },
     });
     const failing = { action: 'requeue', filter: { status: 'failed' } };
     expect(await api().post('/bulk', failing)).toMatchObject({ status: 200, body: { matched: 1, changed: 1 } });

@@ -100,6 +100,9 @@ class FieldGuard implements CanActivate {
   canActivate = (context: ExecutionContext): boolean => isOperator(requestIn(context));
 }
 
+/** Callers who may only enqueue need a topic that exists. */
+const handlers = { a: () => undefined };
+
 /** Starts applications with these HTTP options. */
 function useWays(adapterKind: AdapterKind) {
   const apps = useHttpApps(sqliteMemory, adapterKind);
@@ -278,7 +281,7 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
     }
   });
 
-  const auditor = ({ session }: AnyRequest) => Promise.resolve(session?.role === 'auditor');
+  const auditor = ({ request }: { request: AnyRequest }) => Promise.resolve(request.session?.role === 'auditor');
 
   it.each<[string, HttpOptions, string | undefined, object]>([
     [
@@ -325,7 +328,7 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
   });
 
   it('gives each caller separate idempotency keys', async () => {
-    const { api } = await listen({ authenticate, enqueueRule: 'authenticated' });
+    const { api } = await listen({ authenticate, enqueueRule: 'authenticated' }, { handlers });
     const store = (role: string, payload: number) => {
       const headers = { ...as(role), 'Idempotency-Key': 'first' };
       return api.as().post<{ id: string }>('/enqueue', { topic: 'a', payload, delay: '1h' }, { headers });
@@ -338,17 +341,25 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
     expect(other.text).toContain("'first'");
   });
 
-  it('is not needed where every caller may enqueue, with an idempotency key or without', async () => {
-    const { api } = await listen({ adminGuard: guard, enqueueRule: 'public' });
-    for (const headers of [{}, { 'Idempotency-Key': 'k' }] as Record<string, string>[]) {
-      expect((await api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers })).status).toBe(201);
-    }
+  it.each<[string, HttpOptions['enqueueRule']]>([
+    ['a public rule', 'public'],
+    ['a function', () => true],
+  ])('rejects the idempotency key of a caller without an identity: %s', async (_, enqueueRule) => {
+    const { api, jobs } = await listen({ adminGuard: guard, enqueueRule }, { handlers });
+    const job = { topic: 'a', payload: 1, delay: '1h' };
+    expect((await api.as().post('/enqueue', job)).status).toBe(201);
+    const refused = await api.as().post('/enqueue', job, { headers: { 'Idempotency-Key': '1' } });
+    expect(refused).toMatchObject({
+      status: 400,
+      body: { code: 'INVALID_REQUEST', data: { idempotency_key: some(String) } },
+    });
+    expect((await jobs.list()).total).toBe(1);
   });
 
   it('stores no second job for a repetition while the guard fails', async () => {
     let isAway = false;
     const admin = { canActivate: () => (isAway ? Promise.reject(new Error('away')) : true) };
-    const { api, jobs } = await listen({ adminGuard: admin, enqueueRule: 'public' });
+    const { api, jobs } = await listen({ adminGuard: admin, enqueueRule: 'public' }, { handlers });
     const headers = { 'Idempotency-Key': 'k' };
     const enqueue = () => api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers });
     const first = await enqueue();

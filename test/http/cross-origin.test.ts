@@ -1,5 +1,5 @@
 import type { HttpUser } from 'nestjs-jobs';
-import { isCrossOrigin } from '../../lib/http/access-policy.js';
+import { isCrossOrigin } from '../../lib/http/cross-origin.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';
 import { useHttpApps, useOneHttpApp } from './support/http-apps.js';

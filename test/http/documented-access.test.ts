@@ -13,8 +13,9 @@ import { useHttpApps } from './support/http-apps.js';
 
 const JWT_SECRET = 'the-secret-of-the-documented-applications';
 const BILLING_KEY = 'the-key-of-billing';
+const SHOP_KEY = 'the-key-of-the-shop';
 const QUEUE_TOKEN = 'the-admin-token-of-the-page';
-Object.assign(process.env, { JWT_SECRET, BILLING_KEY, QUEUE_TOKEN });
+Object.assign(process.env, { JWT_SECRET, BILLING_KEY, SHOP_KEY, QUEUE_TOKEN });
 
 const page = new GuideCode('access-control.md');
 const base64Url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -70,6 +71,11 @@ class RolesGuard implements CanActivate {
     return required.some((role) => user?.roles?.includes(role));
   }
 }
+
+/** Callers who may only enqueue need topics that exist. */
+const handlers = Object.fromEntries(
+  ['send_receipt', 'ship_order', 'billing.invoice', 'shop.order'].map((topic) => [topic, () => undefined]),
+);
 
 useBuiltPackage();
 
@@ -155,21 +161,79 @@ describe.each(everyAdapter)('docs/access-control.md on $adapter', (adapterKind) 
     expect(await (await fetch(`${app.url}/admin/jobs`)).text()).toContain('name="jobs-sign-in" content="/login"');
   });
 
-  it('lets users enqueue, viewers read, and a service enqueue', async () => {
-    const users = await listen(page.exportOf<DynamicModule>('JobsForUsers'), { providers: [userGuard] });
-    expect(await statusesOf(users, as({ id: 'ada', roles: ['admin'] }))).toEqual([200, 201, 204]);
-    expect(await statusesOf(users, as({ id: 'ute', roles: [] }))).toEqual([403, 201, 403]);
-    expect(await statusesOf(users)).toEqual([401, 401, 401]);
+  it('lets each user enqueue the topics of his role', async () => {
+    const jobsModule = page.exportOf<DynamicModule>('JobsForUsers');
+    const { api } = await listen(jobsModule, { providers: [userGuard], handlers });
+    const enqueue = async (topic: string, role?: string): Promise<number> => {
+      const headers = role === undefined ? {} : as({ id: 'ute', role });
+      return (await api.as().post('/enqueue', { topic, payload: 1, delay: '1h' }, { headers })).status;
+    };
+    const statuses = async (role?: string) => [await enqueue('send_receipt', role), await enqueue('ship_order', role)];
+    expect(await statuses('admin')).toEqual([201, 201]);
+    expect(await statuses('clerk')).toEqual([201, 201]);
+    expect(await statuses('buyer')).toEqual([201, 403]);
+    expect(await statuses('guest')).toEqual([403, 403]);
+    expect(await statuses()).toEqual([401, 401]);
+    for (const path of ['', '/stats', '/topics', '/stream']) {
+      expect((await api.as().get(path, { headers: as({ id: 'ute', role: 'clerk' }) })).status).toBe(403);
+    }
+    expect((await api.as().get('/stats', { headers: as({ id: 'ada', role: 'admin' }) })).status).toBe(200);
+  });
 
+  it('lets a team see and manage only its topics', async () => {
+    const { api, jobs } = await listen(page.exportOf<DynamicModule>('JobsForTeams'), { providers: [userGuard] });
+    const own = await jobs.enqueue('billing.mail', 1, { delay: '1h' });
+    const other = await jobs.enqueue('shop.mail', 1, { delay: '1h' });
+    const headers = as({ userId: 'ute', team: 'billing', isOperator: false });
+    const caller = { get: <T>(path: string) => api.as().get<T>(path, { headers }) };
+    for (const path of [
+      '',
+      '?q=mail',
+      '/stats',
+      '/topics',
+      '/errors',
+      '/timeseries',
+      '/groups',
+      '/export?format=csv',
+    ]) {
+      const response = await caller.get(path);
+      expect([path, response.status]).toEqual([path, 200]);
+      expect(response.text).not.toContain('shop');
+    }
+    expect((await caller.get('/stats')).body).toMatchObject({ total: 1 });
+    expect((await caller.get(`/${own.id}`)).status).toBe(200);
+    expect((await caller.get(`/${other.id}`)).status).toBe(404);
+    expect((await caller.get('?topic=shop.mail')).status).toBe(403);
+    const cancelled = await api.as().post('/bulk', { action: 'cancel', filter: {} }, { headers });
+    expect(cancelled.body).toMatchObject({ matched: 1, changed: 1 });
+    expect(await jobs.get(other.id)).toMatchObject({ status: 'pending' });
+    const operator = { headers: as({ userId: 'ada', team: 'none', isOperator: true }) };
+    expect((await api.as().get('/stats', operator)).body).toMatchObject({ total: 2 });
+    expect((await api.as().get('/stats')).status).toBe(401);
+  });
+
+  it('lets a service enqueue and read only its own jobs', async () => {
+    const { api, jobs } = await listen(page.exportOf<DynamicModule>('JobsForServices'), { handlers });
+    const of = (key: string) => ({ headers: { 'x-key': key } });
+    const job = { topic: 'billing.invoice', payload: 1, delay: '1h' };
+    const { status, body } = await api.as().post<{ id: string }>('/enqueue', job, of(BILLING_KEY));
+    expect(status).toBe(201);
+    expect((await api.as().post('/enqueue', { ...job, topic: 'shop.order' }, of(BILLING_KEY))).status).toBe(403);
+    const other = await jobs.enqueue('shop.order', 1, { delay: '1h' });
+    expect((await api.as().get(`/${body.id}`, of(BILLING_KEY))).status).toBe(200);
+    expect((await api.as().get(`/${body.id}`, of(SHOP_KEY))).status).toBe(404);
+    expect((await api.as().get(`/${other.id}`, of(BILLING_KEY))).status).toBe(404);
+    expect((await api.as().get('', of(BILLING_KEY))).body).toMatchObject({ total: 1, items: [{ id: body.id }] });
+    expect((await api.as().delete(`/${body.id}`, of(BILLING_KEY))).status).toBe(403);
+    expect((await api.as().get('', of('another'))).status).toBe(401);
+    expect((await api.as().get('', of(QUEUE_TOKEN))).body).toMatchObject({ total: 2 });
+  });
+
+  it('lets viewers read', async () => {
     const staff = await listen(page.exportOf<DynamicModule>('JobsForStaff'), { providers: [userGuard] });
     expect(await statusesOf(staff, as({ userId: 'ada', role: 'operator' }))).toEqual([200, 201, 204]);
     expect(await statusesOf(staff, as({ userId: 'vic', role: 'viewer' }))).toEqual([200, 403, 403]);
     expect(await statusesOf(staff)).toEqual([401, 401, 401]);
-
-    const billing = await listen(page.exportOf<DynamicModule>('JobsForBilling'));
-    expect(await statusesOf(billing, { 'x-key': BILLING_KEY })).toEqual([401, 201, 401]);
-    expect(await statusesOf(billing, { 'x-key': 'another' })).toEqual([401, 401, 401]);
-    expect(await statusesOf(billing, { Authorization: `Bearer ${QUEUE_TOKEN}` })).toEqual([200, 403, 404]);
   });
 
   it("admits every caller by Nest's RolesGuard unless http.decorators names a role", async () => {

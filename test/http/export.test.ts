@@ -75,14 +75,39 @@ describe.each(everyAdapter)('an export on $adapter', (adapterKind) => {
     expect(rows.map((row) => /^[^,]+,(.*?),pending/s.exec(row)![1])).toEqual([
       'a=1',
       "'＝1",
-      "'\r=1",
-      "'\t=1",
+      "'\r'=1",
+      "'\t'=1",
       "'@SUM(A1)",
       "'-1",
       "'+1",
       "'=1+1",
     ]);
     expect(rows.every((row) => row.endsWith(",'-1,"))).toBe(true);
+  });
+
+  it('has no formulas in CSV where a spreadsheet splits a row at ; or tab, or starts another one', async () => {
+    const { api, jobs } = await apps.listen();
+    const keys: [key: string, cell: string][] = [
+      ['x;=1+1;y', "x;'=1+1;y"],
+      ['x;  =1', "x;  '=1"],
+      ['x;"=1', 'x;""\'=1'],
+      ['x;\u00a0@a', "x;\u00a0'@a"],
+      ['a\t-1', "a\t'-1"],
+      ['a\n+1', "a\n'+1"],
+      ['a\r＝1', "a\r'＝1"],
+      ['; ; ;=1', "; ; ;'=1"],
+      ['=1;=1', "'=1;'=1"],
+      ['a;b=1', 'a;b=1'],
+      [`${'\t'.repeat(200)}a`, `'${'\t'.repeat(200)}a`],
+    ];
+    for (const [uniqueKey] of keys) {
+      await jobs.enqueue('mail', { text: 'x;=1' }, { ...later, uniqueKey });
+    }
+    const { text: csv } = await api.get('/export?format=csv&order=created');
+    for (const [, cell] of keys) {
+      expect(csv).toMatch(new RegExp(`,"?${cell.replace(/[+?]/g, '\\$&')}"?,`));
+    }
+    expect(csv.split(`"{""text"":""x;'=1""}"`)).toHaveLength(keys.length + 1);
   });
 
   it('waits for a slow reader, and ends with its reader and with the application', async () => {

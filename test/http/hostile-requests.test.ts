@@ -105,6 +105,7 @@ if (!isOnNest11) requests.push(['the whole URL in capitals', get('HTTP://elsewhe
 describe.each(everyAdapter)('a malformed request on $adapter', (adapterKind) => {
   const app = useOneHttpApp(sqliteMemory, adapterKind, {
     options: { role: 'producer', http: { adminToken: ADMIN_TOKEN, enqueueRule: 'public' } },
+    handlers: { a: () => undefined },
   });
   beforeAll(() => app().jobs.enqueue(SECRET_TOPIC, { [SECRET]: true }, { delay: '1h' }));
 

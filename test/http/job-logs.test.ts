@@ -57,11 +57,11 @@ describe('the log of a job over HTTP', () => {
   });
 
   it('of a job of another topic is not shown, nor is the job in the stream', async () => {
-    const http = { adminToken: ADMIN_TOKEN, allowedTopics: ['shown'] };
+    const http = { adminToken: undefined, readRule: 'public', allowedTopics: ['shown'] } as const;
     const { api, jobs } = await apps.listen({ options: { http } });
     const { id } = await jobs.enqueue('hidden', 1, { delay: '1h' });
-    expect(await api.get(`/${id}/logs`)).toMatchObject({ status: 403, body: { code: 'TOPIC_NOT_ALLOWED' } });
-    expect(await api.get(`/stream?job=${id}`)).toMatchObject({ status: 403, body: { code: 'TOPIC_NOT_ALLOWED' } });
+    expect(await api.get(`/${id}/logs`)).toMatchObject({ status: 404, body: { code: 'JOB_NOT_FOUND' } });
+    expect(await api.get(`/stream?job=${id}`)).toMatchObject({ status: 404, body: { code: 'JOB_NOT_FOUND' } });
   });
 
   it.each<[string, (job: Job) => Job, string[]]>([

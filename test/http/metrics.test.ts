@@ -28,19 +28,25 @@ describe.each(everyAdapter)('GET /metrics on $adapter', (adapterKind) => {
     expect(body.paths).toHaveProperty('/api/jobs/metrics');
   });
 
-  it('leaves out topics that are not in the whitelist', async () => {
-    const options = { http: { ...http, allowedTopics: ['work'] } };
-    const app = await apps.listen({ options, handlers: { work: () => null, hidden: () => null } });
-    for (const topic of ['work', 'hidden']) {
+  it('leaves out topics that the caller may not read', async () => {
+    const readRule = ({ topic }: { topic: string }): boolean => topic === 'work' || topic === 'odd"\\\n';
+    const options = { http: { ...http, readRule } };
+    const app = await apps.listen({
+      options,
+      handlers: { work: () => null, hidden: () => null, 'odd"\\\n': () => null },
+    });
+    for (const topic of ['work', 'hidden', 'odd"\\\n']) {
       const { id } = await app.jobs.enqueue(topic, null);
       await app.event('completed', id);
     }
-    const response = await fetch(`${app.url}/api/jobs/metrics`, {
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-    });
-    const text = await response.text();
+    const text = await (await fetch(`${app.url}/api/jobs/metrics`)).text();
     expect(text).toContain('topic="work"');
+    expect(text).toContain(String.raw`topic="odd\"\\\n"`);
+    expect(text).toContain('nestjs_jobs_workers 1');
     expect(text).not.toContain('hidden');
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    const whole = await fetch(`${app.url}/api/jobs/metrics`, { headers });
+    expect(await whole.text()).toContain('topic="hidden"');
   });
 
   it('is 404 by default, and 403 for callers that may not read', async () => {

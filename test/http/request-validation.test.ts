@@ -185,6 +185,13 @@ describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
   it('returns the index of an invalid job in a list', async () => {
     expectComplaint('no list', await api().post('/enqueue-many', { jobs: enqueue }), 'jobs');
     expectComplaint('too many', await api().post('/enqueue-many', { jobs: Array(1_001).fill(enqueue) }), 'jobs');
+    const refs = Array.from({ length: 101 }, (_, index) => `ref-${index}`);
+    const linked = { ...enqueue, depends_on: refs };
+    const dense = { jobs: [...refs.map((ref) => ({ ...enqueue, ref })), ...Array<object>(100).fill(linked)] };
+    for (const path of ['/enqueue-many', '/groups']) {
+      const refused = await api().post(path, dense);
+      expectComplaint('too many dependencies', refused, 'jobs');
+    }
     expectComplaint('missing', await api().post('/enqueue-many', {}), 'jobs');
     expectComplaint('no job', await api().post('/enqueue-many', { jobs: [enqueue, null] }), 'jobs[1]');
     const thousand = await api().post<ApiErrorBody>('/enqueue-many', { jobs: Array(1_000).fill({}) });

@@ -226,7 +226,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       has_handler: some(Boolean),
       paused_since: null,
       ...{ limits: null, limits_source: null, code_limits: null, limited_by: null, retention: null },
-      ...{ dead_letters: [], counted_at: some(String) },
+      ...{ dead_letters: [], live_definitions: {}, counted_at: some(String) },
       running: 0,
       waiting_keys: 0,
     });

@@ -37,6 +37,7 @@ describe.each(everyPlace)('schedules over HTTP on $adapter with $database', ({ k
       last_tick: null,
       paused_since: null,
       is_declared: true,
+      live_definitions: 0,
     });
     expect(await put({ ...daily, payload: 2 })).toMatchObject({ status: 200, body: { revision: 2, payload: 2 } });
     expect(await api.get('/schedules/s')).toMatchObject({ status: 200, body: { revision: 2 } });
@@ -82,6 +83,7 @@ describe.each(everyPlace)('schedules over HTTP on $adapter with $database', ({ k
 
   it.each<[string, object, string]>([
     ['a wrong pattern', { ...daily, pattern: '61 * * * *' }, 'pattern'],
+    ['a long pattern', { ...daily, pattern: `${'0,'.repeat(200)}0 * * * *` }, 'pattern'],
     ['a short interval', { ...daily, pattern: { every: '1ms' } }, 'pattern.every'],
     ['no pattern', { topic: 'report' }, 'pattern'],
     ['no topic', { pattern: '* * * * *' }, 'topic'],
@@ -117,11 +119,12 @@ describe.each(everyPlace)('schedules over HTTP on $adapter with $database', ({ k
   });
 
   it('shows and changes only schedules of allowed topics', async () => {
-    const http = { adminToken: ADMIN_TOKEN, allowedTopics: ['mail'] };
+    const http = { adminToken: undefined, manageRule: 'public', allowedTopics: ['mail'] } as const;
     const { api, jobs } = await apps.listen({ options: { role: 'producer', http } });
     await jobs.schedules.upsert('hidden', '0 3 * * *', { topic: 'report' });
     expect((await api.get<ScheduleList>('/schedules')).body.items).toEqual([]);
-    expect((await api.get('/schedules/hidden')).status).toBe(403);
+    expect((await api.get('/schedules/hidden')).status).toBe(404);
+    expect((await api.delete('/schedules/hidden')).status).toBe(404);
     expect((await api.send('PUT', '/schedules/hidden', { body: { ...daily, topic: 'mail' } })).status).toBe(403);
     expect((await api.send('PUT', '/schedules/s', { body: daily })).status).toBe(403);
     expect((await api.send('PUT', '/schedules/s', { body: { ...daily, topic: 'mail' } })).status).toBe(201);

@@ -45,6 +45,16 @@ describe('a guarded logger', () => {
     },
   );
 
+  it.each([...'\u202a\u202e\u2066\u2069\u200e\u200f\u061c'])(
+    'shows a character that changes the direction of text: %j',
+    (control) => {
+      const inner = new RecordingLogger();
+      guardLogger(inner).warn(`no live process handles 'a${control}b'`);
+      const shown = `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+      expect(inner.lines[0]!.message).toBe(`no live process handles 'a${shown}b'`);
+    },
+  );
+
   it('never throws, even if the inner logger throws', () => {
     const logger = guardLogger({ debug: fails, log: fails, warn: fails, error: fails, isDebugEnabled: fails });
 

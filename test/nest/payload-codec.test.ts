@@ -212,6 +212,121 @@ describe('a process without the key of a payload', () => {
   });
 });
 
+describe.each([postgres, sqliteFile])('a process without a codec on $label', (kind) => {
+  const apps = useApps(kind);
+  const warning = "the payload is encoded ('$encrypted'), and this process has no codec";
+
+  it('leaves encrypted jobs to processes with the codec, without using a retry, and runs plain ones', async () => {
+    const old = await startRecorder(apps, { pollInterval: 50 });
+    old.app.jobs.register('other', () => null);
+    const producer = await apps.start({ options: { ...encrypted, role: 'producer' } });
+    const jobs = await producer.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'pay', payload })));
+    await old.app.event('released', jobs[0]!.id);
+    await old.app.event('completed', (await old.app.jobs.enqueue('other', null)).id);
+    expect(await producer.jobs.get(jobs[0]!.id)).toMatchObject({ status: 'pending', retries: 0, lastError: null });
+    expect(old.received).toEqual([]);
+    expect(apps.log.of('warn', warning)).toHaveLength(1);
+
+    const fresh = await startRecorder(apps);
+    const plain = await old.app.jobs.enqueue('pay', 4);
+    for (const { id } of [...jobs, plain]) {
+      expect(await fresh.app.jobAfter('completed', id)).toMatchObject({ status: 'completed', retries: 0, errors: [] });
+    }
+    expect(fresh.received).toEqual(expect.arrayContaining([1, 2, 3]));
+    expect([...old.received, ...fresh.received].sort()).toEqual([1, 2, 3, 4]);
+    expect(apps.log.of('warn', warning)).toHaveLength(1);
+  });
+
+  it('leaves encrypted members of a batch to other processes, and runs the plain ones', async () => {
+    const old = await apps.start({ options: { pollInterval: 50 } });
+    await old.jobs.pause('index');
+    const producer = await apps.start({ options: { ...encrypted, role: 'producer' } });
+    const secret = await producer.jobs.enqueue('index', 'secret');
+    const plain = await old.jobs.enqueue('index', 'plain');
+    const calls: unknown[][] = [];
+    old.jobs.register('index', (jobs) => void calls.push(jobs.map(({ payload }) => payload)), { batch: { size: 2 } });
+    await old.jobs.resume('index');
+    await old.event('released', secret.id);
+    await old.event('completed', plain.id);
+    expect(calls).toEqual([['plain']]);
+    expect(await producer.jobs.get(secret.id)).toMatchObject({ status: 'pending', retries: 0 });
+  });
+
+  it('leaves the dead letters of encrypted jobs to other processes', async () => {
+    const fresh = await apps.start({ options: { ...encrypted, maxRetries: 0 } });
+    fresh.jobs.register('pay', () => Promise.reject(new Error('declined')), { deadLetter: 'refund' });
+    await fresh.jobs.pause('refund');
+    const { id } = await fresh.jobs.enqueue('pay', SECRET);
+    await fresh.event('failed', id);
+    const [letter] = (await fresh.jobs.list({ topic: 'refund' })).items;
+    const old = await apps.start({ options: { pollInterval: 50 } });
+    const received: unknown[] = [];
+    old.jobs.register('refund', ({ payload }) => void received.push(payload));
+    await fresh.jobs.resume('refund');
+    await old.event('released', letter!.id);
+    fresh.jobs.register('refund', ({ payload }) => void received.push((payload as { payload: unknown }).payload));
+    await fresh.event('completed', letter!.id);
+    expect(received).toEqual([SECRET]);
+  });
+
+  it.each(['$encrypted', '$encoded'])(
+    'rejects a plain payload with the member %s, by which encoded ones are known',
+    async (mark) => {
+      const { jobs, rows } = await apps.start();
+      const payload = { [mark]: 'A256GCM', card: 1 };
+      const error = new InvalidPayloadError(
+        'payload',
+        `has the member '${mark}', which marks the encoded payload of a stored job; pass the plain payload`,
+      );
+      await expect(jobs.enqueue('pay', payload)).rejects.toThrow(error);
+      await expect(jobs.enqueue('pay', { toJSON: () => payload })).rejects.toThrow(error);
+      await expect(
+        jobs.enqueueMany([
+          { topic: 'pay', payload: 1 },
+          { topic: 'pay', payload },
+        ]),
+      ).rejects.toThrow(/^jobs\[1\]\.payload: has the member/);
+      await expect(jobs.schedules.upsert('often', { every: '1s' }, { topic: 'pay', payload })).rejects.toThrow(error);
+      expect(await rows.count()).toBe(0);
+      const { id } = await jobs.enqueue('pay', { deep: payload });
+      await jobs.cancel(id);
+      await expect(jobs.requeue(id, { payload })).rejects.toThrow(error);
+    },
+  );
+
+  it('re-queues an encrypted job whose payload comes back as it was', async () => {
+    const producer = await apps.start({ options: { ...encrypted, role: 'producer' } });
+    const { id, payload } = await producer.jobs.enqueue('pay', SECRET);
+    const old = await apps.start();
+    await old.jobs.cancel(id);
+    expect(await old.jobs.requeue(id, { payload })).toMatchObject({ status: 'pending', payload });
+  });
+});
+
+describe.each([postgres, sqliteFile])('encryption on $label', (kind) => {
+  const apps = useApps(kind);
+
+  it('is turned on in two deployments without a job that waits for a process with the key', async () => {
+    const keys = { a: KEYS.a };
+    const before = await startRecorder(apps, { pollInterval: 50 });
+    const first = await startRecorder(apps, {
+      pollInterval: 50,
+      codec: encryptPayloads({ current: 'a', keys, encrypt: false }),
+    });
+    expect((await first.app.jobs.enqueue('pay', 'first deployment')).payload).toBe('first deployment');
+    await until(() => before.received.length + first.received.length === 1);
+    await before.app.close();
+    const second = await startRecorder(apps);
+    const sent = await second.app.jobs.enqueueMany(
+      Array.from({ length: 20 }, (_, index) => ({ topic: 'pay', payload: index })),
+    );
+    expect(sent.map(({ payload }) => payload)).toEqual(sent.map(() => ENVELOPE));
+    await until(() => first.received.length + second.received.length === 20 + 1 - before.received.length);
+    expect([...first.app.events, ...second.app.events].filter(({ type }) => type === 'released')).toEqual([]);
+    expect(apps.log.of('warn', 'has no codec')).toEqual([]);
+  });
+});
+
 describe('the guide on encryption', () => {
   const apps = useApps(sqliteFile);
   const guide = new GuideCode('guide/encrypting-payloads.md');
@@ -248,6 +363,35 @@ describe('the guide on encryption', () => {
 
 describe('a codec of the application', () => {
   const apps = useApps(sqliteFile);
+  const marked: PayloadCodec = {
+    encode: (payload) => ({ $encoded: 'reversed', data: [...JSON.stringify(payload)].reverse().join('') }),
+    decode: (stored: { $encoded?: string; data: string }): unknown =>
+      stored.$encoded === 'reversed' ? JSON.parse([...stored.data].reverse().join('')) : stored,
+  };
+
+  it('marks its payloads, so that no process with another codec or none runs them', async () => {
+    const producer = await apps.start({ options: { codec: marked, role: 'producer' } });
+    const { id } = await producer.jobs.enqueue('pay', SECRET);
+    const plain = await startRecorder(apps, { pollInterval: 50 });
+    await plain.app.event('released', id);
+    await plain.app.close();
+    const other = await startRecorder(apps);
+    await other.app.event('released', id);
+    expect(
+      apps.log.of('warn', "the payload is encoded ('$encoded'), and the codec of this process does not decode it"),
+    ).toHaveLength(1);
+    const right = await startRecorder(apps, { codec: marked });
+    await right.app.event('completed', id);
+    expect([plain.received, other.received, right.received]).toEqual([[], [], [SECRET]]);
+    expect(apps.log.of('warn', 'codec.encode')).toEqual([]);
+  });
+
+  it('is logged once when it does not mark what it encodes', async () => {
+    const { jobs } = await apps.start({ options: { codec: base64 } });
+    await jobs.enqueueMany([1, 2].map((payload) => ({ topic: 'pay', payload })));
+    expect(apps.log.of('warn', "codec.encode returned a value without the member '$encoded'")).toHaveLength(1);
+  });
+
   const base64: PayloadCodec = {
     encode: async (payload, { topic }) => {
       await Promise.resolve();

@@ -1,3 +1,4 @@
+import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';
@@ -76,6 +77,21 @@ describe.each(newestDatabases)(
         result: { worker: `${other.pid}/1` },
       });
       expect(other.events('lease_lost')).toEqual([]);
+    });
+
+    it('records in the error of the lost attempt that its event loop stood still', async () => {
+      const { id } = await database.enqueue('plain', { gated: 2 });
+      await pause(id);
+      await other.report('began', ({ attempt }) => attempt === 2);
+      await resume(id);
+      const reason =
+        /lost: worker .* its handler may have run; the event loop of this worker stood still for [\d.]+ s while 'plain' ran$/;
+      await until(async () => reason.test((await database.job(id)).errors[0]!.message));
+      other.send('open');
+      expect(await database.completed(id)).toMatchObject({
+        attempt: 2,
+        lastError: expect.stringMatching(reason) as string,
+      });
     });
 
     it('cannot complete the job by completeTx while the other worker runs it, and its effect rolls back', async () => {

@@ -139,6 +139,7 @@ export function useStore(kind: StoreKind, options: JobsOptions = {}): StoreFixtu
     await fixture.sql('DELETE FROM _jobs_links');
     await fixture.sql('DELETE FROM _jobs_logs');
     await fixture.sql('DELETE FROM _jobs_counts');
+    await fixture.sql('DELETE FROM _jobs_definitions');
   });
   afterEach(() => fixture.closeLeftOvers());
   afterAll(() => fixture.close());

@@ -134,6 +134,16 @@ describe("mode 'inline'", () => {
     expect(ran).toEqual(['early']);
   });
 
+  it('lets whenIdle reject when due jobs have no handler', async () => {
+    const { jobs } = await start({ mode: 'inline', handlers: { mail: () => null } });
+    await jobs.enqueue('mial', null, { delay: '1h' });
+    await jobs.whenIdle();
+    await jobs.enqueue('mial', null);
+    await expect(jobs.whenIdle()).rejects.toThrow(
+      "whenIdle: 1 job of 'mial' is due and has no handler in this process; did you mean 'mail'?",
+    );
+  });
+
   it('runs jobs of parallel calls one after another', async () => {
     let running = 0;
     let most = 0;

@@ -188,7 +188,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await declaring.close();
 
     const app = await apps.listen(producer);
-    await app.rows.query(`UPDATE _jobs_schedules SET declared = now() - interval '1 hour'`);
+    await app.rows.query(`UPDATE _jobs_definitions SET declared = now() - interval '1 hour'`);
     const orphan = await open(app);
     await row(orphan, 'nightly').getByText('no worker declares it').waitFor();
     await orphan.page.getByRole('link', { name: 'nightly', exact: true }).click();
@@ -198,6 +198,16 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     await orphan.sees('Deleted nightly');
     await orphan.sees('No schedules yet');
     expect(orphan.address).toBe('/admin/jobs/schedules');
+  });
+
+  it('say when running versions declare them differently', async () => {
+    const app = await listenWithNightly();
+    const ui = await open(app);
+    await row(ui, 'nightly').waitFor();
+    expect(await row(ui, 'nightly').getByText('versions differ').count()).toBe(0);
+    await app.rows.query(`INSERT INTO _jobs_definitions (kind, name, hash, definition, first_seen, declared)
+      SELECT kind, name, 'other', definition, first_seen - interval '1 s', now() FROM _jobs_definitions WHERE name = 'nightly'`);
+    await row(ui, 'nightly').getByText('versions differ').waitFor();
   });
 
   it('are shown to a user with read access without actions', async () => {

@@ -95,8 +95,20 @@ describe('the table of topics', () => {
       'deleted at once',
       'z_fails',
     ]);
+    expect(await part.getByText('declare').count()).toBe(0);
     await part.getByRole('link', { name: 'z_fails' }).click();
     await ui.heading('z_fails').waitFor();
+  });
+
+  it('has a page that says when running versions declare different options', async () => {
+    app().jobs.register('rolling', () => null, { retention: { failed: false }, limits: { concurrency: 7 } });
+    const isStored = async (): Promise<boolean> =>
+      (await app().jobs.topics.list()).some(({ topic, limits }) => topic === 'rolling' && limits !== null);
+    await until(isStored, { message: 'the options of the topic' });
+    await app().rows.query(`INSERT INTO _jobs_definitions (kind, name, hash, definition, first_seen, declared)
+      SELECT kind, name, 'other', definition, first_seen - interval '1 s', now() FROM _jobs_definitions WHERE name = 'rolling'`);
+    const ui = await pages.open(`${app().url}/admin/jobs/topics/rolling`, { token: ADMIN_TOKEN });
+    await ui.page.getByText('declare different limits, ages of finished jobs.').waitFor();
   });
 
   it('shows failed and pending counts next to the name on a phone', async () => {

@@ -34,8 +34,12 @@ function toRow(schedule: Schedule): Cell[] {
   return [name, toPatternText(schedule), tz, topic, formatTime(nextTick), formatTime(lastTick), note];
 }
 
-function toNotes({ pausedSince, isDeclared }: Schedule): string {
-  const notes = [pausedSince && `paused since ${formatTime(pausedSince)}`, !isDeclared && 'no process declares it'];
+function toNotes({ pausedSince, isDeclared, liveDefinitions }: Schedule): string {
+  const notes = [
+    pausedSince && `paused since ${formatTime(pausedSince)}`,
+    !isDeclared && 'no process declares it',
+    liveDefinitions > 1 && `processes declare ${liveDefinitions} definitions`,
+  ];
   return notes.filter(Boolean).join(', ');
 }
 

@@ -22,7 +22,7 @@ export const status = defineVerb({
       terminal.printJson({
         database: engine.database,
         stats: toStatsDto(stats),
-        topics: toTopicListDto(topics, null).items,
+        topics: toTopicListDto(topics).items,
       });
       return EXIT.DONE;
     }

@@ -13,6 +13,7 @@ import type { Actor } from '../../core/job-action.js';
 import { JOB_ACTIONS, toJobStatus } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
+import { limitToTopics } from '../../core/list-filter.js';
 import type { ActionGuard, ActionResult, ListedIds, JobSummary, RequeueChanges } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { JobActions } from './job-admin.js';
@@ -24,11 +25,11 @@ const SAMPLE_IDS_MAX = 10;
 /** Topics in one result. */
 const TOPICS_MAX = 100;
 
+/** Also for a job that the caller may not change, so that the reason does not reveal it. */
 const NOT_FOUND = 'there is no such job';
 const KEY_TAKEN = 'its unique key is held by another job';
 const LOCKED = 'an open transaction holds it';
 const REFUSED = 'the database refuses it';
-const TOPIC_NOT_ALLOWED = 'its topic is not allowed';
 const DUE = 'it is due already';
 const CHANGED = 'it has changed since the count';
 
@@ -58,7 +59,7 @@ export class BulkActions {
    * Runs an action on the jobs that `request` selects, at most 10,000, in transactions of 200 jobs. Jobs that the action
    * cannot change are skipped and counted by reason. A call that rejects half-way may be repeated.
    *
-   * @param topics skips jobs of other topics; `null`, the default, allows all.
+   * @param topics skips jobs of other topics as if they did not exist; `null`, the default, allows all.
    * @param actor recorded in the `actions` of each job. Default: the application.
    * @throws InvalidOptionsError for an invalid request; no job was changed then. QueueUnavailableError.
    */
@@ -112,9 +113,8 @@ export class BulkActions {
     if (filter === null) {
       return { ids: ids!, more: false, isOrdered: false };
     }
-    const allowed = topics === null ? filter.topics : topics.filter((topic) => filter.topics?.includes(topic) ?? true);
     const { beforeId } = position;
-    const query = { ...filter, topics: allowed, limit: BULK_JOBS_MAX + 1, beforeId, asOf: guard.asOf };
+    const query = { ...limitToTopics(filter, topics), limit: BULK_JOBS_MAX + 1, beforeId, asOf: guard.asOf };
     const isOrdered = isOrderedById(filter);
     const matched = await this.parts.store.reports.listIds(query);
     if (!mayHaveMore(matched)) {
@@ -155,7 +155,7 @@ export class BulkActions {
       const job = current.get(id);
       const reason =
         job !== undefined && topics !== null && !topics.includes(job.topic)
-          ? TOPIC_NOT_ALLOWED
+          ? NOT_FOUND
           : (checkDue(action, job) ?? (dryRun ? checkStatus(action, job) : undefined));
       if (reason !== undefined) {
         skipped.add(reason, id);

@@ -16,7 +16,7 @@ import type { Actor } from '../../core/job-action.js';
 import { parseJobId } from '../../core/job-state.js';
 import type { AnyNewJob } from '../../core/job-topic.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import type { LinkedInsert, LinkInsert, LinkMode } from '../../store/links/link-store.js';
+import type { GroupInsert, LinkedInsert, LinkInsert, LinkMode } from '../../store/links/link-store.js';
 import type { JobActions } from './job-admin.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
@@ -48,12 +48,14 @@ export class GroupAdmin {
   /**
    * Stores the jobs of a group and its callbacks, all or none. Returns the members in the order of `jobs`. An empty group ends at once.
    *
+   * @param createdBy the id of the caller over HTTP, for `creator`.
    * @throws InvalidOptionsError for an invalid option, or a group that has finished; the errors of `enqueueMany`.
    */
   async enqueue(
     jobs: readonly AnyNewJob[],
     options: GroupOptions = {},
     tx?: StoreTransaction,
+    createdBy: string | null = null,
   ): Promise<{ id: string; jobs: Job[] }> {
     if (!Array.isArray(jobs)) {
       throw new InvalidOptionsError('jobs', `expected a list of jobs, got ${describeValue(jobs)}`);
@@ -66,7 +68,13 @@ export class GroupAdmin {
     const stored = await this.parts.enqueuer.enqueueLinked(
       [...members, ...settings.callbacks.map(({ job }) => job)],
       [...members.map((_job, index) => `jobs[${index}]`), ...settings.callbacks.map(({ kind }) => kind)],
-      (rows) => toGroupInsert(rows, toLinks(rows, dependencies), id, settings),
+      (rows) =>
+        toGroupInsert(rows, toLinks(rows, dependencies), {
+          ...settings,
+          id,
+          createdBy,
+          isNew: settings.id === undefined,
+        }),
       tx,
       new Map([[GROUP_METADATA, JSON.stringify(id)]]),
     );
@@ -88,6 +96,11 @@ export class GroupAdmin {
    */
   list({ before, limit = GROUPS_PAGE, finished }: GroupQuery = {}): Promise<JobGroup[]> {
     return this.parts.store.groups.list(before ?? null, limit, finished ?? null);
+  }
+
+  /** Returns the id of the caller over HTTP who has created a group; `null` for any other group. */
+  creator(id: string): Promise<string | null> {
+    return this.parts.store.groups.creator(id);
   }
 
   /** Returns the jobs that wait for a group. */
@@ -136,9 +149,9 @@ function checkCallback(kind: GroupCallback, job: AnyNewJob): void {
 function toGroupInsert(
   rows: readonly NewJobRow[],
   links: readonly LinkInsert[],
-  id: string,
-  { id: knownId, name, callbacks }: GroupSettings,
+  { callbacks, ...group }: Pick<GroupSettings, 'callbacks'> & GroupInsert,
 ): LinkedInsert {
+  const { id } = group;
   const count = rows.length - callbacks.length;
   const members = rows.slice(0, count).map((row, position): LinkInsert => {
     return { parentId: row.id, childId: id, mode: 'member', ref: null, position, path: `jobs[${position}]` };
@@ -147,6 +160,5 @@ function toGroupInsert(
     const childId = rows[count + index]!.id;
     return { parentId: id, childId, mode: CALLBACK_MODES[kind], ref: null, position: 0, path: kind };
   });
-  const group = { id, name, isNew: knownId === undefined };
   return { ...linkRows(rows, [...links, ...members, ...waiting]), group };
 }

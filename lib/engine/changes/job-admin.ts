@@ -16,7 +16,8 @@ import { APPLICATION, toActionText } from '../../core/job-action.js';
 import type { JobAction } from '../../core/job-state.js';
 import { JOB_ACTIONS, parseJobId } from '../../core/job-state.js';
 import { toTopicName, validatePayload } from '../../core/job-topic.js';
-import { buildCursor, readListFilter } from '../../core/list-filter.js';
+import { findEncodedMark } from '../../core/payload.js';
+import { buildCursor, limitToTopics, readListFilter } from '../../core/list-filter.js';
 import { applyCheck, readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import { uniqueKeyCheck } from '../../core/unique-key.js';
@@ -28,6 +29,7 @@ import { logAction } from '../runtime/operation-log.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ChangeFeed } from './change-feed.js';
 import type { JobWaiter, WaitForOptions } from './job-waiter.js';
+import type { Topics } from '../reports/query-cache.js';
 
 type JobAdminParts = Pick<EngineParts, 'store' | 'registry'> & {
   readonly actions: JobActions;
@@ -70,12 +72,13 @@ export class JobAdmin {
   /**
    * Returns a page of jobs, newest first or by `filter.order`. The page has 20 jobs, or `filter.limit` (1 to 200).
    *
+   * @param topics lists only jobs of these topics; `null`, the default, of all.
    * @throws InvalidOptionsError for an invalid filter.
    */
-  async list(filter?: JobFilter): Promise<JobPage> {
+  async list(filter?: JobFilter, topics: Topics = null): Promise<JobPage> {
     const query = readListFilter(filter);
     const { limit, offset } = query;
-    const { last, ...page } = await this.parts.store.reports.list(query);
+    const { last, ...page } = await this.parts.store.reports.list(limitToTopics(query, topics));
     const nextCursor = last === null ? null : buildCursor(last, query);
     return { ...page, limit, offset, nextCursor };
   }
@@ -83,13 +86,15 @@ export class JobAdmin {
   /**
    * Returns the ids of the first jobs of a list, up to `jobsMax`, and whether there are more, or may be: a search may not cover all jobs.
    *
+   * @param topics selects only jobs of these topics; `null`, the default, of all.
    * @throws InvalidOptionsError for an invalid filter.
    */
   async select(
     filter: JobFilter,
     jobsMax: number,
+    topics: Topics = null,
   ): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
-    const query = { ...readListFilter(filter), limit: jobsMax + 1 };
+    const query = { ...limitToTopics(readListFilter(filter), topics), limit: jobsMax + 1 };
     const { ids, isComplete } = await this.parts.store.reports.listIds(query);
     return { ids: ids.slice(0, jobsMax), more: ids.length > jobsMax || !isComplete };
   }
@@ -176,13 +181,14 @@ export class JobAdmin {
   /** Checks and encodes a new payload. */
   private async readPayload(id: string, given: unknown): Promise<Pick<RequeueChanges, 'payload'>> {
     const { encoder, registry } = this.parts;
-    const text = encoder.toText(given);
-    const payload: unknown = JSON.parse(text);
     const job = await this.get(id);
-    if (encoder.isActive && isDeepStrictEqual(payload, job?.payload)) {
+    const mayBeEncoded = encoder.isActive || findEncodedMark(given) !== undefined;
+    if (mayBeEncoded && isDeepStrictEqual(given, job?.payload)) {
       // Who edits a job sees its encoded payload, and has left it as it was.
       return {};
     }
+    const text = encoder.toText(given);
+    const payload: unknown = JSON.parse(text);
     const schema = job && registry.get(job.topic)?.schema;
     if (schema) {
       await validatePayload(schema, payload, job.topic);

@@ -6,7 +6,7 @@ import type { EngineParts } from '../runtime/engine-parts.js';
 import type { UnhandledTopics } from '../topics/unhandled-topics.js';
 import type { ChangeFeed } from './change-feed.js';
 import type { Topics } from '../reports/query-cache.js';
-import type { QueueStats } from '../reports/queue-stats.js';
+import type { QueueStats, TopicPage } from '../reports/queue-stats.js';
 import { readTopics } from '../reports/queue-stats.js';
 
 type TopicAdminParts = Pick<EngineParts, 'store' | 'wakeSignal' | 'strictTopics'> & {
@@ -24,10 +24,11 @@ export class TopicAdmin {
    * Returns each topic that has jobs, has a handler in a live process, or is paused; sorted by name. Counts may be 2 s old.
    *
    * @param topics limits the list to these; `null`, the default, lists all.
+   * @param page lists only the first `limit` topics after the topic `after`. Default: all.
    * @throws InvalidOptionsError for an invalid topic name.
    */
-  async list(topics: TopicName | Topics = null): Promise<TopicStats[]> {
-    return this.parts.stats.byTopic(readTopics(topics));
+  async list(topics: TopicName | Topics = null, page: TopicPage = {}): Promise<TopicStats[]> {
+    return this.parts.stats.byTopic(readTopics(topics), page);
   }
 
   /**

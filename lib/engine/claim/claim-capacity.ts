@@ -4,7 +4,7 @@ import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { JobRunner } from '../run/job-runner.js';
-import type { TopicDeclarations } from '../topics/topic-declarations.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 
 /** A topic of which this process may claim jobs, and how many. */
 export interface TopicCapacity {
@@ -29,7 +29,7 @@ export interface SharedCapacity {
 
 type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency' | 'decoder'> & {
   readonly runner: JobRunner;
-  readonly declarations: TopicDeclarations;
+  readonly declarer: DefinitionDeclarer;
   /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
   readonly isLimited: (topic: string) => boolean;
   /** Whether jobs of such topics may be claimed now. */
@@ -207,9 +207,9 @@ export class ClaimCapacity {
 
   /** All topics with a handler and their capacity, which may be 0 or less. Without those whose limits are not written yet. */
   topics(limit = this.limit): TopicCapacity[] {
-    const { registry, declarations } = this.options;
+    const { registry, declarer } = this.options;
     const all = registry.claimable();
-    const handlers = declarations.isPending ? all.filter(({ topic }) => declarations.isWritten(topic)) : all;
+    const handlers = declarer.isPending ? all.filter(({ topic }) => declarer.isWritten(topic)) : all;
     const transactions = { available: this.transactionCapacity(handlers) };
     return handlers.map((handler) => {
       const { topic, settings } = handler;

@@ -1,6 +1,7 @@
 import { StatementCancelledError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
+import type { CountedClaim } from '../run/hand-overs.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { ClaimCapacity } from './claim-capacity.js';
 import type { LaneIndex, PlannedClaim, ScanMode } from './lane-index.js';
@@ -117,7 +118,7 @@ export class Claimer {
       const nowMs = clock.now();
       capacity.recordResult(request, nowMs - sentMs > leaseMs / 3);
       runner.prefetch.recordClaim((clock.eventLoopIdleMs?.() ?? nowMs) - idleBeforeMs);
-      deliverClaims(this.options, claims, nowMs, sentMs + leaseMs, this.isStarted);
+      deliverClaims(this.options, claims, { claimedAtMs: nowMs, leaseEndsMs: sentMs + leaseMs }, this.isStarted);
       this.isBacklogged = claims.length === request.limit;
       lanes.recordClaim(request, claims, version);
       return claims.length > 0 || this.isAnyDue() ? 'continue' : 'no jobs';
@@ -131,21 +132,30 @@ export class Claimer {
   }
 }
 
+/** Times of a claim, by the process's clock. */
+interface ClaimTimes {
+  /** When its result came. */
+  readonly claimedAtMs: number;
+  /** When its leases end at the earliest. */
+  readonly leaseEndsMs: number;
+  /** Set if a rate has counted its jobs. */
+  readonly counted?: CountedClaim | undefined;
+}
+
 /** Sorts claims, most urgent first, and passes them to the runner. After a stop it releases them. */
 export function deliverClaims(
   { runner, capacity }: { readonly runner: JobRunner; readonly capacity: ClaimCapacity },
   claims: Claim[],
-  claimedAtMs: number,
-  leaseEndsMs: number,
+  { claimedAtMs, leaseEndsMs, counted }: ClaimTimes,
   isStarted: boolean,
 ): void {
   claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
   for (const claim of claims) {
     capacity.recordPayloadLength(claim.payloadLength);
     if (isStarted) {
-      runner.accept(claim, claimedAtMs, leaseEndsMs);
+      runner.accept(claim, claimedAtMs, leaseEndsMs, counted);
     } else {
-      runner.release(claim, claimedAtMs, leaseEndsMs);
+      runner.release(claim, claimedAtMs, leaseEndsMs, counted);
     }
   }
 }

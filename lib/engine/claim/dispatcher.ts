@@ -9,7 +9,7 @@ import { backoffMs } from '../../core/backoff.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
-import type { TopicDeclarations } from '../topics/topic-declarations.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import type { OneWorkerHint } from '../../store/runtime/store-hints.js';
 import type { WakeListener } from '../runtime/wake-signal.js';
 import type { LaneScan } from '../../store/jobs/job-records.js';
@@ -36,7 +36,7 @@ type DispatcherParts = Pick<
   | 'shutdownTimeoutMs'
   | 'decoder'
   | 'liveWorkers'
-> & { readonly runner: JobRunner; readonly declarations: TopicDeclarations };
+> & { readonly runner: JobRunner; readonly declarer: DefinitionDeclarer };
 
 /** Pauses between claims that return nothing because other transactions lock the due rows. */
 const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
@@ -103,7 +103,7 @@ export class Dispatcher implements WakeListener {
   start(): void {
     this.hasStarted = true;
     if (!this.isStarted) {
-      this.options.declarations.start();
+      this.options.declarer.start();
       this.claimer.start();
       this.scanner.start();
       this.limited.start();
@@ -178,7 +178,7 @@ export class Dispatcher implements WakeListener {
 
   /** A topic has a handler now. Its jobs are claimed after its limits are written. */
   addTopic(topic: string): void {
-    this.options.declarations.add(topic);
+    this.options.declarer.add(topic);
     this.wake(topic);
   }
 
@@ -231,10 +231,10 @@ export class Dispatcher implements WakeListener {
   /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
   private async claimUntilIdle(): Promise<number | void> {
     const { claimer, scanner } = this;
-    const { declarations, pollIntervalMs } = this.options;
+    const { declarer, pollIntervalMs } = this.options;
     while (this.isStarted) {
-      if (declarations.isPending) {
-        await declarations.write();
+      if (declarer.isPending) {
+        await declarer.write();
       }
       if (scanner.mustScanFirst) {
         await scanner.scan();

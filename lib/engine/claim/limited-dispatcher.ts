@@ -11,6 +11,7 @@ import type { LaneIndex } from './lane-index.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 import type { JobRunner } from '../run/job-runner.js';
+import { HandOvers } from '../run/hand-overs.js';
 import type { DueTopic } from './limited-topics.js';
 import { LimitedTopics } from './limited-topics.js';
 
@@ -31,6 +32,7 @@ const PRUNE_INTERVAL_MS = 60_000;
 /** Claims jobs of topics that have limits or keyed jobs. Its loop runs only while this process knows such a topic. */
 export class LimitedDispatcher {
   readonly topics: LimitedTopics;
+  private readonly handOvers: HandOvers;
   private readonly loop: PollLoop;
   private isStarted = false;
   private isClaiming = false;
@@ -38,6 +40,8 @@ export class LimitedDispatcher {
 
   constructor(private readonly parts: LimitedDispatcherParts) {
     this.topics = new LimitedTopics(parts);
+    const batchWaitMs = (topic: string): number => parts.registry.get(topic)?.settings.batch?.waitMs ?? 0;
+    this.handOvers = new HandOvers({ ...parts, batchWaitMs });
     this.loop = new PollLoop({
       ...parts,
       name: 'claiming jobs of limited topics',
@@ -142,9 +146,12 @@ export class LimitedDispatcher {
     this.topics.recordSend(topic);
     this.isClaiming = true;
     try {
-      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker };
+      const handOverMs = this.handOvers.next(topic);
+      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker, handOverMs };
       const claim = await store.limitedTopics.claim(request).finally(() => capacity.release(reserved));
-      deliverClaims(this.parts, [...claim.claims], clock.now(), sentMs + leaseMs, this.isStarted);
+      const counted = claim.start ? this.handOvers.count(topic, claim.start, sentMs, handOverMs) : undefined;
+      const times = { claimedAtMs: clock.now(), leaseEndsMs: sentMs + leaseMs, counted };
+      deliverClaims(this.parts, [...claim.claims], times, this.isStarted);
       if (this.topics.recordClaim(due, limit, claim, clock.now(), version)) {
         lanes.invalidate();
       }

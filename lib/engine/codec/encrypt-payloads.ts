@@ -16,6 +16,11 @@ export interface EncryptionOptions {
    */
   keys: Readonly<Record<string, string | Uint8Array>>;
   /**
+   * `false` stores new payloads plain, and still decrypts encrypted ones: the first step to turn encryption on, and the last to turn it
+   * off. Default `true`.
+   */
+  encrypt?: boolean | undefined;
+  /**
    * Fails jobs whose stored payload is not encrypted. Set it when no job from before the encryption is left: until then, who can write
    * to the table can replace an encrypted payload by a plain one. Default `false`.
    */
@@ -47,23 +52,29 @@ const KEY_ID_LENGTH_MAX = 64;
  * JobsModule.forRoot({ codec: encryptPayloads({ current: '2026-01', keys: { '2026-01': process.env.JOBS_KEY_2026_01! } }) });
  */
 export function encryptPayloads(options: EncryptionOptions): PayloadCodec {
-  const { current, keys, rejectPlain } = readOptions(encryptionTable, options, 'encryptPayloads');
+  const { current, keys, encrypt: mustEncrypt, rejectPlain } = readOptions(encryptionTable, options, 'encryptPayloads');
   const currentKey = typeof current === 'string' ? keys.get(current) : undefined;
   if (typeof current !== 'string' || !currentKey) {
     // Does not name the given value: it may be a key by mistake.
     const known = [...keys.keys()].map((id) => `'${id}'`).join(', ') || 'none';
     throw new InvalidOptionsError('encryptPayloads.current', `expected the id of one of the keys, which are: ${known}`);
   }
+  if (rejectPlain && !mustEncrypt) {
+    throw new InvalidOptionsError(
+      'encryptPayloads.rejectPlain',
+      'expected no rejectPlain with encrypt: false, whose plain jobs it would fail',
+    );
+  }
   return {
-    encode: (payload: unknown, owner): Envelope => {
+    encode: (payload: unknown, owner): unknown => {
       if (isEnvelope(payload)) {
         throw new InvalidPayloadError('payload', 'is the encrypted payload of a stored job; pass the plain payload');
       }
-      return {
-        $encrypted: ALGORITHM,
-        key: current,
-        data: encrypt(JSON.stringify(payload), currentKey, current, owner),
-      };
+      if (!mustEncrypt) {
+        return payload;
+      }
+      const data = encrypt(JSON.stringify(payload), currentKey, current, owner);
+      return { $encrypted: ALGORITHM, key: current, data } satisfies Envelope;
     },
     decode: (stored: unknown, owner): unknown => {
       if (!isEnvelope(stored)) {
@@ -158,5 +169,6 @@ function readKey(value: unknown, path: string): KeyObject {
 const encryptionTable = {
   current: option<unknown>(undefined, jsonCheck),
   keys: option<ReadonlyMap<string, KeyObject>>(new Map(), keysCheck),
+  encrypt: option(true, flag),
   rejectPlain: option(false, flag),
 };

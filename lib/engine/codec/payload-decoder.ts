@@ -2,12 +2,13 @@ import { backoffMs } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import type { PayloadCodec, PayloadOwner } from '../../core/codec-option.js';
 import { countFailures, isDeadLetter } from '../../core/dead-letter.js';
-import { isMissingKey } from '../../core/errors.js';
+import { isMissingKey, MissingKeyError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
+import { findEncodedMark } from '../../core/payload.js';
 
 interface PayloadDecoderParts {
-  readonly codec: PayloadCodec;
+  readonly codec: PayloadCodec | undefined;
   readonly clock: Clock;
   readonly logger: JobsLogger;
   /** Returns a number in [0, 1), for jitter. */
@@ -34,17 +35,9 @@ const PAUSES = { minMs: 1_000, maxMs: 60_000 };
 /** How many warnings are remembered, so that each is logged once. The ids of keys come from the table. */
 const WARNINGS_MAX = 1_000;
 
-/** Returns `undefined` without a codec. */
-export function createDecoder(
-  parts: Omit<PayloadDecoderParts, 'codec'> & { readonly codec: PayloadCodec | undefined },
-): PayloadDecoder | undefined {
-  const { codec } = parts;
-  return codec && new PayloadDecoder({ ...parts, codec });
-}
-
 /**
- * Decodes payloads for handlers. When this process lacks a key, the attempt is released, and the topic pauses here: another process, of a
- * newer version, may have the key.
+ * Decodes payloads for handlers. When this process lacks the codec or a key, the attempt is released, and the topic pauses here: another
+ * process, of a newer version, may have it.
  */
 export class PayloadDecoder {
   private readonly pauses = new Map<string, TopicPause>();
@@ -57,7 +50,16 @@ export class PayloadDecoder {
     this.releaseMs = Math.min(parts.pollIntervalMs, parts.leaseMs);
   }
 
-  /** Returns the payload of an attempt. @throws the errors of the codec. */
+  /** Whether a payload needs `decode`. Without a codec it looks at the top level only, and no promise is made for a plain payload. */
+  mustDecode({ payload, metadata }: DecodedAttempt['claim']): boolean {
+    return (
+      this.parts.codec !== undefined ||
+      findEncodedMark(payload) !== undefined ||
+      (metadata !== null && countFailures(metadata) > 0)
+    );
+  }
+
+  /** Returns the payload of an attempt. @throws the errors of the codec; MissingKeyError for a payload that stays encoded. */
   async decode(attempt: DecodedAttempt): Promise<unknown> {
     const { id, topic, payload, metadata } = attempt.claim;
     try {
@@ -81,7 +83,8 @@ export class PayloadDecoder {
   /** The payload inside a dead letter was encoded for the job that has failed. @param depth how many dead letters may be around it. */
   private async decodePart(stored: unknown, owner: PayloadOwner, depth: number): Promise<unknown> {
     if (depth === 0 || !isDeadLetter(stored)) {
-      return this.parts.codec.decode(stored, owner);
+      const { codec } = this.parts;
+      return assertDecoded(codec ? await codec.decode(stored, owner) : stored, codec);
     }
     const { id, topic, payload } = stored;
     return { ...stored, payload: await this.decodePart(payload, { id, topic }, depth - 1) };
@@ -108,8 +111,18 @@ export class PayloadDecoder {
       this.logged.add(text);
       logger.warn(
         `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +
-          `at most ${PAUSES.maxMs / 1_000} s; give this process the key`,
+          `at most ${PAUSES.maxMs / 1_000} s; give this process the codec with the key`,
       );
     }
   }
+}
+
+/** A payload that is still marked belongs to a codec that this process does not have. */
+function assertDecoded(payload: unknown, codec: PayloadCodec | undefined): unknown {
+  const mark = findEncodedMark(payload);
+  if (mark) {
+    const reason = codec ? 'the codec of this process does not decode it' : 'this process has no codec';
+    throw new MissingKeyError(mark, `the payload is encoded ('${mark}'), and ${reason}`);
+  }
+  return payload;
 }

@@ -2,7 +2,8 @@
  * Codec. In: JSON texts of payloads, on their way to the store. Out: the texts that the codec of the application makes of them.
  * Read this file first, then payload-decoder.ts (stored payload → handler). encrypt-payloads.ts is a codec.
  */
-import { encodePayload } from '../../core/payload.js';
+import type { JobsLogger } from '../../core/logger.js';
+import { assertPlain, encodePayload, findEncodedMark } from '../../core/payload.js';
 import type { InsertedJob, PayloadReplacement } from '../../store/jobs/job-records.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { PayloadOwner } from '../../core/codec-option.js';
@@ -19,29 +20,43 @@ interface EncodableRow extends PayloadOwner {
 export class PayloadEncoder {
   /** The plain texts of debounced jobs, which may be encoded again for another job. */
   private readonly plainTexts = new WeakMap<EncodableRow, string>();
+  private hasWarned = false;
 
-  constructor(private readonly parts: Pick<JobsSettings, 'codec' | 'payloadBytesMax'>) {}
+  constructor(
+    private readonly parts: Pick<JobsSettings, 'codec' | 'payloadBytesMax'> & { readonly logger: JobsLogger },
+  ) {}
 
   get isActive(): boolean {
     return this.parts.codec !== undefined;
   }
 
-  /** Converts a payload to JSON text. With a codec the limit applies to the encoded text. */
+  /** Converts a plain payload to JSON text. With a codec the limit applies to the encoded text. */
   toText(payload: unknown): string {
-    return encodePayload(payload, this.isActive ? Infinity : this.parts.payloadBytesMax);
+    const text = encodePayload(payload, this.isActive ? Infinity : this.parts.payloadBytesMax);
+    assertPlain(payload, text);
+    return text;
   }
 
   /** Encodes one text. @throws the errors of the codec; PayloadTooLargeError, InvalidPayloadError for the text that it returns. */
   async encode(text: string, { id, topic }: PayloadOwner): Promise<string> {
     const { codec, payloadBytesMax } = this.parts;
-    return codec
-      ? encodePayload(
-          await codec.encode(JSON.parse(text), { id, topic }),
-          payloadBytesMax,
-          'payload',
-          'encoded JSON text',
-        )
-      : text;
+    if (!codec) {
+      return text;
+    }
+    const encoded: unknown = await codec.encode(JSON.parse(text), { id, topic });
+    const encodedText = encodePayload(encoded, payloadBytesMax, 'payload', 'encoded JSON text');
+    if (!this.hasWarned && encodedText !== text && !findEncodedMark(encoded)) {
+      this.warnUnmarked();
+    }
+    return encodedText;
+  }
+
+  private warnUnmarked(): void {
+    this.hasWarned = true;
+    this.parts.logger.warn(
+      "codec.encode returned a value without the member '$encoded'. A process without this codec would pass it to its handlers as the " +
+        "payload; return an object such as { $encoded: 'br', data } instead",
+    );
   }
 
   /** Encodes the payload of a row for its id. */

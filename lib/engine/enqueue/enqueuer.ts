@@ -38,6 +38,8 @@ export type EnqueuerParts = Pick<
   | 'retention'
   | 'strictTopics'
   | 'codec'
+  | 'logger'
+  | 'clock'
 > & { readonly unhandledTopics: UnhandledTopics };
 
 /** Inserts new jobs: in a batch, as a list, or in the caller's transaction. */
@@ -55,16 +57,25 @@ export class Enqueuer {
     private readonly options: EnqueuerParts,
     readonly encoder = new PayloadEncoder(options),
   ) {
-    const run = (rows: readonly JobInsert[]): Promise<InsertedJob[]> =>
-      repeatInsert(options, rows, () => options.store.insert(rows, undefined, options.wakeSignal.canClaim(rows)));
+    const run = (rows: readonly JobInsert[], sinceMs?: number): Promise<InsertedJob[]> =>
+      repeatInsert(options, rows, () =>
+        options.store.insert(rows, undefined, options.wakeSignal.canClaim(rows), sinceMs),
+      );
     const uniqueLockKey = ({ topic, uniqueKey }: JobInsert): string => JSON.stringify([topic, uniqueKey]);
+    const { clock } = options;
     this.plain = new Batcher({
       run,
+      clock,
       measureLength: measureInsert,
       concurrency: () => options.store.capabilities.inserts,
     });
-    this.keyed = new Batcher({ run, measureLength: measureInsert, lockKey: uniqueLockKey });
-    this.idempotent = new Batcher({ run, measureLength: measureInsert, lockKey: (row) => row.idempotency!.key });
+    this.keyed = new Batcher({ run, clock, measureLength: measureInsert, lockKey: uniqueLockKey });
+    this.idempotent = new Batcher({
+      run,
+      clock,
+      measureLength: measureInsert,
+      lockKey: (row) => row.idempotency!.key,
+    });
     this.batchers = [this.plain, this.keyed, this.idempotent];
   }
 

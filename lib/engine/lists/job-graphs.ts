@@ -1,7 +1,6 @@
 import type { GraphLink, GraphNode, JobGraph } from '../../core/dependencies.js';
 import { GRAPH_NODES_MAX } from '../../core/dependencies.js';
 import type { Job } from '../../core/job.js';
-import { parseJobId } from '../../core/job-state.js';
 import type { JobStore } from '../../store/job-store.js';
 import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
 
@@ -16,10 +15,10 @@ export class JobGraphs {
     return new Map(blocked.map(({ id, waitingOn }) => [id, waitingOn]));
   }
 
-  /** Returns the topics of those names that are ids of jobs. */
-  async topics(names: readonly string[]): Promise<string[]> {
-    const ids = names.flatMap((name) => parseJobId(name) ?? []);
-    return ids.length === 0 ? [] : (await this.parts.store.reports.summarize(ids)).map(({ topic }) => topic);
+  /** Returns the topics of those of the jobs that exist, by id. */
+  async topics(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const jobs = ids.length === 0 ? [] : await this.parts.store.reports.summarize([...new Set(ids)]);
+    return new Map(jobs.map(({ id, topic }) => [id, topic]));
   }
 
   /** Returns the jobs that are linked with a job at any distance, nearest first, at most 500. */

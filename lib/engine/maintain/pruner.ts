@@ -2,12 +2,12 @@ import { DatabaseRefusedError } from '../../core/errors.js';
 import type { PrunedPage } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
-import type { TopicDeclarations } from '../topics/topic-declarations.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 
 type PrunerParts = Pick<
   EngineParts,
   'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'registry' | 'retention'
-> & { readonly declarations: Pick<TopicDeclarations, 'isPending' | 'write'> };
+> & { readonly declarer: Pick<DefinitionDeclarer, 'isPending' | 'write'> };
 
 const INTERVAL_MIN_MS = 1_000;
 const INTERVAL_MAX_MS = 60_000;
@@ -111,9 +111,9 @@ export class Pruner {
 
   /** No page is pruned before the table has the retention of this process's topics. */
   private async declare(): Promise<void> {
-    const { declarations } = this.parts;
-    if (declarations.isPending) {
-      await declarations.write();
+    const { declarer } = this.parts;
+    if (declarer.isPending) {
+      await declarer.write();
     }
   }
 

@@ -93,7 +93,9 @@ export class Rescuer {
     if (counts.size > 0) {
       const named = [...counts].slice(0, TOPICS_NAMED_MAX).map(([topic, count]) => `'${topic}' (${count})`);
       const jobs = [...named, ...(counts.size > TOPICS_NAMED_MAX ? ['others'] : [])].join(', ');
-      this.parts.logger.warn(`rescued jobs whose leases expired: ${jobs}; a worker crashed, hung or lost the database`);
+      this.parts.logger.warn(
+        `rescued jobs whose leases expired: ${jobs}; a worker crashed, hung or lost the database. If it still runs, its log says for how long its event loop stood still`,
+      );
     }
   }
 }

@@ -3,6 +3,7 @@ import { toErrorMessage } from '../../core/error-text.js';
 import type { HandlerSummary } from '../../core/job-reports.js';
 import { VERSION } from '../../core/version.js';
 import { SCHEMA_VERSION } from '../../store/migrate/migrator.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { QueueStats } from '../reports/queue-stats.js';
@@ -35,6 +36,7 @@ type WorkerPresenceParts = Pick<
   readonly scheduler: Scheduler;
   readonly linkRepairer: LinkRepairer;
   readonly logPruner: LogPruner;
+  readonly declarer: DefinitionDeclarer;
   readonly stats: Pick<QueueStats, 'counter'>;
   readonly runner: JobRunner;
 };
@@ -51,12 +53,15 @@ const SUSPECT_PAUSE_MS = 10_000;
 
 /**
  * Writes every 20 s which topics this process handles, so that every process knows the topics without a live handler. The same
- * statement writes what `jobs.workers()` shows, and reads which other processes share notifications and polls.
+ * statement writes what `jobs.workers()` shows, renews the definitions of this process, and reads which other processes share notifications
+ * and polls. While any process declares something, it runs every 4 s.
  */
 export class WorkerPresence {
   private readonly loop: PollLoop;
   private onWritten: () => void = () => undefined;
   private isNotified = false;
+  /** How long the loop waits between two records. */
+  private plannedMs = INTERVAL_MS;
   private isDraining = false;
   /** The connection on which this process listens. */
   private backend: number | undefined;
@@ -71,7 +76,7 @@ export class WorkerPresence {
       ...parts,
       name: 'worker presence',
       intervalMs: INTERVAL_MS,
-      work: () => this.write(),
+      work: () => this.write().finally(this.onWritten),
     });
     parts.liveWorkers.onMissed = () => this.onMissed();
   }
@@ -161,9 +166,14 @@ export class WorkerPresence {
     return backend === undefined || isDraining ? undefined : { backend, pollIntervalMs };
   }
 
-  private async write(): Promise<void> {
-    const { store, worker, registry, scheduler, linkRepairer, logPruner, stats, clock, runner, concurrency } =
+  /** @returns how long to wait until the next record; nothing: the interval of the loop. */
+  private async write(): Promise<number | void> {
+    const { store, worker, registry, declarer, scheduler, linkRepairer, logPruner, stats, clock, runner, concurrency } =
       this.parts;
+    if (declarer.isPending) {
+      // First: a process that handles a topic and declares nothing for it ends the definitions that no live process declares.
+      await declarer.write();
+    }
     const { sharing } = this;
     const sinceMs = clock.now();
     const handlers = registry.claimable().sort((one, other) => (one.topic < other.topic ? -1 : 1));
@@ -179,12 +189,16 @@ export class WorkerPresence {
       isNotified: this.isNotified,
       handlers: handlers.map((handler) => toSummary(handler, this.parts)),
     };
-    const reply = await store.reports.recordWorker(worker, topics, details, sharing).finally(this.onWritten);
+    const reply = await store.reports.recordWorker(worker, topics, details, sharing, declarer.refs);
+    this.onWritten();
     this.onRecorded(reply, sinceMs, topics, sharing);
     linkRepairer.onPresence(reply.hasLinks);
     logPruner.onPresence(reply.hasLogs);
     stats.counter.onPresence(reply.isCountDue, () => runner.unsettledCount === 0);
-    await scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion);
+    const areSchedulesDue = await declarer.onPresence(reply, this.plannedMs);
+    scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion, areSchedulesDue);
+    this.plannedMs = declarer.intervalMs ?? INTERVAL_MS;
+    return declarer.intervalMs && declarer.intervalMs * (0.95 + this.parts.random() / 10);
   }
 
   private onRecorded(

@@ -1,5 +1,6 @@
 import type { JobStats } from '../../core/job.js';
 import type {
+  LiveDefinitions,
   RecentAttempts,
   StatusCounts,
   TimeseriesPoint,
@@ -37,6 +38,12 @@ interface TimedSnapshot extends QueueSnapshot {
   readonly times: readonly TopicRunTimes[];
 }
 
+/** A part of the list of topics, which is sorted by name. */
+export interface TopicPage {
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
 type DeclaredLimits = Pick<TopicStats, 'limits' | 'limitsSource' | 'codeLimits'>;
 
 /** How many waiting keys are counted, in all topics together. */
@@ -69,8 +76,9 @@ export class QueueStats {
   async get(topics: TopicName | Topics = null): Promise<JobStats> {
     const selected = readTopics(topics);
     const { now, counts, oldestPendingMs, times } = await getAny(this.timedSnapshots, selected);
-    const shown = counts.filter(({ topic }) => isSelected(selected, topic));
-    const samples = times.filter(({ topic }) => isSelected(selected, topic));
+    const isIncluded = createSelection(selected);
+    const shown = counts.filter(({ topic }) => isIncluded(topic));
+    const samples = times.filter(({ topic }) => isIncluded(topic));
     const completedByTopic = new Map(shown.map(({ topic, completed }) => [topic, completed]));
     const ages = shown.flatMap(({ topic }) => oldestPendingMs.get(topic) ?? []);
     const sum = sumCounts(shown);
@@ -121,20 +129,22 @@ export class QueueStats {
   }
 
   /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
-  async byTopic(topics: Topics = null): Promise<TopicStats[]> {
+  async byTopic(topics: Topics = null, { after = '', limit = Infinity }: TopicPage = {}): Promise<TopicStats[]> {
     const { now, counts, oldestPendingMs, nextDueMs } = await getAny(this.snapshots, topics);
     const { store } = this.parts;
     const { reports, pauses } = store;
     const handled = new Set(await reports.servedTopics());
     const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
     const known = new Map(counts.map((each) => [each.topic, each]));
-    const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])].filter((topic) =>
-      isSelected(topics, topic),
-    );
+    const isIncluded = createSelection(topics);
+    const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])]
+      .filter((topic) => topic > after && isIncluded(topic))
+      .sort()
+      .slice(0, limit);
     const declared = new Map((await store.limits.list()).map((each) => [each.topic, each]));
     const limited = await readLimited(store, names);
     const recent = await readRecent(store, names);
-    return names.sort().map((topic) => {
+    return names.map((topic) => {
       const isDue = oldestPendingMs.has(topic);
       const { retrying, countedAt, ...sum } = known.get(topic) ?? { ...NO_JOBS, countedAt: now };
       return {
@@ -190,7 +200,9 @@ function getAny<T>(snapshots: QueryCache<T>, topics: Topics): Promise<T> {
 }
 
 /** @param stored `undefined` for a topic that declares nothing. */
-function toDeclared(stored: StoredTopic | undefined): Pick<TopicStats, 'retention' | 'deadLetters'> & DeclaredLimits {
+function toDeclared(
+  stored: StoredTopic | undefined,
+): Pick<TopicStats, 'retention' | 'deadLetters' | 'liveDefinitions'> & DeclaredLimits {
   const defined = stored && toDefinedLimits(stored);
   return {
     limits: defined?.limits ?? null,
@@ -198,6 +210,19 @@ function toDeclared(stored: StoredTopic | undefined): Pick<TopicStats, 'retentio
     codeLimits: defined?.codeLimits ?? null,
     retention: stored?.retention ?? null,
     deadLetters: stored?.deadLetters.map((target) => target.topic) ?? [],
+    liveDefinitions: toLiveDefinitions(stored),
+  };
+}
+
+function toLiveDefinitions(stored: StoredTopic | undefined): LiveDefinitions {
+  if (!stored) {
+    return {};
+  }
+  const { code, retention, deadLetters, live } = stored;
+  return {
+    ...(code !== null && { limits: live.limits ?? 0 }),
+    ...(retention !== null && { retention: live.retention ?? 0 }),
+    ...(deadLetters.length > 0 && { deadLetters: live.dead_letters ?? 0 }),
   };
 }
 
@@ -252,8 +277,9 @@ function isList(value: unknown): value is readonly string[] {
   return Array.isArray(value);
 }
 
-function isSelected(topics: Topics, topic: string): boolean {
-  return topics === null || topics.includes(topic);
+function createSelection(topics: Topics): (topic: string) => boolean {
+  const selected = topics && new Set(topics);
+  return (topic) => selected?.has(topic) ?? true;
 }
 
 function summarize(entries: RolledUpMinutes['entries']): TimeseriesWindow {

@@ -6,10 +6,13 @@ import type { JobEvent } from '../../core/job-events.js';
 import type { LogText } from '../../core/job-log.js';
 import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
-import { encodeProgress } from '../../core/payload.js';
+import { encodeProgress, recordResult } from '../../core/payload.js';
+import type { JobsLogger } from '../../core/logger.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
+import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
+import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';
 import { JobSteps } from './job-steps.js';
@@ -25,8 +28,10 @@ export type AttemptParts = Pick<EngineParts, 'store' | 'clock' | 'logger'> & {
 /** One attempt of a job in this process, from the claim until its outcome is in the row. All times are of the process's clock. */
 export class Attempt {
   hasStarted = false;
-  /** When the handler was called. */
+  /** When the call of the handler began, with guards and pipes. */
   startedAtMs = NaN;
+  /** When the handler itself was called; `undefined`: not yet. */
+  calledAtMs: number | undefined;
   /** The last check of the buffer before this attempt was pushed. */
   bufferedAtCheck = 0;
   /** Index among the attempts that the heartbeat tracks; `undefined`: not tracked. */
@@ -62,6 +67,8 @@ export class Attempt {
     readonly claimedAtMs: number,
     /** When the lease ends at the earliest: counted from before the claim or the renewal was sent. */
     public leaseEndsMs: number,
+    /** Set if a rate has counted the start. */
+    private readonly countedClaim?: CountedClaim,
   ) {}
 
   get claim(): Claim {
@@ -98,6 +105,59 @@ export class Attempt {
   markStarted(nowMs: number): void {
     this.startedAtMs = nowMs;
     this.hasStarted = true;
+  }
+
+  /** Where a rate has counted the start. */
+  get counted(): CountedStart | undefined {
+    return this.countedClaim?.start;
+  }
+
+  /** Whether the handler was not called. */
+  get isUncalled(): boolean {
+    return this.calledAtMs === undefined;
+  }
+
+  /**
+   * When the handler was called, by the database's clock: its time of the claim, plus the time since the result came. So it is at most
+   * the hand-over after the claim, and a rate holds for these times too.
+   */
+  get startedMs(): number | undefined {
+    const { runAt, waitedMs } = this.claimed;
+    return this.hasStarted
+      ? Math.floor(runAt.getTime() + waitedMs + (this.calledAtMs ?? this.startedAtMs) - this.claimedAtMs)
+      : undefined;
+  }
+
+  /** Whether a call of the handler would exceed the rate of the topic. */
+  isLate(nowMs: number): boolean {
+    const { countedClaim } = this;
+    const isLate = countedClaim !== undefined && this.calledAtMs === undefined && nowMs > countedClaim.callByMs;
+    if (isLate) {
+      countedClaim.onLate();
+    }
+    return isLate;
+  }
+
+  /** Checks before the handler is called that it may be. */
+  checkCall(): Error | undefined {
+    if (this.countedClaim && this.isLate(this.parts.clock.now())) {
+      this.abort('late', `the handler of '${this.topic}' could not be called in time: its rate would be exceeded`);
+    }
+    return this.checkAborted();
+  }
+
+  /** The handler is called now. @throws the abort error if it must not be. */
+  recordCall(): void {
+    const error = this.checkCall();
+    if (error) {
+      throw error;
+    }
+    this.calledAtMs ??= this.parts.clock.now();
+  }
+
+  /** Guards and pipes come first, and may prevent the call. */
+  announceCall(): void {
+    this.calledAtMs = undefined;
   }
 
   /** Records that the outcome is being written. Frees what only the handler needed: thousands of attempts may wait here. */
@@ -162,6 +222,15 @@ export class Attempt {
       this.handlerPromise = this.handlerPromise === work ? undefined : this.handlerPromise;
     };
     work.then(onSettled, onSettled);
+  }
+
+  /** Returns the JSON text of a result. Logs what of it JSON cannot hold, once for each place in the results of a topic. */
+  toResultText(result: unknown): string | null {
+    const { text, loss } = recordResult(result);
+    if (loss !== undefined) {
+      warnOnce(this.parts.logger, `handler of '${this.topic}': ${loss}. Return JSON values`, this.id);
+    }
+    return text;
   }
 
   /** Runs a transactional handler. The last statement completes the job, unless the handler has done so. */
@@ -305,6 +374,19 @@ export class Attempt {
     this.aborted ??= error;
     this.controller?.abort(this.aborted);
     this.listener?.onAborted?.();
+  }
+}
+
+/** Warnings that each logger has written. The topics and paths in them come from the application. */
+const warned = new WeakMap<JobsLogger, Set<string>>();
+const WARNINGS_MAX = 1_000;
+
+function warnOnce(logger: JobsLogger, text: string, id: string): void {
+  const texts = warned.get(logger) ?? new Set();
+  warned.set(logger, texts);
+  if (!texts.has(text) && texts.size < WARNINGS_MAX) {
+    texts.add(text);
+    logger.warn(`${text} (job ${id})`);
   }
 }
 

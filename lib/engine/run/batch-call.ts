@@ -91,10 +91,28 @@ export class BatchCall {
     }
   }
 
-  /** Returns the reason when no member is left to run. Checks the leases too. */
-  checkAborted(): Error | undefined {
-    const isAnyRunning = this.open.some(({ attempt }) => attempt.checkAborted() === undefined);
+  /** Returns the reason when no member is left to run. When a member is late, no one may run: the handler has their array already. */
+  checkCall(): Error | undefined {
+    const errors = this.open.map(({ attempt }) => attempt.checkCall());
+    const late = this.open.find(({ attempt }) => attempt.abortedFor === 'late');
+    if (late) {
+      this.open.forEach(({ attempt }) => attempt.abort('late', late.attempt.abortError!.message));
+    }
+    const isAnyRunning = !late && errors.includes(undefined);
     return isAnyRunning ? undefined : this.members.find(({ attempt }) => attempt.abortError)?.attempt.abortError;
+  }
+
+  recordCall(): void {
+    const error = this.checkCall();
+    if (error) {
+      throw error;
+    }
+    // Others were aborted while they waited, and end with the call.
+    this.open.filter(({ attempt }) => !attempt.abortError).forEach(({ attempt }) => attempt.recordCall());
+  }
+
+  announceCall(): void {
+    this.open.forEach(({ attempt }) => attempt.announceCall());
   }
 
   trackHandlerPromise(work: Promise<unknown>): void {
@@ -141,6 +159,12 @@ export class BatchCall {
   /** Decodes and validates payloads. A member whose payload is rejected ends alone. Returns the members for the handler. */
   async prepare(): Promise<readonly BatchMember[]> {
     await Promise.all(this.open.map((member) => this.prepareMember(member)));
+    return this.takeCallable();
+  }
+
+  /** Ends members whose handler must not be called any more. Returns the others. */
+  takeCallable(): readonly BatchMember[] {
+    this.open.forEach(({ attempt }) => attempt.checkCall());
     this.endAborted();
     return this.open;
   }
@@ -152,14 +176,17 @@ export class BatchCall {
 
   /** Whether `prepare` has anything to do. */
   get mustPrepare(): boolean {
-    return this.handler.schema !== undefined || this.executor.parts.decoder !== undefined;
+    const { decoder } = this.executor.parts;
+    return this.handler.schema !== undefined || this.open.some(({ attempt }) => decoder?.mustDecode(attempt.claim));
   }
 
   private async prepareMember(member: BatchMember): Promise<void> {
     const { schema } = this.handler;
     const { decoder } = this.executor.parts;
     try {
-      member.payload = decoder ? await decoder.decode(member.attempt) : member.payload;
+      if (decoder?.mustDecode(member.attempt.claim)) {
+        member.payload = await decoder.decode(member.attempt);
+      }
       member.payload = schema ? await validate(schema, member.payload) : member.payload;
     } catch (error) {
       this.end(member, { error });
@@ -245,7 +272,7 @@ export class BatchCall {
 
   private warnThrownAfterCommit(count: number, error: unknown): void {
     this.executor.parts.logger.warn(
-      `batch handler of '${this.handler.topic}' threw after completeTx of ${count} jobs had committed; they stay completed: ${
+      `batch handler of '${this.handler.topic}' threw after completeTx of ${count === 1 ? '1 job had committed; it stays' : `${count} jobs had committed; they stay`} completed: ${
         toFailure(error).message
       }`,
     );
@@ -255,8 +282,8 @@ export class BatchCall {
     if (late.length > 0) {
       const { topic, id, abortedFor } = late[0]!.attempt;
       this.executor.parts.logger.warn(
-        `batch handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after the ${abortedFor} of ${late.length} jobs, such as ${id}: ` +
-          'their attempts ended without it. The slot of the call stays taken until the handler returns. Pass jobs.signal, or the ' +
+        `batch handler of '${topic}' has not returned ${ABORT_GRACE_MS} ms after the ${abortedFor} of ${late.length === 1 ? `job ${id}` : `${late.length} jobs, such as ${id}`}: ` +
+          'the attempt of each ended without it. The slot of the call stays taken until the handler returns. Pass jobs.signal, or the ' +
           'signal of each job, to what the handler awaits',
       );
     }
@@ -296,14 +323,16 @@ class BatchMember {
 /** Calls the handler, which may throw before it returns a promise. */
 function callHandler(call: BatchCall, handler: RegisteredHandler): Promise<unknown> {
   const run = handler.run as unknown as BatchHandlerFunction;
-  const callWith = (members: readonly BatchMember[]): unknown =>
-    members.length === 0
-      ? undefined
-      : run(
-          new HandlerBatch(
-            call,
-            members.map((member) => member.toContext()),
-          ),
-        );
-  return call.mustPrepare ? call.prepare().then(callWith) : Promise.resolve(callWith(call.open));
+  const callWith = (members: readonly BatchMember[]): unknown => {
+    if (members.length === 0) {
+      return undefined;
+    }
+    const batch = new HandlerBatch(
+      call,
+      members.map((member) => member.toContext()),
+    );
+    call.recordCall();
+    return run(batch);
+  };
+  return call.mustPrepare ? call.prepare().then(callWith) : Promise.resolve(callWith(call.takeCallable()));
 }

@@ -2,6 +2,7 @@ import type { Clock, ScheduledWake } from '../../core/clock.js';
 import { needsStartMark } from '../../core/job.js';
 import type { BatchSettings } from '../../core/job-options.js';
 import type { Prefetch } from './prefetch.js';
+import { COUNTED_BATCH_WAIT_MAX_MS } from './hand-overs.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import { BatchCall } from './batch-call.js';
@@ -150,10 +151,11 @@ export class BatchRunner {
     const nowMs = clock.now();
     const isOver = ({ abortedFor, leaseEndsMs }: Attempt): boolean =>
       abortedFor === 'shutdown' || abortedFor === 'lease_lost' || leaseEndsMs <= nowMs;
-    const startable = attempts.filter((attempt, index) => mayStart[index] && !isOver(attempt));
+    const late = new Set(attempts.filter((attempt) => attempt.isLate(nowMs)));
+    const startable = attempts.filter((attempt, index) => mayStart[index] && !isOver(attempt) && !late.has(attempt));
     for (const attempt of attempts.filter((each) => !startable.includes(each))) {
       this.memberCount -= 1;
-      this.parts.leaveSlot(attempt, isOver(attempt) ? null : postponeMs);
+      this.parts.leaveSlot(attempt, isOver(attempt) || late.has(attempt) ? null : postponeMs);
     }
     this.call(queue, startable, nowMs);
   }
@@ -244,8 +246,9 @@ class BatchQueue {
     this.fresh.watch();
     this.alone.watch();
     const nowMs = this.parts.clock.now();
-    if (this.fresh.length > 0 && this.freshSinceMs(nowMs) === Infinity) {
-      const leftMs = this.fresh.all[0]!.claimedAtMs + this.batch.waitMs - nowMs;
+    const [first] = this.fresh.all;
+    if (first && this.freshSinceMs(nowMs) === Infinity) {
+      const leftMs = first.claimedAtMs + this.waitMsFor(first) - nowMs;
       this.timer ??= this.parts.clock.schedule(Math.max(1, leftMs), () => {
         this.timer = undefined;
         this.parts.onReady();
@@ -256,8 +259,13 @@ class BatchQueue {
 
   private freshSinceMs(nowMs: number): number {
     const [first] = this.fresh.all;
-    const isReady = this.fresh.length >= this.batch.size || (first && nowMs - first.claimedAtMs >= this.batch.waitMs);
+    const isReady =
+      this.fresh.length >= this.batch.size || (first && nowMs - first.claimedAtMs >= this.waitMsFor(first));
     return first && isReady ? first.claimedAtMs : Infinity;
+  }
+
+  private waitMsFor({ counted }: Attempt): number {
+    return counted ? Math.min(this.batch.waitMs, COUNTED_BATCH_WAIT_MAX_MS) : this.batch.waitMs;
   }
 
   private get aloneSinceMs(): number {

@@ -6,7 +6,8 @@ import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
 import type { Settled, Settlement } from '../../store/jobs/job-records.js';
-import type { BatchedCall } from '../runtime/batcher.js';
+import type { CountedStart } from '../../store/limits/limited-claim.js';
+import type { BatchedCall, BatcherOptions } from '../runtime/batcher.js';
 import { Batcher } from '../runtime/batcher.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Attempt, CompletionResult } from './attempt.js';
@@ -26,6 +27,8 @@ const SHUTDOWN_PAUSE_MAX_MS = 250;
  */
 export class Completer {
   private readonly batcher: Batcher<PendingOutcome, Settled>;
+  /** Outcomes of jobs with children: their transactions may take long, and must not delay the other outcomes. */
+  private readonly watchedBatcher: Batcher<PendingOutcome, Settled>;
   /** Of topics without a retention of their own. */
   private readonly discardStatuses: readonly FinalStatus[];
   private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
@@ -40,11 +43,12 @@ export class Completer {
   ) {
     const { retention, store } = parts;
     this.discardStatuses = selectDiscarded(retention);
-    this.batcher = new Batcher({
+    const batches: BatcherOptions<PendingOutcome, Settled> = {
       run: (outcomes) => this.write(outcomes),
       measureLength: ({ outcome, progress }) => textLength(outcome) + (progress?.length ?? 0),
-      concurrency: () => store.capabilities.pipelined,
-    });
+    };
+    this.batcher = new Batcher({ ...batches, concurrency: () => store.capabilities.pipelined });
+    this.watchedBatcher = new Batcher(batches);
   }
 
   /** Writes the outcome of an attempt. Takes a callback: a promise for each job would cost more. */
@@ -184,7 +188,7 @@ export class Completer {
     if (this.isAbandoned) {
       pending.onDone('lease lost');
     } else {
-      this.batcher.push(pending);
+      (pending.token.isWatched ? this.watchedBatcher : this.batcher).push(pending);
     }
   }
 
@@ -208,13 +212,17 @@ function selectDiscarded(retention: Retention): FinalStatus[] {
 type CompletedAttempt = Pick<
   Attempt,
   'topic' | 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
-> & {
-  readonly claim: ClaimToken;
-};
+> &
+  Partial<Pick<Attempt, 'startedMs' | 'counted' | 'isUncalled'>> & {
+    readonly claim: ClaimToken;
+  };
 
 /** An outcome that the database has not confirmed yet. */
 class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled> {
   readonly token: ClaimToken;
+  readonly startedMs: number | undefined;
+  readonly counted: CountedStart | undefined;
+  readonly isUncalled: boolean | undefined;
   progress: string | undefined;
   failures = 0;
   /** How often the database has refused the fixed text. */
@@ -234,6 +242,9 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
   ) {
     this.token = attempt.claim;
     this.progress = attempt.unsavedProgress;
+    this.startedMs = attempt.startedMs;
+    this.counted = attempt.counted;
+    this.isUncalled = attempt.isUncalled;
   }
 
   get item(): this {

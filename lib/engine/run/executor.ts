@@ -17,7 +17,7 @@ import type { Outcome } from '../../core/job.js';
 import { isLastAttempt } from '../../core/job.js';
 import type { AnySchema } from '../../core/job-topic.js';
 import { validatePayload } from '../../core/job-topic.js';
-import { toRecordedJson } from '../../core/payload.js';
+import type { PayloadDecoder } from '../codec/payload-decoder.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
@@ -34,6 +34,7 @@ const ABORTED_OUTCOMES: Record<Exclude<AbortReason, 'timeout'> | 'lease_lost', O
   lease_lost: null,
   cancelled: { kind: 'cancelled' },
   shutdown: { kind: 'release', delayMs: 0 },
+  late: { kind: 'release', delayMs: null },
 };
 
 const NOT_COMMITTED: Failure = { message: 'the transaction of completeTx did not commit', stack: null };
@@ -55,13 +56,8 @@ export class Executor {
   constructor(readonly parts: ExecutorParts) {
     const { decoder, hook } = parts;
     const { aroundHandler } = hook;
-    const call: typeof callHandler = decoder
-      ? async (attempt, handler) => {
-          const payload = await decoder.decode(attempt);
-          attempt.throwIfAborted();
-          return callHandler(attempt, handler, payload);
-        }
-      : callHandler;
+    const call: typeof callHandler = (attempt, handler) =>
+      decoder?.mustDecode(attempt.claim) ? decodeThenCall(decoder, attempt, handler) : callHandler(attempt, handler);
     this.callHandler = aroundHandler
       ? (attempt, handler) => aroundHandler([attempt.claim], async () => call(attempt, handler))
       : call;
@@ -111,7 +107,7 @@ export class Executor {
     }
     const lazy = describeLazyValue(value);
     return lazy === undefined
-      ? { kind: 'completed', result: toRecordedJson(value) }
+      ? { kind: 'completed', result: attempt.toResultText(value) }
       : this.retry(
           attempt,
           handler,
@@ -300,19 +296,30 @@ export function callHandler(
 ): Promise<unknown> {
   return handler.schema || handler.settings.transactional
     ? prepareThenCall(attempt, handler, payload)
-    : Promise.resolve(handler.run(new HandlerContext(attempt, payload)));
+    : Promise.resolve(run(attempt, handler, payload));
+}
+
+/** Handlers of Nest record the call themselves, after guards and pipes: see `announceCall`. */
+function run(attempt: Attempt, handler: RegisteredHandler, payload: unknown): unknown {
+  const context = new HandlerContext(attempt, payload);
+  attempt.recordCall();
+  return handler.run(context);
+}
+
+async function decodeThenCall(decoder: PayloadDecoder, attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+  const payload = await decoder.decode(attempt);
+  attempt.throwIfAborted();
+  return callHandler(attempt, handler, payload);
 }
 
 /** Validates the payload first, and opens the transaction of a transactional handler. */
-async function prepareThenCall(
-  attempt: Attempt,
-  { schema, settings, run }: RegisteredHandler,
-  decoded: unknown,
-): Promise<unknown> {
+async function prepareThenCall(attempt: Attempt, handler: RegisteredHandler, decoded: unknown): Promise<unknown> {
+  const { schema, settings } = handler;
   const payload = schema ? await validate(schema, decoded) : decoded;
   attempt.throwIfAborted();
-  const context = new HandlerContext(attempt, payload);
-  return settings.transactional ? attempt.runInTransaction(async () => run(context)) : run(context);
+  return settings.transactional
+    ? attempt.runInTransaction(async () => run(attempt, handler, payload))
+    : run(attempt, handler, payload);
 }
 
 /** @throws UnrecoverableError for an invalid payload: a retry would have the same payload. */

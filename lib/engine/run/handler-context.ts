@@ -14,7 +14,9 @@ const ATTEMPT = Symbol('attempt');
 
 /** An attempt, or the call of a batch handler. */
 interface HandlerRun {
-  checkAborted(): Error | undefined;
+  checkCall(): Error | undefined;
+  recordCall(): void;
+  announceCall(): void;
   trackHandlerPromise(work: Promise<unknown>): void;
 }
 
@@ -22,9 +24,19 @@ interface Argument {
   readonly [ATTEMPT]?: HandlerRun;
 }
 
-/** Returns the error with which the attempt of a job was aborted, or all attempts of a batch. Does not create an AbortSignal. */
+/** Returns why the handler must not be called: its attempt was aborted, or all attempts of a batch. Does not create an AbortSignal. */
 export function readAbortError(argument: object): Error | undefined {
-  return (argument as Argument)[ATTEMPT]?.checkAborted();
+  return (argument as Argument)[ATTEMPT]?.checkCall();
+}
+
+/** The handler is called after this: guards and pipes come first. */
+export function announceCall(argument: object): void {
+  (argument as Argument)[ATTEMPT]?.announceCall();
+}
+
+/** The handler is called now. @throws the error of {@link readAbortError}. */
+export function recordCall(argument: object): void {
+  (argument as Argument)[ATTEMPT]?.recordCall();
 }
 
 /** Keeps the slot occupied until `work` settles, even when an interceptor stops waiting for it. */

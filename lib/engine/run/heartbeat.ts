@@ -4,6 +4,7 @@ import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 import type { Attempt } from './attempt.js';
+import { EventLoopWatch } from './event-loop-watch.js';
 
 /**
  * Renews the leases of all attempts of this process, every third of a lease, until their outcomes are in the rows. The response
@@ -15,10 +16,12 @@ export class Heartbeat {
   private readonly size = new AdaptiveBatchSize();
   private readonly renewalLoop: PollLoop;
   private readonly expiryLoop: PollLoop;
+  private readonly eventLoop: EventLoopWatch;
 
   constructor(
     private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'failureLog' | 'random' | 'leaseMs'>,
   ) {
+    this.eventLoop = new EventLoopWatch(parts);
     this.renewalLoop = new PollLoop({
       ...parts,
       name: 'renewing leases',
@@ -30,7 +33,7 @@ export class Heartbeat {
       ...parts,
       name: 'checking leases',
       intervalMs: parts.leaseMs / 6,
-      work: async () => [...this.tracked].forEach((attempt) => attempt.loseExpiredLease()),
+      work: () => this.checkLeases(),
     });
   }
 
@@ -76,6 +79,11 @@ export class Heartbeat {
     attempt.trackedAt = undefined;
   }
 
+  /** Call this when an attempt ends that has run for long: it may have stopped the event loop, and is not tracked for much longer. */
+  checkEventLoop(): void {
+    this.eventLoop.check(this.tracked);
+  }
+
   /** Reads the cancel requests of all attempts now. Called for a notification of another process. */
   async checkCancelRequests(): Promise<void> {
     const attempts = [...this.tracked];
@@ -91,11 +99,18 @@ export class Heartbeat {
     }
   }
 
+  private checkLeases(): Promise<number> {
+    const pauseMs = this.eventLoop.check(this.tracked);
+    [...this.tracked].forEach((attempt) => attempt.loseExpiredLease());
+    return Promise.resolve(pauseMs);
+  }
+
   /** Returns a shorter pause when rows were locked. */
   private async renewTracked(): Promise<number | void> {
     // Leases that expire first come first, in case several statements are needed.
     const attempts = [...this.tracked].sort((a, b) => a.leaseEndsMs - b.leaseEndsMs);
     const hasLockedRow = attempts.length > 0 && (await this.renewAll(attempts));
+    await this.eventLoop.explainLosses();
     return hasLockedRow ? this.parts.leaseMs / 10 : undefined;
   }
 

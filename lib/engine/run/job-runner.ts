@@ -12,6 +12,7 @@ import { needsStartMark } from '../../core/job.js';
 import { EventLoopBudget } from '../../store/runtime/event-loop-budget.js';
 import { Prefetch } from './prefetch.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
+import type { CountedClaim } from './hand-overs.js';
 import type { CompletionResult } from './attempt.js';
 import { Attempt, toEndEvent } from './attempt.js';
 import { BatchRunner } from './batch-runner.js';
@@ -165,15 +166,16 @@ export class JobRunner {
    *
    * @param claimedAtMs when the response to the claim came, by the process's clock.
    * @param leaseEndsMs when the lease ends at the earliest, by the same clock.
+   * @param counted set if a rate has counted the start.
    */
-  accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number): void {
+  accept(claim: Claim, claimedAtMs: number, leaseEndsMs: number, counted?: CountedClaim): void {
     const older = this.slots.find(claim.id);
     const handler = this.parts.registry.get(claim.topic);
     if (older || !handler) {
       // No handler here, or an older attempt of this job still runs: postpone it, so that another process can take it.
-      return this.release(claim, claimedAtMs, leaseEndsMs, this.postponementFor(older));
+      return this.release(claim, claimedAtMs, leaseEndsMs, counted, this.postponementFor(older));
     }
-    const attempt = this.track(claim, claimedAtMs, leaseEndsMs);
+    const attempt = this.track(claim, claimedAtMs, leaseEndsMs, counted);
     this.addToTopic(attempt.topic, +1);
     if (handler.settings.batch) {
       return this.batches.push(attempt, handler);
@@ -184,8 +186,14 @@ export class JobRunner {
   }
 
   /** Returns a claimed job to the queue without charging a retry. @param delayMs `null`: the job keeps its position in the lane. */
-  release(claim: Claim, claimedAtMs: number, leaseEndsMs: number, delayMs: number | null = null): void {
-    this.settle(this.track(claim, claimedAtMs, leaseEndsMs), { kind: 'release', delayMs });
+  release(
+    claim: Claim,
+    claimedAtMs: number,
+    leaseEndsMs: number,
+    counted?: CountedClaim,
+    delayMs: number | null = null,
+  ): void {
+    this.settle(this.track(claim, claimedAtMs, leaseEndsMs, counted), { kind: 'release', delayMs });
   }
 
   /** Shutdown: releases jobs that have not started, and sends all outcomes that wait. */
@@ -277,11 +285,11 @@ export class JobRunner {
     }
   }
 
-  /** Releases a job of which an older attempt runs here, or whose lease has expired. Returns whether it was released. */
+  /** Releases a job of which an older attempt runs here, whose lease has expired, or that is too late for its rate. Returns whether it was released. */
   private releaseIfBlocked(attempt: Attempt, nowMs: number): boolean {
     const older = this.slots.find(attempt.id);
     // When the lease has expired, the process was suspended after the claim, and another one may run the job.
-    const isBlocked = older !== undefined || attempt.leaseEndsMs <= nowMs;
+    const isBlocked = older !== undefined || attempt.leaseEndsMs <= nowMs || attempt.isLate(nowMs);
     if (isBlocked) {
       this.releaseAttempt(attempt, older ? this.postponementFor(older) : null);
     }
@@ -301,7 +309,7 @@ export class JobRunner {
   private startMarked(attempt: Attempt): void {
     const nowMs = this.parts.clock.now();
     const isOver = attempt.abortedFor === 'shutdown' || attempt.abortedFor === 'lease_lost';
-    if (isOver || attempt.leaseEndsMs <= nowMs) {
+    if (isOver || attempt.leaseEndsMs <= nowMs || attempt.isLate(nowMs)) {
       this.leaveSlot(attempt, null);
     } else {
       this.start(attempt, nowMs);
@@ -341,8 +349,8 @@ export class JobRunner {
     this.settle(attempt, { kind: 'release', delayMs });
   }
 
-  private track(claim: Claim, claimedAtMs: number, leaseEndsMs: number): Attempt {
-    const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs);
+  private track(claim: Claim, claimedAtMs: number, leaseEndsMs: number, counted?: CountedClaim): Attempt {
+    const attempt = new Attempt(claim, this.parts, claimedAtMs, leaseEndsMs, counted);
     this.parts.heartbeat.track(attempt);
     return attempt;
   }
@@ -357,6 +365,9 @@ export class JobRunner {
     const durationMs = attempt.hasStarted
       ? Math.round(((attempt.slotUntilMs ?? clock.now()) - attempt.startedAtMs) * 1_000) / 1_000
       : null;
+    if (durationMs !== null && durationMs >= this.parts.leaseMs / 2) {
+      this.parts.heartbeat.checkEventLoop();
+    }
     attempt.markSettling();
     const onDone = (result: CompletionResult): void => this.finish(attempt, outcome, result, durationMs);
     if (!outcome) {

@@ -106,7 +106,7 @@ export class ProgressWriter {
           ? 'the latest values are kept and written later'
           : 'the database refused them, and they are dropped';
       this.parts.logger.warn(
-        `progress of ${failures.length} jobs could not be saved: ${toErrorMessage(error)}; ${next}`,
+        `progress of ${failures.length === 1 ? '1 job' : `${failures.length} jobs`} could not be saved: ${toErrorMessage(error)}; ${next}`,
       );
     }
     this.hasLoggedFailure = failures.length > 0;

@@ -1,6 +1,5 @@
 import { JobStateError, LeaseLostError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { toRecordedJson } from '../../core/payload.js';
 import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
@@ -9,6 +8,8 @@ import type { StoreTransaction } from '../../store/transactions/application-tran
 interface CompletedAttempt {
   readonly claim: ClaimToken;
   readonly unsavedProgress: string | undefined;
+  readonly startedMs?: number | undefined;
+  toResultText(result: unknown): string | null;
   loseLease(): void;
 }
 
@@ -74,8 +75,8 @@ export class TransactionalCompletion {
       if (turn) {
         await turn;
       }
-      const { claim, unsavedProgress } = this.attempt;
-      changes = await this.store.completeTx(tx, claim, toRecordedJson(result), unsavedProgress);
+      const { claim, unsavedProgress, startedMs } = this.attempt;
+      changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress, startedMs);
       state = 'accepted';
       this.acceptedBy = tx;
       call.finish();

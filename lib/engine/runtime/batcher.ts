@@ -1,4 +1,5 @@
-import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { QueueUnavailableError, RowLockedError, StatementCancelledError, WriteLockError } from '../../core/errors.js';
 import { countFitting } from '../../core/limits.js';
 import type { StatementConcurrency } from '../../store/job-store.js';
 import { ONE_AT_A_TIME } from '../../store/job-store.js';
@@ -6,8 +7,17 @@ import { setImmediate } from '../../store/runtime/real-timers.js';
 import { AdaptiveBatchSize } from './adaptive-batch-size.js';
 
 export interface BatcherOptions<Item, Result> {
-  /** Handles a batch and returns the results in its order. After a failure it may be called again with the same items. */
-  readonly run: (items: readonly Item[]) => Promise<readonly Result[]>;
+  /**
+   * Handles a batch and returns the results in its order. After a failure it may be called again with the same items.
+   *
+   * @param sinceMs when the oldest call of the batch began; only with `clock`.
+   */
+  readonly run: (items: readonly Item[], sinceMs?: number) => Promise<readonly Result[]>;
+  /**
+   * Measures how long calls wait. After a `WriteLockError` only the calls that have waited for so long reject; the others are sent again.
+   * Default: none, and the error rejects the whole batch.
+   */
+  readonly clock?: Clock;
   /** Length of the text in one item, for the size limit of a batch. Default 0. */
   readonly measureLength?: (item: Item) => number;
   /**
@@ -22,9 +32,14 @@ export interface BatcherOptions<Item, Result> {
 /** One item, and the callbacks for its result or its error. They must not throw. */
 export interface BatchedCall<Item, Result> {
   readonly item: Item;
+  /** When the call began. */
+  readonly sinceMs?: number | undefined;
   resolve(result: Result): void;
   reject(error: unknown): void;
 }
+
+/** Calls that have waited for nearly the whole lock timeout reject with those that have, or each of them would need a batch of its own. */
+const LATE_SHARE = 0.95;
 
 /**
  * Natural batching: calls of one turn of the event loop form a batch. While as many batches as allowed are in flight, new calls
@@ -46,7 +61,8 @@ export class Batcher<Item, Result> {
 
   /** Resolves when the batch with this item has been handled. */
   add(item: Item): Promise<Result> {
-    return new Promise((resolve, reject) => this.push({ item, resolve, reject }));
+    const sinceMs = this.options.clock?.now();
+    return new Promise((resolve, reject) => this.push({ item, sinceMs, resolve, reject }));
   }
 
   /** Like `add`, with callbacks: a promise for each of a thousand jobs is a large part of their cost. */
@@ -115,7 +131,10 @@ export class Batcher<Item, Result> {
   private async run(batch: readonly BatchedCall<Item, Result>[]): Promise<unknown> {
     let results: readonly Result[];
     try {
-      results = await this.options.run(batch.map(({ item }) => item));
+      results = await this.options.run(
+        batch.map(({ item }) => item),
+        batch[0]!.sinceMs,
+      );
     } catch (error) {
       return error ?? new Error('the batch failed without an error');
     }
@@ -126,7 +145,7 @@ export class Batcher<Item, Result> {
   /** Tries the items one by one, unless each of them would fail in the same way. */
   private async onBatchError(batch: readonly BatchedCall<Item, Result>[], batchError: unknown): Promise<void> {
     if (batch.length === 1 || this.isForAll(batchError)) {
-      return batch.forEach((call) => call.reject(batchError));
+      return this.rejectAll(batch, batchError);
     }
     const lockedKeys = new Map<string | undefined, unknown>();
     for (const [index, call] of batch.entries()) {
@@ -134,7 +153,7 @@ export class Batcher<Item, Result> {
       // An item with a locked key would wait for the full lock timeout again.
       const error = lockedKeys.get(key) ?? (await this.run([call]));
       if (this.isForAll(error)) {
-        return batch.slice(index).forEach((each) => each.reject(error));
+        return this.rejectAll(batch.slice(index), error);
       }
       if (error instanceof RowLockedError) {
         lockedKeys.set(key, error);
@@ -143,6 +162,17 @@ export class Batcher<Item, Result> {
         call.reject(error);
       }
     }
+  }
+
+  /** Rejects calls with an error that they share, except those that have only begun to wait for SQLite's lock: they are sent again. */
+  private rejectAll(batch: readonly BatchedCall<Item, Result>[], error: unknown): void {
+    const { clock } = this.options;
+    const sinceMax =
+      error instanceof WriteLockError && clock ? clock.now() - error.lockTimeoutMs * LATE_SHARE : Infinity;
+    const isLate = ({ sinceMs = -Infinity }: BatchedCall<Item, Result>, index: number): boolean =>
+      index === 0 || sinceMs <= sinceMax;
+    this.waiting.unshift(...batch.filter((call, index) => !isLate(call, index)));
+    batch.filter(isLate).forEach((call) => call.reject(error));
   }
 
   /** Whether every other item would fail in the same way: the database is unavailable, or a lock concerns the whole table. */

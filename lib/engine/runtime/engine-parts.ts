@@ -23,7 +23,7 @@ export interface EngineParts extends JobsSettings {
   readonly registry: HandlerRegistry;
   /** Runs around enqueues and handlers. Its members are `undefined` when no option needs them. */
   readonly hook: JobHook;
-  /** Decodes payloads; `undefined` without a codec. */
+  /** Decodes payloads; `undefined` when the testing kit calls a handler with a plain one. */
   readonly decoder?: PayloadDecoder | undefined;
   /** The processes that share notifications and polls with this one. */
   readonly liveWorkers: LiveWorkers;

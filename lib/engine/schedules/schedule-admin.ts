@@ -66,7 +66,7 @@ export class ScheduleAdmin {
     return this.repeat(name, async (stored, now) => {
       this.assertNotDeclared(name, stored);
       if (stored?.source === 'api' && isSameDefinition(stored, definition)) {
-        return { schedule: toPublic(stored), isNew: false };
+        return { schedule: toSchedule(stored), isNew: false };
       }
       const change = {
         name,
@@ -77,19 +77,19 @@ export class ScheduleAdmin {
         nextTick: stored ? moveCursor(stored, definition, now) : toTicks(definition).next(now),
       };
       const changed = (await store.schedules.put(change)) ? (await this.find(name)).stored : undefined;
-      return changed && { schedule: toPublic(changed), isNew: !stored };
+      return changed && { schedule: toSchedule(changed), isNew: !stored };
     });
   }
 
   /** Returns a schedule, or `null` if none has the name. @throws InvalidOptionsError for an invalid name. */
   async get(name: string): Promise<Schedule | null> {
     const { stored } = await this.find(readScheduleName(name));
-    return stored ? toPublic(stored) : null;
+    return stored ? toSchedule(stored) : null;
   }
 
   /** Lists all schedules, sorted by name. */
   async list(): Promise<Schedule[]> {
-    return (await this.parts.store.schedules.list()).schedules.map(toPublic);
+    return (await this.parts.store.schedules.list()).schedules.map(toSchedule);
   }
 
   /**
@@ -201,8 +201,4 @@ function listTicks(ticks: Ticks, from: Date, count: number): Date[] {
     found.push(tick);
   }
   return found;
-}
-
-function toPublic({ declared: _, ...schedule }: StoredSchedule): Schedule {
-  return toSchedule(schedule);
 }

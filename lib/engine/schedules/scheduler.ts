@@ -9,7 +9,7 @@ import type { JobTopic } from '../../core/job-topic.js';
 import { InvalidOptionsError, QueueUnavailableError, StatementCancelledError } from '../../core/errors.js';
 import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
 import type { ScheduleDefinition } from '../../core/schedule.js';
-import { planTicks, toTicks } from '../../core/schedule.js';
+import { isReadable, planTicksInSteps, readStoredDefinition, toTicks } from '../../core/schedule.js';
 import type {
   FiredSchedule,
   ListedSchedules,
@@ -17,13 +17,19 @@ import type {
   ScheduleFiring,
   StoredSchedule,
 } from '../../store/schedules/schedule-records.js';
+import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
+import { toSortedJson } from '../../store/definitions/definition-records.js';
 import { PollLoop } from '../runtime/poll-loop.js';
 import { FailedTicks } from './failed-ticks.js';
+import { LoopTurns } from './loop-turns.js';
 import { toTickJob } from './tick-job.js';
 
-type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' | 'random'> & { readonly enqueuer: Enqueuer };
+type SchedulerParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' | 'random'> & {
+  readonly enqueuer: Enqueuer;
+  readonly declarer: DefinitionDeclarer;
+};
 
 /** A schedule that the code of this process declares. */
 interface Declaration {
@@ -36,17 +42,15 @@ interface Declaration {
 const SLEEP_MAX_MS = 3_600_000;
 /** Least time between reads for hints that some process has committed something. */
 const UNLIKELY_HINT_INTERVAL_MS = 1_000;
-/** How often the declarations are repeated when other processes change the same schedules. */
-const DECLARE_TRIES_MAX = 10;
-/** How long a schedule stays in the table after the last process that declared it. */
-const ORPHAN_AGE_MS = 30 * 86_400_000;
+/** How often definitions are applied again when other processes change the same schedules. */
+const APPLY_TRIES_MAX = 10;
 
 /** Fires the schedules that this process declares, and those created through the API. */
 export class Scheduler {
   private readonly loop: PollLoop;
   private readonly declarations = new Map<string, Declaration>();
-  /** Names that this process still has to write to the table. */
-  private readonly undeclared = new Set<string>();
+  /** The declarations of this process have to be written, or those of others may apply now. */
+  private mustDeclare = false;
   private readonly failedTicks: FailedTicks;
   private schedules: readonly StoredSchedule[] = [];
   private mustRead = false;
@@ -76,7 +80,8 @@ export class Scheduler {
       throw new InvalidOptionsError(`schedule '${name}'`, 'is declared twice; give one of them another name');
     }
     this.declarations.set(name, { definition, topic });
-    this.undeclared.add(name);
+    this.parts.declarer.addSchedule(name, definition);
+    this.mustDeclare = true;
     this.loop.wake();
   }
 
@@ -93,9 +98,7 @@ export class Scheduler {
   }
 
   start(): void {
-    for (const name of this.declarations.keys()) {
-      this.undeclared.add(name);
-    }
+    this.mustDeclare = this.declarations.size > 0;
     this.loop.start();
   }
 
@@ -121,23 +124,22 @@ export class Scheduler {
    * @param now the database's time.
    * @param sinceMs when this process sent the statement, by its own clock.
    * @param version changes with every change of a schedule.
+   * @param isDue whether any schedule has another definition than the one that applies.
    */
-  async onPresence(now: Date, sinceMs: number, version: string): Promise<void> {
+  onPresence(now: Date, sinceMs: number, version: string, isDue: boolean): void {
     this.syncClock(now, sinceMs);
     if (version !== this.version) {
       this.version = version;
       this.mustRead = true;
     }
+    this.mustDeclare ||= isDue;
     // Wakes always, because the clock of the database may have been changed.
     this.loop.wake();
-    if (this.declarations.size > 0) {
-      await this.parts.store.schedules.declare([...this.declarations.keys()]);
-    }
   }
 
   /** One pass of the loop. @returns how long to sleep; 0 if ticks may be due. */
   async work(): Promise<number> {
-    if (this.undeclared.size > 0) {
+    if (this.mustDeclare) {
       await this.declareAll();
     }
     if (this.mustRead || (this.isHinted && this.hintWaitMs() <= 0)) {
@@ -179,11 +181,12 @@ export class Scheduler {
   /** Plans the first of the schedules, up to the limits of a statement. */
   private async toFirings(due: readonly StoredSchedule[], now: Date): Promise<ScheduleFiring[]> {
     const firings: ScheduleFiring[] = [];
+    const turns = new LoopTurns(this.parts.clock);
     let jobs = 0;
     let length = 0;
     for (const schedule of due) {
       try {
-        const firing = await this.toFiring(schedule, now);
+        const firing = await this.toFiring(schedule, now, turns);
         jobs += firing.jobs.length;
         length += firing.jobs.reduce((sum, job) => sum + job.payload.length, 0);
         if (firings.length > 0 && (jobs > SET_JOBS_MAX || length > SET_LENGTH_MAX)) {
@@ -200,9 +203,9 @@ export class Scheduler {
     return firings;
   }
 
-  private async toFiring(schedule: StoredSchedule, now: Date): Promise<ScheduleFiring> {
+  private async toFiring(schedule: StoredSchedule, now: Date, turns: LoopTurns): Promise<ScheduleFiring> {
     const { name, revision, nextTick, overlap } = schedule;
-    const { fire, next } = planTicks(schedule, nextTick!, now);
+    const { fire, next } = await turns.run(planTicksInSteps(schedule, nextTick!, now));
     const ticks = overlap === 'skip' ? fire.slice(-1) : fire;
     const { enqueuer } = this.parts;
     const jobs = ticks.map((each) => toTickJob(enqueuer, schedule, each));
@@ -281,13 +284,10 @@ export class Scheduler {
     this.schedules = listed.schedules;
     this.failedTicks.update(this.schedules);
     const names = new Set(this.schedules.map(({ name }) => name));
-    for (const name of this.declarations.keys()) {
-      if (!names.has(name)) {
-        this.undeclared.add(name);
-        this.loop.wake();
-      }
+    if ([...this.declarations.keys()].some((name) => !names.has(name))) {
+      this.mustDeclare = true;
+      this.loop.wake();
     }
-    await this.removeOrphans(listed.now);
   }
 
   private async list(): Promise<ListedSchedules> {
@@ -297,39 +297,41 @@ export class Scheduler {
     return listed;
   }
 
-  private async removeOrphans(now: Date): Promise<void> {
-    const oldest = now.getTime() - ORPHAN_AGE_MS;
-    for (const { name, revision, source, declared } of this.schedules) {
-      if (source === 'code' && declared.getTime() < oldest && !this.declares(name)) {
-        await this.parts.store.schedules.remove(name, revision);
+  /** Writes the declarations of this process, then the definitions that apply, of all processes. */
+  private async declareAll(): Promise<void> {
+    const { store, declarer } = this.parts;
+    this.mustDeclare = false;
+    try {
+      await declarer.writeSchedules();
+      if (await this.applyDefinitions()) {
+        store.announceSchedules();
       }
+    } catch (error) {
+      this.mustDeclare = true;
+      throw error;
     }
+    this.mustRead = true;
   }
 
-  /** Writes the declarations of this process that are new or differ from the table. */
-  private async declareAll(): Promise<void> {
-    const { store } = this.parts;
-    const names = [...this.undeclared];
+  /** Writes the definitions that apply to the rows of their schedules. @returns whether a row has changed. */
+  private async applyDefinitions(): Promise<boolean> {
+    const { store, declarer } = this.parts;
     let hasChanged = false;
-    for (let tries = 1; ; tries += 1) {
-      const { now, schedules } = await this.list();
-      const stored = new Map(schedules.map((schedule) => [schedule.name, schedule]));
-      const changes = names.flatMap((name) =>
-        toChange(name, this.declarations.get(name)!.definition, stored.get(name), now),
-      );
-      if (changes.length === 0 || tries > DECLARE_TRIES_MAX) {
+    for (let tries = 1; tries <= APPLY_TRIES_MAX; tries += 1) {
+      const pending = (await store.definitions.pendingSchedules(declarer.bounds))
+        .map(({ name, json }) => ({ name, definition: readStoredDefinition(json) }))
+        .filter(({ definition }) => isReadable(definition));
+      if (pending.length === 0) {
         break;
       }
-      for (const change of changes) {
-        hasChanged = (await store.schedules.put(change)) || hasChanged;
+      const { now, schedules } = await this.list();
+      const stored = new Map(schedules.map((schedule) => [schedule.name, schedule]));
+      for (const { name, definition } of pending) {
+        const isStored = await store.schedules.put(toChange(name, definition, stored.get(name), now));
+        hasChanged ||= isStored;
       }
     }
-    await store.schedules.declare([...this.declarations.keys()]);
-    names.forEach((name) => this.undeclared.delete(name));
-    this.mustRead = true;
-    if (hasChanged) {
-      store.announceSchedules();
-    }
+    return hasChanged;
   }
 
   private now(): Date {
@@ -350,22 +352,19 @@ export class Scheduler {
   }
 }
 
-/** Returns what must change in the table for a declaration: one change or none. */
+/** Returns the change of the row that a definition of the code needs. */
 function toChange(
   name: string,
   definition: ScheduleDefinition,
   stored: StoredSchedule | undefined,
   now: Date,
-): readonly ScheduleChange[] {
+): ScheduleChange {
   const source = 'code';
   if (!stored) {
-    return [{ name, definition, source, revision: null, nextTick: toTicks(definition).next(now) }];
-  }
-  if (stored.source === source && isSameDefinition(stored, definition)) {
-    return [];
+    return { name, definition, source, revision: null, nextTick: toTicks(definition).next(now) };
   }
   const nextTick = moveCursor(stored, definition, now);
-  return [{ name, definition, source, revision: stored.revision, cursor: stored.nextTick, nextTick }];
+  return { name, definition, source, revision: stored.revision, cursor: stored.nextTick, nextTick };
 }
 
 /**
@@ -388,13 +387,5 @@ export function moveCursor(stored: StoredSchedule, definition: ScheduleDefinitio
 export function isSameDefinition(stored: ScheduleDefinition, definition: ScheduleDefinition): boolean {
   return (Object.keys(definition) as (keyof ScheduleDefinition)[]).every(
     (member) => toSortedJson(stored[member]) === toSortedJson(definition[member]),
-  );
-}
-
-function toSortedJson(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) =>
-    typeof member === 'object' && member !== null && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
   );
 }

@@ -8,7 +8,7 @@ import { InterceptorsConsumer } from '@nestjs/core/interceptors/index.js';
 import { PipesConsumer } from '@nestjs/core/pipes/index.js';
 import type { Observable } from 'rxjs';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { readAbortError, trackHandlerPromise } from '../../engine/run/handler-context.js';
+import { readAbortError, recordCall, trackHandlerPromise } from '../../engine/run/handler-context.js';
 import type { MemberCheck } from './member-check.js';
 import type { Rejections } from './rejections.js';
 
@@ -46,21 +46,27 @@ export class HandlerCallCreator extends ExternalContextCreator {
     ...args: Parameters<ExternalContextCreator['createPipesFn']>
   ): ReturnType<ExternalContextCreator['createPipesFn']> {
     const pipes = super.createPipesFn(...args);
-    return (
-      pipes &&
-      (async (given, ...params) => {
-        try {
-          await pipes(given, ...params);
-        } catch (thrown) {
-          if (!(thrown instanceof PipeError)) {
-            throw thrown;
-          }
-          this.rejections.record(params[0] as object, thrown.error);
-          throw thrown.error;
-        }
-        this.endedAttemptCheck.assertRunning(params[0] as object);
-      })
-    );
+    // Nest calls the method right after this function, with the array `given`.
+    return async (given, ...params) => {
+      if (pipes) {
+        await this.applyPipes(pipes, given, params);
+      } else {
+        given.splice(0, given.length, ...params);
+      }
+      this.endedAttemptCheck.assertCalled(params[0] as object);
+    };
+  }
+
+  private async applyPipes(pipes: Pipes, given: unknown[], params: unknown[]): Promise<void> {
+    try {
+      await pipes(given, ...params);
+    } catch (thrown) {
+      if (!(thrown instanceof PipeError)) {
+        throw thrown;
+      }
+      this.rejections.record(params[0] as object, thrown.error);
+      throw thrown.error;
+    }
   }
 
   override async transformToResult(result: unknown): Promise<unknown> {
@@ -83,6 +89,7 @@ export class HandlerGuards extends GuardsConsumer {
 }
 
 type Guards = (params: [job: object]) => Promise<void>;
+type Pipes = NonNullable<ReturnType<ExternalContextCreator['createPipesFn']>>;
 
 /**
  * Prevents the call of a handler whose attempt ended while guards, interceptors, pipes or providers waited. Another attempt may own
@@ -98,6 +105,12 @@ export class EndedAttemptCheck {
       this.stopped.add(job);
       throw ending;
     }
+  }
+
+  /** Called when the method is called next. @throws the reason why it must not be. */
+  assertCalled(job: object): void {
+    this.assertRunning(job);
+    recordCall(job);
   }
 
   /** Called with a result. @throws the reason again if `assertRunning` threw it: an interceptor or filter may have replaced it. */

@@ -16,6 +16,7 @@ import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constant
 import { describeValue } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { JobBatch, JobContext, JobHandlerFunction } from '../../core/job-handler.js';
+import { announceCall } from '../../engine/run/handler-context.js';
 import { BODY_PARAMETER, ROUTE_ARGUMENTS_METADATA } from '../decorators/payload.decorator.js';
 import { JOB_CONTEXT_TYPE } from '../decorators/current-job.decorator.js';
 import { notAMethod } from '../jobs.messages.js';
@@ -102,6 +103,7 @@ export class HandlerPipeline {
     const method: HandledMethod = { ...declaredMethod, scopedGlobals };
     const run = isShared ? this.wrap(callCreator, provider.instance, method) : undefined;
     return async (job) => {
+      announceCall(job);
       try {
         const result = await (run ? run(job) : this.runScoped(callCreator, provider, method, job));
         this.endedAttemptCheck.assertNotStopped(job);

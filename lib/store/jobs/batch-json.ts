@@ -4,7 +4,7 @@ import { countFitting, SET_JOBS_MAX } from '../../core/limits.js';
 import type { ClaimToken } from '../../core/job.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { RollupEntry } from '../reports/report-records.js';
-import type { Completion, JobInsert, ProgressEntry, Settlement } from './job-records.js';
+import type { Completion, JobInsert, LostLease, ProgressEntry, Settlement } from './job-records.js';
 
 /*
  * Converts a set to the one JSON array that a statement takes. Members that are JSON text already are inserted as they are: that
@@ -71,6 +71,11 @@ export function toTokenJson(tokens: readonly ClaimToken[]): string {
   return JSON.stringify([...tokens].sort(byId).map(({ id, attempt }) => ({ id, attempt })));
 }
 
+export function toLossJson(losses: readonly LostLease[]): string {
+  const sorted = [...losses].sort((a, b) => byId(a.token, b.token));
+  return JSON.stringify(sorted.map(({ token: { id, attempt }, reason }) => ({ id, attempt, reason })));
+}
+
 export function toProgressJson(entries: readonly ProgressEntry[]): string {
   const sorted = [...entries].sort((a, b) => byId(a.token, b.token));
   const rows = sorted.map(
@@ -80,11 +85,11 @@ export function toProgressJson(entries: readonly ProgressEntry[]): string {
   return `[${rows.join(',')}]`;
 }
 
-/** Each completion is an array: id, attempt, duration and, if there is one, the result. */
+/** Each completion is an array: id, attempt, start and, if there is one, the result. */
 export function toCompletionJson(completions: readonly Completion[]): string {
-  const rows = completions.map(({ token: { id, attempt }, durationMs, outcome: { result } }) => {
+  const rows = completions.map(({ token: { id, attempt }, startedMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
-    return `[${JSON.stringify(id)},${attempt},${durationMs}${more}]`;
+    return `[${JSON.stringify(id)},${attempt},${startedMs ?? null}${more}]`;
   });
   return `[${rows.join(',')}]`;
 }
@@ -95,14 +100,28 @@ export function toSettlementJson(settlements: readonly Settlement[]): string {
 }
 
 /** Leaves out absent members: most outcomes have only id, attempt and kind. */
-function toSettlementText({ token, outcome, durationMs, progress }: Settlement): string {
+function toSettlementText({ token, outcome, startedMs, progress }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
   const result = outcome.kind === 'completed' && outcome.result !== null ? `,"result":${outcome.result}` : '';
   const head = `"id":${JSON.stringify(id)},"attempt":${attempt},"kind":"${outcome.kind}"`;
   const box = toProgressBox(progress);
-  return `{${head},"delay_ms":${delayMs},"ran_ms":${durationMs}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
+  return `{${head},"delay_ms":${delayMs},"started_ms":${startedMs ?? null}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
+}
+
+/** Where claims have counted starts that must be taken back. */
+export function toUncalledJson(settlements: readonly Settlement[]): string {
+  return JSON.stringify(
+    settlements.map(({ token: { id }, counted }) => ({
+      id,
+      rate_ms: counted!.rateMs,
+      slice: counted!.slice,
+      is_by_key: counted!.isByKey,
+      at_ms: counted!.atMs,
+      gap_ms: counted!.gapMs,
+    })),
+  );
 }
 
 /** Puts a progress value into an array. With `null` the row keeps its value, and with `[null]` it loses it. */

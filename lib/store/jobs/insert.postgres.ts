@@ -65,7 +65,8 @@ export const insertInput = (
   debounce_max_ms float8, watched smallint, expires_at timestamptz, expires_in_ms float8${more})`;
 
 export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at`;
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at,
+  debounce_until`;
 
 /**
  * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
@@ -75,7 +76,8 @@ export const insertValues = `id, topic, coalesce(payload, 'null'),
   coalesce(run_at, ${fromNow('delay_ms')}),
   max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
   CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END,
-  waiting_key, ${fromNow('unique_for_ms')}, watched, coalesce(expires_at, ${fromNow('expires_in_ms')})`;
+  waiting_key, ${fromNow('unique_for_ms')}, watched, coalesce(expires_at, ${fromNow('expires_in_ms')}),
+  ${fromNow('debounce_max_ms')}`;
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one

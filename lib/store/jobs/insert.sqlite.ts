@@ -1,15 +1,17 @@
-import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now, timeAfter } from './job-row.sqlite.js';
+import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now } from './job-row.sqlite.js';
 
 const insertInto = (from: string): string => `
 INSERT INTO _jobs AS j (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at)
+  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at,
+  debounce_until)
 SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
   coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
   value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
   value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
   iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL),
   value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched',
-  coalesce(value ->> 'expires_at', iif(value ->> 'expires_in_ms' IS NULL, NULL, ${fromNow(`value ->> 'expires_in_ms'`)}))
+  coalesce(value ->> 'expires_at', iif(value ->> 'expires_in_ms' IS NULL, NULL, ${fromNow(`value ->> 'expires_in_ms'`)})),
+  iif(value ->> 'debounce_max_ms' IS NULL, NULL, ${fromNow(`value ->> 'debounce_max_ms'`)})
 FROM ${from}`;
 
 /**
@@ -20,8 +22,9 @@ export const INSERT_JOBS = `${insertInto('json_each(?1) WHERE true')}
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
 /**
- * Inserts debounced jobs, one for each key, or replaces the payload of the job that waits with the key. A replaced job starts after
- * `delay_ms`, but not later than `debounce_max_ms` after its first call. Returns a row for each inserted or replaced job.
+ * Inserts debounced jobs, one for each key, or replaces the payload of the debounced job that waits with the key. A replaced job starts
+ * after `delay_ms`, but not later than its first call has said. A job that was stored without debounce is left as it is. Returns a row for
+ * each inserted or replaced job.
  *
  * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
  *
@@ -34,9 +37,9 @@ WHERE NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id'
 ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)
 DO UPDATE SET payload = (
   SELECT iif(value ->> 'holder_id' IS NULL, excluded.payload, value -> 'holder_payload') FROM json_each(?1)
-  WHERE value ->> 'id' = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = ${now}, run_at = min(excluded.run_at, (
-  SELECT ${timeAfter('j.created', `value ->> 'debounce_max_ms'`)} FROM json_each(?1) WHERE value ->> 'id' = excluded.id))
-WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
+  WHERE value ->> 'id' = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = ${now},
+  run_at = min(excluded.run_at, j.debounce_until)
+WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0 AND j.debounce_until IS NOT NULL
   AND (SELECT coalesce(value ->> 'holder_id' = j.id, true) FROM json_each(?1) WHERE value ->> 'id' = excluded.id)
 RETURNING id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created`;
 
@@ -63,6 +66,12 @@ export const RELEASE_UNIQUE_KEYS = releaseUniqueKeys(
 export const RELEASE_KEYS_OF_JOBS = releaseUniqueKeys(
   `(SELECT topic, unique_key FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?1)))`,
 );
+
+/** Frees the unique keys of the jobs in ?1 and of their children. */
+export const RELEASE_KEYS_OF_FAMILY = releaseUniqueKeys(`
+  (SELECT topic, unique_key FROM _jobs ${byId} WHERE unique_key IS NOT NULL AND id IN (
+    SELECT value FROM json_each(?1)
+    UNION SELECT child_id FROM _jobs_links WHERE parent_id IN (SELECT value FROM json_each(?1))))`);
 
 const holder = (isDeduplicated: boolean, bodyHash: string, condition: string): string => `
 SELECT id, ?1 AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, ${isDeduplicated} AS deduplicated, ${bodyHash} AS replay_of

@@ -6,6 +6,7 @@ import type { ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../../cor
 import type { JobStatus } from '../../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/limits.js';
 import type { UniqueMode } from '../../core/unique-key.js';
+import type { CountedStart } from '../limits/limited-claim.js';
 
 /* The rows and results of the verbs in job-store.ts, in the order of its interfaces. */
 
@@ -162,6 +163,12 @@ export interface Settlement {
   readonly outcome: Outcome;
   /** How long the handler ran; `null`: it did not run, or that is not known. */
   readonly durationMs: number | null;
+  /** When the handler was called: whole milliseconds since 1970, by the database's clock. Absent: the row keeps the time of the claim. */
+  readonly startedMs?: number | undefined;
+  /** Where a rate has counted the start of the job. */
+  readonly counted?: CountedStart | undefined;
+  /** The handler was not called, so the rate need not count the start. */
+  readonly isUncalled?: boolean | undefined;
   /** JSON text of the last progress value, if it is not in the row yet. */
   readonly progress?: string | undefined;
   /** An earlier try found the row locked or changed: no statement should wait for it. */
@@ -176,6 +183,13 @@ export interface Completion extends Settlement {
 /** Whether the cheaper statement may record it. */
 export function isCompletion(settlement: Settlement): settlement is Completion {
   return settlement.outcome.kind === 'completed' && !settlement.wasLocked && settlement.progress === undefined;
+}
+
+/** An attempt that has lost its lease, and why. */
+export interface LostLease {
+  readonly token: ClaimToken;
+  /** A clause, such as `the event loop of this worker stood still for 6.1 s`. */
+  readonly reason: string;
 }
 
 export interface ProgressEntry {

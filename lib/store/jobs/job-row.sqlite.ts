@@ -19,6 +19,9 @@ export const fromNow = (sql: string): string =>
 export const timeAfter = (time: string, msSql: string): string =>
   `strftime(${format}, ${time}, printf('%+.3f seconds', (${msSql}) / 1000.0))`;
 
+/** Converts milliseconds since 1970 to a time. NULL stays NULL. */
+export const fromMs = (sql: string): string => `strftime(${format}, (${sql}) / 1000.0, 'unixepoch')`;
+
 /** Converts a time to milliseconds since 1970. */
 export const ms = (column: string): string => `CAST(round(unixepoch(${column}, 'subsec') * 1000) AS INTEGER)`;
 

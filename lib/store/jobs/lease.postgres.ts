@@ -1,3 +1,4 @@
+import { isUnexplainedLoss } from './row-mapper.js';
 import {
   matchesId,
   isOwned,
@@ -49,3 +50,20 @@ WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid
 free AS (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${isOwned} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
+
+const losses = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int, reason text)`;
+const isLoss = isUnexplainedLoss(`e.error ->> 'message'`);
+const withReason = (message: string): string => `${message} || '; ' || o.reason`;
+
+/** Adds reasons to the errors that a rescue has recorded: $1 ids, attempts and reasons. Skips completed jobs and locked rows. */
+export const EXPLAIN_LOST_LEASES = `
+WITH free AS (
+  SELECT j.id, o.attempt, o.reason FROM ${losses} JOIN _jobs j ON ${matchesId('o')} AND j.status <> 'completed'
+    AND EXISTS (SELECT FROM jsonb_array_elements(j.errors) AS e(error) WHERE ${isLoss})
+  ORDER BY o.id FOR NO KEY UPDATE OF j SKIP LOCKED)
+UPDATE _jobs j SET
+  errors = (SELECT jsonb_agg(CASE WHEN ${isLoss}
+      THEN jsonb_set(e.error, '{message}', to_jsonb(${withReason(`(e.error ->> 'message')`)})) ELSE e.error END ORDER BY e.ord)
+    FROM jsonb_array_elements(j.errors) WITH ORDINALITY AS e(error, ord)),
+  last_error = CASE WHEN ${isUnexplainedLoss('j.last_error')} THEN ${withReason('j.last_error')} ELSE j.last_error END
+FROM free o WHERE ${matchesId('o')} RETURNING j.id`;

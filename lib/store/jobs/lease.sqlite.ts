@@ -1,3 +1,4 @@
+import { isUnexplainedLoss } from './row-mapper.js';
 import { byId, fromNow, isUnexpired, now, isOwned, isOwnedClaim } from './job-row.sqlite.js';
 
 const updateOwned = (changes: string, guard = isOwnedClaim): string => `
@@ -25,3 +26,16 @@ WITH o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, nullif(value -> 'progress', 'null') AS progress
   FROM json_each(?1))
 UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${isOwned} RETURNING id, attempt, cancel_requested`;
+
+const isLoss = isUnexplainedLoss(`e.value ->> 'message'`);
+const withReason = (message: string): string => `${message} || '; ' || o.reason`;
+
+/** Adds reasons to the errors that a rescue has recorded: ?1 ids, attempts and reasons. Skips completed jobs. */
+export const EXPLAIN_LOST_LEASES = `
+WITH o AS MATERIALIZED (
+  SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'reason' AS reason FROM json_each(?1))
+UPDATE _jobs AS j SET
+  errors = (SELECT json_group_array(json(CASE WHEN ${isLoss}
+    THEN json_set(e.value, '$.message', ${withReason(`(e.value ->> 'message')`)}) ELSE e.value END)) FROM json_each(j.errors) AS e),
+  last_error = CASE WHEN ${isUnexplainedLoss('j.last_error')} THEN ${withReason('j.last_error')} ELSE j.last_error END
+FROM o WHERE j.id = o.id AND j.status <> 'completed' AND EXISTS (SELECT 1 FROM json_each(j.errors) AS e WHERE ${isLoss}) RETURNING id`;

@@ -1,14 +1,15 @@
 import { RowLockedError } from '../../core/errors.js';
 import type { ClaimToken } from '../../core/job.js';
-import { byId, toProgressJson, toTokenJson } from './batch-json.js';
+import { byId, toLossJson, toProgressJson, toTokenJson } from './batch-json.js';
 import { toClaimStates, selectWithoutRow } from './batch-results.js';
-import type { ClaimState, ProgressEntry } from './job-records.js';
+import type { ClaimState, LostLease, ProgressEntry } from './job-records.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import { toClaimArrays } from '../postgres/array-parameters.js';
 import {
   MARK_STARTED,
   MARK_STARTED_BY_ROW_REF,
   CANCEL_REQUESTS,
+  EXPLAIN_LOST_LEASES,
   MAY_START,
   RECORD_PROGRESS,
   RENEW,
@@ -44,6 +45,11 @@ export class LeaseWriter {
     const tokens = entries.map(({ token }) => token);
     const recorded = await this.query(RECORD_PROGRESS, [toProgressJson(entries)]);
     return toClaimStates(tokens, recorded, await this.queryTokens(STILL_OWNED, selectWithoutRow(tokens, recorded)));
+  }
+
+  async explainLostLeases(losses: readonly LostLease[]): Promise<string[]> {
+    const rows = await this.query(EXPLAIN_LOST_LEASES, [toLossJson(losses)]);
+    return rows.map(({ id }) => id as string);
   }
 
   /** Marks attempts whose rows are where the claim left them, none when one of the rows is locked. */

@@ -8,7 +8,7 @@ import type { StoreTransaction } from '../transactions/application-transactions.
 import { NO_CHANGES } from '../links/link-script.js';
 import type { LinkChanges } from '../links/link-store.js';
 import type { LinkTable } from '../links/link-table.js';
-import { selectUnwatched } from '../links/link-table.js';
+import { selectPlain } from '../links/link-table.js';
 import type { Completion, Settled, Settlement } from './job-records.js';
 import { isCompletion } from './job-records.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
@@ -31,7 +31,7 @@ export class OutcomeWriter {
 
   /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except watched ones. */
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
-    const plain = selectUnwatched(settlements);
+    const plain = selectPlain(settlements);
     return this.settlePlain(plain, discardStatuses).then((settled) =>
       this.links.settleRest(settlements, plain, settled),
     );
@@ -42,9 +42,11 @@ export class OutcomeWriter {
     token: ClaimToken,
     result: string | null,
     progress?: string,
+    startedMs?: number,
   ): Promise<LinkChanges> {
     const { id, attempt } = token;
-    const [completed] = await this.query(sql.COMPLETE_IN_TX, [id, attempt, result, toProgressBox(progress)], tx);
+    const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null];
+    const [completed] = await this.query(sql.COMPLETE_IN_TX, params, tx);
     if (completed) {
       return completed.watched === null ? NO_CHANGES : this.links.completeIn(tx, id);
     }
@@ -133,16 +135,16 @@ function toCompletionQuery(completions: readonly Completion[], isDeleting: boole
     : [isDeleting ? sql.COMPLETE_AND_DELETE : sql.COMPLETE, toArrays(completions)];
 }
 
-function toValues({ token: { id, attempt, rowRef }, durationMs, outcome }: Completion): unknown[] {
-  return [id, attempt, durationMs, outcome.result, rowRef];
+function toValues({ token: { id, attempt, rowRef }, startedMs, outcome }: Completion): unknown[] {
+  return [id, attempt, startedMs ?? null, outcome.result, rowRef];
 }
 
 function toArrays(completions: readonly Completion[]): (string | null)[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   const [ids, attempts, rowRefs] = toClaimArrays(completions.map(({ token }) => token));
-  const durations = toArrayText(completions.map(({ durationMs }) => durationMs ?? 'NULL'));
+  const starts = toArrayText(completions.map(({ startedMs }) => startedMs ?? 'NULL'));
   const results = hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null;
-  return [ids, attempts, durations, results, rowRefs];
+  return [ids, attempts, starts, results, rowRefs];
 }
 
 /** The statement returns positions only when it did not write all rows. */

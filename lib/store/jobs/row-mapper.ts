@@ -192,6 +192,7 @@ export function toPresenceReply(row: SqlRow): PresenceReply {
     schedulesVersion: row.schedules_version as string,
     hasLinks: Boolean(row.has_links),
     hasLogs: Boolean(row.has_logs),
+    hasDefinitions: Boolean(row.has_definitions),
     isCountDue: Boolean(row.is_count_due),
     others: row.others
       ? (JSON.parse(row.others as string) as [string, string[] | null, number][]).map(toOtherWorker)
@@ -302,9 +303,14 @@ function numberOrNull(value: unknown): number | null {
 /* SQL that both databases share; `j` is the row. */
 
 const leaseLost = `'${LEASE_LOST_START}' || j.attempt || ' lost: worker '`;
+const LEASE_LOST_END = ' stopped renewing it; its handler may have run';
 
 /** The error that the rescue records for an attempt that had started. */
-export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || ' stopped renewing it; its handler may have run'`;
+export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || '${LEASE_LOST_END}'`;
+
+/** Whether a message is `LEASE_LOST` of the attempt `o.attempt`, without a reason. */
+export const isUnexplainedLoss = (message: string): string =>
+  `coalesce(${message} LIKE '${LEASE_LOST_START}' || o.attempt || ' lost: worker %${LEASE_LOST_END}', false)`;
 
 /** The error of a job that had not started by its expiry. */
 export const EXPIRED = 'expired';

@@ -15,8 +15,8 @@ import { hasDeadLetters } from '../links/dead-letter.postgres.js';
 
 const isSpent = 'j.retries >= j.max_retries';
 
-/** When the handler started: now minus how long it ran. The row holds the time of the claim. */
-const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms / 1000.0), j.started)';
+/** When the handler was called, as the worker measured it. The row holds the time of the claim. */
+const started = 'coalesce(to_timestamp(o.started_ms / 1000.0), j.started)';
 
 /**
  * processing → the status of each outcome, guarded by id and attempt. Returns the rows it wrote. It skips locked rows, which the
@@ -25,7 +25,7 @@ const started = 'coalesce(statement_timestamp() - make_interval(secs => o.ran_ms
 const settle = (guard: string): string => `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, ran_ms float8, result jsonb, progress jsonb)),
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, result jsonb, progress jsonb)),
 free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -58,18 +58,18 @@ export const SETTLE = settle(`${matchesId('o')} AND j.attempt = o.attempt
 export const SETTLE_WATCHED = settle(isOwned);
 
 /**
- * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 run times, $4 results, a JSON array or NULL for none, $5
+ * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 times of the start, $4 results, a JSON array or NULL for none, $5
  * row references. Rows that are no longer owned do not match, nor do rows that a renewal or a progress value has rewritten:
  * `SETTLE` handles them. Read by subscript: `unnest` stores its rows and reads them again, a twentieth of a completion.
  */
 const completions = `
-  (SELECT ord, ($1::uuid[])[ord] AS id, ($2::int[])[ord] AS attempt, ($3::float8[])[ord] AS ran_ms,
+  (SELECT ord, ($1::uuid[])[ord] AS id, ($2::int[])[ord] AS attempt, ($3::float8[])[ord] AS started_ms,
     ($4::jsonb) -> (ord - 1) AS result, ($5::tid[])[ord] AS row_ref
   FROM generate_series(1, cardinality($1::uuid[])) AS ord) AS o`;
 
 /** One completed job, as plain values. */
 const completion = `
-  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS ran_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
+  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS started_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
 
 /** `SETTLE` handles jobs with a cancel request. */
 const canCompleteAny = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
@@ -132,9 +132,10 @@ WITH free AS (
   FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
-/** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL. */
+/** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL; $5 the time of the start. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
+  started = coalesce(to_timestamp($5::float8 / 1000.0), started),
   progress = CASE WHEN $4::jsonb IS NULL THEN progress ELSE nullif($4::jsonb -> 0, 'null') END,
   finished = statement_timestamp(), updated = statement_timestamp()
 WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id, watched`;

@@ -11,6 +11,10 @@ import * as sql from './settle.sqlite.js';
 /** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
 const OWN_STATEMENT_JOBS_MIN = 100;
 
+/** The jobs of handlers that ran for less than this share a start, if they started within so many milliseconds. */
+const BRIEF_MS = 0.5;
+const BRIEF_SET_MS = 20;
+
 /**
  * Records the outcomes of attempts. Completions take a cheaper statement first; `SETTLE` records the rest. Then it deletes
  * jobs that ended in one of `discardStatuses`.
@@ -47,9 +51,11 @@ export function* completeInTransactionScript(
   token: ClaimToken,
   result: string | null,
   progress?: string,
+  startedMs?: number,
 ): SqlScript<{ isWatched: boolean }> {
   const { id, attempt } = token;
-  const [completed] = yield { sql: sql.COMPLETE_IN_TX, params: [id, attempt, result, toProgressBox(progress)] };
+  const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null];
+  const [completed] = yield { sql: sql.COMPLETE_IN_TX, params };
   if (completed) {
     return { isWatched: completed.watched !== null };
   }
@@ -74,38 +80,46 @@ function* completeScript(
   canCountChanges: boolean,
 ): SqlScript<readonly Completion[]> {
   if (discardStatuses.includes('completed')) {
-    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, toTokenJson(toTokens(completions)));
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, [toTokenJson(toTokens(completions))]);
   }
-  const { brief, others } = splitBrief(completions);
-  const done = yield* canCountChanges
-    ? completeCountedScript(brief)
-    : completeWithScript(sql.COMPLETE_BRIEF, brief, idJson(brief));
-  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, toCompletionJson(others)))];
+  const { sets, others } = splitBrief(completions);
+  const done: Completion[] = [];
+  for (const set of sets) {
+    done.push(...(yield* canCountChanges ? completeCountedScript(set) : completeBriefScript(sql.COMPLETE_BRIEF, set)));
+  }
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, [toCompletionJson(others)]))];
 }
 
 /** Records completions of watched jobs, in a transaction that releases their children. */
 export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
-  const { brief, others } = splitBrief(completions);
-  const done = yield* completeWithScript(sql.COMPLETE_BRIEF_WATCHED, brief, idJson(brief));
-  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, toCompletionJson(others)))];
+  const { sets, others } = splitBrief(completions);
+  const done: Completion[] = [];
+  for (const set of sets) {
+    done.push(...(yield* completeBriefScript(sql.COMPLETE_BRIEF_WATCHED, set)));
+  }
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, [toCompletionJson(others)]))];
 }
 
 /** Runs one statement for all completions. It returns a row for each that it has recorded. */
 function* completeWithScript(
   statement: string,
   completions: readonly Completion[],
-  json: string,
+  params: readonly unknown[],
 ): SqlScript<readonly Completion[]> {
-  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params: [json] });
+  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params });
+}
+
+function completeBriefScript(
+  statement: string,
+  { completions, startedMs }: BriefSet,
+): SqlScript<readonly Completion[]> {
+  return completeWithScript(statement, completions, [idJson(completions), startedMs]);
 }
 
 /** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
-function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonly Completion[]> {
-  if (brief.length === 0) {
-    return [];
-  }
+function* completeCountedScript({ completions: brief, startedMs }: BriefSet): SqlScript<readonly Completion[]> {
   const params = [idJson(brief)];
-  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params };
+  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params: [...params, startedMs] };
   const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
   const count = Number(changes!.count);
   if (count === brief.length) {
@@ -114,16 +128,38 @@ function* completeCountedScript(brief: readonly Completion[]): SqlScript<readonl
   return count === 0 ? [] : selectRecorded(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
 }
 
-/** Separates the completions for `COMPLETE_BRIEF`, when there are enough of them. */
-function splitBrief(completions: readonly Completion[]): Record<'brief' | 'others', readonly Completion[]> {
-  const brief = completions.filter(isBrief);
-  return brief.length < OWN_STATEMENT_JOBS_MIN
-    ? { brief: [], others: completions }
-    : { brief, others: completions.filter((completion) => !isBrief(completion)) };
+/** Completions for one `COMPLETE_BRIEF`. */
+interface BriefSet {
+  readonly completions: readonly Completion[];
+  /** The last of their starts. */
+  readonly startedMs: number;
 }
 
-function isBrief({ token, durationMs, outcome }: Completion): boolean {
-  return token.attempt === 1 && durationMs !== null && durationMs < sql.BRIEF_MS && outcome.result === null;
+/**
+ * Separates the completions for `COMPLETE_BRIEF`, when there are enough of them. The jobs of a set get the last of their starts: an
+ * earlier one might be before the due time of another job.
+ */
+function splitBrief(completions: readonly Completion[]): {
+  readonly sets: readonly BriefSet[];
+  readonly others: readonly Completion[];
+} {
+  const byStart = new Map<number, Completion[]>();
+  for (const completion of completions.filter(isBrief)) {
+    const start = Math.floor(completion.startedMs! / BRIEF_SET_MS);
+    const set = byStart.get(start) ?? [];
+    byStart.set(start, set);
+    set.push(completion);
+  }
+  const large = [...byStart.values()].filter(({ length }) => length >= OWN_STATEMENT_JOBS_MIN);
+  const sets = large.map((set) => ({ completions: set, startedMs: Math.max(...set.map((each) => each.startedMs!)) }));
+  const taken = new Set(large.flat());
+  return { sets, others: taken.size === 0 ? completions : completions.filter((completion) => !taken.has(completion)) };
+}
+
+/** A rate is audited by the exact starts. */
+function isBrief({ token, durationMs, startedMs, counted, outcome }: Completion): boolean {
+  const isShort = durationMs !== null && durationMs < BRIEF_MS && startedMs !== undefined;
+  return isShort && token.attempt === 1 && outcome.result === null && counted === undefined;
 }
 
 /** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */

@@ -33,15 +33,18 @@ export function reduceSet(jobs: readonly JobInsert[]): ReducedSet {
 
 /**
  * The first job of each key, with the payload, the delays and the expiry of the last. An encoded payload belongs to the id of the last job,
- * which is sent as it is.
+ * which is sent instead. The first job says how long the start may be delayed.
  */
 function mergeByKey(debounced: readonly JobInsert[]): Map<string, JobInsert> {
   const merged = new Map<string, JobInsert>();
   for (const job of debounced) {
     const first = merged.get(toKeyText(job)) ?? job;
-    const { payload, delayMs, expiry, uniqueMode } = job;
-    const isWhole = job === first || job.replacement !== undefined;
-    merged.set(toKeyText(job), isWhole ? job : { ...first, payload, delayMs, expiry, uniqueMode });
+    const { uniqueMode } = first;
+    const { payload, expiry } = job;
+    const delayMs = Math.min(job.delayMs, uniqueMode!.debounce!.max);
+    const isWhole = job.replacement !== undefined;
+    const last = isWhole ? { ...job, uniqueMode, delayMs } : { ...first, payload, delayMs, expiry };
+    merged.set(toKeyText(job), job === first ? job : last);
   }
   return merged;
 }

@@ -5,9 +5,9 @@ import { JOBS_CHANNEL } from '../postgres/session.postgres.js';
 /* Unique keys that do more than allow one unfinished job. */
 
 /**
- * Inserts debounced jobs, one for each key, or replaces the payload of the job that waits with the key: $1 jobs, $2 notification or
- * NULL. A replaced job starts after `delay_ms`, but not later than `debounce_max_ms` after its first call. Returns a row for each
- * inserted or replaced job.
+ * Inserts debounced jobs, one for each key, or replaces the payload of the debounced job that waits with the key: $1 jobs, $2
+ * notification or NULL. A replaced job starts after `delay_ms`, but not later than its first call has said. A job that was stored without
+ * debounce is left as it is. Returns a row for each inserted or replaced job.
  *
  * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
  *
@@ -24,9 +24,9 @@ stored AS (
   ORDER BY topic COLLATE "C", unique_key COLLATE "C"
   ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0
   DO UPDATE SET payload = (SELECT CASE WHEN n.holder_id IS NULL THEN excluded.payload ELSE coalesce(n.holder_payload, 'null') END
-    FROM n WHERE n.id = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(), run_at = least(excluded.run_at,
-    j.created + (SELECT make_interval(secs => n.debounce_max_ms / 1000.0) FROM n WHERE n.id = excluded.id))
-  WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0
+    FROM n WHERE n.id = excluded.id), expires_at = excluded.expires_at, flow_key = NULL, updated = statement_timestamp(),
+    run_at = least(excluded.run_at, j.debounce_until)
+  WHERE j.id <> excluded.id AND j.status = 'pending' AND j.attempt = 0 AND j.debounce_until IS NOT NULL
     AND (SELECT coalesce(n.holder_id = j.id, true) FROM n WHERE n.id = excluded.id)
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)
 SELECT id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
@@ -65,3 +65,9 @@ export const RELEASE_UNIQUE_KEYS = releaseUniqueKeys(
 export const RELEASE_KEYS_OF_JOBS = releaseUniqueKeys(
   'SELECT topic, unique_key FROM _jobs WHERE id = ANY ($1::uuid[])',
 );
+
+/** Frees the unique keys of the jobs in $1, a JSON array, and of their children. */
+export const RELEASE_KEYS_OF_FAMILY = releaseUniqueKeys(`
+  SELECT topic, unique_key FROM _jobs WHERE unique_key IS NOT NULL AND id = ANY (ARRAY(
+    SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)
+    UNION SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid))))`);

@@ -1,30 +1,22 @@
 import type { DeadLetterTarget } from '../../core/dead-letter.js';
 import type { TopicRetention } from '../../core/options.js';
 import type { DefinedLimits, TopicLimits } from '../../core/topic-limits.js';
+import type { TopicDefinitionKind } from '../definitions/definition-records.js';
 
 /* The rows and results of `LimitStore` in job-store.ts. */
-
-/** What the code of a process declares for a topic. */
-export interface TopicDeclaration {
-  readonly topic: string;
-  /** `null`: none. */
-  readonly limits: TopicLimits | null;
-  /** Absent: that of the module. */
-  readonly retention?: TopicRetention | undefined;
-  /** Topics that receive the dead letters of this one. Absent: none. */
-  readonly deadLetters?: readonly DeadLetterTarget[] | undefined;
-}
 
 /** What is stored of a topic: the definitions of its limits, and what the code declares. */
 export interface StoredTopic {
   readonly topic: string;
-  /** What the process that started last declares; `null`: none. */
+  /** The definition of the code that applies; `null`: none. */
   readonly code: TopicLimits | null;
   /** An operator's setting, which applies instead; `null`: none. */
   readonly operator: TopicLimits | null;
   /** `null`: that of the module. */
   readonly retention: TopicRetention | null;
   readonly deadLetters: readonly DeadLetterTarget[];
+  /** How many definitions live processes declare. Absent: none. */
+  readonly live: Readonly<Partial<Record<TopicDefinitionKind, number>>>;
 }
 
 /** Returns the definition that applies; `undefined`: the topic has no limits. */

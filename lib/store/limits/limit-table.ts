@@ -3,14 +3,7 @@ import type { TopicRetention } from '../../core/options.js';
 import type { TopicLimits } from '../../core/topic-limits.js';
 import type { LimitStore } from '../job-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
-import type {
-  FlowSelection,
-  FlowState,
-  FlowStates,
-  LimitedTopic,
-  StoredTopic,
-  TopicDeclaration,
-} from './limit-records.js';
+import type { FlowSelection, FlowState, FlowStates, LimitedTopic, StoredTopic } from './limit-records.js';
 
 interface LimitTableOptions {
   readonly statements: {
@@ -19,8 +12,6 @@ interface LimitTableOptions {
     readonly LIMITED_TOPICS: string;
   };
   readonly read: SqlQuery;
-  /** Stores declarations: JSON of topics with what the code declares. Returns the topics that changed. */
-  readonly declare: (declarations: string) => Promise<readonly SqlRow[]>;
   /** Stores the operator's setting of a topic: JSON, or `null` to remove it. */
   readonly set: (topic: string, limits: string | null) => Promise<readonly SqlRow[]>;
 }
@@ -28,16 +19,6 @@ interface LimitTableOptions {
 /** Reads and writes the limits of topics. */
 export class LimitTable implements LimitStore {
   constructor(private readonly options: LimitTableOptions) {}
-
-  async declare(declarations: readonly TopicDeclaration[]): Promise<string[]> {
-    const json = declarations.map(({ topic, limits, retention, deadLetters }) => ({
-      topic,
-      limits: limits ?? undefined,
-      retention,
-      dead_letters: deadLetters,
-    }));
-    return (await this.options.declare(JSON.stringify(json))).map(({ topic }) => topic as string);
-  }
 
   async set(topic: string, limits: TopicLimits | null): Promise<void> {
     await this.options.set(topic, limits && JSON.stringify(limits));
@@ -51,6 +32,7 @@ export class LimitTable implements LimitStore {
       operator: parse<TopicLimits>(row.operator_limits),
       retention: parse<TopicRetention>(row.retention),
       deadLetters: parse<DeadLetterTarget[]>(row.dead_letters) ?? [],
+      live: parse<StoredTopic['live']>(row.live) ?? {},
     }));
   }
 

@@ -1,7 +1,9 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../core/topic-limits.js';
 import { PRIORITY_MIN } from '../../core/limits.js';
 import { ms } from '../jobs/job-row.postgres.js';
-import { slice, sliceMs, slices } from './limited-claim.postgres.js';
+import { HAND_OVER_MS } from './limited-claim.js';
+import { isLive } from '../definitions/live-definition.postgres.js';
+import { gapMs, inWindow, sliceEnd } from './limited-claim.postgres.js';
 
 /*
  * Limits of topics: their definitions, and what they allow now. The definition of an operator wins over that of the code. The columns
@@ -15,17 +17,21 @@ const effective = (limits: string): Readonly<Record<string, string>> => ({
   rate_limit: `(${limits} #>> '{rate,limit}')::int`,
   rate_ms: `(${limits} #>> '{rate,per}')::bigint`,
   rate_by_key: `coalesce((${limits} #>> '{rate,perKey}')::boolean, false)`,
+  rate_spread: `coalesce((${limits} #>> '{rate,spread}')::boolean, false)`,
   is_limited: `coalesce(${limits}, '{}') <> '{}'`,
 });
 
 const columns = Object.keys(effective('')).join(', ');
 
 /**
- * Inserts or changes rows of the set `given`, in the order of topics: processes that start together would deadlock otherwise. A new length
- * of a rate's window changes the slices of the starts, so they are deleted. Returns the topics.
+ * Inserts or changes rows of the set `given`, in the order of topics: processes that start together would deadlock otherwise. Returns the
+ * topics.
  */
-const store = (own: 'code_limits' | 'operator_limits', applied: string, others: readonly string[] = []): string => `
-stored AS (
+export const storeTopics = (
+  own: 'code_limits' | 'operator_limits',
+  applied: string,
+  others: readonly string[] = [],
+): string => `
   INSERT INTO _jobs_topics AS t (topic, ${[own, ...others].join(', ')}, ${columns})
   SELECT topic, ${['limits', ...others, ...Object.values(effective('limits'))].join(', ')} FROM given ORDER BY topic
   ON CONFLICT (topic) DO UPDATE SET
@@ -33,51 +39,39 @@ stored AS (
     ${Object.entries(effective(applied))
       .map(([column, value]) => `${column} = ${value}`)
       .join(',\n    ')}
-  RETURNING topic, rate_ms),
-cleared AS (
-  DELETE FROM _jobs_starts w USING stored JOIN given ON given.topic = stored.topic
-  WHERE w.topic = stored.topic AND given.rate_ms IS DISTINCT FROM stored.rate_ms)
-SELECT topic FROM stored`;
-
-/** Columns that only the code declares. */
-const declared = ['retention', 'dead_letters'];
-
-/**
- * Stores what the code declares: $1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose
- * declaration differs from the stored one. Returns them.
- */
-export const DECLARE_LIMITS = `
-WITH given AS MATERIALIZED (
-  SELECT g.*, t.rate_ms
-  FROM jsonb_to_recordset($1::jsonb) AS g(topic text, limits jsonb, ${declared.map((column) => `${column} jsonb`).join(', ')})
-  LEFT JOIN _jobs_topics t ON t.topic = g.topic
-  WHERE t.code_limits IS DISTINCT FROM g.limits
-    ${declared.map((column) => `OR t.${column} IS DISTINCT FROM g.${column}`).join(' ')}),
-${store('code_limits', 'coalesce(t.operator_limits, excluded.code_limits)', declared)}`;
+  RETURNING topic`;
 
 /** Stores the operator's setting $2 of topic $1; NULL removes it. */
 export const SET_LIMITS = `
 WITH given AS MATERIALIZED (
-  SELECT g.topic, g.limits, t.rate_ms
+  SELECT g.topic, g.limits
   FROM (SELECT $1::text, $2::jsonb) AS g(topic, limits) LEFT JOIN _jobs_topics t ON t.topic = g.topic
-  WHERE g.limits IS NOT NULL OR t.topic IS NOT NULL),
-${store('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}`;
+  WHERE g.limits IS NOT NULL OR t.topic IS NOT NULL)
+${storeTopics('operator_limits', 'coalesce(excluded.operator_limits, t.code_limits)')}`;
 
-/** Lists the topics that have limits or a declaration, or only $1. */
+/** Lists the topics that have limits or a declaration, or only $1, and counts their live definitions of each kind. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits::text, operator_limits::text, retention::text, dead_letters::text FROM _jobs_topics
-WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND ($1::text IS NULL OR topic = $1) ORDER BY topic`;
+SELECT t.topic, t.code_limits::text, t.operator_limits::text, t.retention::text, t.dead_letters::text, (
+  SELECT json_object_agg(kind, live)::text FROM (
+    SELECT d.kind, count(*) AS live FROM _jobs_definitions d
+    WHERE d.kind IN ('limits', 'retention', 'dead_letters') AND d.name = t.topic AND ${isLive('d')} GROUP BY d.kind) n) AS live
+FROM _jobs_topics t
+WHERE coalesce(t.code_limits, t.operator_limits, t.retention, t.dead_letters) IS NOT NULL AND ($1::text IS NULL OR t.topic = $1)
+ORDER BY t.topic`;
 
 /**
- * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the
- * window.
+ * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. Spread starts also keep their distance from the
+ * last one.
  */
 const nextStart = (topic: string, key: string): string => `
-  (SELECT (min(u.slice) + ${slices} + 1) * ${sliceMs} FROM (
-    SELECT w.slice, sum(w.starts) OVER () AS total, sum(w.starts) OVER () - sum(w.starts) OVER (ORDER BY w.slice) AS later
-    FROM _jobs_starts w
-    WHERE w.topic = ${topic} AND w.key = ${key} AND w.slice BETWEEN ${slice} - ${slices} AND ${slice} + ${slices}) u
-  WHERE u.total >= t.rate_limit AND u.later < t.rate_limit)`;
+  (SELECT nullif(greatest(
+      (SELECT ${sliceEnd('min(u.slice)', 't.rate_ms')} FROM (
+        SELECT w.slice, sum(w.starts) OVER () AS total, sum(w.starts) OVER () - sum(w.starts) OVER (ORDER BY w.slice) AS later
+        FROM _jobs_starts w WHERE ${inWindow(topic, key, 't.rate_ms')}) u
+      WHERE u.total >= t.rate_limit AND u.later < t.rate_limit),
+      CASE WHEN t.rate_spread THEN (
+        SELECT max(w.latest) + ${gapMs(String(HAND_OVER_MS))} FROM _jobs_starts w WHERE ${inWindow(topic, key, 't.rate_ms')}) END,
+      n.now_ms)::bigint, n.now_ms) FROM (SELECT ${ms('statement_timestamp()')}::bigint AS now_ms) n)`;
 
 const countRunning = (condition: string, max: number): string =>
   `(SELECT count(*) FROM (SELECT 1 FROM _jobs j WHERE ${condition} AND j.locked_until IS NOT NULL LIMIT ${max}) u)`;

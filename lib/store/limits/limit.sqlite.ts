@@ -1,6 +1,8 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../core/topic-limits.js';
 import { ms, now } from '../jobs/job-row.sqlite.js';
-import { slice, sliceMs, slices } from './limited-claim.sqlite.js';
+import { HAND_OVER_MS, SLICES } from './limited-claim.js';
+import { isLive } from '../definitions/live-definition.sqlite.js';
+import { inWindow, sliceEnd } from './limited-claim.sqlite.js';
 
 /*
  * Limits of topics: their definitions, and what they allow now. The definition of an operator wins over that of the code. The columns
@@ -14,11 +16,12 @@ const effective = (limits: string): Readonly<Record<string, string>> => ({
   rate_limit: `${limits} ->> '$.rate.limit'`,
   rate_ms: `${limits} ->> '$.rate.per'`,
   rate_by_key: `coalesce(${limits} ->> '$.rate.perKey', 0)`,
+  rate_spread: `coalesce(${limits} ->> '$.rate.spread', 0)`,
   is_limited: `coalesce(${limits}, '{}') <> '{}'`,
 });
 
 /** Inserts or changes the row of each topic in ${given}, which has its `topic` and `limits`. */
-const store = (
+export const storeTopics = (
   own: 'code_limits' | 'operator_limits',
   given: string,
   applied: string,
@@ -31,58 +34,39 @@ ON CONFLICT (topic) DO UPDATE SET
   ${Object.entries(effective(applied))
     .map(([column, value]) => `${column} = ${value}`)
     .join(',\n  ')}
-RETURNING topic, rate_ms`;
-
-/** Columns that only the code declares. */
-const columns = ['retention', 'dead_letters'];
-
-const declared = `
-  SELECT g.value ->> 'topic' AS topic, g.value -> 'limits' AS limits, ${columns.map((name) => `g.value -> '${name}' AS ${name}`).join(', ')}
-  FROM json_each(?1) AS g LEFT JOIN _jobs_topics AS t ON t.topic = g.value ->> 'topic'
-  WHERE t.code_limits IS NOT g.value -> 'limits' ${columns.map((name) => `OR t.${name} IS NOT g.value -> '${name}'`).join(' ')}`;
-
-/** Whether the code's declaration of any topic in ?1 differs from the stored one. Takes no lock. */
-export const HAS_NEW_LIMITS = `SELECT EXISTS (${declared}) AS has_new`;
-
-/**
- * Stores what the code declares: ?1 topics with their limits, retention and dead letters, if they have any. Writes only topics whose
- * declaration differs from the stored one. Returns them.
- */
-export const DECLARE_LIMITS = store(
-  'code_limits',
-  declared,
-  '(coalesce(t.operator_limits, excluded.code_limits))',
-  columns,
-);
+RETURNING topic`;
 
 /** Stores the operator's setting ?2 of topic ?1; NULL removes it. */
-export const SET_LIMITS = store(
+export const SET_LIMITS = storeTopics(
   'operator_limits',
   `SELECT ?1 AS topic, ?2 AS limits WHERE ?2 IS NOT NULL OR EXISTS (SELECT 1 FROM _jobs_topics WHERE topic = ?1)`,
   '(coalesce(excluded.operator_limits, t.code_limits))',
 );
 
-/** The windows of the rates that apply to the topics in ?1. */
-export const RATE_WINDOWS = `SELECT topic, rate_ms FROM _jobs_topics WHERE topic IN (SELECT value FROM json_each(?1))`;
-
-/** Forgets the starts of the topics in ?1: a new length of a rate's window changes its slices. */
-export const CLEAR_STARTS = `DELETE FROM _jobs_starts WHERE topic IN (SELECT value FROM json_each(?1))`;
-
-/** Lists the topics that have limits or a declaration, or only ?1. */
+/** Lists the topics that have limits or a declaration, or only ?1, and counts their live definitions of each kind. */
 export const LIST_LIMITS = `
-SELECT topic, code_limits, operator_limits, retention, dead_letters FROM _jobs_topics
-WHERE coalesce(code_limits, operator_limits, retention, dead_letters) IS NOT NULL AND (?1 IS NULL OR topic = ?1) ORDER BY topic`;
+SELECT t.topic, t.code_limits, t.operator_limits, t.retention, t.dead_letters, (
+  SELECT json_group_object(kind, live) FROM (
+    SELECT d.kind, count(*) AS live FROM _jobs_definitions AS d
+    WHERE d.kind IN ('limits', 'retention', 'dead_letters') AND d.name = t.topic AND ${isLive('d')} GROUP BY d.kind)) AS live
+FROM _jobs_topics AS t
+WHERE coalesce(t.code_limits, t.operator_limits, t.retention, t.dead_letters) IS NOT NULL AND (?1 IS NULL OR t.topic = ?1)
+ORDER BY t.topic`;
 
 /**
- * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. The start of a slice counts until it has left the
- * window.
+ * When the rate allows the next start of a key, in milliseconds since 1970. NULL: now. Spread starts also keep their distance from the
+ * last one.
  */
 const nextStart = (topic: string, key: string): string => `
-  (SELECT (min(u.slice) + ${slices} + 1) * ${sliceMs} FROM (
-    SELECT w.slice, sum(w.starts) OVER () AS total, sum(w.starts) OVER () - sum(w.starts) OVER (ORDER BY w.slice) AS later
-    FROM _jobs_starts AS w
-    WHERE w.topic = ${topic} AND w.key = ${key} AND w.slice BETWEEN ${slice} - ${slices} AND ${slice} + ${slices}) AS u
-  WHERE u.total >= t.rate_limit AND u.later < t.rate_limit)`;
+  (SELECT nullif(max(
+      coalesce((SELECT ${sliceEnd('min(u.slice)', 't.rate_ms')} FROM (
+        SELECT w.slice, sum(w.starts) OVER () AS total, sum(w.starts) OVER () - sum(w.starts) OVER (ORDER BY w.slice) AS later
+        FROM _jobs_starts AS w WHERE ${inWindow(topic, key, 't.rate_ms')}) AS u
+      WHERE u.total >= t.rate_limit AND u.later < t.rate_limit), n.now_ms),
+      coalesce(iif(t.rate_spread, (
+        SELECT CAST(max(w.latest) + (t.rate_ms * ${SLICES + 1}.0 / ${SLICES} + ${HAND_OVER_MS}) / t.rate_limit AS INTEGER)
+        FROM _jobs_starts AS w WHERE ${inWindow(topic, key, 't.rate_ms')}), NULL), n.now_ms),
+      n.now_ms), n.now_ms) FROM (SELECT ${ms(now)} AS now_ms) AS n)`;
 
 const countRunning = (condition: string, max: number): string => `
   (SELECT count(*) FROM (

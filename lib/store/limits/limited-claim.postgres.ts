@@ -1,5 +1,6 @@
+import { HAND_OVER_MAX_MS, SLICES, SPREAD_STEP_MS } from './limited-claim.js';
 import { asClaimed, claimedColumns } from '../jobs/claim.postgres.js';
-import { isUnexpired } from '../jobs/job-row.postgres.js';
+import { isUnexpired, matchesId } from '../jobs/job-row.postgres.js';
 
 /*
  * The claim of one topic that has limits, or jobs with a concurrency key.
@@ -20,7 +21,8 @@ UPDATE _jobs SET flow_key = concurrency_key WHERE ctid = ANY (ARRAY(
     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1 AND priority = l.priority AND flow_key IS NULL
       AND run_at <= statement_timestamp()
     ORDER BY flow_key, run_at LIMIT $3::int FOR NO KEY UPDATE SKIP LOCKED) c
-  LIMIT $3::int))`;
+  LIMIT $3::int))
+RETURNING 1`;
 
 /**
  * Takes the topic's lock until the transaction ends, unless another process holds it: $1 a number for this claim, $2 a hash of schema
@@ -32,10 +34,20 @@ SELECT set_config('nestjs_jobs.claim', $1, true) FROM held WHERE is_held`;
 
 const nowMs = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
 
-/** The window of a rate in slices, in a row `t` of `_jobs_topics`: their length, their number, and the current one. */
-export const sliceMs = 'greatest(1, t.rate_ms / 64)';
-export const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
-export const slice = `(${nowMs} / ${sliceMs})`;
+/** The slice of a time in milliseconds, 64 to a window of `rateMs`. Both are SQL for a bigint. */
+const sliceOf = (timeMs: string, rateMs: string): string => `(${timeMs} * ${SLICES} / ${rateMs})`;
+
+/** When the starts of a slice count no more, in milliseconds since 1970. */
+export const sliceEnd = (slice: string, rateMs: string): string =>
+  `(((${slice} + ${SLICES + 1}) * ${rateMs} + ${SLICES - 1}) / ${SLICES})`;
+
+/**
+ * The starts `w` of a key that count now. A start is recorded in the slice of the last moment at which its handler may be called, so it
+ * may lie ahead. It counts until the end of its slice has left the window. Slices further ahead are ignored: the clock was set back.
+ */
+export const inWindow = (topic: string, key: string, rateMs: string): string =>
+  `w.topic = ${topic} AND w.key = ${key} AND w.rate_ms = ${rateMs} AND w.slice BETWEEN ${sliceOf(nowMs, rateMs)} - ${SLICES}
+    AND ${sliceOf(`(${nowMs} + ${rateMs} + ${HAND_OVER_MAX_MS})`, rateMs)}`;
 
 const hasLock = `current_setting('nestjs_jobs.claim', true) IS NOT DISTINCT FROM $2`;
 
@@ -43,22 +55,50 @@ const hasLock = `current_setting('nestjs_jobs.claim', true) IS NOT DISTINCT FROM
 const countRunning = (condition: string, limit: string): string =>
   `(SELECT count(*) FROM (SELECT 1 FROM _jobs WHERE topic = $1 AND ${condition} AND locked_until IS NOT NULL LIMIT ${limit}) u)`;
 
+/** An aggregate of the starts of a key that count now, in a row of `x` or `s`. */
+const ofStarts = (aggregate: string, row: string, key: string): string =>
+  `(SELECT ${aggregate} FROM _jobs_starts w WHERE ${inWindow('$1', key, `${row}.rate_ms`)})`;
+const countStarts = (row: string, key: string): string => ofStarts('coalesce(sum(w.starts), 0)', row, key);
+
 /**
- * The starts of a key that count now. A start counts until the end of its slice has left the window. Slices more than a window ahead
- * are ignored: the clock was set back.
+ * With `spread`, starts follow each other at `gap_ms`: the window and the hand-over, divided by the limit. Then the count of starts seldom
+ * holds one back. `latest` is when the last start was due. A late claim may make up for `late_ms`, so starts are never closer than the
+ * window divided by the limit.
  */
-const inWindow = (row: string, key: string): string =>
-  `w.topic = $1 AND w.key = ${key} AND w.slice BETWEEN ${row}.slice - ${row}.slices AND ${row}.slice + ${row}.slices`;
-const countStarts = (row: string, key: string): string =>
-  `(SELECT coalesce(sum(starts), 0) FROM _jobs_starts w WHERE ${inWindow(row, key)})`;
-const oldestStart = (row: string, key: string): string =>
-  `(SELECT min(w.slice) FROM _jobs_starts w WHERE ${inWindow(row, key)})`;
+export const gapMs = (handOverMs: string): string =>
+  `((t.rate_ms * ${SLICES + 1}.0 / ${SLICES} + ${handOverMs}) / t.rate_limit)::float8`;
+const lateMs = `least(${gapMs('$8::int')} - t.rate_ms::float8 / t.rate_limit, t.rate_ms::float8 / t.rate_limit / 2)`;
+const nextSpread = (row: string, key: string): string => `(${ofStarts('max(w.latest)', row, key)} + ${row}.gap_ms)`;
+/** When a key that is full may start a job again. */
+const nextStart = (row: string, key: string): string =>
+  ofStarts(
+    `greatest(CASE WHEN sum(w.starts) >= ${row}.rate_limit THEN ${sliceEnd('min(w.slice)', `${row}.rate_ms`)} END,
+      CASE WHEN ${row}.rate_spread THEN max(w.latest) + ${row}.gap_ms END)`,
+    row,
+    key,
+  );
+/** How many spread starts are due. */
+const spreadRoom = (row: string, key: string): string => `CASE WHEN ${row}.rate_spread
+  THEN CASE WHEN ${nextSpread(row, key)} > ${row}.now_ms THEN 0 ELSE greatest(1, floor(${SPREAD_STEP_MS} / ${row}.gap_ms)) END END`;
 
 const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1`;
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL AND topic = $1`;
 const isDue = 'run_at <= statement_timestamp()';
 const mayStart = `${isDue} AND ${isUnexpired('_jobs')}`;
 const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
+
+/** Records the starts. Those of a claim are due one after the other. */
+const counted = `
+counted AS (
+  INSERT INTO _jobs_starts AS w (topic, key, rate_ms, slice, starts, latest)
+  SELECT $1, d.key, s.rate_ms, s.slice, d.starts,
+    greatest(s.now_ms - s.late_ms, CASE WHEN s.rate_spread THEN ${nextSpread('s', 'd.key')} END) + (d.starts - 1) * s.gap_ms
+  FROM s CROSS JOIN LATERAL (
+    SELECT CASE WHEN s.rate_by_key THEN done.flow_key ELSE '' END AS key, count(*) AS starts FROM done
+    WHERE NOT (s.rate_by_key AND done.flow_key = '') GROUP BY 1) d
+  WHERE s.rate_limit IS NOT NULL ORDER BY d.key
+  ON CONFLICT (topic, key, rate_ms, slice) DO UPDATE SET starts = w.starts + excluded.starts, latest = greatest(w.latest, excluded.latest)
+  RETURNING w.latest)`;
 
 /** What a claim says about its end. */
 const ending = `json_build_object(
@@ -68,11 +108,20 @@ const ending = `json_build_object(
   'room', (SELECT room FROM s),
   'totalRoom', (SELECT limit_total - ${countRunning('flow_key IS NOT NULL', 's.limit_total')} FROM s),
   'isCut', EXISTS (SELECT FROM k CROSS JOIN s WHERE k.n >= $7::int AND k.found < s.room),
+  'isBehind', $9::boolean AND EXISTS (SELECT FROM unnest($5::int[]) AS l(priority) CROSS JOIN LATERAL (
+    SELECT FROM _jobs WHERE ${isKeyed} AND priority = l.priority AND flow_key IS NULL AND ${isDue} ORDER BY flow_key, run_at LIMIT 1) d),
   'fullKeys', (SELECT count(*) FROM k WHERE n > 0 AND flow_key <> '' AND free <= 0),
-  'rateInMs', (SELECT (s.slices + 1 + coalesce(
-      CASE WHEN s.rate_by_key THEN (SELECT min(${oldestStart('s', 'k.flow_key')}) FROM k WHERE n > 0 AND free <= 0)
-        ELSE ${oldestStart('s', `''`)} END, s.slice)) * s.slice_ms - ${nowMs}
-    FROM s WHERE s.rate_limit IS NOT NULL))`;
+  'rateInMs', (SELECT coalesce(
+      CASE WHEN rate_by_key
+        THEN (SELECT min(f.at) FROM k CROSS JOIN LATERAL (SELECT ${nextStart('s', 'k.flow_key')}) f(at)
+          WHERE n > 0 AND free <= 0 AND f.at > s.now_ms)
+        ELSE ${sliceEnd(ofStarts('min(w.slice)', 's', `''`), 's.rate_ms')} END,
+      ${sliceEnd('s.slice', 's.rate_ms')}) - now_ms FROM s WHERE rate_limit IS NOT NULL),
+  'rateRoom', (SELECT rate_limit - ${countStarts('s', `''`)} FROM s WHERE NOT rate_by_key),
+  'spreadInMs', (SELECT coalesce((SELECT max(latest) FROM counted) + gap_ms, ${nextSpread('s', `''`)}) - now_ms
+    FROM s WHERE rate_spread AND NOT rate_by_key),
+  'start', (SELECT json_build_object('rateMs', rate_ms, 'slice', slice, 'isByKey', rate_by_key, 'atMs', now_ms, 'gapMs', gap_ms)
+    FROM s WHERE rate_limit IS NOT NULL))`;
 
 /**
  * pending → processing for one limited topic. Keys take turns: the walk starts behind the cursor in the topic's row, which all
@@ -86,16 +135,17 @@ const ending = `json_build_object(
  * Values that are the same for all rows are subqueries, which run once.
  *
  * Parameters: $1 topic, $2 the number of this claim, $3 worker, $4 lease in milliseconds, $5 priorities in order, $6 at most this many jobs,
- * $7 at most this many steps of the walk.
+ * $7 at most this many steps of the walk, $8 the hand-over in milliseconds, $9 whether
+ * keyed jobs may wait. If some of them are due and have no flow key yet, `isBehind` is true.
  */
 export const CLAIM_LIMITED = `
 WITH RECURSIVE x AS MATERIALIZED (
-  SELECT t.*, ${sliceMs} AS slice_ms, ${slices} AS slices, ${slice} AS slice
+  SELECT t.*, ${nowMs} AS now_ms, ${sliceOf(`(${nowMs} + $8::int)`, 't.rate_ms')} AS slice, ${gapMs('$8::int')} AS gap_ms, ${lateMs} AS late_ms
   FROM _jobs_topics t WHERE topic = $1 AND ${hasLock}),
 s AS MATERIALIZED (
   SELECT x.*, least($6::int,
     CASE WHEN limit_total IS NOT NULL THEN limit_total - ${countRunning('flow_key IS NOT NULL', 'x.limit_total')} END,
-    CASE WHEN rate_limit IS NOT NULL AND NOT rate_by_key THEN rate_limit - ${countStarts('x', `''`)} END)::int AS room
+    CASE WHEN rate_limit IS NOT NULL AND NOT rate_by_key THEN least(rate_limit - ${countStarts('x', `''`)}, ${spreadRoom('x', `''`)}) END)::int AS room
   FROM x WHERE is_limited AND paused_since IS NULL),
 k AS (
   SELECT l.priority, l.place, s.key_cursor AS flow_key, false AS wrapped, 0 AS n, 0 AS found, 0 AS free
@@ -112,7 +162,7 @@ k AS (
   CROSS JOIN LATERAL (SELECT CASE
     WHEN f.flow_key <> '' THEN least(s.room,
       CASE WHEN s.limit_key IS NOT NULL THEN s.limit_key - ${countRunning('flow_key = f.flow_key', 's.limit_key')} END,
-      CASE WHEN s.rate_by_key THEN s.rate_limit - ${countStarts('s', 'f.flow_key')} END)::int
+      CASE WHEN s.rate_by_key THEN least(s.rate_limit - ${countStarts('s', 'f.flow_key')}, ${spreadRoom('s', 'f.flow_key')}) END)::int
     WHEN (SELECT 1 FROM _jobs WHERE ${isUnkeyed} AND priority = k.priority AND ${isDue} ORDER BY run_at LIMIT 1) IS NOT NULL
     THEN s.room ELSE 0 END AS free) g
   WHERE k.n < $7::int AND k.found < s.room),
@@ -133,12 +183,7 @@ done AS (
   WHERE j.ctid = ANY (ARRAY(
     SELECT tid FROM c WHERE round <= free ORDER BY place, round, n LIMIT (SELECT greatest(0, room) FROM s)))
   RETURNING ${claimedColumns}, j.flow_key),
-counted AS (
-  INSERT INTO _jobs_starts AS w (topic, key, slice, starts)
-  SELECT $1, CASE WHEN s.rate_by_key THEN done.flow_key ELSE '' END, s.slice, count(*)
-  FROM done CROSS JOIN s WHERE s.rate_limit IS NOT NULL AND NOT (s.rate_by_key AND done.flow_key = '')
-  GROUP BY 2, 3 ORDER BY 2
-  ON CONFLICT (topic, key, slice) DO UPDATE SET starts = w.starts + excluded.starts),
+${counted},
 moved AS (
   UPDATE _jobs_topics t SET key_cursor = (SELECT flow_key FROM k ORDER BY n DESC, place LIMIT 1)
   WHERE topic = $1 AND key_cursor <> (SELECT flow_key FROM k ORDER BY n DESC, place LIMIT 1))
@@ -151,7 +196,23 @@ export const MARK_LIMITED = `
 INSERT INTO _jobs_topics AS t (topic, is_limited) VALUES ($1, true)
 ON CONFLICT (topic) DO UPDATE SET is_limited = true WHERE NOT t.is_limited`;
 
-/** Deletes the starts of a topic that have left the window of its rate. */
+/** Deletes the starts of a topic that have left the window of their rate. */
 export const PRUNE_STARTS = `
-DELETE FROM _jobs_starts w USING _jobs_topics t WHERE t.topic = $1 AND w.topic = t.topic
-  AND w.slice < ${slice} - ${slices}`;
+DELETE FROM _jobs_starts w WHERE w.topic = $1 AND w.slice < ${sliceOf(nowMs, 'w.rate_ms')} - ${SLICES}`;
+
+/**
+ * Takes starts back whose handlers were not called: $1 jobs, and where their claims recorded them. Runs after the outcome, in the
+ * same transaction, so that a repeated outcome takes back nothing. If no start followed, the next one need not keep its distance. Locks
+ * the rows in the order in which claims do.
+ */
+export const TAKE_BACK_STARTS = `
+WITH given AS (
+  SELECT j.topic, CASE WHEN o.is_by_key THEN j.concurrency_key ELSE '' END AS key, o.rate_ms, o.slice,
+    count(*) AS starts, max(o.at_ms) AS at_ms, max(o.gap_ms) AS gap_ms
+  FROM jsonb_to_recordset($1::jsonb) AS o(id uuid, rate_ms bigint, slice bigint, is_by_key boolean, at_ms float8, gap_ms float8)
+  JOIN _jobs j ON ${matchesId('o')} GROUP BY 1, 2, 3, 4),
+held AS MATERIALIZED (
+  SELECT given.* FROM given JOIN _jobs_starts w USING (topic, key, rate_ms, slice) ORDER BY topic, key, rate_ms, slice FOR NO KEY UPDATE OF w)
+UPDATE _jobs_starts w SET starts = greatest(0, w.starts - held.starts),
+  latest = CASE WHEN w.latest <= held.at_ms THEN w.latest - held.gap_ms ELSE w.latest END
+FROM held WHERE w.topic = held.topic AND w.key = held.key AND w.rate_ms = held.rate_ms AND w.slice = held.slice`;

@@ -1,3 +1,4 @@
+import { HAND_OVER_MAX_MS, SLICES } from './limited-claim.js';
 import { claimedColumns } from '../jobs/claim.sqlite.js';
 import { byId, fromNow, isUnexpired, ms, now } from '../jobs/job-row.sqlite.js';
 
@@ -11,10 +12,20 @@ const keyed = `_jobs INDEXED BY _jobs_keyed WHERE status = 'pending' AND concurr
 const unkeyed = `_jobs INDEXED BY _jobs_pending WHERE status = 'pending' AND concurrency_key IS NULL AND topic = ?1`;
 const running = `_jobs INDEXED BY _jobs_running WHERE topic = ?1 AND locked_until IS NOT NULL`;
 
-/** The window of a rate in slices, in a row `t` of `_jobs_topics`: their length, their number, and the current one. */
-export const sliceMs = 'max(1, t.rate_ms / 64)';
-export const slices = `((t.rate_ms + ${sliceMs} - 1) / ${sliceMs})`;
-export const slice = `(${ms(now)} / ${sliceMs})`;
+/** The slice of a time in milliseconds, 64 to a window of `rateMs`. Both are SQL for an integer. */
+const sliceOf = (timeMs: string, rateMs: string): string => `(${timeMs} * ${SLICES} / ${rateMs})`;
+
+/** When the starts of a slice count no more, in milliseconds since 1970. */
+export const sliceEnd = (slice: string, rateMs: string): string =>
+  `(((${slice} + ${SLICES + 1}) * ${rateMs} + ${SLICES - 1}) / ${SLICES})`;
+
+/**
+ * The starts `w` of a key that count now. A start is recorded in the slice of the last moment at which its handler may be called, so it
+ * may lie ahead. It counts until the end of its slice has left the window. Slices further ahead are ignored: the clock was set back.
+ */
+export const inWindow = (topic: string, key: string, rateMs: string): string =>
+  `w.topic = ${topic} AND w.key = ${key} AND w.rate_ms = ${rateMs} AND w.slice BETWEEN ${sliceOf(ms(now), rateMs)} - ${SLICES}
+    AND ${sliceOf(`(${ms(now)} + ${rateMs} + ${HAND_OVER_MAX_MS})`, rateMs)}`;
 
 /** Whether a job of topic ?1 and a priority in ?2 is due. Takes no lock. */
 export const HAS_DUE = `
@@ -23,16 +34,17 @@ SELECT 1 AS due FROM json_each(?2) AS p WHERE
   OR EXISTS (SELECT 1 FROM ${keyed} AND priority = p.value AND flow_key > '')
   OR EXISTS (SELECT 1 FROM ${keyed} AND priority = p.value AND flow_key IS NULL AND run_at <= ${now}) LIMIT 1`;
 
-/** Reads the limits of a topic, its cursor, and the slices that its rate counts. */
+/** Reads the limits of a topic and its cursor. */
 export const TOPIC_LIMITS = `
-SELECT is_limited, paused_since IS NOT NULL AS is_paused, limit_total, limit_key, rate_limit, rate_by_key, key_cursor,
-  ${sliceMs} AS slice_ms, ${slices} AS slices, ${slice} AS slice, ${ms(now)} AS now_ms
+SELECT is_limited, paused_since IS NOT NULL AS is_paused, limit_total, limit_key, rate_limit, rate_ms, rate_by_key, rate_spread, key_cursor,
+  ${ms(now)} AS now_ms
 FROM _jobs_topics AS t WHERE topic = ?1`;
 
-/** Gives a flow key to up to 100 keyed jobs of priority ?2 that have become due. */
+/** Gives a flow key to up to ?3 keyed jobs of priority ?2 that have become due. */
 export const MARK_KEYED_DUE = `
 UPDATE _jobs ${byId} SET flow_key = concurrency_key WHERE id IN (
-  SELECT id FROM ${keyed} AND priority = ?2 AND flow_key IS NULL AND run_at <= ${now} ORDER BY run_at LIMIT 100)`;
+  SELECT id FROM ${keyed} AND priority = ?2 AND flow_key IS NULL AND run_at <= ${now} ORDER BY run_at LIMIT ?3)
+RETURNING 1 AS marked`;
 
 /** Counts the running jobs of a topic, up to ?2. */
 export const COUNT_RUNNING = `SELECT count(*) AS count FROM (SELECT 1 FROM ${running} AND flow_key >= '' LIMIT ?2)`;
@@ -40,10 +52,10 @@ export const COUNT_RUNNING = `SELECT count(*) AS count FROM (SELECT 1 FROM ${run
 /** Counts the running jobs of key ?2, up to ?3. */
 export const COUNT_RUNNING_OF_KEY = `SELECT count(*) AS count FROM (SELECT 1 FROM ${running} AND flow_key = ?2 LIMIT ?3)`;
 
-/** Counts the starts of key ?2 in slices ?3 to ?4, and returns the oldest slice. */
+/** Counts the starts of key ?2 in a window of ?3 milliseconds, and returns when the oldest slice counts no more, and the last start. */
 export const COUNT_STARTS = `
-SELECT coalesce(sum(starts), 0) AS count, min(slice) AS oldest FROM _jobs_starts
-WHERE topic = ?1 AND key = ?2 AND slice BETWEEN ?3 AND ?4`;
+SELECT coalesce(sum(w.starts), 0) AS count, ${sliceEnd('min(w.slice)', '?3')} AS oldest_end, max(w.latest) AS latest
+FROM _jobs_starts AS w WHERE ${inWindow('?1', '?2', '?3')}`;
 
 /** Finds the first key after ?3 with a due job of priority ?2. */
 export const NEXT_KEY = `SELECT flow_key FROM ${keyed} AND priority = ?2 AND flow_key > ?3 ORDER BY flow_key LIMIT 1`;
@@ -67,11 +79,15 @@ UPDATE _jobs ${byId} SET status = 'processing', flow_key = coalesce(concurrency_
 WHERE id IN (SELECT value FROM json_each(?1)) AND +status = 'pending'
 RETURNING ${claimedColumns}`;
 
-/** Counts starts in the current slice: ?2 is a JSON array of pairs of key and count. Runs after the claim, so that its slice is not older. */
+/**
+ * Records starts in a window of ?3 milliseconds: ?2 is a JSON array of members with key, count and the time of the last one, ?4 the
+ * hand-over in milliseconds. Runs after the claim, so that its slice is not older. Returns the slice.
+ */
 export const ADD_STARTS = `
-INSERT INTO _jobs_starts (topic, key, slice, starts)
-SELECT t.topic, s.value ->> 0, ${slice}, s.value ->> 1 FROM json_each(?2) AS s CROSS JOIN _jobs_topics AS t WHERE t.topic = ?1
-ON CONFLICT (topic, key, slice) DO UPDATE SET starts = starts + excluded.starts`;
+INSERT INTO _jobs_starts (topic, key, rate_ms, slice, starts, latest)
+SELECT ?1, s.value ->> 0, ?3, ${sliceOf(`(${ms(now)} + ?4)`, '?3')}, s.value ->> 1, s.value ->> 2 FROM json_each(?2) AS s WHERE true
+ON CONFLICT (topic, key, rate_ms, slice) DO UPDATE SET starts = starts + excluded.starts, latest = max(latest, excluded.latest)
+RETURNING slice`;
 
 /** Moves the cursor of a topic. */
 export const MOVE_CURSOR = 'UPDATE _jobs_topics SET key_cursor = ?2 WHERE topic = ?1 AND key_cursor <> ?2';
@@ -81,6 +97,18 @@ export const MARK_LIMITED = `
 INSERT INTO _jobs_topics AS t (topic, is_limited) VALUES (?1, 1)
 ON CONFLICT (topic) DO UPDATE SET is_limited = 1 WHERE NOT t.is_limited`;
 
-/** Deletes the starts of a topic that have left the window of its rate. */
+/** Deletes the starts of a topic that have left the window of their rate. */
 export const PRUNE_STARTS = `
-DELETE FROM _jobs_starts WHERE topic = ?1 AND slice < (SELECT ${slice} - ${slices} FROM _jobs_topics AS t WHERE t.topic = ?1)`;
+DELETE FROM _jobs_starts WHERE topic = ?1 AND slice < ${sliceOf(ms(now), 'rate_ms')} - ${SLICES}`;
+
+/**
+ * Takes starts back whose handlers were not called: ?1 jobs, and where their claims recorded them. Runs after the outcome, in the
+ * same transaction, so that a repeated outcome takes back nothing. If no start followed, the next one need not keep its distance.
+ */
+export const TAKE_BACK_STARTS = `
+WITH given AS MATERIALIZED (
+  SELECT j.topic, iif(o.value ->> 'is_by_key', j.concurrency_key, '') AS key, o.value ->> 'rate_ms' AS rate_ms, o.value ->> 'slice' AS slice,
+    count(*) AS starts, max(o.value ->> 'at_ms') AS at_ms, max(o.value ->> 'gap_ms') AS gap_ms
+  FROM json_each(?1) AS o JOIN _jobs AS j ON j.id = o.value ->> 'id' GROUP BY 1, 2, 3, 4)
+UPDATE _jobs_starts AS w SET starts = max(0, w.starts - given.starts), latest = iif(w.latest <= given.at_ms, w.latest - given.gap_ms, w.latest)
+FROM given WHERE w.topic = given.topic AND w.key = given.key AND w.rate_ms = given.rate_ms AND w.slice = given.slice`;

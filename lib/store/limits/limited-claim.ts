@@ -1,5 +1,16 @@
 import type { Claim } from '../../core/job.js';
 
+/** A rate counts its window in so many slices. */
+export const SLICES = 64;
+
+/** The shortest hand-over: how long after a claim was sent the handlers of its jobs may be called, if their topic has a rate. */
+export const HAND_OVER_MS = 100;
+/** The longest hand-over of a claim. */
+export const HAND_OVER_MAX_MS = 120_000;
+
+/** Spread starts that are due within this time are claimed together: a claim takes about as long. */
+export const SPREAD_STEP_MS = 10;
+
 /** A claim of one topic that has limits, or jobs with a concurrency key. */
 export interface LimitedClaimRequest {
   readonly topic: string;
@@ -10,6 +21,20 @@ export interface LimitedClaimRequest {
   readonly limit: number;
   readonly leaseMs: number;
   readonly worker: string;
+  /** A rate counts each job as started at any moment until this long after the claim: its handler must be called by then, or not at all. */
+  readonly handOverMs: number;
+}
+
+/** Where a claim has recorded its starts, so that those of jobs whose handlers were not called can be taken back. */
+export interface CountedStart {
+  /** Length of the rate's window. */
+  readonly rateMs: number;
+  readonly slice: number;
+  readonly isByKey: boolean;
+  /** The time of the claim, by the database's clock. */
+  readonly atMs: number;
+  /** Distance of spread starts. */
+  readonly gapMs: number;
 }
 
 /** What prevented a limited claim from returning more jobs. */
@@ -28,4 +53,6 @@ export interface LimitedClaim {
   readonly limitedBy: LimitReason | null;
   /** When the rate may allow another start, in milliseconds from now; `null` if the topic has no rate. */
   readonly rateInMs: number | null;
+  /** Set if a rate has counted the jobs. */
+  readonly start: CountedStart | null;
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { LimitedTopicClaims } from '../job-store.js';
-import type { LimitedClaim, LimitedClaimRequest, LimitReason } from './limited-claim.js';
+import { KeyedJobMarker } from './keyed-job-marker.js';
+import type { CountedStart, LimitedClaim, LimitedClaimRequest, LimitReason } from './limited-claim.js';
 import type { RunTransactions, SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import { toClaim } from '../jobs/postgres-claimer.js';
 import * as sql from './limited-claim.postgres.js';
@@ -12,8 +13,9 @@ interface LimitedClaimerParts {
   readonly schema: () => string;
 }
 
-/** How many keyed jobs one claim marks as due. */
+/** How many keyed jobs one claim marks as due, and how many a statement beside the claims. */
 const MARKED_MAX = 100;
+const MARKED_PAGE = 1_000;
 /** How many keys a claim looks at: more than it has slots, since a key may be full. */
 const STEPS_PER_SLOT = 4;
 const STEPS_ONCE = 64;
@@ -26,14 +28,25 @@ interface Ending {
   readonly room: number | null;
   readonly totalRoom: number | null;
   readonly isCut: boolean;
+  readonly isBehind: boolean;
   readonly fullKeys: number;
   readonly rateInMs: number | null;
+  /** How many more starts the rate of the topic allowed before the claim. */
+  readonly rateRoom: number | null;
+  /** When the distance of spread starts allows the next one. */
+  readonly spreadInMs: number | null;
+  readonly start: CountedStart | null;
 }
 
 /** Claims jobs of topics that have limits, or jobs with a concurrency key. */
 export class LimitedClaimer implements LimitedTopicClaims {
   /** Numbers the claims of this process. */
   private claimCount = 0;
+  private readonly marker = new KeyedJobMarker({
+    pageMax: MARKED_PAGE,
+    mark: async (topic, priorities, limit) =>
+      (await this.parts.query(sql.MARK_KEYED_DUE, [topic, toOrder(priorities), limit])).length,
+  });
 
   constructor(private readonly parts: LimitedClaimerParts) {}
 
@@ -52,12 +65,13 @@ export class LimitedClaimer implements LimitedTopicClaims {
   }
 
   private async claimOnce(request: LimitedClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {
-    const { topic, priorities, hasKeyed, limit, worker, leaseMs } = request;
+    const { topic, priorities, hasKeyed, limit, worker, leaseMs, handOverMs } = request;
     const { transact, schema } = this.parts;
     this.claimCount += 1;
     const stamp = String(this.claimCount);
-    const order = `{${priorities.join(',')}}`;
-    const params = [topic, stamp, worker, leaseMs, order, limit, STEPS_PER_SLOT * limit + STEPS_ONCE];
+    const order = toOrder(priorities);
+    const steps = STEPS_PER_SLOT * limit + STEPS_ONCE;
+    const params = [topic, stamp, worker, leaseMs, order, limit, steps, handOverMs, hasKeyed];
     const rows = await transact([
       ...(hasKeyed ? [[{ sql: sql.MARK_KEYED_DUE, params: [topic, order, MARKED_MAX] }]] : []),
       [
@@ -65,13 +79,18 @@ export class LimitedClaimer implements LimitedTopicClaims {
         { sql: sql.CLAIM_LIMITED, params },
       ],
     ]);
-    return { rows: rows.slice(0, -1), ending: JSON.parse(rows.at(-1)!.ending as string) as Ending };
+    const ending = JSON.parse(rows.at(-1)!.ending as string) as Ending;
+    if (ending.isBehind) {
+      this.marker.start(topic, priorities);
+    }
+    return { rows: rows.slice(0, -1), ending };
   }
 
   private toResult({ limit }: LimitedClaimRequest, rows: readonly SqlRow[], ending: Ending): LimitedClaim {
     const claims = rows.map(toClaim);
-    const { hasLock, isLimited, isCut, rateInMs } = ending;
-    const result = { claims, limitedBy: toReason(ending, claims.length, limit), rateInMs };
+    const { hasLock, isLimited, isCut, start } = ending;
+    const limitedBy = toReason(ending, claims.length, limit);
+    const result = { claims, limitedBy, rateInMs: toRateInMs(ending, claims.length), start };
     if (!hasLock) {
       return { ...result, ending: 'locked' };
     }
@@ -90,7 +109,16 @@ function toReason({ room, totalRoom, fullKeys, isPaused }: Ending, claimed: numb
   return fullKeys > 0 ? 'key' : null;
 }
 
+/** Spread starts wait for their distance, and, like all others, for the window when it is full. */
+function toRateInMs({ rateInMs, rateRoom, spreadInMs }: Ending, claimed: number): number | null {
+  return rateInMs === null || spreadInMs === null || rateRoom === null || rateRoom <= claimed ? rateInMs : spreadInMs;
+}
+
+function toOrder(priorities: readonly number[]): string {
+  return `{${priorities.join(',')}}`;
+}
+
 /** Advisory locks belong to the database, so the schema counts too. */
-function toLockNumber(schema: string, topic: string): number {
+export function toLockNumber(schema: string, topic: string): number {
   return createHash('sha256').update(`${schema} ${topic}`).digest().readInt32BE();
 }

@@ -7,7 +7,6 @@ export function createLimitTable(read: SqlQuery, write: SqlQuery): LimitTable {
   return new LimitTable({
     statements,
     read,
-    declare: (json) => write(statements.DECLARE_LIMITS, [json]),
     set: (topic, json) => write(statements.SET_LIMITS, [topic, json]),
   });
 }

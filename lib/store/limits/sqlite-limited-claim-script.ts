@@ -1,4 +1,5 @@
-import type { LimitedClaimRequest, LimitReason } from './limited-claim.js';
+import type { CountedStart, LimitedClaimRequest, LimitReason } from './limited-claim.js';
+import { SLICES, SPREAD_STEP_MS } from './limited-claim.js';
 import { monotonicMs } from '../runtime/real-timers.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import * as sql from './limited-claim.sqlite.js';
@@ -12,6 +13,8 @@ const STEPS_PER_SLOT = 4;
 const STEPS_ONCE = 64;
 /** A claim of more jobs would block the event loop for more than 5 ms. */
 const JOBS_MAX = 50;
+/** How many keyed jobs of each priority one claim marks as due. */
+const MARKED_MAX = 100;
 
 /** The result of a limited claim, its jobs as rows. */
 export interface LimitedClaimRows {
@@ -19,6 +22,9 @@ export interface LimitedClaimRows {
   readonly ending: 'done' | 'cut' | 'unlimited';
   readonly limitedBy: LimitReason | null;
   readonly rateInMs: number | null;
+  readonly start: CountedStart | null;
+  /** Whether due keyed jobs may be left without a flow key. */
+  readonly isBehind: boolean;
 }
 
 /** The limits of a topic: see `TOPIC_LIMITS`. */
@@ -26,13 +32,24 @@ interface TopicLimits {
   readonly isPaused: boolean;
   readonly total: number | null;
   readonly perKey: number | null;
-  readonly rate: number | null;
-  readonly isRateByKey: boolean;
+  readonly rate: Rate | null;
   readonly cursor: string;
-  readonly sliceMs: number;
-  readonly slices: number;
-  readonly slice: number;
   readonly nowMs: number;
+}
+
+interface Rate {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly isByKey: boolean;
+  readonly isSpread: boolean;
+  readonly handOverMs: number;
+  /**
+   * With `spread`, the distance of starts: the window and the hand-over, divided by the limit. Then the count of starts seldom holds one
+   * back.
+   */
+  readonly gapMs: number;
+  /** How much a late claim may make up for. Starts are never closer than the window divided by the limit. */
+  readonly lateMs: number;
 }
 
 /** A key with due jobs, and how many of them may start now. The jobs without a key have the key ''. */
@@ -54,25 +71,30 @@ interface Walk {
 interface KeyCapacity {
   /** How many jobs may start. */
   readonly free: number;
-  /** The oldest counted slice of a key that is full by its rate. */
-  readonly oldestSlice: number | null;
+  /** When the rate of the key allows the next start; `null`: its rate does not hold it back. */
+  readonly nextStartMs: number | null;
+  /** When the last spread start of the key was due. */
+  readonly latestMs: number | null;
 }
 
 /** Claims jobs of one topic, in one transaction, as far as its limits allow. Keys take turns, from the cursor in the topic's row on. */
 export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<LimitedClaimRows> {
   const { topic, priorities, hasKeyed, worker, leaseMs } = request;
-  const limits = yield* readLimitsScript(topic, hasKeyed);
+  const limits = yield* readLimitsScript(request);
   if (!limits || limits.isPaused) {
-    return { rows: [], ending: limits ? 'done' : 'unlimited', limitedBy: null, rateInMs: null };
+    return {
+      rows: [],
+      ending: limits ? 'done' : 'unlimited',
+      limitedBy: null,
+      rateInMs: null,
+      start: null,
+      isBehind: false,
+    };
   }
-  if (hasKeyed) {
-    for (const priority of priorities) {
-      yield { sql: sql.MARK_KEYED_DUE, params: [topic, priority] };
-    }
-  }
+  const marked = hasKeyed ? yield* markKeyedDueScript(topic, priorities, MARKED_MAX) : [];
   const limit = Math.min(request.limit, JOBS_MAX);
   const room = yield* countRoomScript(topic, limits, limit);
-  const chosen: Chosen = { ids: [], countByKey: new Map() };
+  const chosen: Chosen = { ids: [], countByKey: new Map(), latestByKey: new Map() };
   const walks: Walk[] = [];
   const endMs = monotonicMs() + WALK_MAX_MS;
   for (const priority of priorities) {
@@ -86,73 +108,101 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
   }
   const rows =
     chosen.ids.length === 0 ? [] : yield { sql: sql.CLAIM_ROWS, params: [JSON.stringify(chosen.ids), worker, leaseMs] };
-  yield* recordScript(topic, limits, chosen, walks);
+  const start = yield* recordStartsScript(topic, limits, room, chosen);
+  yield* moveCursorScript(topic, walks);
   const end = toEnding(limits, room, walks, rows.length, limit);
   // More jobs than one claim takes may be due.
-  return { rows, ...end, ending: rows.length === limit && limit < request.limit ? 'cut' : end.ending };
+  const ending = rows.length === limit && limit < request.limit ? 'cut' : end.ending;
+  return { rows, ...end, start, ending, isBehind: marked.includes(MARKED_MAX) };
+}
+
+/** Gives a flow key to up to `limit` keyed jobs of each priority that have become due. Returns their numbers. */
+export function* markKeyedDueScript(
+  topic: string,
+  priorities: readonly number[],
+  limit: number,
+): SqlScript<readonly number[]> {
+  const marked: number[] = [];
+  for (const priority of priorities) {
+    marked.push((yield { sql: sql.MARK_KEYED_DUE, params: [topic, priority, limit] }).length);
+  }
+  return marked;
 }
 
 /** Returns `undefined` for a topic without limits and keyed jobs. */
-function* readLimitsScript(topic: string, hasKeyed: boolean): SqlScript<TopicLimits | undefined> {
+function* readLimitsScript({ topic, hasKeyed, handOverMs }: LimitedClaimRequest): SqlScript<TopicLimits | undefined> {
   const read = { sql: sql.TOPIC_LIMITS, params: [topic], isRead: true };
   let [row] = yield read;
   if (!row?.is_limited && hasKeyed) {
     yield { sql: sql.MARK_LIMITED, params: [topic] };
     [row] = yield read;
   }
-  return row?.is_limited ? toLimits(row) : undefined;
+  return row?.is_limited ? toLimits(row, handOverMs) : undefined;
 }
 
-function toLimits(row: SqlRow): TopicLimits {
-  const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
+function toLimits(row: SqlRow, handOverMs: number): TopicLimits {
   return {
     isPaused: Boolean(row.is_paused),
     total: numberOrNull(row.limit_total),
     perKey: numberOrNull(row.limit_key),
-    rate: numberOrNull(row.rate_limit),
-    isRateByKey: Boolean(row.rate_by_key),
+    rate: row.rate_limit === null ? null : toRate(row, handOverMs),
     cursor: row.key_cursor as string,
-    sliceMs: Number(row.slice_ms),
-    slices: Number(row.slices),
-    slice: Number(row.slice),
     nowMs: Number(row.now_ms),
   };
+}
+
+function toRate(row: SqlRow, handOverMs: number): Rate {
+  const [limit, windowMs] = [Number(row.rate_limit), Number(row.rate_ms)];
+  const gapMs = ((windowMs * (SLICES + 1)) / SLICES + handOverMs) / limit;
+  const shortestMs = windowMs / limit;
+  const lateMs = Math.min(gapMs - shortestMs, shortestMs / 2);
+  const [isByKey, isSpread] = [Boolean(row.rate_by_key), Boolean(row.rate_spread)];
+  return { limit, windowMs, isByKey, isSpread, handOverMs, gapMs, lateMs };
+}
+
+function numberOrNull(value: unknown): number | null {
+  return value == null ? null : Number(value);
 }
 
 /** How many jobs may start by the limits of the topic. */
 interface Room {
   readonly jobs: number;
   readonly byConcurrency: number;
-  readonly byRate: number;
-  /** The oldest counted slice of the topic's rate. */
-  readonly oldestSlice: number | null;
+  readonly byRate: RateRoom;
 }
 
 function* countRoomScript(topic: string, limits: TopicLimits, limit: number): SqlScript<Room> {
-  const { total, rate, isRateByKey } = limits;
-  const byConcurrency =
-    total === null ? Infinity : total - (yield* countScript(sql.COUNT_RUNNING, [topic, total])).count;
-  const starts = rate === null || isRateByKey ? undefined : yield* countStartsScript(topic, '', limits);
-  const byRate = starts ? rate! - starts.count : Infinity;
-  return {
-    jobs: Math.max(0, Math.min(limit, byConcurrency, byRate)),
-    byConcurrency,
-    byRate,
-    oldestSlice: starts?.oldest ?? null,
-  };
+  const { total, rate } = limits;
+  const byConcurrency = total === null ? Infinity : total - (yield* countScript(sql.COUNT_RUNNING, [topic, total]));
+  const byRate = rate === null || rate.isByKey ? ANY_ROOM : yield* countStartsScript(topic, '', rate, limits.nowMs);
+  return { jobs: Math.max(0, Math.min(limit, byConcurrency, byRate.free)), byConcurrency, byRate };
 }
 
-function* countScript(
-  statement: string,
-  params: readonly unknown[],
-): SqlScript<{ count: number; oldest: number | null }> {
+function* countScript(statement: string, params: readonly unknown[]): SqlScript<number> {
   const [row] = yield { sql: statement, params, isRead: true };
-  return { count: Number(row!.count), oldest: row!.oldest == null ? null : Number(row!.oldest) };
+  return Number(row!.count);
 }
 
-/** Slices more than a window ahead are ignored: the clock was set back. */
-function countStartsScript(topic: string, key: string, { slice, slices }: TopicLimits): ReturnType<typeof countScript> {
-  return countScript(sql.COUNT_STARTS, [topic, key, slice - slices, slice + slices]);
+/** How many jobs may start by a rate. */
+interface RateRoom {
+  readonly free: number;
+  /** How many by the number of starts, apart from their distance. */
+  readonly byCount: number;
+  /** When the oldest counted start counts no more. */
+  readonly oldestEndMs: number | null;
+  /** When the last spread start was due. */
+  readonly latestMs: number | null;
+}
+
+const ANY_ROOM: RateRoom = { free: Infinity, byCount: Infinity, oldestEndMs: null, latestMs: null };
+
+function* countStartsScript(topic: string, key: string, rate: Rate, nowMs: number): SqlScript<RateRoom> {
+  const [row] = yield { sql: sql.COUNT_STARTS, params: [topic, key, rate.windowMs], isRead: true };
+  const byCount = rate.limit - Number(row!.count);
+  const latestMs = rate.isSpread ? numberOrNull(row!.latest) : null;
+  const isTooEarly = latestMs !== null && latestMs + rate.gapMs > nowMs;
+  const bySpread = !rate.isSpread ? Infinity : isTooEarly ? 0 : Math.max(1, Math.floor(SPREAD_STEP_MS / rate.gapMs));
+  return { free: Math.min(byCount, bySpread), byCount, oldestEndMs: numberOrNull(row!.oldest_end), latestMs };
 }
 
 interface WalkRequest {
@@ -186,6 +236,9 @@ function* walkScript({ topic, priority, limits, room, chosen, endMs }: WalkReque
     const free = key === '' ? capacity.free : capacity.free - (chosen.countByKey.get(key) ?? 0);
     if (free > 0) {
       open.push({ key, free });
+      if (capacity.latestMs !== null) {
+        chosen.latestByKey.set(key, capacity.latestMs);
+      }
     } else if (key !== '') {
       full.push(capacity);
     }
@@ -226,20 +279,30 @@ interface KeyRequest {
 function* countFreeScript({ topic, priority, key, limits, room }: KeyRequest): SqlScript<KeyCapacity> {
   if (key === '') {
     const [due] = yield { sql: sql.HAS_UNKEYED, params: [topic, priority], isRead: true };
-    return { free: due ? room : 0, oldestSlice: null };
+    return { free: due ? room : 0, nextStartMs: null, latestMs: null };
   }
-  const { perKey, rate, isRateByKey } = limits;
+  const { perKey, rate, nowMs } = limits;
   const byConcurrency =
-    perKey === null ? Infinity : perKey - (yield* countScript(sql.COUNT_RUNNING_OF_KEY, [topic, key, perKey])).count;
-  const starts = rate !== null && isRateByKey ? yield* countStartsScript(topic, key, limits) : undefined;
-  const byRate = starts ? rate! - starts.count : Infinity;
-  return { free: Math.min(byConcurrency, byRate), oldestSlice: byRate <= 0 ? starts!.oldest : null };
+    perKey === null ? Infinity : perKey - (yield* countScript(sql.COUNT_RUNNING_OF_KEY, [topic, key, perKey]));
+  if (!rate?.isByKey) {
+    return { free: byConcurrency, nextStartMs: null, latestMs: null };
+  }
+  const byRate = yield* countStartsScript(topic, key, rate, nowMs);
+  const nextStartMs = byRate.free <= 0 ? findNextStart(byRate, rate) : null;
+  return { free: Math.min(byConcurrency, byRate.free), nextStartMs, latestMs: byRate.latestMs };
+}
+
+/** When a rate that is full allows the next start. */
+function findNextStart({ byCount, oldestEndMs, latestMs }: RateRoom, { gapMs }: Rate): number {
+  return Math.max(byCount <= 0 ? oldestEndMs! : -Infinity, latestMs === null ? -Infinity : latestMs + gapMs);
 }
 
 /** The rows to claim, and how many of each key. */
 interface Chosen {
   readonly ids: unknown[];
   readonly countByKey: Map<string, number>;
+  /** When the last spread start of a key was due. */
+  readonly latestByKey: Map<string, number>;
 }
 
 interface ChooseRequest {
@@ -272,18 +335,33 @@ function* chooseScript({ topic, priority, open, room, chosen }: ChooseRequest): 
   }
 }
 
-/** Counts the starts and moves the cursor. */
-function* recordScript(
+/** Records the starts. Returns where. */
+function* recordStartsScript(
   topic: string,
-  { rate, isRateByKey }: TopicLimits,
-  { countByKey }: Chosen,
-  walks: readonly Walk[],
-): SqlScript<void> {
-  if (rate !== null && countByKey.size > 0) {
-    const total = [...countByKey.values()].reduce((sum, count) => sum + count, 0);
-    const starts = isRateByKey ? [...countByKey].filter(([key]) => key !== '') : [['', total]];
-    yield { sql: sql.ADD_STARTS, params: [topic, JSON.stringify(starts)] };
+  { rate, nowMs }: TopicLimits,
+  { byRate }: Room,
+  { countByKey, latestByKey }: Chosen,
+): SqlScript<CountedStart | null> {
+  if (rate === null || countByKey.size === 0) {
+    return null;
   }
+  const { windowMs, handOverMs, gapMs, isByKey } = rate;
+  const toMember = (key: string, count: number, lastMs: number | null = null): unknown[] => {
+    const dueMs = Math.max(nowMs - rate.lateMs, lastMs === null ? -Infinity : lastMs + gapMs);
+    return [key, count, dueMs + (count - 1) * gapMs];
+  };
+  const total = [...countByKey.values()].reduce((sum, count) => sum + count, 0);
+  const members = isByKey
+    ? [...countByKey].filter(([key]) => key !== '').map(([key, count]) => toMember(key, count, latestByKey.get(key)))
+    : [toMember('', total, byRate.latestMs)];
+  if (members.length === 0) {
+    return null;
+  }
+  const [row] = yield { sql: sql.ADD_STARTS, params: [topic, JSON.stringify(members), windowMs, handOverMs] };
+  return { rateMs: windowMs, slice: Number(row!.slice), isByKey, atMs: nowMs, gapMs };
+}
+
+function* moveCursorScript(topic: string, walks: readonly Walk[]): SqlScript<void> {
   const longest = walks.reduce<Walk | undefined>(
     (best, walk) => (walk.steps > (best?.steps ?? 0) ? walk : best),
     undefined,
@@ -299,18 +377,33 @@ function toEnding(
   walks: readonly Walk[],
   claimed: number,
   limit: number,
-): Omit<LimitedClaimRows, 'rows'> {
-  const { rate, sliceMs, slices, slice, nowMs, isRateByKey } = limits;
-  const oldestOfKeys = walks.flatMap(({ full }) =>
-    full.flatMap(({ oldestSlice }) => (oldestSlice === null ? [] : [oldestSlice])),
-  );
-  const oldest = isRateByKey && oldestOfKeys.length > 0 ? Math.min(...oldestOfKeys) : (room.oldestSlice ?? slice);
-  const isFull = claimed < limit && claimed >= Math.min(room.byConcurrency, room.byRate);
+): Omit<LimitedClaimRows, 'rows' | 'start' | 'isBehind'> {
+  const { rate, nowMs } = limits;
+  const isFull = claimed < limit && claimed >= Math.min(room.byConcurrency, room.byRate.free);
   const hasFullKeys = claimed < limit && walks.some(({ full }) => full.length > 0);
   const reason = room.byConcurrency <= claimed ? 'concurrency' : 'rate';
   return {
     ending: walks.some(({ isCut }) => isCut) ? 'cut' : 'done',
     limitedBy: isFull ? reason : hasFullKeys ? 'key' : null,
-    rateInMs: rate === null ? null : (oldest + slices + 1) * sliceMs - nowMs,
+    rateInMs: rate && findRateEnd(rate, nowMs, room.byRate, walks, claimed) - nowMs,
   };
+}
+
+/** When the rate may allow another start. */
+function findRateEnd(
+  rate: Rate,
+  nowMs: number,
+  { byCount, oldestEndMs, latestMs }: RateRoom,
+  walks: readonly Walk[],
+  claimed: number,
+): number {
+  const windowEndMs = nowMs + rate.windowMs + rate.handOverMs;
+  if (rate.isByKey) {
+    const nextStarts = walks.flatMap(({ full }) => full.flatMap(({ nextStartMs }) => nextStartMs ?? []));
+    return Math.min(windowEndMs, ...nextStarts);
+  }
+  if (rate.isSpread && byCount > claimed) {
+    return Math.max(latestMs === null ? -Infinity : latestMs + rate.gapMs, nowMs - rate.lateMs) + claimed * rate.gapMs;
+  }
+  return oldestEndMs ?? windowEndMs;
 }

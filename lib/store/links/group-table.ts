@@ -8,6 +8,7 @@ interface GroupStatements {
   readonly LIST_GROUPS: string;
   readonly LIST_FINISHED_GROUPS: string;
   readonly LIST_UNFINISHED_GROUPS: string;
+  readonly GROUP_CREATOR: string;
   readonly LIST_CALLBACKS: string;
   readonly GROUP_TOPICS: string;
   readonly UNFINISHED_MEMBERS: string;
@@ -35,6 +36,11 @@ export class GroupTable implements GroupStore {
     const { LIST_GROUPS, LIST_FINISHED_GROUPS, LIST_UNFINISHED_GROUPS } = this.statements;
     const statement = finished === null ? LIST_GROUPS : finished ? LIST_FINISHED_GROUPS : LIST_UNFINISHED_GROUPS;
     return toGroups(await this.read(statement, [before, limit]));
+  }
+
+  async creator(id: string): Promise<string | null> {
+    const [row] = await this.read(this.statements.GROUP_CREATOR, [id]);
+    return (row?.created_by ?? null) as string | null;
   }
 
   async callbacks(id: string): Promise<LinkedCallback[]> {

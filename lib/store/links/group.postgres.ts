@@ -19,8 +19,12 @@ RETURNING g.id, CASE
   WHEN EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome <> 'completed') THEN 'cancelled'
   ELSE 'completed' END AS status`;
 
-/** Inserts group $1 with the name $2. A repeated insert, after a lost response, finds it. */
-export const INSERT_GROUP = 'INSERT INTO _jobs_groups (id, name) VALUES ($1::uuid, $2) ON CONFLICT (id) DO NOTHING';
+/** Inserts group $1 with the name $2, created by $3. A repeated insert, after a lost response, finds it. */
+export const INSERT_GROUP = `
+INSERT INTO _jobs_groups (id, name, created_by) VALUES ($1::uuid, $2, $3) ON CONFLICT (id) DO NOTHING`;
+
+/** Reads who has created group $1. */
+export const GROUP_CREATOR = 'SELECT created_by FROM _jobs_groups WHERE id = $1::uuid';
 
 /** Whether a group has finished, and no member and no callback is left. */
 const isAbandoned = `g.finished IS NOT NULL

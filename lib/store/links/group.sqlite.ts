@@ -17,8 +17,12 @@ RETURNING id, CASE
   WHEN EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.child_id = _jobs_groups.id AND l.outcome <> 'completed') THEN 'cancelled'
   ELSE 'completed' END AS status`;
 
-/** Inserts group ?1 with the name ?2. A repeated insert finds it. */
-export const INSERT_GROUP = 'INSERT INTO _jobs_groups (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING';
+/** Inserts group ?1 with the name ?2, created by ?3. A repeated insert finds it. */
+export const INSERT_GROUP =
+  'INSERT INTO _jobs_groups (id, name, created_by) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING';
+
+/** Reads who has created group ?1. */
+export const GROUP_CREATOR = 'SELECT created_by FROM _jobs_groups WHERE id = ?1';
 
 /** Whether a group has finished, and no member and no callback is left. */
 const isAbandoned = `g.finished IS NOT NULL

@@ -1,7 +1,7 @@
 import { toIds } from './link-script.js';
-import type { EndedParent, LinkStatements, LockedChild } from './link-script.js';
+import type { LinkStatements, LockedChild } from './link-script.js';
 import { cancelsChild, endParentsScript, releaseChildrenScript, toEndedParent, toParentError } from './link-script.js';
-import type { LinkChanges } from './link-store.js';
+import type { EndedParent, LinkChanges } from './link-store.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 
 /** The statements of a database that repair links. Sets are JSON arrays. */
@@ -31,10 +31,10 @@ export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
     const error = isCancelled ? toParentError(row.parent_id as string) : null;
     children.set(row.child_id as string, children.get(row.child_id as string) ?? error);
   }
-  const isEnded = ({ parent_status: status, has_group: hasGroup }: SqlRow): boolean =>
-    status === null ? !hasGroup : status !== 'pending' && status !== 'processing';
+  const isEnded = ({ parent_status: status, parent_is_group: isGroup }: SqlRow): boolean =>
+    status === null ? !isGroup : status !== 'pending' && status !== 'processing';
   return {
-    orphans: toIds(rows.filter((row) => row.child_status === null && !row.has_group).map((row) => row.child_id)),
+    orphans: toIds(rows.filter((row) => row.child_status === null && !row.child_is_group).map((row) => row.child_id)),
     parents: toIds(rows.filter((row) => isOpen(row) && isEnded(row)).map((row) => row.parent_id)),
     children: [...children].map(([id, error]) => ({ id, error })),
   };
@@ -58,8 +58,10 @@ export function* repairScript(statements: RepairStatements, found: BrokenLinks):
     found.children.filter(({ id }) => isLocked.has(id)),
   );
   const further = yield* endParentsScript(statements, freed.ended);
+  const rest = [...(ended.rest ?? []), ...(further.rest ?? [])];
   return {
     released: [...ended.released, ...freed.released, ...further.released],
     cancelled: [...ended.cancelled, ...freed.cancelled, ...further.cancelled],
+    ...(rest.length > 0 ? { rest } : {}),
   };
 }

@@ -1,10 +1,18 @@
 import type { ClaimToken } from '../../core/job.js';
 import { isFinal } from '../../core/job-state.js';
 import { selectWithoutRow, toCompleted, toSettledInOrder } from '../jobs/batch-results.js';
-import { toSettlementJson, toTokenJson } from '../jobs/batch-json.js';
+import { toSettlementJson, toTokenJson, toUncalledJson } from '../jobs/batch-json.js';
 import type { DeadLetterStatements } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
-import type { CancelledJob, LinkChanges, LinkMode, ReleasedJob, RequeuedDependants } from './link-store.js';
+import type {
+  CancelledJob,
+  EndedParent,
+  LinkChanges,
+  LinkMode,
+  ParentEnd,
+  ReleasedJob,
+  RequeuedDependants,
+} from './link-store.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import type { Completion, Settled, Settlement } from '../jobs/job-records.js';
 import { isCompletion } from '../jobs/job-records.js';
@@ -13,6 +21,7 @@ import { isCompletion } from '../jobs/job-records.js';
 export interface LinkStatements extends DeadLetterStatements {
   readonly SETTLE_WATCHED: string;
   readonly SETTLED_STATE: string;
+  readonly TAKE_BACK_STARTS: string;
   readonly CLOSE_LINKS: string;
   readonly CLOSE_LINKS_OF_COMPLETED: string;
   readonly LOCK_CHILDREN: string;
@@ -23,23 +32,19 @@ export interface LinkStatements extends DeadLetterStatements {
 }
 
 /** The statements of a database that re-queue children. */
-export interface RequeueStatements {
+export interface RequeueStatements extends LinkStatements {
+  readonly WATCH_PARENTS: string;
   readonly REQUEUE_CHILDREN: string;
   readonly REOPEN_LINKS: string;
 }
 
-/** How a parent has ended. A group is `failing` from its first failed member on. */
-type ParentEnd = 'completed' | 'failed' | 'cancelled' | 'deleted' | 'failing';
-
-export interface EndedParent {
-  readonly id: string;
-  readonly status: ParentEnd;
-  /** The error of children that are cancelled. Default: that this parent failed. */
-  readonly error?: string;
-}
-
 /** Records completions of watched jobs with a cheap statement. Returns those that it has recorded. */
 export type CompleteWatchedScript = (completions: readonly Completion[]) => SqlScript<readonly Completion[]>;
+
+/** How many links one transaction closes. It leaves others to the next one, so its statements end within their timeout. */
+export const CLOSED_LINKS_MAX = 5_000;
+/** Fits in a 4-byte integer. */
+const STATEMENT_LINKS_MAX = 1_000_000;
 
 /** A closed link. */
 interface ClosedLink {
@@ -62,6 +67,7 @@ export function* settleWatchedScript(
   sql: LinkStatements,
   settlements: readonly Settlement[],
   complete: CompleteWatchedScript | null = null,
+  linksMax = CLOSED_LINKS_MAX,
 ): SqlScript<{ readonly settled: Settled[]; readonly changes: LinkChanges }> {
   const completions = complete ? settlements.filter(isCompletion) : [];
   const done = complete && completions.length > 0 ? yield* complete(completions) : [];
@@ -69,11 +75,8 @@ export function* settleWatchedScript(
   const others = settlements.filter((settlement) => !results.has(settlement));
   const { rows, settled } = yield* settleAnyScript(sql, others);
   others.forEach((settlement, index) => results.set(settlement, settled[index]!));
-  const changes = yield* endJobsScript(
-    sql,
-    rows,
-    done.map(({ token }) => token.id),
-  );
+  const completed = done.map(({ token }) => ({ id: token.id, status: 'completed' }));
+  const changes = yield* endJobsScript(sql, [...completed, ...rows], linksMax);
   return { settled: settlements.map((settlement) => results.get(settlement)!), changes };
 }
 
@@ -88,6 +91,12 @@ function* settleAnyScript(
   const tokens: ClaimToken[] = settlements.map(({ token }) => token);
   const rows = yield { sql: sql.SETTLE_WATCHED, params: [toSettlementJson(settlements)] };
   const unchanged = selectWithoutRow(tokens, rows);
+  const uncalled = settlements.filter(
+    ({ token, counted, isUncalled }) => counted && isUncalled && !unchanged.includes(token),
+  );
+  if (uncalled.length > 0) {
+    yield { sql: sql.TAKE_BACK_STARTS, params: [toUncalledJson(uncalled)] };
+  }
   const states =
     unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };
   return { rows, settled: toSettledInOrder(tokens, rows, states) };
@@ -97,15 +106,14 @@ function* settleAnyScript(
  * Inserts the dead letters of jobs that have ended, and closes their links.
  *
  * @param rows ids and new statuses.
- * @param completed ids of further jobs, all completed.
  */
 export function* endJobsScript(
   sql: LinkStatements,
   rows: readonly SqlRow[],
-  completed: readonly string[] = [],
+  linksMax = CLOSED_LINKS_MAX,
 ): SqlScript<LinkChanges> {
   const deadLetters = yield* insertDeadLettersScript(sql, rows);
-  return { ...(yield* endParentsScript(sql, rows.flatMap(toEndedParent), completed)), deadLetters };
+  return { ...(yield* endParentsScript(sql, rows.flatMap(toEndedParent), linksMax)), deadLetters };
 }
 
 /** A row with an id and a final status is an ended parent. */
@@ -114,39 +122,50 @@ export function toEndedParent({ id, status }: SqlRow | { id: string; status: str
   return ended === 'deleted' || (status && isFinal(status as never)) ? [{ id: id as string, status: ended }] : [];
 }
 
-/** How many levels of descendants one round cancels. */
-export const CANCELLED_LEVELS_MAX = 100;
+/** Parents whose links one statement closes. */
+const ENDED_MAX = 1_000;
+/** Each round is a few statements. */
+const ROUNDS_MAX = 100;
 
 /**
- * With more errors than this, each round cancels one level. The search visits a shared descendant once for each error: with 30 errors
- * and 60 levels of 30 jobs, all linked to the next level, SQLite took 3.6 s instead of 1.3 s.
+ * Closes the links of ended parents. A cancelled child is an ended parent too: each round cancels many of its descendants.
+ *
+ * @param linksMax how many links it closes. The result names the parents that may have others.
  */
-const SEARCHED_ERRORS_MAX = 8;
-
-/** Closes the links of ended parents. A cancelled child is an ended parent too: each round cancels many levels of its descendants. */
 export function* endParentsScript(
   sql: LinkStatements,
   ended: readonly EndedParent[],
-  completed: readonly string[] = [],
+  linksMax = CLOSED_LINKS_MAX,
 ): SqlScript<LinkChanges> {
   const released: ReleasedJob[] = [];
   const cancelled: CancelledJob[] = [];
   const done = new Set<string>();
-  let closed = yield* closeLinksScript(sql, ended, completed);
-  while (closed.length > 0) {
-    const next: EndedParent[] = [...(yield* endMembersScript(sql, closed))];
-    const children = toChildren(closed.filter(({ childId }) => !done.has(childId)));
+  let waiting = ended;
+  let room = linksMax;
+  for (let round = 0; round < ROUNDS_MAX && room > 0 && waiting.length > 0; round += 1) {
+    const parents = waiting.slice(0, ENDED_MAX);
+    const closed = yield* closeLinksScript(sql, parents, room);
+    room -= closed.count;
+    const groups = yield* endMembersScript(sql, closed.links);
+    // A group has a link for each of its callbacks, at most three.
+    const callbacks = yield* closeLinksScript(sql, groups, Infinity);
+    const children = toChildren([...closed.links, ...callbacks.links].filter(({ childId }) => !done.has(childId)));
     const changed = yield* releaseChildrenScript(sql, yield* lockChildrenScript(sql, children));
     released.push(...changed.released);
     cancelled.push(...changed.cancelled);
     changed.cancelled.forEach(({ id }) => done.add(id));
-    next.push(...changed.ended);
-    closed = yield* closeLinksScript(sql, next, []);
+    waiting = [...waiting.slice(closed.isCut ? 0 : parents.length), ...changed.ended];
   }
-  return { released, cancelled };
+  return { released, cancelled, ...(waiting.length > 0 ? { rest: waiting } : {}) };
 }
 
-/** Locks the waiting children. If some will be cancelled, it also locks the descendants that are cancelled with them. */
+/** With more errors or children than these, each round cancels one level: the search visits a job once for each error. */
+const SEARCHED_ERRORS_MAX = 8;
+const SEARCHED_CHILDREN_MAX = 1_000;
+/** Descendants that one search finds, and the links of one job that it follows. A dense graph has many more links than jobs. */
+export const SEARCH_LIMITS = { jobs: 1_000, linksOfJob: 100 } as const;
+
+/** Locks the waiting children. If some will be cancelled, it also locks descendants that are cancelled with them. */
 function* lockChildrenScript(
   sql: LinkStatements,
   children: ReadonlyMap<string, string | null>,
@@ -155,7 +174,7 @@ function* lockChildrenScript(
     return [];
   }
   const errors = new Set([...children.values()].filter((error) => error !== null));
-  const isSearching = errors.size > 0 && errors.size <= SEARCHED_ERRORS_MAX;
+  const isSearching = errors.size > 0 && errors.size <= SEARCHED_ERRORS_MAX && children.size <= SEARCHED_CHILDREN_MAX;
   const rows = isSearching
     ? yield {
         sql: sql.LOCK_DESCENDANTS,
@@ -168,39 +187,115 @@ function* lockChildrenScript(
   });
 }
 
-/** Closes the links of ended parents. Links of completed jobs to the same child may be returned as one. */
-function* closeLinksScript(
-  sql: LinkStatements,
-  ended: readonly EndedParent[],
-  completed: readonly string[],
-): SqlScript<readonly ClosedLink[]> {
+interface ClosedLinks {
+  /** Links of completed jobs to the same child may be one. */
+  readonly links: readonly ClosedLink[];
+  readonly count: number;
+  /** Whether the parents may have further open links. */
+  readonly isCut: boolean;
+}
+
+/** Closes up to `max` open links of ended parents, by one statement for each way to end. That for completed jobs returns no parents. */
+function* closeLinksScript(sql: LinkStatements, ended: readonly EndedParent[], max: number): SqlScript<ClosedLinks> {
   const errors = new Map(ended.map(({ id, error }) => [id, error ?? toParentError(id)]));
-  const ofCompleted =
-    completed.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS_OF_COMPLETED, params: [toJson(completed)] };
-  const others = ended.length === 0 ? [] : yield { sql: sql.CLOSE_LINKS, params: [JSON.stringify(sortById(ended))] };
-  return [...ofCompleted, ...others].map((row) => toClosedLink(row, errors));
+  const links: ClosedLink[] = [];
+  let count = 0;
+  for (const status of new Set(ended.map((parent) => parent.status))) {
+    const parents = ended.filter((parent) => parent.status === status);
+    const ids = toJson(parents.map(({ id }) => id));
+    const room = Math.min(max - count, STATEMENT_LINKS_MAX);
+    const isBrief = status === 'completed' && parents.every(({ error }) => error === undefined);
+    const rows = yield isBrief
+      ? { sql: sql.CLOSE_LINKS_OF_COMPLETED, params: [ids, room] }
+      : { sql: sql.CLOSE_LINKS, params: [ids, room, status] };
+    const closed = Number(rows[0]?.closed ?? rows.length);
+    count += closed;
+    links.push(...rows.map((row) => toClosedLink(row, errors)));
+    if (closed === room) {
+      return { links, count, isCut: true };
+    }
+  }
+  return { links, count, isCut: false };
 }
 
 /**
- * Re-queues the jobs that were cancelled because of a job, level by level. They wait for their parents again.
+ * Ends links that earlier transactions have left. A parent that was re-queued since keeps its links: they wait for its next end.
+ *
+ * @param rest from `LinkChanges`.
+ */
+export function* endRestScript(
+  sql: LinkStatements & Pick<RequeueStatements, 'WATCH_PARENTS'>,
+  rest: readonly EndedParent[],
+  linksMax = CLOSED_LINKS_MAX,
+): SqlScript<LinkChanges> {
+  const rows = yield { sql: sql.WATCH_PARENTS, params: [toJson(rest.map(({ id }) => id))] };
+  const statuses = new Map(rows.map(({ id, status }) => [id, status]));
+  const ended = rest.filter(({ id }) => {
+    const status = statuses.get(id);
+    return status === undefined || isFinal(status as never);
+  });
+  return yield* endParentsScript(sql, ended, linksMax);
+}
+
+/** What one transaction has re-queued. */
+export interface RequeuedPage {
+  readonly dependants: RequeuedDependants['dependants'];
+  /** Those that need not wait: their parents have completed in the meantime. */
+  readonly changes: LinkChanges;
+  /** Jobs whose children are left to the next transaction. */
+  readonly parents: readonly string[];
+}
+
+/** Jobs that one transaction re-queues. Each may have a thousand parents, whose links it opens. */
+const REQUEUED_MAX = 100;
+/** Parents whose children one statement re-queues. */
+const REQUEUED_PARENTS_MAX = 500;
+
+/**
+ * Re-queues jobs that were cancelled because of `parents`, level by level. They wait for their parents again.
  *
  * @param entry recorded in each of them.
+ * @param levels how many levels of descendants this transaction re-queues at most.
  */
 export function* requeueChildrenScript(
   sql: RequeueStatements,
-  root: string,
+  parents: readonly string[],
   entry: string | null,
-): SqlScript<RequeuedDependants['dependants']> {
+  levels = REQUEUED_MAX,
+): SqlScript<RequeuedPage> {
   const dependants: SqlRow[] = [];
-  for (let level = [root]; level.length > 0;) {
-    const rows = yield { sql: sql.REQUEUE_CHILDREN, params: [JSON.stringify(level), entry] };
-    dependants.push(...rows);
-    level = toIds(rows.map(({ id }) => id));
-    if (level.length > 0) {
-      yield { sql: sql.REOPEN_LINKS, params: [JSON.stringify(level)] };
-    }
+  const [queue, others] = [parents.slice(0, REQUEUED_PARENTS_MAX), parents.slice(REQUEUED_PARENTS_MAX)];
+  if (queue.length > 0) {
+    // None of them ends before the links of its children are open again. The transaction has written the parents of later levels.
+    yield { sql: sql.WATCH_PARENTS, params: [toJson(queue)] };
   }
-  return dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string }));
+  for (let level = 0; level < levels && queue.length > 0 && dependants.length < REQUEUED_MAX; level += 1) {
+    const room = REQUEUED_MAX - dependants.length;
+    const rows = yield { sql: sql.REQUEUE_CHILDREN, params: [toJson(queue), entry, room] };
+    // Children with the key of one of these count against the limit, too.
+    if (rows.length === 0 || (rows.length < room && rows.every(({ unique_key: key }) => key === null))) {
+      queue.length = 0;
+    }
+    dependants.push(...rows);
+    queue.push(...toIds(rows.filter(({ watched }) => watched !== null).map(({ id }) => id)));
+  }
+  const released = yield* reopenLinksScript(sql, toIds(dependants.map(({ id }) => id)));
+  return {
+    dependants: dependants.map(toReleasedJob),
+    changes: { released, cancelled: [] },
+    parents: [...queue, ...others],
+  };
+}
+
+/** Opens the links of re-queued children. Releases the children whose parents have all completed. */
+function* reopenLinksScript(sql: RequeueStatements, ids: readonly string[]): SqlScript<readonly ReleasedJob[]> {
+  if (ids.length === 0) {
+    return [];
+  }
+  yield { sql: sql.REOPEN_LINKS, params: [JSON.stringify(ids)] };
+  const locked = yield { sql: sql.LOCK_CHILDREN, params: [JSON.stringify(ids)] };
+  const children = locked.map(({ id }) => ({ id: id as string, error: null }));
+  return (yield* releaseChildrenScript(sql, children)).released;
 }
 
 /** The error of a job that was cancelled because of a parent. */
@@ -309,6 +404,10 @@ function toClosedLink(row: SqlRow, errors: ReadonlyMap<string, string>): ClosedL
     outcome: row.outcome as ParentEnd,
     error: errors.get(row.parent_id as string) ?? '',
   };
+}
+
+function toReleasedJob({ id, topic }: SqlRow): ReleasedJob {
+  return { id: id as string, topic: topic as string };
 }
 
 function toChangedJob({ id, topic, attempt }: SqlRow): CancelledJob {

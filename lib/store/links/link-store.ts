@@ -50,6 +50,8 @@ export interface LinkedInsert {
 export interface GroupInsert {
   readonly id: string;
   readonly name: string | null;
+  /** The id of the caller over HTTP who creates the group. */
+  readonly createdBy: string | null;
   /** `false`: the group exists and must be unfinished. */
   readonly isNew: boolean;
 }
@@ -65,6 +67,18 @@ export interface LinkChanges {
   readonly cancelled: readonly CancelledJob[];
   /** Jobs that were inserted because others have failed for good. */
   readonly deadLetters?: readonly StoredDeadLetter[];
+  /** Ended jobs with more links than one transaction ends. `LinkStore.report` ends the others, in further transactions. */
+  readonly rest?: readonly EndedParent[];
+}
+
+/** How a parent has ended. A group is `failing` from its first failed member on. */
+export type ParentEnd = 'completed' | 'failed' | 'cancelled' | 'deleted' | 'failing';
+
+export interface EndedParent {
+  readonly id: string;
+  readonly status: ParentEnd;
+  /** The error of children that are cancelled. Default: that this parent failed. */
+  readonly error?: string;
 }
 
 export interface ReleasedJob {

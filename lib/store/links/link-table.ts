@@ -3,26 +3,30 @@
  * Read link-store.ts first, then link-script.ts (what the end of a parent does), then this file (who calls it).
  */
 import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
-import { InvalidOptionsError, RowLockedError } from '../../core/errors.js';
+import { InvalidOptionsError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { toLocked, toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type {
   BlockedJob,
+  EndedParent,
   LinkChanges,
   LinkedInsert,
   LinkedInsertResult,
   LinkInsert,
   LinkStore,
+  ReleasedJob,
   RepairedPage,
   RequeuedDependants,
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
 import { repairScript, toBroken } from './link-repair.js';
-import type { CompleteWatchedScript, EndedParent, LinkStatements, RequeueStatements } from './link-script.js';
+import type { CompleteWatchedScript, LinkStatements, RequeuedPage, RequeueStatements } from './link-script.js';
 import {
+  CLOSED_LINKS_MAX,
   endJobsScript,
   endParentsScript,
+  endRestScript,
   finishGroupsScript,
   NO_CHANGES,
   requeueChildrenScript,
@@ -33,6 +37,7 @@ import {
 import { toActionResult } from '../jobs/row-mapper.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import { singleStatement } from '../runtime/sql-runner.js';
 import type {
   ActionRequest,
   ActionResult,
@@ -46,12 +51,14 @@ import type {
 interface LinkTableStatements extends RepairStatements, RequeueStatements {
   /** `CLOSE_LINKS` in a transaction of the application. */
   readonly CLOSE_LINKS_IN_TX: string;
+  readonly CLOSE_LINKS_OF_COMPLETED_IN_TX: string;
   readonly INSERT_LINKS: string;
   readonly LIST_PARENTS: string;
   readonly COUNT_OPEN_LINKS: string;
   readonly LINKS_OF: string;
   readonly LINKS_PAGE: string;
   readonly INSERT_GROUP: string;
+  readonly RELEASE_KEYS_OF_FAMILY: string;
 }
 
 type ActionScript = SqlScript<ActionResult[]>;
@@ -93,15 +100,23 @@ const REPAIR_PAGE_LINKS = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** Links in one statement. */
 const INSERT_LINKS_MAX = 5_000;
+/** Parents whose links one transaction ends after the one that ended them. */
+const REST_PARENTS_MAX = 1_000;
+/** How often a transaction that re-queues children is tried. */
+const REQUEUE_TRIES_MAX = 3;
 
 export class LinkTable implements LinkStore {
   private listener: (changes: LinkChanges) => void = () => undefined;
+  /** Ended jobs that may have open links. */
+  private readonly rest: EndedParent[] = [];
+  private finishing: Promise<void> | undefined;
   /** The statements for transactions of the application. */
   private readonly callerStatements: LinkStatements;
 
   constructor(private readonly options: LinkTableOptions) {
     const { statements } = options;
-    this.callerStatements = { ...statements, CLOSE_LINKS: statements.CLOSE_LINKS_IN_TX };
+    const { CLOSE_LINKS_IN_TX: CLOSE_LINKS, CLOSE_LINKS_OF_COMPLETED_IN_TX: CLOSE_LINKS_OF_COMPLETED } = statements;
+    this.callerStatements = { ...statements, CLOSE_LINKS, CLOSE_LINKS_OF_COMPLETED };
   }
 
   observe(listener: (changes: LinkChanges) => void): void {
@@ -109,9 +124,38 @@ export class LinkTable implements LinkStore {
   }
 
   report(changes: LinkChanges): void {
-    const { released, cancelled, deadLetters = [] } = changes;
+    const { released, cancelled, deadLetters = [], rest = [] } = changes;
     if (released.length + cancelled.length + deadLetters.length > 0) {
       this.listener(changes);
+    }
+    if (rest.length > 0) {
+      this.rest.push(...rest);
+      this.finishing ??= this.finish().finally(() => (this.finishing = undefined));
+    }
+  }
+
+  /**
+   * Ends the links that large endings have left, one transaction after another. One that takes too long, or waits too long for a lock, is
+   * tried again with an eighth of the parents and links. After any other error, such as that of a closed store, the repair ends the links.
+   */
+  private async finish(): Promise<void> {
+    const { statements, transact } = this.options;
+    for (let size = CLOSED_LINKS_MAX; this.rest.length > 0;) {
+      const parents = this.rest.splice(0, Math.min(size, REST_PARENTS_MAX));
+      const links = size;
+      try {
+        const { rest = [], ...changes } = await transact(() => endRestScript(statements, parents, links));
+        this.rest.unshift(...rest);
+        this.report(changes);
+        size = Math.min(CLOSED_LINKS_MAX, size * 2);
+      } catch (error) {
+        if (!(error instanceof StatementCancelledError || error instanceof RowLockedError)) {
+          this.rest.length = 0;
+        } else if (size > 1) {
+          this.rest.unshift(...parents);
+          size = Math.ceil(size / 8);
+        }
+      }
     }
   }
 
@@ -147,7 +191,7 @@ export class LinkTable implements LinkStore {
    * Records what the ordinary statements have left out, in one transaction. Returns the results in the order of `settlements`; not a
    * promise when nothing was left out, so that no claim that follows is reported first.
    *
-   * @param plain from {@link selectUnwatched}.
+   * @param plain from {@link selectPlain}.
    * @param settled the results of `plain`.
    */
   settleRest<S extends Settlement>(
@@ -177,12 +221,27 @@ export class LinkTable implements LinkStore {
   /** Runs a script that ends jobs, and ends their links and inserts their dead letters in the same transaction. Returns the rows of the script. */
   async endBy(endScript: () => SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> {
     const { statements } = this.options;
-    const { rows, changes } = await this.options.transact(function* () {
+    const { rows, changes } = await this.endTogether(this.options.transact, function* (linksMax) {
       const ended = yield* endScript();
-      return { rows: ended, changes: yield* endJobsScript(statements, ended) };
+      return { rows: ended, changes: yield* endJobsScript(statements, ended, linksMax) };
     });
     this.report(changes);
     return rows;
+  }
+
+  /** Ends jobs and their links in one transaction. When a statement takes too long, ends the jobs first, and the links in others. */
+  private async endTogether<T>(
+    transact: LinkTableOptions['transact'],
+    script: (linksMax?: number) => SqlScript<T>,
+  ): Promise<T> {
+    try {
+      return await transact(() => script());
+    } catch (error) {
+      if (!(error instanceof StatementCancelledError)) {
+        throw error;
+      }
+      return transact(() => script(0));
+    }
   }
 
   /** Acts on the watched jobs that an ordinary statement has left out. Returns all results. */
@@ -219,13 +278,66 @@ export class LinkTable implements LinkStore {
     return rows.map(({ id, open }) => ({ id: id as string, waitingOn: Number(open) }));
   }
 
-  requeueDependants(root: string, changes?: RequeueChanges, request: ActionRequest = {}): Promise<RequeuedDependants> {
+  async requeueDependants(
+    root: string,
+    changes?: RequeueChanges,
+    request: ActionRequest = {},
+  ): Promise<RequeuedDependants> {
     const { statements, requeueScript } = this.options;
-    return this.options.transact(function* () {
-      const [result] = yield* requeueScript([root], changes, request);
-      const dependants = result!.changed ? yield* requeueChildrenScript(statements, root, request.entry ?? null) : [];
-      return { result: result!, dependants };
-    });
+    const entry = request.entry ?? null;
+    let first: { readonly result: ActionResult; readonly page: RequeuedPage };
+    try {
+      first = await this.transactWithKeys([root], function* (levels) {
+        const [result] = yield* requeueScript([root], changes, request);
+        const parents = result!.changed ? [root] : [];
+        return { result: result!, page: yield* requeueChildrenScript(statements, parents, entry, levels) };
+      });
+    } catch (error) {
+      if (error instanceof SqlError || error instanceof RowLockedError) {
+        return { result: toActionResult(toUnchangedRow(root, error)), dependants: [] };
+      }
+      throw error;
+    }
+    const dependants: ReleasedJob[] = [];
+    for (let { page } = first; ;) {
+      this.report(page.changes);
+      dependants.push(...page.dependants);
+      const { parents } = page;
+      if (parents.length === 0) {
+        return { result: first.result, dependants };
+      }
+      page = await this.transactWithKeys(parents, (levels) =>
+        requeueChildrenScript(statements, parents, entry, levels),
+      );
+    }
+  }
+
+  /**
+   * Runs a script that re-queues children of `parents`, level by level. When a unique index refuses one of them, frees the keys whose
+   * `uniqueFor` is over, and tries again with one level.
+   *
+   * @throws RowLockedError when another job keeps taking the key.
+   */
+  private async transactWithKeys<T>(
+    parents: readonly string[],
+    script: (levels: number | undefined) => SqlScript<T>,
+  ): Promise<T> {
+    const { statements, transact } = this.options;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await transact(() => script(tries === 1 ? undefined : 1));
+      } catch (error) {
+        if (!(error instanceof SqlError && error.kind === 'unique')) {
+          throw error;
+        }
+        if (tries === REQUEUE_TRIES_MAX) {
+          throw new RowLockedError('another job took the unique key of a job that depends on this one; try again', {
+            cause: error,
+          });
+        }
+        await transact(() => singleStatement(statements.RELEASE_KEYS_OF_FAMILY, [JSON.stringify(parents)]));
+      }
+    }
   }
 
   async repair(after: string | null): Promise<RepairedPage> {
@@ -240,6 +352,7 @@ export class LinkTable implements LinkStore {
     }
     const changes = await this.options.transact(() => repairScript(statements, found));
     this.report(changes);
+    await this.finishing;
     return { changes, next };
   }
 
@@ -305,8 +418,8 @@ export class LinkTable implements LinkStore {
   ): Promise<Settled[]> {
     try {
       const { statements } = this.options;
-      const { settled, changes } = await this.options.transactOutcomes(() =>
-        settleWatchedScript(statements, settlements, complete),
+      const { settled, changes } = await this.endTogether(this.options.transactOutcomes, (linksMax) =>
+        settleWatchedScript(statements, settlements, complete, linksMax),
       );
       this.report(changes);
       return settled;
@@ -334,14 +447,15 @@ export class LinkTable implements LinkStore {
   ): Promise<ActionResult[]> {
     const { statements, actScript, transact } = this.options;
     try {
-      const { results, changes } = await transact(function* () {
+      const { results, changes } = await this.endTogether(transact, function* (linksMax) {
         const results = yield* actScript(action, ids, request);
         const ended = results
           .filter(({ changed }) => changed)
           .flatMap(({ id, status }): EndedParent[] =>
-            action === 'delete' ? [{ id, status: 'deleted' }] : toEndedParent({ id, status }),
+            // A completed job may have links that a later transaction was to end.
+            action === 'delete' && status !== 'completed' ? [{ id, status: 'deleted' }] : toEndedParent({ id, status }),
           );
-        return { results, changes: yield* endParentsScript(statements, ended) };
+        return { results, changes: yield* endParentsScript(statements, ended, linksMax) };
       });
       this.report(changes);
       return results;
@@ -364,7 +478,7 @@ export class LinkTable implements LinkStore {
 /** Inserts a new group, or locks the one that gets more members. */
 function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['group']): SqlScript<void> {
   if (group?.isNew) {
-    yield { sql: statements.INSERT_GROUP, params: [group.id, group.name] };
+    yield { sql: statements.INSERT_GROUP, params: [group.id, group.name, group.createdBy] };
   } else if (group) {
     const [row] = yield { sql: statements.LOCK_GROUPS, params: [JSON.stringify([group.id])] };
     if (row?.finished !== null) {
@@ -373,13 +487,13 @@ function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['
   }
 }
 
-/** Returns the outcomes for the ordinary statements: those of jobs that were not watched when they were claimed. */
-export function selectUnwatched<S extends Settlement>(settlements: readonly S[]): readonly S[] {
-  return settlements.some(isKnownWatched) ? settlements.filter((each) => !isKnownWatched(each)) : settlements;
+/** Returns the outcomes for the ordinary statements: those of jobs that were not watched when they were claimed, and whose starts count. */
+export function selectPlain<S extends Settlement>(settlements: readonly S[]): readonly S[] {
+  return settlements.some(needsTransaction) ? settlements.filter((each) => !needsTransaction(each)) : settlements;
 }
 
-function isKnownWatched({ token }: Settlement): boolean {
-  return token.isWatched === true;
+function needsTransaction({ token, counted, isUncalled }: Settlement): boolean {
+  return token.isWatched === true || (counted !== undefined && isUncalled === true);
 }
 
 /** Whether the ordinary statement has left the outcome out, because the job is watched. */

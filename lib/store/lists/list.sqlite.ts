@@ -114,7 +114,8 @@ SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchang
 
 /** Counts the jobs of `ALL_IDS`, up to ?5. */
 export const COUNT_ALL = `
-SELECT count(*) AS total FROM (SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} LIMIT ?5)`;
+SELECT count(*) AS total FROM (
+  SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchangedSince('?6')} LIMIT ?5)`;
 
 /** Selects pending jobs of topic ?1 by priority. It skips from priority to priority. */
 const waitingByPriority = (isKeyed: boolean, columns: string, condition: string): string => {

@@ -44,7 +44,8 @@ export function* idsScript(plan: ListPlan, limit: number, offset: number): SqlSc
 
 export function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   if (plan.ranges === null) {
-    const [row] = yield { sql: list.COUNT_ALL, params: [plan.fromId, plan.beforeId, ...dateParams(plan), max] };
+    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), max, toSqliteMoment(plan.asOf)];
+    const [row] = yield { sql: list.COUNT_ALL, params };
     return Number(row!.total);
   }
   let total = (yield* otherIdsScript(plan)).length;

@@ -118,14 +118,14 @@ const DENIED =
   'access to the tables, with SELECT on _jobs_migrations unless `migrate` is false';
 const REFUSED =
   'the database refused to create or upgrade the tables, and nothing was changed; does the application have a table or a view ' +
-  'named _jobs, _jobs_rollup, _jobs_workers, _jobs_topics, _jobs_starts, _jobs_schedules, _jobs_links, _jobs_groups, _jobs_logs ' +
-  'or _jobs_counts?';
+  'named _jobs, _jobs_rollup, _jobs_workers, _jobs_topics, _jobs_starts, _jobs_schedules, _jobs_definitions, _jobs_links, ' +
+  '_jobs_groups, _jobs_logs or _jobs_counts?';
 const CHANGED =
   'a table of the queue was changed or dropped, although _jobs_migrations records it; drop _jobs_migrations: ' +
   'the next start creates missing tables and keeps the others';
 const MISSING =
-  'is false, and the table _jobs or another table of the queue is missing or old; run the TypeORM migrations `jobsMigrations` ' +
-  'first, or set it to true';
+  'is false, and the table _jobs or another table of the queue is missing or old; run `npx nestjs-jobs migrate`, or ' +
+  'the TypeORM migrations `jobsMigrations`, first; or set it to true';
 
 /** Name of the newest migration of this version. */
 export const SCHEMA_VERSION = jobsMigrations.at(-1)!.name;

@@ -101,8 +101,8 @@ export function toJobsError(error: unknown): unknown {
       return new QueueUnavailableError(QUEUE_CLOSED, { cause: failure });
     case 'locked':
       return new RowLockedError(
-        'an open transaction holds a lock that this call needs; if that transaction awaits this call, use enqueueTx, or make the call ' +
-          `after it has ended: ${failure.message}`,
+        'another transaction, or a statement of another process, holds a lock that this call needs; if it is your transaction and awaits ' +
+          `this call, use enqueueTx, or make the call after it has ended: ${failure.message}`,
         { cause: failure },
       );
     case 'busy':

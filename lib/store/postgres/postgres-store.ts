@@ -28,6 +28,7 @@ import type {
   LaneGap,
   LaneScan,
   LaneStart,
+  LostLease,
   ProgressEntry,
   PrunedPage,
   PrunePage,
@@ -47,7 +48,7 @@ import type { LinkTable } from '../links/link-table.js';
 import { LogTable } from '../logs/log-table.js';
 import { StepTable } from '../jobs/step-table.js';
 import { toJob } from '../jobs/row-mapper.js';
-import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 import { runScript } from '../runtime/sql-runner.js';
 import { AdminWriter } from '../jobs/postgres-action-writer.js';
 import type { OwnPool, PostgresDatabase } from './own-pool.js';
@@ -63,6 +64,7 @@ import { LimitedClaimer } from '../limits/postgres-limited-claimer.js';
 import { MaintenanceWriter } from '../jobs/postgres-maintenance-writer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from '../jobs/postgres-outcome-writer.js';
+import { createDefinitionTable } from '../definitions/postgres-definitions.js';
 import { createLimitTable } from '../limits/postgres-limits.js';
 import { PostgresListener } from './postgres-listener.js';
 import { createPostgresLinks } from '../links/postgres-links.js';
@@ -130,11 +132,16 @@ export class PostgresStore implements JobStore {
 
   readonly limitedTopics = new LimitedClaimer({
     query: this.write,
-    transact: (transactions) => retryUntilDone(() => this.runner.transact(transactions)),
+    transact: (transactions) => this.transact(transactions),
     schema: () => this.schema ?? '',
   });
 
   readonly limits = createLimitTable(this.read, this.lockingWrite);
+  readonly definitions = createDefinitionTable(
+    this.read,
+    (transactions) => this.lockLimit.run(() => this.transact(transactions)),
+    () => this.schema ?? '',
+  );
 
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;
@@ -264,6 +271,10 @@ export class PostgresStore implements JobStore {
     return this.leaseWriter.recordProgress(entries);
   }
 
+  explainLostLeases(losses: readonly LostLease[]): Promise<string[]> {
+    return this.leaseWriter.explainLostLeases(losses);
+  }
+
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
     return this.outcomeWriter.settle(settlements, discardStatuses);
   }
@@ -272,8 +283,8 @@ export class PostgresStore implements JobStore {
     return this.outcomeWriter.discard(tokens, statuses);
   }
 
-  completeTx(tx: StoreTransaction, token: ClaimToken, result: string | null, progress?: string): Promise<LinkChanges> {
-    return this.outcomeWriter.completeTx(tx, token, result, progress);
+  completeTx(...args: Parameters<OutcomeWriter['completeTx']>): Promise<LinkChanges> {
+    return this.outcomeWriter.completeTx(...args);
   }
 
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
@@ -359,6 +370,10 @@ export class PostgresStore implements JobStore {
 
   private limitedQuery(text: string, params: readonly unknown[]): Promise<readonly SqlRow[]> {
     return this.queryLimit.run(() => this.query(text, params));
+  }
+
+  protected transact(transactions: readonly (readonly SqlStatement[])[]): Promise<readonly SqlRow[]> {
+    return retryUntilDone(() => this.runner.transact(transactions));
   }
 
   /** @param tx a transaction of the application or of the queue. */

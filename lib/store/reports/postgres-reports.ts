@@ -36,12 +36,15 @@ import {
   toJobSummary,
   toWorkerProcess,
 } from './report-mapper.js';
+import type { DefinitionRef } from '../definitions/definition-records.js';
+import { toRefsJson } from '../definitions/definition-table.js';
 import { toJob, toPresenceReply } from '../jobs/row-mapper.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 import type { PresenceReply, WorkerSharing } from './report-records.js';
 import { WORKER_SEEN_MS, ROLLUP_AGE_MS, WORKER_AGE_MS } from './report-records.js';
 import { toRollupJson } from '../jobs/batch-json.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.postgres.js';
 import * as list from '../lists/list.postgres.js';
 import * as stats from './reports.postgres.js';
 
@@ -172,6 +175,14 @@ export class PostgresStats implements JobReports, ReportRecords {
     return [...new Set(await this.texts('topic', stats.WAITING_TOPICS, []))];
   }
 
+  knownTopics(max: number): Promise<string[]> {
+    return this.texts('topic', KNOWN_TOPICS, [WORKER_SEEN_MS, max]);
+  }
+
+  existingTopics(topics: readonly string[]): Promise<string[]> {
+    return this.texts('topic', EXISTING_TOPICS, [WORKER_SEEN_MS, topics]);
+  }
+
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const [row] = await this.query(stats.RECORD_ROLLUP, [
       toRollupJson(totals, since),
@@ -186,9 +197,15 @@ export class PostgresStats implements JobReports, ReportRecords {
     topics: readonly string[],
     details: WorkerDetails,
     sharing: WorkerSharing | null = null,
+    definitions: readonly DefinitionRef[] = [],
   ): Promise<PresenceReply> {
-    const params = [worker, JSON.stringify(topics), JSON.stringify({ ...details, sharing: sharing ?? undefined })];
-    return toPresenceReply((await this.query(stats.RECORD_WORKER, params))[0]!);
+    const json = JSON.stringify({ ...details, sharing: sharing ?? undefined });
+    const params = [worker, JSON.stringify(topics), json];
+    const [row] =
+      definitions.length === 0
+        ? await this.query(stats.RECORD_WORKER, params)
+        : await this.query(stats.RECORD_DECLARING_WORKER, [...params, toRefsJson(definitions)]);
+    return toPresenceReply(row!);
   }
 
   async forgetWorker(worker: string): Promise<void> {

@@ -175,6 +175,8 @@ export interface PresenceReply {
   readonly hasLinks: boolean;
   /** Whether any log line is stored. */
   readonly hasLogs: boolean;
+  /** Whether the table has any definition. */
+  readonly hasDefinitions: boolean;
   /** Whether the table is large and its last recorded count is old: see `COUNT_PACE`. */
   readonly isCountDue: boolean;
   /** The other live processes that share notifications and polls. */

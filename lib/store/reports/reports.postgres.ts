@@ -1,4 +1,5 @@
 import { COUNT_PACE, GAUGE_LIMITS } from './report-records.js';
+import { refreshDefinitions } from '../definitions/definition.postgres.js';
 import { ms } from '../jobs/job-row.postgres.js';
 import { isListed, isRetrying, newestJobs } from '../lists/list.postgres.js';
 
@@ -117,8 +118,13 @@ INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES ($1, $2::jsonb,
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
   EXISTS (SELECT FROM _jobs_links) OR EXISTS (SELECT FROM _jobs_groups) AS has_links, EXISTS (SELECT FROM _jobs_logs) AS has_logs,
+  EXISTS (SELECT FROM _jobs_definitions) AS has_definitions,
   ${isCountDue} AS is_count_due,
   ${otherWorkers} AS others, ${ms('statement_timestamp()')} AS now`;
+
+/** The same for a worker that declares the definitions in $4. */
+export const RECORD_DECLARING_WORKER = `
+WITH ${refreshDefinitions('$4')}${RECORD_WORKER}`;
 
 /** Removes a worker that shuts down. */
 export const FORGET_WORKER = 'DELETE FROM _jobs_workers WHERE worker = $1';

@@ -103,6 +103,7 @@ INSERT INTO _jobs_workers (worker, topics, details, seen) VALUES (?1, ?2, ?3, ${
 ON CONFLICT (worker) DO UPDATE SET topics = excluded.topics, details = excluded.details, seen = excluded.seen
 RETURNING (SELECT coalesce(count(*) || ' ' || sum(revision) || ' ' || max(updated), '') FROM _jobs_schedules) AS schedules_version,
   EXISTS (SELECT 1 FROM _jobs_links) OR EXISTS (SELECT 1 FROM _jobs_groups) AS has_links, EXISTS (SELECT 1 FROM _jobs_logs) AS has_logs,
+  EXISTS (SELECT 1 FROM _jobs_definitions) AS has_definitions,
   ${isCountDue} AS is_count_due, ${ms(now)} AS now`;
 
 /** Removes worker ?1 when its process ends. */

@@ -16,6 +16,8 @@ import {
   toJobSummary,
   toWorkerProcess,
 } from './report-mapper.js';
+import type { DefinitionRef } from '../definitions/definition-records.js';
+import { toRefsJson } from '../definitions/definition-table.js';
 import { toPresenceReply } from '../jobs/row-mapper.js';
 import { readList, readListIds } from '../lists/job-list.js';
 import { measureFailingTopics } from '../lists/job-search.js';
@@ -35,15 +37,18 @@ import type {
   RollupRecord,
   TopicCounts,
   TopicRunTimes,
+  WorkerSharing,
 } from './report-records.js';
 import type { ListedIds, ListedJobs, JobSummary } from '../jobs/job-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from './report-records.js';
 import { toRollupJson } from '../jobs/batch-json.js';
-import type { ReadScript, SqlQuery, SqlRow } from '../runtime/sql-runner.js';
+import type { ReadScript, SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { COUNT_PIECE_ROWS, SqliteLists } from '../lists/sqlite-lists.js';
+import { REFRESH_DEFINITIONS } from '../definitions/definition.sqlite.js';
 import { toSqliteMoment } from '../jobs/job-row.sqlite.js';
+import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.sqlite.js';
 import * as list from '../lists/list.sqlite.js';
 import * as stats from './reports.sqlite.js';
 
@@ -65,6 +70,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     readScript: ReadScript,
     private readonly read: SqlQuery,
     private readonly write: SqlQuery,
+    /** Runs the statements of a script in one transaction. */
+    private readonly transact: ReadScript,
   ) {
     this.lists = new SqliteLists(readScript, read);
   }
@@ -232,6 +239,15 @@ export class SqliteStats implements JobReports, ReportRecords {
     return [...new Set((await this.read(stats.WAITING_TOPICS, [])).map(({ topic }) => topic as string))];
   }
 
+  async knownTopics(max: number): Promise<string[]> {
+    return (await this.read(KNOWN_TOPICS, [WORKER_SEEN_MS, max])).map(({ topic }) => topic as string);
+  }
+
+  async existingTopics(topics: readonly string[]): Promise<string[]> {
+    const rows = await this.read(EXISTING_TOPICS, [WORKER_SEEN_MS, JSON.stringify(topics)]);
+    return rows.map(({ topic }) => topic as string);
+  }
+
   async recordRollup({ worker, minute, totals, since }: RollupRecord): Promise<Date> {
     const now = await this.readMinute();
     const isSame = now.getTime() === minute?.getTime();
@@ -239,9 +255,19 @@ export class SqliteStats implements JobReports, ReportRecords {
     return now;
   }
 
-  async recordWorker(worker: string, topics: readonly string[], details: WorkerDetails): Promise<PresenceReply> {
+  async recordWorker(
+    worker: string,
+    topics: readonly string[],
+    details: WorkerDetails,
+    _sharing?: WorkerSharing | null,
+    definitions: readonly DefinitionRef[] = [],
+  ): Promise<PresenceReply> {
     const params = [worker, JSON.stringify(topics), JSON.stringify(details)];
-    return toPresenceReply((await this.write(stats.RECORD_WORKER, params))[0]!);
+    const rows =
+      definitions.length === 0
+        ? await this.write(stats.RECORD_WORKER, params)
+        : await this.transact(() => recordScript(definitions, params));
+    return toPresenceReply(rows[0]!);
   }
 
   async forgetWorker(worker: string): Promise<void> {
@@ -257,6 +283,14 @@ export class SqliteStats implements JobReports, ReportRecords {
     const [row] = await this.read(stats.THIS_MINUTE, []);
     return new Date(Number(row!.minute));
   }
+}
+
+function* recordScript(
+  definitions: readonly DefinitionRef[],
+  params: readonly unknown[],
+): SqlScript<readonly SqlRow[]> {
+  yield { sql: REFRESH_DEFINITIONS, params: [toRefsJson(definitions)] };
+  return yield { sql: stats.RECORD_WORKER, params };
 }
 
 /** Returns a filter that leaves out rows with these names. */

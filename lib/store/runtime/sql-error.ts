@@ -61,7 +61,7 @@ export const QUEUE_CLOSED = 'the queue is closed: its application has ended, or 
 /** The error text of `denied`. */
 export function toDeniedText(error: SqlError): string {
   const advice = lacksTable(error)
-    ? '; its tables are missing: run the TypeORM migrations `jobsMigrations`, or restart with `migrate: true`, which creates them' +
+    ? '; its tables are missing: run `npx nestjs-jobs migrate` or the TypeORM migrations `jobsMigrations`, or restart with `migrate: true`, which creates them' +
       ' (drop `_jobs_migrations` first if it is still there)'
     : '';
   return `the database refuses the queue: ${error.message}${advice}`;

@@ -16,7 +16,6 @@ export function createPostgresSchedules({ read, write, fire }: PostgresScheduleP
     read,
     write,
     timeText: (moment) => moment.toISOString(),
-    toNames: (names) => names,
     fire: (firings) => fire(statements.FIRE_TICKS, [toFiringsText(firings)]),
   });
 }

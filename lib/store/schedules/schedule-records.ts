@@ -3,17 +3,14 @@ import type { InsertedJob, JobInsert } from '../jobs/job-records.js';
 
 /* The rows and results of `ScheduleStore`. */
 
-/** A schedule from code counts as declared for this long after the last process has said so. */
-export const SCHEDULE_SEEN_MS = 60_000;
-
 /** The database's time, and all schedules, sorted by name. */
 export interface ListedSchedules {
   readonly now: Date;
   readonly schedules: readonly StoredSchedule[];
 }
 
-/** A schedule, and when a process last declared it. */
-export type StoredSchedule = ScheduleDefinition & ScheduleState & { readonly declared: Date };
+/** A schedule. */
+export type StoredSchedule = ScheduleDefinition & ScheduleState;
 
 /** A new schedule, or a change of one. */
 export interface ScheduleChange {

@@ -19,7 +19,6 @@ interface ScheduleStatements {
   readonly REMOVE_SCHEDULE: string;
   readonly PAUSE_SCHEDULE: string;
   readonly RESUME_SCHEDULE: string;
-  readonly DECLARE_SCHEDULES: string;
 }
 
 interface ScheduleTableOptions {
@@ -28,8 +27,6 @@ interface ScheduleTableOptions {
   readonly write: SqlQuery;
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
-  /** Encodes names as the statements expect them. */
-  readonly toNames: (names: readonly string[]) => unknown;
   /**
    * Moves the cursors and inserts the jobs, in one transaction. Returns a row with `name` for each moved schedule, and one with `id`
    * for each inserted job.
@@ -85,10 +82,6 @@ export class ScheduleTable implements ScheduleStore {
     return this.changes(this.options.statements.RESUME_SCHEDULE, [name, revision, this.toTime(nextTick)]);
   }
 
-  async declare(names: readonly string[]): Promise<void> {
-    await this.options.write(this.options.statements.DECLARE_SCHEDULES, [this.options.toNames(names)]);
-  }
-
   async fire(firings: readonly ScheduleFiring[]): Promise<FiredSchedule[]> {
     const rows = await this.options.fire(firings.map((firing) => this.toFiringJson(firing)));
     const inserted = new Map(rows.filter(({ id }) => id !== null).map((row) => [row.id as string, toInsertedJob(row)]));
@@ -132,8 +125,8 @@ function toSchedule(row: SqlRow): StoredSchedule {
     lastTick: timeOrNull(row.last_tick),
     lastJobId: row.last_job_id as string | null,
     pausedSince: timeOrNull(row.paused_since),
-    isDeclared: Boolean(row.is_declared),
-    declared: new Date(Number(row.declared)),
+    isDeclared: row.source === 'api' || Number(row.live) > 0,
+    liveDefinitions: Number(row.live),
     created: new Date(Number(row.created)),
     updated: new Date(Number(row.updated)),
   };

@@ -1,24 +1,23 @@
 import { ms } from '../jobs/job-row.postgres.js';
 import { insertColumns, insertInput, insertValues } from '../jobs/insert.postgres.js';
-import { SCHEDULE_SEEN_MS } from './schedule-records.js';
+import { isLive } from '../definitions/live-definition.postgres.js';
 
 /* The table of schedules. A tick fires in one statement, which compares and moves the schedule's cursor and inserts the job. */
-
-const isDeclared = `(source = 'api' OR declared > statement_timestamp() - make_interval(secs => ${SCHEDULE_SEEN_MS / 1_000}))`;
 
 /** Lists all schedules, or only $1, after a first row with the database's time. */
 export const LIST_SCHEDULES = `
 SELECT NULL AS name, NULL AS definition, NULL AS source, 0 AS revision, ${ms('statement_timestamp()')} AS next_tick, NULL AS last_tick,
-  NULL AS last_job_id, NULL AS paused_since, false AS is_declared, NULL AS declared, NULL AS created, NULL AS updated
+  NULL AS last_job_id, NULL AS paused_since, 0 AS live, NULL AS created, NULL AS updated
 UNION ALL
-(SELECT name, definition::text, source, revision, ${ms('next_tick')}, ${ms('last_tick')}, last_job_id::text, ${ms('paused_since')},
-  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules
-WHERE $1::text IS NULL OR name = $1 ORDER BY name)`;
+(SELECT s.name, s.definition::text, s.source, s.revision, ${ms('s.next_tick')}, ${ms('s.last_tick')}, s.last_job_id::text,
+  ${ms('s.paused_since')}, (SELECT count(*) FROM _jobs_definitions d WHERE d.kind = 'schedule' AND d.name = s.name AND ${isLive('d')}),
+  ${ms('s.created')}, ${ms('s.updated')} FROM _jobs_schedules s
+WHERE $1::text IS NULL OR s.name = $1 ORDER BY s.name)`;
 
 /** Adds schedule $1 with definition $2, source $3 and next tick $4, unless it exists. */
 export const ADD_SCHEDULE = `
-INSERT INTO _jobs_schedules (name, definition, source, next_tick, declared, created, updated)
-SELECT $1, $2::jsonb, $3, $4::timestamptz, statement_timestamp(), statement_timestamp(), statement_timestamp() ON CONFLICT DO NOTHING RETURNING name`;
+INSERT INTO _jobs_schedules (name, definition, source, next_tick, created, updated)
+SELECT $1, $2::jsonb, $3, $4::timestamptz, statement_timestamp(), statement_timestamp() ON CONFLICT DO NOTHING RETURNING name`;
 
 /**
  * Changes schedule $1 if its revision is $5. $4 is the next tick, if $6 says that the cursor moves. It moves only from $7, unless that is
@@ -27,7 +26,7 @@ SELECT $1, $2::jsonb, $3, $4::timestamptz, statement_timestamp(), statement_time
 export const CHANGE_SCHEDULE = `
 UPDATE _jobs_schedules SET definition = $2::jsonb, source = $3, revision = revision + 1,
   next_tick = CASE WHEN $6::boolean THEN $4::timestamptz ELSE next_tick END,
-  declared = statement_timestamp(), updated = statement_timestamp()
+  updated = statement_timestamp()
 WHERE name = $1 AND revision = $5::int AND (NOT $6::boolean OR $7::timestamptz IS NULL OR next_tick = $7::timestamptz)
 RETURNING name`;
 
@@ -44,12 +43,6 @@ WHERE name = $1 RETURNING name`;
 export const RESUME_SCHEDULE = `
 UPDATE _jobs_schedules SET paused_since = NULL, next_tick = $3::timestamptz, revision = revision + 1, updated = statement_timestamp()
 WHERE name = $1 AND revision = $2::int RETURNING name`;
-
-/** Records that a live process declares the schedules in $1. Locks in the order of names, as FIRE_TICKS does. */
-export const DECLARE_SCHEDULES = `
-WITH held AS (
-  SELECT name FROM _jobs_schedules WHERE name = ANY ($1::text[]) ORDER BY name FOR NO KEY UPDATE SKIP LOCKED)
-UPDATE _jobs_schedules s SET declared = statement_timestamp() FROM held WHERE s.name = held.name`;
 
 /**
  * Fires the ticks in $1: moves the cursor of each schedule that is due, not paused and unchanged since the process read it, and inserts

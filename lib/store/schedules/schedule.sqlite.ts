@@ -1,23 +1,22 @@
-import { SCHEDULE_SEEN_MS } from './schedule-records.js';
-import { byId, fromNow, ms, now } from '../jobs/job-row.sqlite.js';
+import { byId, ms, now } from '../jobs/job-row.sqlite.js';
+import { isLive } from '../definitions/live-definition.sqlite.js';
 
 /* The table of schedules. A tick fires in one transaction, which compares and moves the schedule's cursor and inserts the job. */
-
-const isDeclared = `(source = 'api' OR declared > ${fromNow(`-${SCHEDULE_SEEN_MS}`)})`;
 
 /** Lists all schedules, or only ?1, after a first row with the database's time. */
 export const LIST_SCHEDULES = `
 SELECT NULL AS name, NULL AS definition, NULL AS source, 0 AS revision, ${ms(now)} AS next_tick, NULL AS last_tick,
-  NULL AS last_job_id, NULL AS paused_since, 0 AS is_declared, NULL AS declared, NULL AS created, NULL AS updated
+  NULL AS last_job_id, NULL AS paused_since, 0 AS live, NULL AS created, NULL AS updated
 UNION ALL
-SELECT name, definition, source, revision, ${ms('next_tick')}, ${ms('last_tick')}, last_job_id, ${ms('paused_since')},
-  ${isDeclared}, ${ms('declared')}, ${ms('created')}, ${ms('updated')} FROM _jobs_schedules
-WHERE ?1 IS NULL OR name = ?1 ORDER BY name`;
+SELECT s.name, s.definition, s.source, s.revision, ${ms('s.next_tick')}, ${ms('s.last_tick')}, s.last_job_id, ${ms('s.paused_since')},
+  (SELECT count(*) FROM _jobs_definitions AS d WHERE d.kind = 'schedule' AND d.name = s.name AND ${isLive('d')}),
+  ${ms('s.created')}, ${ms('s.updated')} FROM _jobs_schedules AS s
+WHERE ?1 IS NULL OR s.name = ?1 ORDER BY name`;
 
 /** Adds schedule ?1 with definition ?2, source ?3 and next tick ?4, unless it exists. */
 export const ADD_SCHEDULE = `
-INSERT INTO _jobs_schedules (name, definition, source, next_tick, declared, created, updated)
-VALUES (?1, ?2, ?3, ?4, ${now}, ${now}, ${now}) ON CONFLICT DO NOTHING RETURNING name`;
+INSERT INTO _jobs_schedules (name, definition, source, next_tick, created, updated)
+VALUES (?1, ?2, ?3, ?4, ${now}, ${now}) ON CONFLICT DO NOTHING RETURNING name`;
 
 /** Whether two times are the same, however they are written: a user may have set a cursor with `datetime`. */
 const isSame = (a: string, b: string): string => `${ms(a)} = ${ms(b)}`;
@@ -28,7 +27,7 @@ const isSame = (a: string, b: string): string => `${ms(a)} = ${ms(b)}`;
  */
 export const CHANGE_SCHEDULE = `
 UPDATE _jobs_schedules SET definition = ?2, source = ?3, revision = revision + 1, next_tick = iif(?6, ?4, next_tick),
-  declared = ${now}, updated = ${now}
+  updated = ${now}
 WHERE name = ?1 AND revision = ?5 AND (NOT ?6 OR ?7 IS NULL OR ${isSame('next_tick', '?7')}) RETURNING name`;
 
 /** Removes schedule ?1 if its revision is ?2. */
@@ -43,10 +42,6 @@ WHERE name = ?1 RETURNING name`;
 export const RESUME_SCHEDULE = `
 UPDATE _jobs_schedules SET paused_since = NULL, next_tick = ?3, revision = revision + 1, updated = ${now}
 WHERE name = ?1 AND revision = ?2 RETURNING name`;
-
-/** Records that a live process declares the schedules in ?1. */
-export const DECLARE_SCHEDULES = `
-UPDATE _jobs_schedules SET declared = ${now} WHERE name IN (SELECT value FROM json_each(?1))`;
 
 /** Names those of the schedules in ?1 whose last job is unfinished and prevents a new one. */
 export const BUSY_SCHEDULES = `

@@ -2,7 +2,7 @@ import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow, SqlRunner, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 import { runScript } from '../runtime/sql-runner.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session.sqlite.js';
-import { PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence, toLockTimeout } from './write-queue.js';
+import { LockWait, PAUSE_MAX_MS, PAUSE_MIN_MS, retryWhileLocked, StatementSequence } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
 interface AsyncWriteQueueOptions extends WriteQueueOptions {
@@ -25,18 +25,19 @@ export class AsyncWriteQueue implements WriteQueue {
   private running: Promise<void> | undefined;
   /** The pause of a blocked write. */
   private pausing: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
-  /** Since when another connection has blocked the first write. */
-  private blockedSinceMs: number | undefined;
+  private readonly lockWait: LockWait;
 
-  constructor(private readonly options: AsyncWriteQueueOptions) {}
+  constructor(private readonly options: AsyncWriteQueueOptions) {
+    this.lockWait = new LockWait(options);
+  }
 
-  run<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add((sinceMs) => this.runSequence(new StatementSequence(script()), sinceMs));
+  run<T>(script: () => SqlScript<T>, sinceMs = this.options.clock.now()): Promise<T> {
+    return this.add(() => this.runSequence(new StatementSequence(script()), sinceMs));
   }
 
   /** Only for the tables at the start: it holds the lock over several statements. */
-  transact<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(async (sinceMs) => {
+  transact<T>(script: () => SqlScript<T>, sinceMs = this.options.clock.now()): Promise<T> {
+    return this.add(async () => {
       const { runner } = this.options;
       await this.write({ sql: BEGIN, params: [] }, sinceMs);
       try {
@@ -61,9 +62,8 @@ export class AsyncWriteQueue implements WriteQueue {
     return this.running;
   }
 
-  private add<T>(work: (sinceMs: number) => Promise<T>): Promise<T> {
-    const sinceMs = this.options.clock.now();
-    const done = this.last.then(() => work(sinceMs));
+  private add<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.last.then(work);
     this.last = done.catch(() => undefined);
     return done;
   }
@@ -88,12 +88,16 @@ export class AsyncWriteQueue implements WriteQueue {
   /** Runs a statement that needs the lock. Retries with growing pauses while another connection holds it. */
   private async write(statement: SqlStatement, sinceMs: number): Promise<readonly SqlRow[]> {
     for (let pauseMs = PAUSE_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
-      const rows = this.options.isAppInTransaction() ? undefined : await this.attempt(statement);
+      const isByApp = this.options.isAppInTransaction();
+      const rows = isByApp ? undefined : await this.attempt(statement);
       if (rows) {
-        this.blockedSinceMs = undefined;
+        this.lockWait.onWritten();
         return rows;
       }
-      this.checkLockTimeout(sinceMs);
+      this.lockWait.onBlocked(isByApp);
+      if (this.lockWait.isTooLong(sinceMs)) {
+        throw this.lockWait.toError();
+      }
       await this.pause(pauseMs);
       this.pausing = undefined;
     }
@@ -115,16 +119,6 @@ export class AsyncWriteQueue implements WriteQueue {
       throw error;
     } finally {
       this.running = undefined;
-    }
-  }
-
-  /** Only the wait for other connections counts against `lockTimeout`, not the queue's own backlog. */
-  private checkLockTimeout(sinceMs: number): void {
-    const { clock, lockTimeoutMs } = this.options;
-    const nowMs = clock.now();
-    this.blockedSinceMs ??= nowMs;
-    if (nowMs - Math.max(sinceMs, this.blockedSinceMs) >= lockTimeoutMs) {
-      throw toLockTimeout(this.options);
     }
   }
 

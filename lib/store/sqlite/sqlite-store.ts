@@ -9,7 +9,7 @@ import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/options.js';
-import { toProgressJson, toTokenJson } from '../jobs/batch-json.js';
+import { toLossJson, toProgressJson, toTokenJson } from '../jobs/batch-json.js';
 import { toClaimStates } from '../jobs/batch-results.js';
 import type {
   SqliteTransactionListener,
@@ -28,6 +28,7 @@ import type {
   LaneGap,
   LaneScan,
   LaneStart,
+  LostLease,
   ProgressEntry,
   PrunedPage,
   PrunePage,
@@ -46,7 +47,7 @@ import { GroupTable } from '../links/group-table.js';
 import type { LinkTable } from '../links/link-table.js';
 import { StepTable } from '../jobs/step-table.js';
 import { LogTable } from '../logs/log-table.js';
-import { selectUnwatched } from '../links/link-table.js';
+import { selectPlain } from '../links/link-table.js';
 import { setUpTables } from '../migrate/migrator.js';
 import type { MovedTime } from '../runtime/moved-time.js';
 import { withMovedTime } from '../runtime/moved-time.js';
@@ -67,6 +68,7 @@ import { retryWhileLocked } from './write-queue.js';
 import { toJobsError, toTransactionError } from './sqlite-errors.js';
 import { fireScript } from '../schedules/sqlite-fire-script.js';
 import { insertScript } from '../jobs/sqlite-insert-script.js';
+import { createDefinitionTable } from '../definitions/sqlite-definitions.js';
 import { createLimitTable } from '../limits/sqlite-limits.js';
 import { completeInTransactionScript, settleScript } from '../jobs/sqlite-settle-script.js';
 import { MaintenanceWriter } from '../jobs/sqlite-maintenance-writer.js';
@@ -74,16 +76,17 @@ import * as adminStatements from '../jobs/actions.sqlite.js';
 import { CLAIM, DUE_LANES, SCAN } from '../jobs/claim.sqlite.js';
 import { toSqliteTime } from '../jobs/job-row.sqlite.js';
 import { DISCARD } from '../jobs/settle.sqlite.js';
-import { MARK_STARTED, CANCEL_REQUESTS, RECORD_PROGRESS, RENEW } from '../jobs/lease.sqlite.js';
+import { MARK_STARTED, CANCEL_REQUESTS, EXPLAIN_LOST_LEASES, RECORD_PROGRESS, RENEW } from '../jobs/lease.sqlite.js';
 import * as groupStatements from '../links/group.sqlite.js';
 import * as logStatements from '../logs/log.sqlite.js';
 import { moveTime } from '../runtime/moved-time.sqlite.js';
 import * as scheduleStatements from '../schedules/schedule.sqlite.js';
 import * as stepStatements from '../jobs/step.sqlite.js';
-import { limitedClaimScript } from '../limits/sqlite-limited-claim-script.js';
+import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited-claim-script.js';
 import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
+import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
 
@@ -102,6 +105,9 @@ interface SqliteStoreOptions {
   readonly time: MovedTime | undefined;
 }
 
+/** Keyed jobs that one transaction marks as due. It blocks the event loop for a few milliseconds. */
+const MARKED_PAGE = 500;
+
 /** The job store for SQLite. */
 export class SqliteStore implements JobStore {
   readonly capabilities = {
@@ -114,15 +120,21 @@ export class SqliteStore implements JobStore {
   private readonly read: SqlQuery = (sql, params) => this.readScript(() => singleStatement(sql, params));
   private readonly write: SqlQuery = (sql, params) => this.writeScript(() => singleStatement(sql, params));
 
-  readonly reports = new SqliteStats((script) => this.readScript(script), this.read, this.write);
+  readonly reports = new SqliteStats(
+    (script) => this.readScript(script),
+    this.read,
+    this.write,
+    (script) => this.transact(script),
+  );
+
   readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
-  readonly limits = createLimitTable(this.read, (script) => this.transact(script));
+  readonly limits = createLimitTable(this.read, this.write);
+  readonly definitions = createDefinitionTable(this.read, (script) => this.transact(script));
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
     read: this.read,
     write: this.write,
     timeText: toSqliteTime,
-    toNames: (names) => JSON.stringify(names),
     fire: (firings) => this.transact(() => fireScript(firings)),
   });
 
@@ -130,6 +142,12 @@ export class SqliteStore implements JobStore {
     claim: (request) => this.claimLimited(request),
     pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
   };
+  private readonly keyedJobs = new KeyedJobMarker({
+    pageMax: MARKED_PAGE,
+    mark: async (topic, priorities, limit) =>
+      Math.max(...(await this.writeScript(() => markKeyedDueScript(topic, priorities, limit)))),
+  });
+
   readonly groups = new GroupTable(groupStatements, this.read, this.write);
   readonly logs = new LogTable(logStatements, this.read, this.write);
   readonly steps = new StepTable(stepStatements, this.write);
@@ -175,14 +193,19 @@ export class SqliteStore implements JobStore {
     await own?.close();
   }
 
-  async insert(jobs: readonly JobInsert[], tx?: StoreTransaction): Promise<InsertedJob[]> {
+  async insert(
+    jobs: readonly JobInsert[],
+    tx?: StoreTransaction,
+    _isOwn?: boolean,
+    sinceMs?: number,
+  ): Promise<InsertedJob[]> {
     if (tx) {
       return this.runInTransaction(tx, insertScript(jobs));
     }
     const { writes, isSynchronous } = this.connection;
     const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
     // All jobs or none, except on sqlite3: see `AsyncWriteQueue`.
-    const insertion = isSynchronous && jobs.length > 1 ? writes.transact(script) : writes.run(script);
+    const insertion = isSynchronous && jobs.length > 1 ? writes.transact(script, sinceMs) : writes.run(script, sinceMs);
     const inserted = await insertion.catch(throwJobsError);
     this.signal?.send();
     return inserted;
@@ -221,10 +244,13 @@ export class SqliteStore implements JobStore {
   private async claimLimited(request: LimitedClaimRequest): Promise<LimitedClaim> {
     const due = await this.read(limitedClaim.HAS_DUE, [request.topic, JSON.stringify(request.priorities)]);
     if (due.length === 0) {
-      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null };
+      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null, start: null };
     }
     const { writes } = this.connection;
-    const { rows, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
+    const { rows, isBehind, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);
+    if (isBehind) {
+      this.keyedJobs.start(request.topic, request.priorities);
+    }
     return { ...end, claims: rows.map(toClaim) };
   }
 
@@ -248,7 +274,7 @@ export class SqliteStore implements JobStore {
   /** One script for the set: no claim runs between its statements, so an attempt ends before the next one of its job starts. */
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
     const { writes, isSynchronous } = this.connection;
-    const plain = selectUnwatched(settlements);
+    const plain = selectPlain(settlements);
     const settle = (): SqlScript<Settled[]> => settleScript(plain, discardStatuses, isSynchronous);
     return writes.run(settle).then((settled) => this.links.settleRest(settlements, plain, settled), throwJobsError);
   }
@@ -258,13 +284,19 @@ export class SqliteStore implements JobStore {
     return toClaimStates(tokens, await this.write(RECORD_PROGRESS, [toProgressJson(entries)]), []);
   }
 
+  async explainLostLeases(losses: readonly LostLease[]): Promise<string[]> {
+    return (await this.write(EXPLAIN_LOST_LEASES, [toLossJson(losses)])).map(({ id }) => id as string);
+  }
+
   async completeTx(
     tx: StoreTransaction,
     token: ClaimToken,
     result: string | null,
     progress?: string,
+    startedMs?: number,
   ): Promise<LinkChanges> {
-    const { isWatched } = await this.runInTransaction(tx, completeInTransactionScript(token, result, progress));
+    const script = completeInTransactionScript(token, result, progress, startedMs);
+    const { isWatched } = await this.runInTransaction(tx, script);
     return isWatched ? this.links.completeIn(tx, token.id) : NO_CHANGES;
   }
 

@@ -4,7 +4,7 @@ import { SqlError } from '../runtime/sql-error.js';
 import type { SqlScript } from '../runtime/sql-runner.js';
 import { BEGIN, COMMIT, ROLLBACK } from './session.sqlite.js';
 import type { BetterSqliteRunner } from './better-sqlite-runner.js';
-import { PAUSE_MIN_MS, StatementSequence, toLockTimeout } from './write-queue.js';
+import { LockWait, PAUSE_MIN_MS, StatementSequence } from './write-queue.js';
 import type { WriteQueue, WriteQueueOptions } from './write-queue.js';
 
 interface SyncWriteQueueOptions extends WriteQueueOptions {
@@ -36,16 +36,16 @@ const BUDGET_MS = 5;
 export class SyncWriteQueue implements WriteQueue {
   private readonly waiting: WaitingWrite[] = [];
   private retry: ScheduledWake | undefined;
-  /** Since when another connection has blocked the first write. */
-  private blockedSinceMs: number | undefined;
+  private readonly lockWait: LockWait;
   /** The driver returns within the tick, so a backlog would drain in one chain of microtasks. */
   private readonly budget: EventLoopBudget;
 
   constructor(private readonly options: SyncWriteQueueOptions) {
+    this.lockWait = new LockWait(options);
     this.budget = new EventLoopBudget(options.clock, BUDGET_MS, () => this.retryNow());
   }
 
-  run<T>(script: () => SqlScript<T>): Promise<T> {
+  run<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T> {
     let sequence: StatementSequence<T> | undefined;
     const work = (): T => {
       sequence ??= new StatementSequence(script());
@@ -53,7 +53,7 @@ export class SyncWriteQueue implements WriteQueue {
         try {
           const rows = this.options.runner.query(step.sql, step.params);
           // A process that takes the lock after this statement starts a new wait.
-          this.blockedSinceMs = undefined;
+          this.lockWait.onWritten();
           sequence.advance(rows);
         } catch (error) {
           if (isBusy(error)) {
@@ -64,7 +64,7 @@ export class SyncWriteQueue implements WriteQueue {
       }
       return sequence.value;
     };
-    return this.add(work, (error) => {
+    return this.add(work, sinceMs, (error) => {
       if (!sequence) {
         throw error;
       }
@@ -73,8 +73,8 @@ export class SyncWriteQueue implements WriteQueue {
     });
   }
 
-  transact<T>(script: () => SqlScript<T>): Promise<T> {
-    return this.add(() => this.runInTransaction(script));
+  transact<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T> {
+    return this.add(() => this.runInTransaction(script), sinceMs);
   }
 
   retryNow(): undefined {
@@ -92,7 +92,11 @@ export class SyncWriteQueue implements WriteQueue {
    * @param work called again while another connection holds the lock.
    * @param onTimeout returns the result although the lock was held for too long. By default it throws the error.
    */
-  private add<T>(work: () => T, onTimeout: (error: Error) => T = throwError): Promise<T> {
+  private add<T>(
+    work: () => T,
+    sinceMs = this.options.clock.now(),
+    onTimeout: (error: Error) => T = throwError,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const attempt = (): boolean => {
         try {
@@ -108,16 +112,12 @@ export class SyncWriteQueue implements WriteQueue {
       };
       const expire = (): void => {
         try {
-          resolve(onTimeout(toLockTimeout(this.options)));
+          resolve(onTimeout(this.lockWait.toError()));
         } catch (error) {
           reject(toError(error));
         }
       };
-      this.waiting.push({
-        attempt,
-        expire,
-        sinceMs: this.options.clock.now(),
-      });
+      this.waiting.push({ attempt, expire, sinceMs });
       if (!this.retry) {
         this.flush();
       }
@@ -134,29 +134,30 @@ export class SyncWriteQueue implements WriteQueue {
     this.retry?.cancel();
     this.retry = undefined;
     while (this.waiting.length > 0 && this.budget.hasTime()) {
-      if (this.isBlocked() || !this.waiting[0]!.attempt()) {
+      const isByApp = this.isAppInTransaction();
+      if (isByApp || !this.waiting[0]!.attempt()) {
+        this.lockWait.onBlocked(isByApp);
         this.expireLate();
         break;
       }
       this.waiting.shift();
-      this.blockedSinceMs = undefined;
+      this.lockWait.onWritten();
     }
     if (this.waiting.length > 0) {
       this.retry = this.options.clock.schedule(PAUSE_MIN_MS, () => this.flush());
     }
   }
 
-  /** Only the wait for other connections counts against `lockTimeout`, not the queue's own backlog. */
+  /** The first write may be younger than others: its call has not waited for a batch. */
   private expireLate(): void {
-    const nowMs = this.options.clock.now();
-    this.blockedSinceMs ??= nowMs;
-    const deadlineMs = nowMs - this.options.lockTimeoutMs;
-    while (this.waiting.length > 0 && Math.max(this.waiting[0]!.sinceMs, this.blockedSinceMs) <= deadlineMs) {
-      this.waiting.shift()!.expire();
+    const late = this.waiting.filter(({ sinceMs }) => this.lockWait.isTooLong(sinceMs));
+    for (const write of late) {
+      this.waiting.splice(this.waiting.indexOf(write), 1);
+      write.expire();
     }
   }
 
-  private isBlocked(): boolean {
+  private isAppInTransaction(): boolean {
     return this.options.runner.inTransaction || this.options.isAppInTransaction();
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { QueueUnavailableError, toUncertain } from '../../core/errors.js';
+import { QueueUnavailableError, toUncertain, WriteLockError } from '../../core/errors.js';
 import { SqlError, toSqlError } from '../runtime/sql-error.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 import { toUnavailableError } from './sqlite-errors.js';
@@ -15,12 +15,13 @@ export interface WriteQueue {
    * Inside an open transaction SQLite copies each page that a statement for many rows changes, so that it can undo that
    * statement alone. The copies cost a tenth of such a statement. Other processes may write between two statements.
    *
-   * @throws QueueUnavailableError when another connection holds the lock for longer than `lockTimeout`. The error is
-   *   uncertain when an earlier statement of the script has written.
+   * @param sinceMs when the call of the application began; by default, now. Its wait for the lock counts from then on.
+   * @throws WriteLockError when another connection holds the lock for longer than `lockTimeout`; an uncertain QueueUnavailableError when
+   *   an earlier statement of the script has written.
    */
-  run<T>(script: () => SqlScript<T>): Promise<T>;
+  run<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T>;
   /** Runs a script in one transaction: all of its statements or none. Slower than `run`. */
-  transact<T>(script: () => SqlScript<T>): Promise<T>;
+  transact<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T>;
   /**
    * Retries a blocked write within this tick. Called when a transaction of the application has ended.
    *
@@ -60,29 +61,55 @@ export async function retryWhileLocked<T>(work: () => T | Promise<T>, clock: Clo
         throw error;
       }
       if (clock.now() - sinceMs >= timeoutMs) {
-        throw createLockTimeout(timeoutMs);
+        throw new WriteLockError(`${OTHERS} has held the SQLite lock for ${timeoutMs} ms`, timeoutMs);
       }
     }
     await new Promise<void>((resolve) => clock.schedule(pauseMs, resolve));
   }
 }
 
-/** @param transaction whether a transaction of this process blocks the write, and its description if there is one. */
-export function createLockTimeout(timeoutMs: number, transaction?: boolean | string): QueueUnavailableError {
-  return new QueueUnavailableError(
-    transaction
-      ? `a transaction of this process has held the SQLite lock ${transaction === true ? `for ${timeoutMs} ms` : transaction}; ` +
-          'inside a transaction call enqueueTx with its manager, or enqueue after it has ended'
-      : `another process has held the SQLite lock for ${timeoutMs} ms`,
-  );
-}
+const OTHERS = 'another process, or another connection of this one,';
 
-/** Returns the error of a write that has waited for too long. */
-export function toLockTimeout(options: WriteQueueOptions): QueueUnavailableError {
-  return createLockTimeout(
-    options.lockTimeoutMs,
-    options.isAppInTransaction() && (options.describeTransaction?.() ?? true),
-  );
+/** The time during which the first write of a queue has waited for the lock, and who held it. */
+export class LockWait {
+  private sinceMs: number | undefined;
+  private isByApp = false;
+  private isByOther = false;
+
+  constructor(private readonly options: WriteQueueOptions) {}
+
+  /** Records that the write could not have the lock at this moment. @param isByApp whether the application has a transaction open. */
+  onBlocked(isByApp: boolean): void {
+    this.sinceMs ??= this.options.clock.now();
+    this.isByApp ||= isByApp;
+    this.isByOther ||= !isByApp;
+  }
+
+  /** Records that the write has had the lock. */
+  onWritten(): void {
+    this.sinceMs = undefined;
+    this.isByApp = false;
+    this.isByOther = false;
+  }
+
+  /** Whether a call has waited for too long. Only the wait for other connections counts, not the queue's own backlog. */
+  isTooLong(callSinceMs: number): boolean {
+    const { clock, lockTimeoutMs } = this.options;
+    return this.sinceMs !== undefined && clock.now() - Math.max(callSinceMs, this.sinceMs) >= lockTimeoutMs;
+  }
+
+  /** Names a transaction of this process only if one was open at every attempt. */
+  toError(): WriteLockError {
+    const { lockTimeoutMs, describeTransaction } = this.options;
+    const advice = 'inside a transaction call enqueueTx with its manager, or enqueue after it has ended';
+    const time = `for ${lockTimeoutMs} ms`;
+    const text = !this.isByApp
+      ? `${OTHERS} has held the SQLite lock ${time}`
+      : this.isByOther
+        ? `transactions of this process and other connections have held the SQLite lock in turn ${time}; keep the transactions short`
+        : `a transaction of this process has held the SQLite lock ${describeTransaction?.() ?? time}; ${advice}`;
+    return new WriteLockError(text, lockTimeoutMs);
+  }
 }
 
 /** A running script whose statements are transactions of their own. */

@@ -6,6 +6,7 @@ import { checkLimits } from './limits.js';
 import { checkLinks } from './links.js';
 import { checkProbes, checkProcesses } from './processes.js';
 import { checkSchedules } from './schedules.js';
+import { checkVersions } from './versions.js';
 import type { Promised, Violation } from './violation.js';
 
 /**
@@ -24,6 +25,7 @@ export function checkEvidence(evidence: Evidence): Violation[] {
     checkLimits,
     checkLinks,
     checkDeadLetters,
+    checkVersions,
   ].flatMap((one) => one(evidence));
 }
 

@@ -18,11 +18,12 @@ export function countLimitedClaims({ ledger }: Evidence): number {
 /** No moment has more running jobs than a limit allows, and no window has more starts than a rate allows. */
 export function checkLimits(evidence: Evidence): Violation[] {
   const byTopic = groupBy(evidence.ledger, ({ topic }) => topic);
+  const begun = findBegun(evidence);
   return [
     ...checkSamples(evidence),
     ...Object.entries(limitedTopics).flatMap(([topic, limits]) => {
       const rows = byTopic.get(topic) ?? [];
-      return [...checkRunning(topic, rows), ...checkRate(topic, limits, rows)];
+      return [...checkRunning(topic, rows), ...checkRate(topic, limits, rows, begun)];
     }),
   ];
 }
@@ -65,19 +66,35 @@ function checkRunning(topic: string, rows: readonly LedgerRow[]): Violation[] {
   );
 }
 
-/** After so many starts the next one is at least a window later, by the clock of the database. */
-function checkRate(topic: string, { rate }: Limits, rows: readonly LedgerRow[]): Violation[] {
+/**
+ * After so many starts the next one is at least a window later. Handlers write their starts themselves, by the one monotonic clock of
+ * the machine: a provider sees those, and not the claims.
+ */
+function checkRate(topic: string, { rate }: Limits, rows: readonly LedgerRow[], begunUs: Begun): Violation[] {
   if (!rate) return [];
   const claims = rows.filter((row) => isClaim(row) && !(rate.perKey && row.key === null));
   const groups = groupBy(claims, ({ key }) => (rate.perKey ? key : null));
-  return [...groups].flatMap(([key, starts]) => {
-    const times = starts.map(({ started }) => started!).sort((a, b) => a - b);
+  return [...groups].flatMap(([key, group]) => {
+    const times = group.flatMap((row) => begunUs.get(toAttempt(row.job_id, row.attempt)) ?? []).sort((a, b) => a - b);
     return times.slice(rate.limit).flatMap((time, index): Violation[] => {
-      const tookMs = time - times[index]!;
+      const tookMs = (time - times[index]!) / 1_000;
       const detail = `${rate.limit + 1} starts of ${topic} ${key ?? ''} within ${tookMs} ms`;
       return tookMs < Number(rate.per) ? [{ promise: 'rate', detail }] : [];
     });
   });
+}
+
+/** When the handlers of attempts began. */
+type Begun = ReadonlyMap<string, number>;
+
+function toAttempt(id: string, attempt: number | null): string {
+  return `${id} ${attempt}`;
+}
+
+function findBegun({ history }: Evidence): Begun {
+  return new Map(
+    history.flatMap((event) => (event.kind === 'began' ? [[toAttempt(event.id, event.attempt), event.atUs]] : [])),
+  );
 }
 
 function isClaim({ was, now }: LedgerRow): boolean {

@@ -13,6 +13,7 @@ export const promises = [
   'error',
   'limit',
   'rate',
+  'version',
 ] as const;
 
 export type Promised = (typeof promises)[number];

@@ -5,13 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobsOptions } from 'nestjs-jobs';
 import { until } from '../../support/wait.js';
 import type { Dice } from '../dice.js';
+import { FIRST_VERSION } from '../protocol.js';
 import { isAtWork, nowUs, readHistory } from '../history.js';
 import type { Evidence, Probe, RunningOfKey, Strike } from './evidence.js';
 import { gatherEvidence } from './evidence.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ProcessExit, Role } from './member.js';
 import { Member } from './member.js';
-import { RUNNING_BY_KEY, TO_BE_REQUEUED, UNFINISHED } from './tables.js';
+import { RUNNING_BY_KEY, selectApplied, TO_BE_REQUEUED, UNFINISHED } from './tables.js';
+import type { AppliedRow } from './version-watch.js';
+import { VersionWatch } from './version-watch.js';
 
 export const LEASE_MS = 1_000;
 
@@ -34,6 +37,7 @@ export interface ClusterOptions {
   readonly schedules?: number;
   readonly isLimited?: boolean;
   readonly isLinked?: boolean;
+  readonly isVersioned?: boolean;
   readonly handlerMs?: readonly [number, number];
   readonly clockOffsetsMs?: readonly number[];
   /** How long the queue may take to finish all jobs after the last fault. */
@@ -59,7 +63,10 @@ export class Cluster {
   readonly departures: ProcessExit[] = [];
   readonly probes: Probe[] = [];
   private readonly samples: RunningOfKey[][] = [];
+  private readonly versions = new VersionWatch();
   private sampling: Promise<void> | undefined;
+  private readonly nextVersions = new Map<Member, number>();
+  private readonly replacements = new Map<Member, Member>();
   private readonly members = new Set<Member>();
   private readonly historyFolder = mkdtempSync(join(tmpdir(), 'chaos-history-'));
   private readonly startedUs = nowUs();
@@ -77,6 +84,9 @@ export class Cluster {
     const cluster = new Cluster(target, plan);
     if (plan.isLimited) {
       cluster.sampling = cluster.sample();
+    }
+    if (plan.isVersioned) {
+      cluster.sampling = cluster.sampleVersions();
     }
     const roles: Role[] = [...Array<Role>(WORKERS).fill('worker'), ...Array<Role>(ENQUEUERS).fill('enqueuer')];
     await Promise.all(roles.map((role) => cluster.start(role).ready));
@@ -163,6 +173,28 @@ export class Cluster {
     }
   }
 
+  /** Records again and again which versions apply. */
+  private async sampleVersions(): Promise<void> {
+    while (this.isOpen) {
+      const [row] = await this.target.observe<AppliedRow>(selectApplied(this.target.kind));
+      if (row) this.versions.add(row);
+      await sleep(SAMPLE_PAUSE_MS);
+    }
+  }
+
+  /** The process that replaces this worker is of another version. */
+  setNextVersion(member: Member, version: number): void {
+    this.nextVersions.set(member, version);
+  }
+
+  /** Waits for the process that replaces this worker. */
+  async untilReplaced(member: Member): Promise<Member> {
+    await member.gone;
+    const replacement = await until(() => this.replacements.get(member), { message: 'a new worker' });
+    await replacement!.ready;
+    return replacement!;
+  }
+
   /** Runs an SQL count. */
   async count(sql: string): Promise<number> {
     const [row] = await this.target.observe<{ count: string | number }>(sql);
@@ -190,6 +222,7 @@ export class Cluster {
       departures: this.departures,
       probes: this.probes,
       samples: this.samples,
+      versionSamples: this.versions.samples,
       isDrained: this.isDrained,
       seconds: (nowUs() - this.startedUs) / 1e6,
     });
@@ -232,7 +265,7 @@ export class Cluster {
     return (await this.count(UNFINISHED)) + (await this.count(TO_BE_REQUEUED));
   }
 
-  private start(role: Role): Member {
+  private start(role: Role, version = this.plan.isVersioned ? FIRST_VERSION : 0): Member {
     this.started += 1;
     const { options, mutant, isPoisonous, isLimited, isLinked, schedules, handlerMs, clockOffsetsMs = [0] } = this.plan;
     const name = `${role}-${this.started}`;
@@ -252,6 +285,7 @@ export class Cluster {
       schedules: schedules ?? 0,
       isLimited: isLimited ?? false,
       isLinked: isLinked ?? false,
+      version,
     };
     const member = new Member(role, settings, isApart ? cable.namespace.command : []);
     this.members.add(member);
@@ -259,8 +293,11 @@ export class Cluster {
       this.members.delete(member);
       this.departures.push(departure);
       const isNeeded = role === 'worker' || (role === 'enqueuer' && this.isLoaded);
-      if (this.isOpen && isNeeded) this.start(role);
+      if (this.isOpen && isNeeded) {
+        this.replacements.set(member, this.start(role, this.nextVersions.get(member) ?? version));
+      }
     });
+    if (role === 'worker') this.versions.watch(member);
     return member;
   }
 }

@@ -84,6 +84,21 @@ export interface RunningOfKey {
   readonly running: number;
 }
 
+/** The version of each definition that applied at a moment, and the workers. */
+export interface VersionSample {
+  /** `null`: none applied. */
+  readonly applied: Readonly<Record<'limits' | 'retention' | 'dead letters' | 'schedule', number | null>>;
+  readonly processes: readonly VersionedProcess[];
+}
+
+export interface VersionedProcess {
+  readonly version: number;
+  /** For how long it has been ready; 0: it is not. */
+  readonly readyMs: number;
+  /** For how long it has been gone; `null`: it is not. */
+  readonly goneMs: number | null;
+}
+
 /** All that a run has left behind. Nothing in it was written by the queue, but for the rows of `_jobs`. */
 export interface Evidence {
   readonly jobs: readonly JobRow[];
@@ -100,6 +115,7 @@ export interface Evidence {
   readonly probes: readonly Probe[];
   /** What ran of limited topics, each sample in one snapshot. */
   readonly samples: readonly (readonly RunningOfKey[])[];
+  readonly versionSamples: readonly VersionSample[];
   /** Whether all jobs were finished in the time given for that. */
   readonly isDrained: boolean;
   readonly seconds: number;
@@ -108,7 +124,10 @@ export interface Evidence {
 export async function gatherEvidence(
   target: ChaosDatabase,
   historyFolder: string,
-  known: Pick<Evidence, 'strikes' | 'endsMs' | 'departures' | 'probes' | 'samples' | 'isDrained' | 'seconds'>,
+  known: Pick<
+    Evidence,
+    'strikes' | 'endsMs' | 'departures' | 'probes' | 'samples' | 'versionSamples' | 'isDrained' | 'seconds'
+  >,
 ): Promise<Evidence> {
   const ledger = await target.observe<LedgerRow>(selectLedger(target.kind));
   return {

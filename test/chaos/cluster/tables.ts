@@ -2,7 +2,7 @@
  * What the campaign keeps in the database beside `_jobs`: tables of the application's own, and a ledger that the database
  * itself keeps by a trigger, so that no code of the queue has a say in it.
  */
-import { limitedTopics } from '../protocol.js';
+import { limitedTopics, VERSIONED } from '../protocol.js';
 
 /* A finished job that a child begins to wait for is written, and has not moved. */
 const columns =
@@ -93,7 +93,7 @@ export const CURSOR_MOVES = 'SELECT name, was, now FROM cursor_moves ORDER BY se
 
 export const selectSchedules = (kind: 'postgres' | 'sqlite'): string => {
   const times = ['created', 'next_tick', 'paused_since'].map(kind === 'postgres' ? postgresMs : sqliteMs);
-  return `SELECT name, ${times.join(', ')} FROM _jobs_schedules`;
+  return `SELECT name, ${times.join(', ')} FROM _jobs_schedules WHERE name <> '${VERSIONED}'`;
 };
 
 /** How far the campaign sets cursors back. */
@@ -132,3 +132,13 @@ export const ORDERS = 'SELECT n, job_id FROM orders';
 export const UNFINISHED = `SELECT count(*) AS count FROM _jobs WHERE status IN ('pending', 'processing')`;
 /** Failed jobs that somebody will put back. */
 export const TO_BE_REQUEUED = `SELECT count(*) AS count FROM _jobs WHERE status = 'failed' AND topic = 'fragile'`;
+
+/** What applies of the versions of the application, as text. */
+export const selectApplied = (kind: 'postgres' | 'sqlite'): string => {
+  const text = (column: string, as: string): string =>
+    kind === 'postgres' ? `${column}::text AS ${as}` : `${column} AS ${as}`;
+  const schedule = kind === 'postgres' ? `s.definition ->> 'pattern'` : `s.definition ->> '$.pattern'`;
+  return `SELECT t.limit_total AS limits, ${text('t.retention', 'retention')}, ${text('t.dead_letters', 'dead_letters')},
+    (SELECT ${schedule} FROM _jobs_schedules s WHERE s.name = '${VERSIONED}') AS schedule
+    FROM _jobs_topics t WHERE t.topic = '${VERSIONED}'`;
+};

@@ -25,6 +25,8 @@ export interface Fault {
   readonly isLimited?: boolean;
   /** Whether most jobs belong to graphs or groups. */
   readonly isLinked?: boolean;
+  /** Whether the workers are of versions that declare different definitions. */
+  readonly isVersioned?: boolean;
   /** How many schedules the workers declare. */
   readonly schedules?: number;
   /** The clock errors of the processes, used in turn. */

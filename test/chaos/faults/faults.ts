@@ -18,6 +18,7 @@ import { poison } from './poison.js';
 import { sessionPoolerRestart, transactionPoolerRestart } from './pooler-restart.js';
 import { readOnly } from './read-only.js';
 import { restart } from './restart.js';
+import { rollingDeployment } from './rolling-deployment.js';
 import { stall } from './stall.js';
 import { standbyOutage } from './standby-outage.js';
 import { terminateBackends } from './terminate-backends.js';
@@ -47,4 +48,5 @@ export const faults: readonly Fault[] = [
   clocksApart,
   limitsUnderKills,
   linksUnderKills,
+  rollingDeployment,
 ];

@@ -5,7 +5,10 @@ import { killBetweenClaims } from './kill-between-claims.js';
 
 const CLAIMS_BETWEEN = 40;
 
-/** Jobs of topics with limits and rates. Now and then a worker is killed, or suspended for longer than its leases. */
+/**
+ * Jobs of topics with limits and rates. Some claims return late. Now and then a worker is killed, or suspended for longer than its
+ * leases.
+ */
 export const limitsUnderKills: Fault = {
   name: 'limits under kills',
   hitMeans: 'claims of limited topics',

@@ -59,8 +59,26 @@ export const limitMutants: readonly Mutant[] = [
     breaks: ['rate'],
     break: (settings) =>
       isPostgres(settings)
-        ? edit(settings, CLAIMS, (sql) => sql.replace(/(\w\.slice - \w\.slices) AND/g, '$1 + 8 AND'))
-        : edit(settings, ['COUNT_STARTS'], (sql) => sql.replace('BETWEEN ?3', 'BETWEEN ?3 + 8')),
+        ? edit(settings, CLAIMS, (sql) => sql.replaceAll('- 64', '- 40'))
+        : edit(settings, ['COUNT_STARTS'], (sql) => sql.replaceAll('- 64', '- 40')),
+  },
+  {
+    name: 'a window without the hand-over',
+    wrong: 'a start counts from its claim, although the handler starts later',
+    breaks: ['rate'],
+    break: (settings) =>
+      isPostgres(settings)
+        ? edit(settings, CLAIMS, (sql) => sql.replaceAll(' + $8::int) * 64', ') * 64'))
+        : edit(settings, ['ADD_STARTS'], (sql) => sql.replace(' + ?4)', ')')),
+  },
+  {
+    name: 'handlers that start late',
+    wrong: 'a handler is called after the hand-over of its claim',
+    breaks: ['rate'],
+    break: () => {
+      const { Attempt } = built('../engine/run/attempt.js') as { Attempt: { prototype: { isLate: () => boolean } } };
+      Attempt.prototype.isLate = () => false;
+    },
   },
 ];
 

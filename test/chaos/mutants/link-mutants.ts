@@ -45,7 +45,12 @@ interface LinkTableParts {
 }
 
 interface LinkScripts {
-  readonly settleWatchedScript: (statements: object, settlements: readonly unknown[]) => unknown;
+  readonly settleWatchedScript: (
+    statements: object,
+    settlements: readonly unknown[],
+    complete: null,
+    linksMax: number,
+  ) => unknown;
   readonly endParentsScript: (statements: object, ended: readonly object[]) => unknown;
 }
 
@@ -55,8 +60,9 @@ async function settleThenRelease(
 ): Promise<readonly SettledRow[]> {
   const { settleWatchedScript, endParentsScript } = built('store/links/link-script.js') as unknown as LinkScripts;
   const { statements, transact } = this.options;
-  const noLinks = { ...statements, CLOSE_LINKS: statements.CLOSE_LINKS!.replace(/WHERE /, 'WHERE false AND ') };
-  const { settled } = await transact<{ settled: SettledRow[] }>(() => settleWatchedScript(noLinks, settlements));
+  const { settled } = await transact<{ settled: SettledRow[] }>(() =>
+    settleWatchedScript(statements, settlements, null, 0),
+  );
   const ended = settlements.flatMap(({ token: { id } }, index) => {
     const { applied, status } = settled[index]!;
     return applied && status !== 'pending' ? [{ id, status }] : [];

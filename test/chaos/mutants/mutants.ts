@@ -117,6 +117,19 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'the last start wins',
+    wrong: 'a definition counts as the newest when a process with it starts again',
+    breaks: ['version'],
+    break: (settings) => {
+      edit(settings, ['DECLARE_DEFINITIONS'], (sql) =>
+        sql.replace(/(DO UPDATE SET declared = .*?) WHERE NOT [^]*$/, '$1, first_seen = excluded.first_seen'),
+      );
+      if (settings.database.type !== 'postgres') {
+        edit(settings, ['COUNT_DECLARED'], (sql) => sql.replace('count(*)', '-1 - count(*)'));
+      }
+    },
+  },
+  {
     name: 'commits that do not wait for the standby',
     wrong: 'the standby lags behind when it becomes the primary',
     breaks: ['lost'],

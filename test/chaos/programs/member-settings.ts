@@ -1,6 +1,6 @@
 import type { DataSourceOptions } from 'typeorm';
 import { DataSource } from 'typeorm';
-import type { JobsOptions } from 'nestjs-jobs';
+import type { JobsOptions, JobStore } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from 'nestjs-jobs';
 import { HistoryWriter } from '../history.js';
 import { breakBuild } from '../mutants/mutants.js';
@@ -28,6 +28,7 @@ function moveClock(offsetMs: number): void {
 export interface Application {
   readonly app: DataSource;
   readonly engine: JobsEngine;
+  readonly store: JobStore;
   close(): Promise<void>;
 }
 
@@ -57,6 +58,7 @@ async function open(options: JobsOptions): Promise<Application> {
   return {
     app,
     engine,
+    store,
     close: async () => {
       await engine.close();
       await store.close();

@@ -4,7 +4,7 @@ import { JobsError, SnoozeError } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { HistoryWriter } from '../history.js';
 import type { LoadBatch, LoadContext, MemberSettings } from '../protocol.js';
-import { DEAD_LETTERS, DOOMED, limitedTopics } from '../protocol.js';
+import { DEAD_LETTERS, DOOMED, limitedTopics, VERSIONED, versionOptions } from '../protocol.js';
 import { register as registerPoisons } from './poisons.js';
 
 /** Between an effect and its completion, and between that and COMMIT: the moments at which a fault would hurt. */
@@ -34,6 +34,9 @@ export class Tasks {
       on('transactional', (job) => this.transactional(job), { transactional: true });
     }
     Object.entries(limitedTopics).forEach(([topic, limits]) => on(topic, (job) => this.limited(job), { limits }));
+    if (this.settings.version > 0) {
+      on(VERSIONED, (job) => this.plain(job), versionOptions(this.settings.version));
+    }
     registerPoisons(on, this.history);
     engine.events.subscribe((event) => {
       if (event.type === 'lease_lost' || event.type === 'completed') {

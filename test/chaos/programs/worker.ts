@@ -1,17 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobsEngine } from 'nestjs-jobs';
+import type { JobsEngine, JobStore } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
+import { Dice } from '../dice.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
+import { VERSIONED, versionPattern } from '../protocol.js';
 import { Tasks } from './tasks.js';
 
 const REQUEUE_PAUSE_MS = 300;
+/** So many of these claims return late, and so late. */
+const DELAYED_SHARE = 0.2;
+const DELAYS_MS = [30, 250] as const;
 /** How long the handler of a schedule's job works. */
 const SCHEDULED_WORK_MS = 20;
 
 /** A worker that also puts failed jobs of the topic `fragile` back, as an operator would. */
 async function main(): Promise<void> {
   const application = await openApplication(settings.options);
-  const { app, engine } = application;
+  const { app, engine, store } = application;
+  if (settings.isLimited) delayClaims(store);
   new Tasks(app, history, settings).register(engine);
   for (let count = 0; count < settings.schedules; count += 1) {
     engine.declareSchedule(`every-second-${count}`, '* * * * * *', {
@@ -19,6 +25,9 @@ async function main(): Promise<void> {
       payload: { ms: SCHEDULED_WORK_MS, obeys: false },
       missed: 'all',
     });
+  }
+  if (settings.version > 0) {
+    engine.declareSchedule(VERSIONED, versionPattern(settings.version), { topic: VERSIONED });
   }
   await engine.start();
   let isEnding = false;
@@ -31,6 +40,19 @@ async function main(): Promise<void> {
     await requeueFailed(engine).catch(endUnlessOfQueue);
     await sleep(REQUEUE_PAUSE_MS);
   }
+}
+
+/** Holds back the results of some claims that a rate has counted, as a busy machine does. */
+function delayClaims({ limitedTopics }: JobStore): void {
+  const dice = new Dice(settings.seed);
+  const claim = limitedTopics.claim.bind(limitedTopics);
+  limitedTopics.claim = async (request) => {
+    const result = await claim(request);
+    if (result.claims.length > 0 && result.start && dice.chance(DELAYED_SHARE)) {
+      await sleep(dice.whole(...DELAYS_MS));
+    }
+    return result;
+  };
 }
 
 async function requeueFailed(engine: JobsEngine): Promise<void> {

@@ -2,6 +2,7 @@ import { validate, version } from 'uuid';
 import type { Job } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import type { LinkChanges } from '../../../lib/store/links/link-store.js';
+import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import {
   claim,
   claimMany,
@@ -22,8 +23,8 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
   const fixture = useStore(kind);
 
   const declare = (topic: string, ...topics: string[]): Promise<unknown> =>
-    fixture.store.limits.declare([
-      { topic, limits: null, deadLetters: topics.map((each) => ({ topic: each, maxRetries: 7, priority: -3 })) },
+    declareTopics(fixture.store, [
+      { topic, deadLetters: topics.map((each) => ({ topic: each, maxRetries: 7, priority: -3 })) },
     ]);
   const lettersIn = async (topic = DEAD): Promise<Job[]> => {
     const { items } = await fixture.store.reports.list(readListFilter({ topic }));
@@ -32,7 +33,7 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
 
   beforeEach(() => declare(TOPIC, DEAD));
   afterEach(async () => {
-    for (const table of ['_jobs', '_jobs_topics', '_jobs_links']) {
+    for (const table of ['_jobs', '_jobs_topics', '_jobs_definitions', '_jobs_links']) {
       await fixture.sql(`DELETE FROM ${table}`);
     }
   });
@@ -150,14 +151,15 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
     expect((await fixture.job(token.id)).metadata).toEqual({ $deadLetters: [{ id: letters[1]!.id, topic: DEAD }] });
   });
 
-  it('go to each topic that is declared, and to none after the declaration is removed', async () => {
+  it('go to each topic that is declared, and to none after no process declares it', async () => {
     await declare(TOPIC, DEAD, 'alerts');
     const token = await claimOne(fixture.store);
     await fixture.store.settle([settlement(token, outcomes.failed())]);
     const links = (await fixture.job(token.id)).metadata!.$deadLetters as { topic: string }[];
     expect(links.map(({ topic }) => topic).sort()).toEqual(['alerts', DEAD]);
     expect([await lettersIn(), await lettersIn('alerts')].map(({ length }) => length)).toEqual([1, 1]);
-    await fixture.store.limits.declare([{ topic: TOPIC, limits: null }]);
+    await orphanDefinitions(fixture);
+    await handleTopics(fixture.store, TOPIC);
     const other = await claimOne(fixture.store);
     await fixture.store.settle([settlement(other, outcomes.failed())]);
     expect((await fixture.job(other.id)).metadata).toBeNull();

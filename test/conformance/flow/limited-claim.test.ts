@@ -1,6 +1,8 @@
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
-import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
+import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
+import type { JobInsert, Settled } from '../../../lib/store/jobs/job-records.js';
+import { until } from '../../support/wait.js';
 import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -8,15 +10,20 @@ import { storeKinds, useStore } from '../../support/stores.js';
 interface Limits {
   readonly total?: number;
   readonly perKey?: number;
-  readonly rate?: { readonly limit: number; readonly ms: number; readonly byKey?: boolean };
+  readonly rate?: {
+    readonly limit: number;
+    readonly ms: number;
+    readonly byKey?: boolean;
+    readonly spread?: boolean;
+  };
 }
 
 /** Writes the row of the topic. */
 async function limit(fixture: StoreFixture, { total, perKey, rate }: Limits): Promise<void> {
   const number = (value: number | undefined): string => String(value ?? 'NULL');
   await fixture.sql(`
-    INSERT INTO _jobs_topics (topic, is_limited, limit_total, limit_key, rate_limit, rate_ms, rate_by_key)
-    VALUES ('${TOPIC}', true, ${number(total)}, ${number(perKey)}, ${number(rate?.limit)}, ${number(rate?.ms)}, ${rate?.byKey === true})`);
+    INSERT INTO _jobs_topics (topic, is_limited, limit_total, limit_key, rate_limit, rate_ms, rate_by_key, rate_spread)
+    VALUES ('${TOPIC}', true, ${number(total)}, ${number(perKey)}, ${number(rate?.limit)}, ${number(rate?.ms)}, ${rate?.byKey === true}, ${rate?.spread === true})`);
 }
 
 function claimLimited(store: JobStore, members: Partial<LimitedClaimRequest> = {}): Promise<LimitedClaim> {
@@ -27,6 +34,7 @@ function claimLimited(store: JobStore, members: Partial<LimitedClaimRequest> = {
     limit: 10,
     leaseMs: 30_000,
     worker: WORKER,
+    handOverMs: HAND_OVER_MS,
     ...members,
   });
 }
@@ -44,6 +52,14 @@ const countByKey = async (store: JobStore, { claims }: LimitedClaim): Promise<Re
   return counts;
 };
 
+/** Releases jobs whose handlers were not called. */
+async function release(store: JobStore, { claims, start }: LimitedClaim): Promise<Settled[]> {
+  const outcome = { kind: 'release', delayMs: null } as const;
+  return store.settle(
+    claims.map((token) => ({ token, outcome, durationMs: null, counted: start ?? undefined, isUncalled: true })),
+  );
+}
+
 async function complete(store: JobStore, { claims }: LimitedClaim): Promise<void> {
   await store.settle(claims.map((token) => ({ token, outcome: { kind: 'completed', result: null }, durationMs: 1 })));
 }
@@ -54,6 +70,22 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
   beforeEach(async () => {
     await fixture.sql('DELETE FROM _jobs_topics');
     await fixture.sql('DELETE FROM _jobs_starts');
+  });
+
+  it('gives the key of one delayed job its turn after that of thousands that were due before', async () => {
+    await limit(fixture, { perKey: 1 });
+    const later = { runAt: new Date(Date.now() + 3_600_000) };
+    await fixture.store.insert(keyedJobs(3_000, 'many', later));
+    await fixture.store.insert(keyedJobs(1, 'one', later));
+    await fixture.sql(
+      `UPDATE _jobs SET run_at = CASE concurrency_key WHEN 'many' THEN created ELSE updated END WHERE status = 'pending'`,
+    );
+    const first = await claimLimited(fixture.store);
+    expect(await countByKey(fixture.store, first)).toEqual({ many: 1 });
+    await until(async () => (await fixture.sql('SELECT 1 FROM _jobs WHERE flow_key IS NULL')).length === 0, {
+      message: 'a mark on each due job',
+    });
+    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ one: 1 });
   });
 
   it('returns no more jobs than may run at once, and others as they end', async () => {
@@ -180,6 +212,92 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     );
     const starts = jobs.map(({ started }) => started!.getTime()).sort((a, b) => a - b);
     expect(starts[2]! - starts[1]!).toBeGreaterThanOrEqual(200);
+  });
+
+  it('counts a start for the hand-over of its claim and the window after it', async () => {
+    await limit(fixture, { rate: { limit: 2, ms: 1_000 } });
+    await fixture.store.insert(newJobs(3));
+    await claimLimited(fixture.store, { limit: 1, handOverMs: 100 });
+    await claimLimited(fixture.store, { limit: 1, handOverMs: 60_000 });
+    const full = await claimLimited(fixture.store);
+    expect(full).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(full.rateInMs).toBeLessThanOrEqual(1_150);
+    await until(async () => (await claimLimited(fixture.store)).claims.length === 1, { message: 'the third start' });
+    const starts = await fixture.sql<{ slice: unknown }>('SELECT slice FROM _jobs_starts');
+    const [first, second] = starts.map(({ slice }) => Number(slice)).sort((a, b) => a - b);
+    expect(second! - first!).toBeGreaterThan((59_000 * 64) / 1_000 - 10_000);
+  });
+
+  it('takes back the starts of jobs whose handlers were not called, once', async () => {
+    await limit(fixture, { rate: { limit: 3, ms: 60_000 } });
+    await fixture.store.insert(newJobs(6));
+    const first = await claimLimited(fixture.store, { limit: 2 });
+    expect(await release(fixture.store, first)).toMatchObject([{ applied: true }, { applied: true }]);
+    expect(await release(fixture.store, first)).toMatchObject([{ applied: false }, { applied: false }]);
+    const second = await claimLimited(fixture.store);
+    expect(second.claims).toHaveLength(3);
+    await release(fixture.store, first);
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'rate' });
+  });
+
+  it('takes back no start of a window of another length', async () => {
+    await limit(fixture, { rate: { limit: 1, ms: 60_000 } });
+    await fixture.store.insert(newJobs(3));
+    const first = await claimLimited(fixture.store);
+    await fixture.sql('UPDATE _jobs_topics SET rate_ms = 61000');
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
+    await release(fixture.store, first);
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'rate' });
+  });
+
+  it('takes back the starts of each key apart, and none of jobs without a key', async () => {
+    await limit(fixture, { rate: { limit: 1, ms: 60_000, byKey: true } });
+    await fixture.store.insert([...keyedJobs(2, 'a'), ...keyedJobs(2, 'b'), ...newJobs(1)]);
+    const first = await claimLimited(fixture.store);
+    const jobs = await fixture.store.find(first.claims.map(({ id }) => id));
+    const isOfB = new Set(jobs.filter(({ concurrencyKey }) => concurrencyKey === 'b').map(({ id }) => id));
+    await release(fixture.store, { ...first, claims: first.claims.filter(({ id }) => !isOfB.has(id)) });
+    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ a: 1, '': 1 });
+  });
+
+  it('spreads starts evenly over the window', async () => {
+    await limit(fixture, { rate: { limit: 5, ms: 1_000, spread: true } });
+    await fixture.store.insert(newJobs(4));
+    const atMs: number[] = [];
+    while (atMs.length < 4) {
+      const { claims, start, limitedBy } = await claimLimited(fixture.store);
+      expect({ count: claims.length, limitedBy }).toEqual({ count: Math.min(1, claims.length), limitedBy: 'rate' });
+      atMs.push(...claims.map(() => start!.atMs));
+    }
+    atMs.slice(1).forEach((ms, index) => expect(ms - atMs[index]!).toBeGreaterThanOrEqual(199));
+  });
+
+  it('says when the next spread start is due, and does not wait for one that was taken back', async () => {
+    await limit(fixture, { rate: { limit: 2, ms: 60_000, spread: true } });
+    await fixture.store.insert(newJobs(4));
+    const first = await claimLimited(fixture.store);
+    expect(first).toMatchObject({ claims: [{}], limitedBy: 'rate' });
+    expect(Math.abs(first.rateInMs! - 30_000)).toBeLessThan(1_000);
+    const second = await claimLimited(fixture.store);
+    expect(second).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(Math.abs(second.rateInMs! - 30_000)).toBeLessThan(5_000);
+    await release(fixture.store, first);
+    expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
+  });
+
+  it('spreads the starts of each key apart', async () => {
+    await limit(fixture, { rate: { limit: 2, ms: 60_000, byKey: true, spread: true } });
+    await fixture.store.insert([...keyedJobs(2, 'a'), ...keyedJobs(2, 'b')]);
+    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ a: 1, b: 1 });
+    const full = await claimLimited(fixture.store);
+    expect(full).toMatchObject({ claims: [], limitedBy: 'key' });
+    expect(Math.abs(full.rateInMs! - 30_000)).toBeLessThan(5_000);
+  });
+
+  it('claims spread starts together that are due within a few milliseconds', async () => {
+    await limit(fixture, { rate: { limit: 1_000, ms: 1_000, spread: true } });
+    await fixture.store.insert(newJobs(20));
+    expect((await claimLimited(fixture.store, { limit: 20 })).claims).toHaveLength(8);
   });
 
   it('returns nothing of a paused topic', async () => {

@@ -69,7 +69,14 @@ describe.each(storeKinds())('claims of a limited topic beside a model, on $label
         await store.insert([job]);
         model.waiting.set(job.id, job);
       } else if (step.do === 'claim') {
-        const request = { topic: TOPIC, priorities: PRIORITIES, hasKeyed: true, leaseMs: 30_000, worker: WORKER };
+        const request = {
+          topic: TOPIC,
+          priorities: PRIORITIES,
+          hasKeyed: true,
+          leaseMs: 30_000,
+          worker: WORKER,
+          handOverMs: 100,
+        };
         const { claims } = await store.limitedTopics.claim({ ...request, limit: step.limit });
         expect(claims.length).toBeLessThanOrEqual(step.limit);
         for (const token of claims) {

@@ -1,20 +1,24 @@
+import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import { insertMany, insertOne, TOPIC } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const rate = { limit: 2, per: 64_000, perKey: false };
+/** The gap of spread starts that a claim keeps: the window, one more slice and the hand-over, for two starts. */
+const GAP_MS = 32_550;
 const SLICE_MS = 1_000;
 
 /** The columns that claims read. */
 async function effective(fixture: StoreFixture, topic = TOPIC): Promise<object | undefined> {
   const [row] = await fixture.sql<Record<string, unknown>>(
-    `SELECT limit_total, limit_key, rate_limit, rate_ms, rate_by_key, is_limited FROM _jobs_topics WHERE topic = '${topic}'`,
+    `SELECT limit_total, limit_key, rate_limit, rate_ms, rate_by_key, rate_spread, is_limited FROM _jobs_topics WHERE topic = '${topic}'`,
   );
   return (
     row && {
       ...row,
       rate_ms: row.rate_ms === null ? null : Number(row.rate_ms),
       rate_by_key: Boolean(row.rate_by_key),
+      rate_spread: Boolean(row.rate_spread),
       is_limited: Boolean(row.is_limited),
     }
   );
@@ -26,6 +30,7 @@ const none = {
   rate_limit: null,
   rate_ms: null,
   rate_by_key: false,
+  rate_spread: false,
   is_limited: false,
 };
 
@@ -39,10 +44,11 @@ describe.each(storeKinds())('limits on $label', (kind) => {
 
   const start = async (members: { topic?: string; key?: string; ago: number; starts?: number }): Promise<void> => {
     const { topic = TOPIC, key = '', ago, starts = 1 } = members;
-    const slice = Math.floor((await fixture.now()).getTime() / SLICE_MS) - ago;
-    await fixture.sql(
-      `INSERT INTO _jobs_starts (topic, key, slice, starts) VALUES ('${topic}', '${key}', ${slice}, ${starts})`,
-    );
+    const nowMs = (await fixture.now()).getTime();
+    const slice = Math.floor(nowMs / SLICE_MS) - ago;
+    await fixture.sql(`
+      INSERT INTO _jobs_starts (topic, key, rate_ms, slice, starts, latest)
+      VALUES ('${topic}', '${key}', ${rate.per}, ${slice}, ${starts}, ${nowMs - ago * SLICE_MS})`);
   };
 
   /** Makes jobs running, as a claim of a limited topic does. */
@@ -51,70 +57,67 @@ describe.each(storeKinds())('limits on $label', (kind) => {
 
   it('are those of the code, until an operator sets others, and again after that', async () => {
     const { limits } = fixture.store;
-    const code = { concurrency: 5, perKey: 2, rate: { limit: 100, per: 60_000, perKey: true } };
+    const code = { concurrency: 5, perKey: 2, rate: { limit: 100, per: 60_000, perKey: true, spread: true } as const };
     const ofCode = {
       limit_total: 5,
       limit_key: 2,
       rate_limit: 100,
       rate_ms: 60_000,
       rate_by_key: true,
+      rate_spread: true,
       is_limited: true,
     };
-    expect(await limits.declare([{ topic: TOPIC, limits: code }])).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, [{ topic: TOPIC, limits: code }])).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual(ofCode);
 
     await limits.set(TOPIC, { concurrency: 7 });
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
     expect(await limits.list()).toMatchObject([{ topic: TOPIC, code, operator: { concurrency: 7 } }]);
-    expect(await limits.declare([{ topic: TOPIC, limits: { perKey: 1 } }])).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, [{ topic: TOPIC, limits: { perKey: 1 } }])).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual({ ...none, limit_total: 7, is_limited: true });
 
     await limits.set(TOPIC, {});
     expect(await effective(fixture)).toEqual(none);
     await limits.set(TOPIC, null);
     expect(await effective(fixture)).toEqual({ ...none, limit_key: 1, is_limited: true });
-    expect(await limits.declare([{ topic: TOPIC, limits: null }])).toEqual([TOPIC]);
+    await orphanDefinitions(fixture);
+    expect(await handleTopics(fixture.store, TOPIC)).toEqual([TOPIC]);
     expect(await effective(fixture)).toEqual(none);
     expect(await limits.list()).toEqual([]);
   });
 
   it('declared again write nothing, and topics without any get no row', async () => {
     const { limits } = fixture.store;
-    const given = [
-      { topic: TOPIC, limits: { rate } },
-      { topic: 'sms', limits: null },
-    ];
-    expect(await limits.declare(given)).toEqual([TOPIC]);
-    expect(await limits.declare(given)).toEqual([]);
-    expect(await limits.declare([])).toEqual([]);
+    const given = [{ topic: TOPIC, limits: { rate } }, { topic: 'sms' }];
+    expect(await declareTopics(fixture.store, given)).toEqual([TOPIC]);
+    expect(await declareTopics(fixture.store, given)).toEqual([]);
+    expect(await declareTopics(fixture.store, [])).toEqual([]);
     await limits.set('sms', null);
     expect(await effective(fixture, 'sms')).toBeUndefined();
   });
 
-  it('keep the pause of the topic, and a declaration without limits keeps the mark of keyed jobs', async () => {
+  it('keep the pause of the topic, and a handler without limits keeps the mark of keyed jobs', async () => {
     await fixture.store.pauses.pause([TOPIC]);
     await fixture.store.limits.set(TOPIC, { concurrency: 1 });
     expect(await fixture.store.pauses.list()).toMatchObject([{ topic: TOPIC }]);
     await fixture.store.limits.set(TOPIC, null);
     await fixture.sql('UPDATE _jobs_topics SET is_limited = true');
-    await fixture.store.limits.declare([{ topic: TOPIC, limits: null }]);
+    expect(await handleTopics(fixture.store, TOPIC)).toEqual([]);
     expect(await effective(fixture)).toMatchObject({ is_limited: true });
     expect(await fixture.store.pauses.list()).toMatchObject([{ topic: TOPIC }]);
   });
 
-  it('forget the starts of a rate when its window changes, and of that topic only', async () => {
+  it('count the starts of a window only in windows of the same length', async () => {
     const { limits } = fixture.store;
-    const topics = async (): Promise<string[]> =>
-      (await fixture.sql<{ topic: string }>('SELECT topic FROM _jobs_starts ORDER BY topic')).map(({ topic }) => topic);
-    await limits.declare([TOPIC, 'sms'].map((topic) => ({ topic, limits: { rate } })));
-    await start({ ago: 0 });
-    await start({ ago: 0, topic: 'sms' });
-    await limits.set(TOPIC, { rate: { ...rate, limit: 3 }, concurrency: 2 });
-    expect(await topics()).toEqual([TOPIC, 'sms']);
-    await limits.declare([{ topic: TOPIC, limits: { rate: { ...rate, per: 1_000 } } }]);
-    expect(await topics()).toEqual([TOPIC, 'sms']);
-    await limits.set(TOPIC, null);
-    expect(await topics()).toEqual(['sms']);
+    const isFull = async (): Promise<boolean> =>
+      (await limits.states([{ topic: TOPIC }])).states[0]!.nextStart !== null;
+    await limits.set(TOPIC, { rate });
+    await start({ ago: 0, starts: 2 });
+    expect(await isFull()).toBe(true);
+    await limits.set(TOPIC, { rate: { ...rate, per: 60_000 } });
+    expect(await isFull()).toBe(false);
+    await limits.set(TOPIC, { rate });
+    expect(await isFull()).toBe(true);
   });
 
   it('of many processes that start together are declared without a deadlock', async () => {
@@ -124,7 +127,7 @@ describe.each(storeKinds())('limits on $label', (kind) => {
     for (let round = 1; round <= 5; round += 1) {
       const declare = (index: number): Promise<string[]> => {
         const declared = names.map((topic) => ({ topic, limits: { concurrency: round * 10 + index } }));
-        return stores[index]!.limits.declare(index % 2 === 0 ? declared : declared.reverse());
+        return declareTopics(stores[index]!, index % 2 === 0 ? declared : declared.reverse());
       };
       await Promise.all(stores.map((_, index) => declare(index)));
       const listed = await fixture.store.limits.list();
@@ -164,6 +167,15 @@ describe.each(storeKinds())('limits on $label', (kind) => {
     await start({ ago: 5, starts: 2 });
     // Two of four have to leave the window, and one more for the next start.
     expect([59, 60]).toContain(await nextIn());
+  });
+
+  it('report when spread starts allow the next one', async () => {
+    await fixture.store.limits.set(TOPIC, { rate: { ...rate, spread: true } });
+    await start({ ago: 10 });
+    const { now, states } = await fixture.store.limits.states([{ topic: TOPIC }]);
+    const nextInMs = states[0]!.nextStart!.getTime() - now.getTime();
+    expect(nextInMs).toBeGreaterThan(GAP_MS - 10 * SLICE_MS - 5_000);
+    expect(nextInMs).toBeLessThanOrEqual(GAP_MS - 10 * SLICE_MS);
   });
 
   it('report the rate of each key', async () => {

@@ -2,6 +2,7 @@ import { JobsEngine, JobStateError } from 'nestjs-jobs';
 import { claim, outcomes, settlement } from '../../support/job-rows.js';
 import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
+import { until } from '../../support/wait.js';
 
 describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('dependencies on $label', (kind) => {
   const fixture = useStore(kind);
@@ -75,8 +76,51 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     const { a } = await enqueue(['a'], ...children);
     const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
     await engine.jobs.cancel(a!);
-    expect(await fixture.sql('SELECT status, count(*) AS jobs FROM _jobs GROUP BY status')).toHaveLength(1);
+    // One transaction ends 5,000 links.
+    await until(async () => (await fixture.sql(`SELECT 1 FROM _jobs WHERE status <> 'cancelled'`)).length === 0, {
+      message: 'the cancellation of the children',
+    });
   }, 15_000);
+
+  it('cancel a dense graph, in which each job waits for all jobs before it', async () => {
+    const refs = Array.from({ length: 150 }, (_, index) => `d${index}`);
+    const ids = await enqueue(...refs.map((ref, index): [string, string[]] => [ref, refs.slice(0, index)]));
+    const { d0 } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, d0!, outcomes.failed());
+    expect((await fixture.job(ids.d149!)).lastError).toBe(`parent ${ids.d0} failed`);
+    // The graph has 11,175 links, more than one transaction ends.
+    await until(async () => (await fixture.sql('SELECT 1 FROM _jobs_links WHERE outcome IS NULL')).length === 0, {
+      message: 'the end of all links',
+    });
+    expect(await fixture.sql(`SELECT id FROM _jobs WHERE status = 'cancelled'`)).toHaveLength(149);
+  });
+
+  it('release thousands of children of one job, each once', async () => {
+    const refs = Array.from({ length: 9_000 }, (_, index) => `c${index}`);
+    await enqueue(['a'], ...refs.map((ref): [string, string[]] => [ref, ['a']]));
+    const released: string[] = [];
+    fixture.store.links.observe((changes) => released.push(...changes.released.map(({ id }) => id)));
+    const { a } = await claimByRef(fixture.store);
+    expect(await settleOne(fixture.store, a!)).toMatchObject([{ applied: true, status: 'completed' }]);
+    await until(() => released.length >= refs.length, { message: 'the release of all children' });
+    expect(new Set(released).size).toBe(refs.length);
+    fixture.store.links.observe(() => undefined);
+  }, 30_000);
+
+  it('leave the links of a parent that was re-queued before a later transaction ends them', async () => {
+    const refs = Array.from({ length: 6_000 }, (_, index) => `c${index}`);
+    const ids = await enqueue(['a'], ...refs.map((ref): [string, string[]] => [ref, ['a']]));
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await fixture.store.requeue([ids.a!]);
+    let after: string | null = null;
+    do {
+      after = (await fixture.store.links.repair(after)).next;
+    } while (after !== null);
+    const open = await fixture.sql('SELECT 1 FROM _jobs_links WHERE outcome IS NULL');
+    const waiting = await fixture.sql(`SELECT 1 FROM _jobs WHERE status = 'pending' AND id <> '${ids.a!}'`);
+    expect(waiting).toHaveLength(open.length);
+  }, 30_000);
 
   // This takes half a second. With three statements for each job it took seconds.
   it('cancel a chain of 1,000 descendants of a parent, and end the links of the last one', async () => {
@@ -272,6 +316,16 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(inMs).toBeLessThanOrEqual(3_600_000);
   });
 
+  it('start a child at the latest of the times that its links store', async () => {
+    const ids = await enqueue(['a'], ['b'], ['c', ['a', 'b'], { runAt: new Date('2100-01-01T00:00:00Z') }]);
+    const [first] = [ids.a!, ids.b!].sort();
+    await fixture.sql(`UPDATE _jobs_links SET run_at = (SELECT min(created) FROM _jobs) WHERE parent_id = '${first}'`);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    await settleOne(fixture.store, b!);
+    expect((await fixture.job(ids.c!)).runAt).toEqual(new Date('2100-01-01T00:00:00Z'));
+  });
+
   it('refuse to promote a blocked job', async () => {
     const ids = await enqueue(['a'], ['b', ['a']]);
     const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
@@ -322,6 +376,62 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(await fixture.store.links.repair(null)).toMatchObject({ changes: { released: [], cancelled: [] } });
   });
 
+  it('re-queue one of the jobs with the same unique key that a parent has cancelled', async () => {
+    const ids = await enqueue(['a'], ['b', ['a'], { uniqueKey: 'k' }], ['c', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await fixture.store.requeue([ids.a!]);
+    const { later, after } = await enqueue(['later', [ids.a!], { uniqueKey: 'k' }], ['after', ['later']]);
+    const { a: again } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, again!, outcomes.failed());
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    expect(await engine.jobs.requeue(ids.a!, { dependants: true })).toMatchObject({ status: 'pending' });
+    expect([await status(ids.b), await status(later)]).toEqual(['cancelled', 'pending']);
+    expect([await waitingOn(ids.c!), await waitingOn(later!), await waitingOn(after!)]).toEqual([1, 1, 1]);
+  });
+
+  it.each(['parent', 'child'])('re-queue a %s whose unique key an ended job keeps beyond its time', async (ref) => {
+    const ids = await enqueue(
+      ['parent', undefined, ref === 'parent' ? { uniqueKey: 'k' } : {}],
+      ['child', ['parent'], ref === 'child' ? { uniqueKey: 'k' } : {}],
+    );
+    const { parent } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, parent!, outcomes.failed());
+    const { holder } = await enqueue(['holder', undefined, { uniqueKey: 'k', uniqueFor: '1h' }]);
+    const { holder: claimed } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, claimed!);
+    await fixture.set(holder!, { unique_until: { msFromNow: -1_000 } });
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    expect(await engine.jobs.requeue(ids.parent!, { dependants: true })).toMatchObject({ status: 'pending' });
+    expect(await waitingOn(ids.child!)).toBe(1);
+  });
+
+  it('say that the key of a re-queued parent is taken', async () => {
+    const ids = await enqueue(['a', undefined, { uniqueKey: 'k' }], ['b', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    const { holder } = await enqueue(['holder', undefined, { uniqueKey: 'k' }]);
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await expect(engine.jobs.requeue(ids.a!, { dependants: true })).rejects.toMatchObject({ holderId: holder });
+    expect([await status(ids.a), await status(ids.b)]).toEqual(['failed', 'cancelled']);
+  });
+
+  it('re-queue hundreds of descendants, deep and wide', async () => {
+    const chain = Array.from({ length: 250 }, (_, index): [string, string[]] => [
+      `c${index}`,
+      [index === 0 ? 'a' : `c${index - 1}`],
+    ]);
+    const children = Array.from({ length: 250 }, (_, index): [string, string[]] => [`w${index}`, ['a']]);
+    const ids = await enqueue(['a'], ...chain, ...children, ['last', ['c249', 'w249']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    expect(await status(ids.last)).toBe('cancelled');
+    const { dependants } = await fixture.store.links.requeueDependants(ids.a!);
+    expect(new Set(dependants.map(({ id }) => id)).size).toBe(501);
+    expect(await fixture.store.links.blocked([ids.c249!, ids.w249!, ids.last!])).toHaveLength(3);
+    expect(await waitingOn(ids.last!)).toBe(2);
+  });
+
   it('are repaired when something else has ended a parent', async () => {
     const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e'], ['f', ['e']]);
     const finished = await fixture.now();
@@ -339,5 +449,49 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     await fixture.sql(`UPDATE _jobs_links SET outcome = 'completed'`);
     const { changes } = await fixture.store.links.repair(null);
     expect(changes.released).toMatchObject([{ id: ids.b }]);
+  });
+});
+
+describe.each(storeKinds().filter((kind) => kind.locksRows))('links that take too long to end on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  /** Refuses a statement that ends more than 100 links, as the statement timeout does. */
+  const limitLinks = (): Promise<unknown> =>
+    fixture.sql(`
+      CREATE OR REPLACE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF (SELECT count(*) FROM changed) > 100 THEN RAISE 'too slow' USING ERRCODE = 'query_canceled'; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE OR REPLACE TRIGGER refuse_many AFTER UPDATE ON _jobs_links REFERENCING NEW TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_many()`);
+
+  const children = Array.from({ length: 300 }, (_, index) => linkedJob(`c${index}`, ['a']));
+  const waiting = (): Promise<unknown[]> => fixture.sql('SELECT 1 FROM _jobs_links WHERE outcome IS NULL');
+
+  it('are ended in smaller sets, and do not keep the outcome of their parent from being recorded', async () => {
+    await enqueueLinked(fixture.store, [linkedJob('a'), ...children]);
+    await limitLinks();
+    const { a } = await claimByRef(fixture.store);
+    expect(await settleOne(fixture.store, a!)).toMatchObject([{ applied: true, status: 'completed' }]);
+    await until(async () => (await waiting()).length === 0, { message: 'the end of the links' });
+    expect(Object.keys(await claimByRef(fixture.store))).toHaveLength(300);
+  });
+
+  it.each([
+    ['is cancelled', (id: string) => fixture.store.cancel([id])],
+    ['is deleted', (id: string) => fixture.store.delete([id])],
+    [
+      'expires',
+      async (id: string) => {
+        await fixture.set(id, { expires_at: { msFromNow: -1_000 } });
+        return fixture.store.expire(10);
+      },
+    ],
+  ])('are ended although the parent %s', async (_title, end) => {
+    const { a } = await enqueueLinked(fixture.store, [linkedJob('a'), ...children]);
+    await limitLinks();
+    await end(a!);
+    await until(async () => (await waiting()).length === 0, { message: 'the end of the links' });
+    expect(await fixture.sql(`SELECT 1 FROM _jobs WHERE status = 'pending'`)).toEqual([]);
   });
 });

@@ -160,6 +160,17 @@ describe.each(kinds)('groups on $label', (kind) => {
     expect(await fixture.sql('SELECT parent_id FROM _jobs_links')).toEqual([]);
   });
 
+  it('finish by the repair when something else has deleted the last unfinished member', async () => {
+    const { id } = await groups().enqueue([linkedJob('a'), linkedJob('b')], callbacks);
+    const { a, b } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!);
+    await fixture.sql(`DELETE FROM _jobs WHERE id = '${b!.id}'`);
+    const { changes } = await fixture.store.links.repair(null);
+    expect(changes.released).toHaveLength(1);
+    expect(await groups().get(id)).toMatchObject({ completed: 1, cancelled: 1, finished: expect.any(Date) as Date });
+    expect(await refs()).toEqual(['finish']);
+  });
+
   it('are deleted after the last of their callbacks, also without members', async () => {
     const { id: withCallback } = await groups().enqueue([], { onFinish: callbacks.onFinish });
     const { id: empty } = await groups().enqueue([]);

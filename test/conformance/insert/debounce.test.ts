@@ -56,13 +56,28 @@ describe.each(storeKinds())('a debounced job on $label', (kind) => {
   });
 
   it('starts at most `max` after the first call', async () => {
-    const { id } = await insert(debouncedJob('first', 60_000, 90_000));
-    await fixture.set(id, { created: { msFromNow: -80_000 } });
+    const { id, created } = await insert(debouncedJob('first', 60_000, 90_000));
     await insert(debouncedJob('second', 60_000, 90_000));
-    expect(await runAtAfter(id)).toBe(90_000);
-    await insert(debouncedJob('third', 60_000, 90_000));
+    const second = await fixture.job(id);
+    expect(second.runAt.getTime() - created.getTime()).toBeLessThanOrEqual(90_000);
+    await insert(debouncedJob('third', 120_000, 240_000));
     expect(await runAtAfter(id)).toBe(90_000);
     expect((await fixture.job(id)).payload).toBe('third');
+  });
+
+  it('keeps the `max` of the first call, whatever later calls say, in a set too', async () => {
+    const [{ id }] = (await fixture.store.insert([
+      debouncedJob('first', 1_000, 10_000),
+      debouncedJob('second', 60_000, 10 * DAY_MS),
+    ])) as [InsertedJob];
+    expect(await runAtAfter(id)).toBe(10_000);
+    const later = await insert(debouncedJob('third', DAY_MS, 10 * DAY_MS));
+    expect(later).toMatchObject({ id, replaced: true });
+    expect(await runAtAfter(id)).toBe(10_000);
+    await insert(debouncedJob('fourth', 1, 2));
+    expect(await runAtAfter(id)).toBeLessThan(10_000);
+    await insert(debouncedJob('fifth', DAY_MS));
+    expect(await runAtAfter(id)).toBe(10_000);
   });
 
   it('stores exactly one more job for calls during the run', async () => {
@@ -138,11 +153,20 @@ describe.each(storeKinds())('a debounced job on $label', (kind) => {
     expect((await fixture.job(first.id)).payload).toBe('second');
   });
 
-  it('replaces the payload of a job that frees its key when it starts', async () => {
-    const { id } = await insert(startedJob({ delayMs: DAY_MS, payload: '1' }));
-    expect(await insert(debouncedJob(2))).toMatchObject({ id, deduplicated: true, replaced: true });
+  it('leaves a job that was stored without debounce as it is', async () => {
+    const stored = await insert(startedJob({ delayMs: DAY_MS, payload: '1' }));
+    const before = await fixture.job(stored.id);
+    const call = debouncedJob(2);
+    expect(await insert(call)).toMatchObject({ id: stored.id, deduplicated: true, replaced: false });
+    const encoded = { ...call, id: newJob().id, replacement: { id: stored.id, payload: '2' } };
+    expect(await insert(encoded)).toMatchObject({ id: stored.id, deduplicated: true, replaced: false });
+    expect(await fixture.job(stored.id)).toEqual(before);
+  });
+
+  it('is left as it is by a call without debounce', async () => {
+    const { id } = await insert(debouncedJob('first'));
     expect(await insert(startedJob({ payload: '3' }))).toMatchObject({ id, deduplicated: true, replaced: false });
-    expect((await fixture.job(id)).payload).toBe(2);
+    expect((await fixture.job(id)).payload).toBe('first');
   });
 
   it('waits again for its concurrency key', async () => {

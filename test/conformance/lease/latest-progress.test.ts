@@ -137,7 +137,7 @@ describe.each(storeKinds())('job.progress on $label', (kind) => {
     await engine.whenIdle();
     expect(await fixture.job(id)).toMatchObject({ status: 'completed', progress: 1 });
     expect(logger.of('warn')).toEqual([
-      'progress of 1 jobs could not be saved: the database does not reply; the latest values are kept and written later',
+      'progress of 1 job could not be saved: the database does not reply; the latest values are kept and written later',
     ]);
   });
 

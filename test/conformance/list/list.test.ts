@@ -29,6 +29,15 @@ describe.each(storeKinds())('list on $label', (kind) => {
     return token.id;
   };
 
+  it('counts and lists only the jobs that have not changed since a time', async () => {
+    const ids = await insertMany(fixture.store, 3);
+    const asOf = await fixture.store.reports.now();
+    await insertMany(fixture.store, 2);
+    const { items, total } = await fixture.store.reports.list({ ...EVERYTHING, limit: 2, asOf });
+    expect(items.map(({ id }) => id)).toEqual(newestFirst(...ids).slice(0, 2));
+    expect(total).toBe(3);
+  });
+
   it('returns complete jobs, newest first, with their total', async () => {
     const ids = await insertMany(fixture.store, 3, { payload: '{"a":1}', metadata: '{"b":2}' });
     const { items, total, totalCapped } = await fixture.store.reports.list(EVERYTHING);

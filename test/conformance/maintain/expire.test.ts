@@ -79,7 +79,15 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
       await insertOne(fixture.store, { ...each, expiry: OVER });
       expected.push(await insertOne(fixture.store, { ...each, expiry: IN_AN_HOUR }));
     }
-    const request = { topic: TOPIC, priorities: [0], hasKeyed: true, limit: 10, leaseMs: 30_000, worker: 'w' };
+    const request = {
+      topic: TOPIC,
+      priorities: [0],
+      hasKeyed: true,
+      limit: 10,
+      leaseMs: 30_000,
+      worker: 'w',
+      handOverMs: 100,
+    };
     const { claims } = await fixture.store.limitedTopics.claim(request);
     expect(claims.map(({ id }) => id).sort()).toEqual(expected.sort());
     await fixture.store.limits.set(TOPIC, null);

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Retention } from '../../../lib/core/options.js';
+import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import { claim, claimMany, insertMany, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -185,8 +186,8 @@ describe.each(storeKinds())('prune on $label', (kind) => {
     const [other] = await createEnded('completed', [40 * hour]);
     await fixture.sql(`UPDATE _jobs SET topic = 'payments' WHERE id IN ('${kept!}', '${other!}')`);
     await fixture.sql(`UPDATE _jobs SET topic = 'pings' WHERE id IN ('${short!}', '${young!}')`);
-    await fixture.store.limits.declare([
-      { topic: 'payments', limits: null, retention: { failed: 100 * hour } },
+    await declareTopics(fixture.store, [
+      { topic: 'payments', retention: { failed: 100 * hour } },
       { topic: 'pings', limits: { concurrency: 5 }, retention: { failed: hour, completed: false } },
     ]);
     // Nothing declares that completed jobs of the topic stay.
@@ -194,17 +195,15 @@ describe.each(storeKinds())('prune on $label', (kind) => {
       removed: 3,
     });
     expect(await remaining()).toEqual([kept, young]);
-    // A handler without the option removes the declaration.
-    await fixture.store.limits.declare([{ topic: 'payments', limits: null }]);
+    await orphanDefinitions(fixture);
+    expect(await handleTopics(fixture.store, 'payments')).toEqual(['payments']);
     expect(await fixture.store.prune(retention({ failed: 30 * hour }), ALL)).toMatchObject({ removed: 1 });
     await fixture.sql('DELETE FROM _jobs_topics');
   });
 
   it('reads on for the retention of a topic, when the module keeps all jobs', async () => {
     const ids = await createEnded('completed', [60 * MINUTE, 60 * MINUTE, 0, 0, 0, 0]);
-    await fixture.store.limits.declare([
-      { topic: TOPIC, limits: null, retention: { completed: 10 * MINUTE, failed: false } },
-    ]);
+    await declareTopics(fixture.store, [{ topic: TOPIC, retention: { completed: 10 * MINUTE, failed: false } }]);
     const first = await fixture.store.prune(retention(), { after: null, rows: 2 });
     expect(first).toEqual({ removed: 2, next: ids[1] });
     expect(await fixture.store.prune(retention(), { after: first.next, rows: 2 })).toEqual({ removed: 0, next: null });
@@ -213,7 +212,7 @@ describe.each(storeKinds())('prune on $label', (kind) => {
 
   it('keeps the jobs of a topic that declares it, whatever the module deletes at once', async () => {
     const ids = await createEnded('completed', [60 * MINUTE, 0]);
-    await fixture.store.limits.declare([{ topic: TOPIC, limits: null, retention: { completed: false } }]);
+    await declareTopics(fixture.store, [{ topic: TOPIC, retention: { completed: false } }]);
     expect(await fixture.store.prune(retention({ completed: 0 }), ALL)).toMatchObject({ removed: 0 });
     await fixture.store.discard(
       ids.map((id) => ({ id, attempt: 1 })),
@@ -225,7 +224,7 @@ describe.each(storeKinds())('prune on $label', (kind) => {
 
   it('deletes nothing without a retention, and returns the next page', async () => {
     const ids = await createEnded('completed', [60 * MINUTE, 0]);
-    await fixture.store.limits.declare([{ topic: TOPIC, limits: null, retention: { completed: 0 } }]);
+    await declareTopics(fixture.store, [{ topic: TOPIC, retention: { completed: 0 } }]);
     expect(await fixture.store.prune(null, { after: null, rows: 1 })).toEqual({ removed: 0, next: ids[0] });
     await fixture.sql('DELETE FROM _jobs_topics');
   });

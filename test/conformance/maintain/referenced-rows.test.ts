@@ -98,14 +98,14 @@ describe.each(storeKinds())('rows that a foreign key of the application referenc
     });
     const retention = { completed: 7 * DAY, failed: false, cancelled: false } as const;
     const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
-    const declarations = { isPending: false, write: () => Promise.resolve() };
+    const declarer = { isPending: false, write: () => Promise.resolve() };
     const pruner = new Pruner({
       store,
       ...logParts(clock, logger),
       random: () => 0.5,
       retention,
       registry,
-      declarations,
+      declarer,
     });
     const untilAfter = (ms: number, condition: () => boolean | Promise<boolean>): Promise<unknown> =>
       until(async () => {

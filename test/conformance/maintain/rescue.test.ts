@@ -37,6 +37,44 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(await claim(fixture.store)).toMatchObject([{ id, attempt: 2, retries: 1 }]);
   });
 
+  it('adds the reason of a lost lease to the error of its attempt, once', async () => {
+    const { id } = await claimOne(fixture.store);
+    const loss = {
+      token: { id, attempt: 1 },
+      reason: "the event loop of this worker stood still for 6.1 s while 'a' ran",
+    };
+    expect(await fixture.store.explainLostLeases([loss])).toEqual([]);
+    await fixture.expire(id);
+    await rescue(fixture.store, 10);
+    const before = await fixture.job(id);
+    expect(await fixture.store.explainLostLeases([{ ...loss, token: { id, attempt: 2 } }])).toEqual([]);
+    expect(await fixture.job(id)).toEqual(before);
+
+    const message = `${before.lastError}; ${loss.reason}`;
+    const [second] = await claim(fixture.store);
+    expect(await fixture.store.explainLostLeases([loss])).toEqual([id]);
+    expect(await fixture.store.explainLostLeases([loss])).toEqual([]);
+    expect(await fixture.job(id)).toMatchObject({ status: 'processing', lastError: message });
+    expect((await fixture.job(id)).errors).toEqual([{ ...before.errors[0], message }]);
+
+    await fixture.store.settle([settlement(second!, outcomes.failed())]);
+    const failed = await fixture.job(id);
+    expect(failed.errors.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(failed.lastError).not.toContain('event loop');
+  });
+
+  it('explains the lost lease of a job that failed for good', async () => {
+    const { id } = await claimOne(fixture.store, { maxRetries: 2 });
+    await fixture.set(id, { retries: 2 });
+    await fixture.expire(id);
+    await rescue(fixture.store, 10);
+    const token = { id, attempt: 1 };
+    expect(await fixture.store.explainLostLeases([{ token, reason: 'it was suspended' }])).toEqual([id]);
+    const job = await fixture.job(id);
+    expect(job.lastError).toMatch(/its handler may have run; it was suspended$/);
+    expect(explainFailure(job)).toMatchObject({ code: 'lease_lost' });
+  });
+
   it('fails a job when no retry is left', async () => {
     const { id } = await claimOne(fixture.store, { maxRetries: 2 });
     await fixture.set(id, { retries: 2 });

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
 import { CLAIM_LIMITED, LOCK_TOPIC, MARK_KEYED_DUE } from '../../../lib/store/limits/limited-claim.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
 import { isMatrix } from '../../support/tier.js';
@@ -84,8 +85,8 @@ describe.each(postgresVersions())('the claim of limited topics on PostgreSQL %s'
   beforeAll(async () => {
     ({ client, drop } = await openQueueTable(version));
     await client.query('SET plan_cache_mode = force_generic_plan');
-    await client.query(`PREPARE early (text, text, text, float8, text, int, int) AS ${CLAIM_LIMITED}`);
-    await client.query(`EXPLAIN EXECUTE early ('keys', '1', 'w', 1000, '{0}', 100, 464)`);
+    await client.query(`PREPARE early (text, text, text, float8, text, int, int, int, boolean) AS ${CLAIM_LIMITED}`);
+    await client.query(`EXPLAIN EXECUTE early ('keys', '1', 'w', 1000, '{0}', 100, 464, 100, true)`);
     for (const [index, { topic, key, runAt, limits, running }] of fillings.entries()) {
       const id = (n: string): string => `('0190' || lpad(to_hex(${index * 2 * ROWS} + ${n}), 28, '0'))::uuid`;
       await client.query(`
@@ -108,8 +109,8 @@ describe.each(postgresVersions())('the claim of limited topics on PostgreSQL %s'
   afterAll(() => drop());
 
   async function claim(topic: string): Promise<Execution> {
-    const values = [topic, '1', 'w', 30_000, '{0}', SLOTS, STEPS];
-    const types = 'text, text, text, float8, text, int, int';
+    const values = [topic, '1', 'w', 30_000, '{0}', SLOTS, STEPS, HAND_OVER_MS, 'true'];
+    const types = 'text, text, text, float8, text, int, int, int, boolean';
     return explain(client, 'generic', { sql: CLAIM_LIMITED, types, values, before: LOCK });
   }
 
@@ -117,7 +118,10 @@ describe.each(postgresVersions())('the claim of limited topics on PostgreSQL %s'
     const { topic, claimable, fullSteps = 0 } = filling;
     await client.query('BEGIN');
     await client.query(LOCK);
-    const { nodes, buffers } = await execute(client, `early ('${topic}', '1', 'w', 30000, '{0}', ${SLOTS}, ${STEPS})`);
+    const { nodes, buffers } = await execute(
+      client,
+      `early ('${topic}', '1', 'w', 30000, '{0}', ${SLOTS}, ${STEPS}, ${HAND_OVER_MS}, true)`,
+    );
     await client.query('ROLLBACK');
     expect(nodes.filter((node) => /Seq Scan _jobs$|Bitmap/.test(node))).toEqual([]);
     expect(buffers).toBeLessThanOrEqual(BUFFERS_ONCE + BUFFERS_PER_JOB * claimable + BUFFERS_PER_STEP * fullSteps);
@@ -181,7 +185,15 @@ describe.each(sqliteFiles)('the claim of limited topics on $label', (kind) => {
     async (filling) => {
       const { topic, claimable } = filling;
       await fill(filling);
-      const request = { topic, priorities: [0], hasKeyed: true, limit: SLOTS, leaseMs: 30_000, worker: 'w' };
+      const request = {
+        topic,
+        priorities: [0],
+        hasKeyed: true,
+        limit: SLOTS,
+        leaseMs: 30_000,
+        worker: 'w',
+        handOverMs: 100,
+      };
       const sinceMs = performance.now();
       let claimed = 0;
       let claims = 0;

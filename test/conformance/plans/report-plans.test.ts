@@ -1,10 +1,11 @@
+import * as knownTopics from '../../../lib/store/reports/known-topics.sqlite.js';
 import * as list from '../../../lib/store/lists/list.sqlite.js';
 import * as stats from '../../../lib/store/reports/reports.sqlite.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 /** Every statement by its name, also those in a table of statements. */
 const sql: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries<unknown>({ ...list, ...stats })
+  Object.entries<unknown>({ ...knownTopics, ...list, ...stats })
     .flatMap(([name, value]): [string, unknown][] =>
       typeof value === 'object' && value !== null
         ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
@@ -50,6 +51,8 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   ],
   NEXT_TOPIC: /COVERING INDEX _jobs_listed \(topic>\?\)/,
   WAITING_TOPICS: TOPIC_BY_TOPIC,
+  KNOWN_TOPICS: [/COVERING INDEX _jobs_listed \(topic>\?\)/, /INDEX _jobs_processing/],
+  EXISTING_TOPICS: /COVERING INDEX _jobs_listed \(topic=\?\)/,
   DUE_IDS: DUE,
   DUE_IDS_AS_OF: DUE,
   DUE_UP_TO: DUE,

@@ -70,7 +70,7 @@ describe.each(storeKinds().filter(({ locksRows, isMain }) => !locksRows && isMai
   (kind) => {
     const fixture = useStore(kind);
 
-    it.each(['MOVE_CURSORS', 'BUSY_SCHEDULES', 'CHANGE_SCHEDULE', 'DECLARE_SCHEDULES'] as const)(
+    it.each(['MOVE_CURSORS', 'BUSY_SCHEDULES', 'CHANGE_SCHEDULE'] as const)(
       'find schedules by name, and jobs by id: %s',
       async (name) => {
         const values: unknown[] = [];

@@ -1,8 +1,10 @@
 import type { ScheduleOptions } from '../../../lib/core/schedule.js';
 import { readSchedule } from '../../../lib/core/schedule.js';
 import { toTickJobId } from '../../../lib/engine/schedules/tick-job.js';
+import { toDefinition } from '../../../lib/store/definitions/definition-records.js';
 import type { ScheduleFiring, StoredSchedule } from '../../../lib/store/schedules/schedule-records.js';
 import type { ScheduleStore } from '../../../lib/store/job-store.js';
+import { orphanDefinitions } from '../../support/declared.js';
 import { claim, newJob, TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -160,13 +162,16 @@ describe.each(storeKinds())('the table of schedules on $label', (kind) => {
     expect(await find()).toBeUndefined();
   });
 
-  it('shows a schedule from code as declared for a minute after the last declaration', async () => {
+  it('shows how many live processes declare a schedule from code', async () => {
     await table().put({ name: 'nightly', definition: definition(), source: 'code', revision: null, nextTick: LATER });
-    expect(await find()).toMatchObject({ isDeclared: true });
-    await fixture.sql(`UPDATE _jobs_schedules SET declared = '2020-01-01 00:00:00.000'`);
-    expect(await find()).toMatchObject({ isDeclared: false });
-    await table().declare(['nightly', 'other']);
-    expect(await find()).toMatchObject({ isDeclared: true });
+    expect(await find()).toMatchObject({ isDeclared: false, liveDefinitions: 0 });
+    const [one, other] = [1, 2].map((payload) => toDefinition('schedule', 'nightly', definition({ payload })));
+    await fixture.store.definitions.declare([one!]);
+    expect(await find()).toMatchObject({ isDeclared: true, liveDefinitions: 1 });
+    await fixture.store.definitions.declare([one!, other!]);
+    expect(await find()).toMatchObject({ isDeclared: true, liveDefinitions: 2 });
+    await orphanDefinitions(fixture);
+    expect(await find()).toMatchObject({ isDeclared: false, liveDefinitions: 0 });
   });
 
   it('returns another version after each change, and none for a tick', async () => {

@@ -1,6 +1,7 @@
 import type { JobsLogger } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { readSchedule } from '../../../lib/core/schedule.js';
+import { toDefinition } from '../../../lib/store/definitions/definition-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -154,9 +155,10 @@ describe.each(storeKinds())('schedules with faults on $label', (kind) => {
     engine.declareSchedule('b', EVERY_SECOND, { topic: 'b' });
     await engine.start();
     await untilJobs('b', 1);
-    const a = (await fixture.store.schedules.list()).schedules.find(({ name }) => name === 'a')!;
+    // Another process declares a newer definition.
     const changed = readSchedule({ every: '1h' }, { topic: 'a', payload: 'new' });
-    await fixture.store.schedules.put({ ...a, definition: changed, nextTick: undefined });
+    await fixture.store.definitions.declare([toDefinition('schedule', 'a', changed)]);
+    await until(async () => (await engine.schedules.get('a'))?.payload === 'new', { message: 'the new definition' });
     const put = jest.spyOn(fixture.store.schedules, 'put').mockRejectedValueOnce(new Error('lost'));
     await fixture.sql(`DELETE FROM _jobs_schedules WHERE name = 'b'`);
     const before = await count('b');

@@ -4,6 +4,7 @@ import { filter, firstValueFrom } from 'rxjs';
 import { ScheduleNotFoundError, ScheduleStateError } from '../../../lib/core/errors.js';
 import type { ScheduleOptions } from '../../../lib/core/schedule.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
+import { orphanDefinitions } from '../../support/declared.js';
 import { overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -98,14 +99,8 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     await first.start();
     await until(async () => (await first.schedules.list()).length === 2, { message: 'the declarations' });
     await first.close();
-    const now = (await fixture.now()).getTime();
-    for (const [name, days] of [
-      ['old', 31],
-      ['recent', 29],
-    ] as const) {
-      const declared = new Date(now - days * 86_400_000).toISOString().replace('T', ' ').slice(0, -1);
-      await fixture.sql(`UPDATE _jobs_schedules SET declared = '${declared}' WHERE name = '${name}'`);
-    }
+    await orphanDefinitions(fixture, { where: "name = 'old'", ageMs: 31 * 86_400_000 });
+    await orphanDefinitions(fixture, { where: "name = 'recent'", ageMs: 29 * 86_400_000 });
     const second = process();
     await second.start();
     await until(async () => (await second.schedules.list()).length === 1, { message: 'the removal' });
@@ -274,7 +269,7 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
     await expect(other.schedules.remove('s')).rejects.toThrow(ScheduleStateError);
     await expect(other.schedules.upsert('s', { every: '2h' }, { topic: 'report' })).rejects.toThrow(ScheduleStateError);
     await engine.close();
-    await fixture.sql(`UPDATE _jobs_schedules SET declared = '2020-01-01 00:00:00.000'`);
+    await orphanDefinitions(fixture);
     await other.schedules.remove('s');
     expect(await other.schedules.list()).toEqual([]);
   });

@@ -52,6 +52,15 @@ describe('encryptPayloads', () => {
     expect(() => codec.decode(encode(), { ...OWNER, topic: 'payments' })).toThrow(UnrecoverableError);
   });
 
+  it('stores plain payloads and decrypts encrypted ones with encrypt: false', () => {
+    const reader = encryptPayloads({ current: 'new', keys: { new: KEY }, encrypt: false });
+    expect(reader.encode(PAYLOAD, OWNER)).toEqual(PAYLOAD);
+    expect(reader.decode(encode(), OWNER)).toEqual(PAYLOAD);
+    expect(() => encryptPayloads({ current: 'new', keys: { new: KEY }, encrypt: false, rejectPlain: true })).toThrow(
+      InvalidOptionsError,
+    );
+  });
+
   it('reports a key that it does not have', () => {
     const other = encryptPayloads({ current: 'old', keys: { old: OTHER } });
     const error = expect.objectContaining({ code: 'MISSING_KEY', keyId: 'new' }) as Error;

@@ -1,5 +1,6 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Idempotency } from '../../../lib/core/job.js';
+import { silentLogger } from '../../../lib/core/logger.js';
 import type { Retention } from '../../../lib/core/options.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
@@ -33,6 +34,8 @@ async function countInserts(
   registry.register('mail', () => null);
   const enqueuer = new Enqueuer({
     ...{ store, registry, retention, payloadBytesMax: 1_000, maxRetries: 3, strictTopics: false, codec: undefined },
+    logger: silentLogger,
+    clock: systemClock,
     wakeSignal: new WakeSignal({ announce: () => undefined }),
     emit: () => undefined,
     unhandledTopics: new UnhandledTopics({

@@ -33,8 +33,8 @@ describe('pruner: a pass over rows that are kept', () => {
     const store = { prune } as unknown as JobStore;
     const retention = { completed: DAY, failed: false, cancelled: false } as const;
     const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false });
-    const declarations = { isPending: false, write: () => Promise.resolve() };
-    const pruner = new Pruner({ store, ...logParts(clock), random: () => 0.5, retention, registry, declarations });
+    const declarer = { isPending: false, write: () => Promise.resolve() };
+    const pruner = new Pruner({ store, ...logParts(clock), random: () => 0.5, retention, registry, declarer });
     pruner.start();
     await until(() => walks >= 2);
     await pruner.stop();

@@ -130,7 +130,7 @@ describe('the progress of running jobs', () => {
     expect([first.unsavedProgress, second.unsavedProgress]).toEqual([undefined, undefined]);
     expect(statements).toEqual([{ a: '1', b: '1' }, { a: '1' }, { b: '1' }]);
     expect(logger.of('warn')).toEqual([
-      'progress of 1 jobs could not be saved: no; the database refused them, and they are dropped',
+      'progress of 1 job could not be saved: no; the database refused them, and they are dropped',
     ]);
   });
 

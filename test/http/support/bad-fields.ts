@@ -329,7 +329,13 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
     ...badQueries('minutes', ['zero', '0'], ['too large', '1441']),
     ...unknownParameters,
   ],
-  '/topics': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
+  '/topics': [
+    ...badTopicQueries,
+    ...badNumbers('limit'),
+    ...badQueries('limit', ['zero', '0'], ['too large', '1001']),
+    ...badQueries('after', ['empty', ''], ['too long', 'x'.repeat(256)]),
+    ...unknownParameters,
+  ],
   '/groups': [
     ...badQueries('before', ...badIds),
     ...badNumbers('limit'),
@@ -340,6 +346,6 @@ export const badQueriesByRoute: Readonly<Record<string, readonly BadQuery[]>> = 
   '/workers': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
   '/capabilities': unknownParameters,
   '/openapi.json': unknownParameters,
-  '/stream': [...badQueries('topic', ['unknown here', 'a']), ...unknownParameters],
+  '/stream': [...badTopicQueries, ...unknownParameters],
   '/018f3f5e-7b5a-7000-8000-000000000000': unknownParameters,
 };

@@ -3,6 +3,7 @@ import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/options.js';
 import type {
   LimitedTopicClaims,
+  DefinitionStore,
   LimitStore,
   GroupStore,
   ScheduleStore,
@@ -73,7 +74,9 @@ export class SimulatedStore implements JobStore {
   readonly schedules = {} as ScheduleStore;
   /** Simulated topics have no limits. */
   readonly limitedTopics = {} as LimitedTopicClaims;
-  readonly limits = { declare: () => Promise.resolve([]) } as Pick<LimitStore, 'declare'> as LimitStore;
+  readonly limits = {} as LimitStore;
+  /** Simulated handlers declare nothing. */
+  readonly definitions = {} as DefinitionStore;
   /** Simulated jobs have neither groups nor parents. */
   readonly groups = {} as GroupStore;
   /** Simulated handlers write no log. */
@@ -151,6 +154,11 @@ export class SimulatedStore implements JobStore {
       const record = (token: ClaimToken): ClaimState[] => this.table.recordProgress(token, values.get(token)!);
       return this.unlessLocked([...values.keys()], record);
     });
+  }
+
+  /** Only adds to the text of an error. */
+  explainLostLeases(): Promise<string[]> {
+    return this.connection.ask('explainLostLeases', () => []);
   }
 
   completeTx(_tx: StoreTransaction, token: ClaimToken, result: string | null): Promise<LinkChanges> {
@@ -254,7 +262,15 @@ function createReports(connection: Connection, table: SimulatedTable): JobReport
             : [],
         );
         const now = new Date(table.options.now());
-        return { now, others, schedulesVersion: '', hasLinks: false, hasLogs: false, isCountDue: false };
+        return {
+          now,
+          others,
+          schedulesVersion: '',
+          hasLinks: false,
+          hasLogs: false,
+          hasDefinitions: false,
+          isCountDue: false,
+        };
       }),
     forgetWorker: (worker) => connection.ask('report', () => void table.workers.delete(worker)),
     claimCount: () => connection.ask('report', () => null),

@@ -5,11 +5,18 @@ import type { SqlRow, SqlScript } from '../../../lib/store/runtime/sql-runner.js
 import { AsyncWriteQueue } from '../../../lib/store/sqlite/async-write-queue.js';
 import type { BetterSqliteRunner } from '../../../lib/store/sqlite/better-sqlite-runner.js';
 import { SyncWriteQueue } from '../../../lib/store/sqlite/sync-write-queue.js';
-import type { WriteQueue } from '../../../lib/store/sqlite/write-queue.js';
+import type { WriteQueue, WriteQueueOptions } from '../../../lib/store/sqlite/write-queue.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const clock = new VirtualClock();
 const options = { clock, lockTimeoutMs: 1_000, isAppInTransaction: () => false };
+
+type QueueOptions = Omit<WriteQueueOptions, 'describeTransaction'>;
+
+const throwBusySync = (): never => {
+  throw new SqlError('busy', 'failed by the test', {});
+};
+const throwBusy = async (): Promise<never> => Promise.reject(new SqlError('busy', 'failed by the test', {}));
 
 type Query = (sql: string) => readonly SqlRow[];
 
@@ -97,6 +104,67 @@ describe.each(queues)('a script of several statements in %s', (_, createQueue) =
     await clock.advance(100);
     expect(await Promise.all(results)).toEqual(['done', 'done']);
     expect(ran).toEqual(['read', 'first', 'second', 'read', 'first', 'second']);
+  });
+});
+
+describe.each(queues)('a write that waits for the lock in %s', (_, createQueue) => {
+  function* script(): SqlScript<string> {
+    yield { sql: 'write', params: [] };
+    return 'done';
+  }
+
+  it('rejects `lockTimeout` after its call began, however late the call was sent', async () => {
+    const queue = createQueue(throwBusySync);
+    const startMs = clock.now();
+    const endedAtMs = new Map<string, number>();
+    const run = (name: string, sinceMs?: number): void =>
+      void queue.run(script, sinceMs).catch(() => endedAtMs.set(name, clock.now() - startMs));
+    run('first');
+    await clock.advance(900);
+    run('sent late', startMs + 400);
+    run('last');
+    await clock.advance(3_000);
+    expect([...endedAtMs.keys()]).toEqual(['first', 'sent late', 'last']);
+    const [first, late, last] = [...endedAtMs.values()] as [number, number, number];
+    expect(first).toBeLessThan(1_000 + 50);
+    expect(late).toBeLessThan(1_400 + 50);
+    expect(last).toBeLessThan(1_900 + 50);
+    expect(Math.min(first - 1_000, late - 1_400, last - 1_900)).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe.each([
+  ['AsyncWriteQueue', (given: QueueOptions) => new AsyncWriteQueue({ ...given, runner: { query: throwBusy } })],
+  [
+    'SyncWriteQueue',
+    (given: QueueOptions) =>
+      new SyncWriteQueue({ ...given, runner: { query: throwBusySync } as unknown as BetterSqliteRunner }),
+  ],
+] as const)('the lock timeout of %s', (_, createQueue) => {
+  /** @param openFrom from when the application has a transaction open, until `openTo`. */
+  const rejectionOf = async (openFrom: number, openTo: number): Promise<string> => {
+    const clock = new VirtualClock();
+    const isAppInTransaction = (): boolean => clock.now() >= openFrom && clock.now() < openTo;
+    const queue = createQueue({ clock, lockTimeoutMs: 1_000, isAppInTransaction });
+    const rejected = queue
+      .run(function* () {
+        yield { sql: 'write', params: [] };
+      })
+      .catch((error: unknown) => (error as Error).message);
+    await clock.advance(2_000);
+    return (await rejected)!;
+  };
+
+  it('names a transaction of this process only if it was open all the time', async () => {
+    expect(await rejectionOf(0, Infinity)).toMatch(
+      /^a transaction of this process has held the SQLite lock for 1000 ms/,
+    );
+    expect(await rejectionOf(Infinity, Infinity)).toBe(
+      'another process, or another connection of this one, has held the SQLite lock for 1000 ms',
+    );
+    const both = /^transactions of this process and other connections have held the SQLite lock in turn for 1000 ms/;
+    expect(await rejectionOf(900, Infinity)).toMatch(both);
+    expect(await rejectionOf(0, 900)).toMatch(both);
   });
 });
 

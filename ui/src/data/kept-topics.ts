@@ -20,6 +20,7 @@ const NOTHING: Omit<TopicStats, 'topic' | 'counted_at'> = {
   code_limits: null,
   retention: null,
   dead_letters: [],
+  live_definitions: {},
   running: 0,
   waiting_keys: 0,
   limited_by: null,

@@ -324,6 +324,11 @@ export const en = {
     keptForEver: 'kept for ever',
     keptAsOthers: 'as set for all topics of the application',
     deadLetters: 'Dead letters go to',
+    definitions: { limits: 'limits', retention: 'ages of finished jobs', dead_letters: 'topics of dead letters' },
+    definitionsDiffer: (definitions: string) =>
+      `Running versions of the application declare different ${definitions}. Those apply that were first seen last.`,
+    definitionsUndeclared: (definitions: string) =>
+      `No running worker declares the ${definitions}. They apply until a worker handles the topic, for at most 30 days.`,
   },
 
   /** The list of jobs, with its filters. */
@@ -475,7 +480,6 @@ export const en = {
       'its unique key is held by another job': 'another job has the same unique key',
       'an open transaction holds it': 'locked by an open transaction',
       'the database refuses it': 'the database refused the change',
-      'its topic is not allowed': 'you may not change its topic',
       'it is due already': 'already due',
       'it has changed since the count': 'changed since the count',
     } as Readonly<Record<string, string>>,
@@ -757,6 +761,9 @@ export const en = {
     pausedHint: 'The schedule enqueues no jobs until you resume it',
     orphan: 'no worker declares it',
     orphanHint: 'The schedule enqueues no jobs. It is removed 30 days after its last worker stopped',
+    differ: 'versions differ',
+    differHint:
+      'Running versions of the application declare different schedules. The one applies that was first seen last',
     late: (duration: string) => `${duration} late`,
     lateHint: 'The next run is due, and no worker has started it',
     when: 'When',

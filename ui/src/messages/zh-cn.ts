@@ -296,6 +296,10 @@ export const zhCn: Messages = {
     keptForEver: '永久保留',
     keptAsOthers: '按应用的统一设置',
     deadLetters: '死信发送到',
+    definitions: { limits: '限制', retention: '已结束任务的保留时间', dead_letters: '死信主题' },
+    definitionsDiffer: (definitions) => `运行中的应用版本声明了不同的${definitions}，以最晚首次出现的声明为准。`,
+    definitionsUndeclared: (definitions) =>
+      `没有运行中的工作进程声明${definitions}。在有工作进程处理该主题之前继续有效，最多 30 天。`,
   },
 
   jobs: {
@@ -439,7 +443,6 @@ export const zhCn: Messages = {
       'its unique key is held by another job': '另一个任务使用了相同的唯一键',
       'an open transaction holds it': '被未提交的事务锁定',
       'the database refuses it': '数据库拒绝了更改',
-      'its topic is not allowed': '您无权更改此主题',
       'it is due already': '任务已到期',
       'it has changed since the count': '任务在统计后发生了变化',
     },
@@ -725,6 +728,8 @@ export const zhCn: Messages = {
     pausedHint: '恢复之前，此定时计划不会将任务入队',
     orphan: '没有工作进程声明它',
     orphanHint: '此定时计划不再将任务入队。最后一个工作进程停止 30 天后将被移除',
+    differ: '版本不一致',
+    differHint: '运行中的应用版本声明了不同的定时计划，以最晚首次出现的声明为准',
     late: (duration) => `已延迟 ${duration}`,
     lateHint: '下次运行已到期，但没有工作进程启动它',
     when: '何时',

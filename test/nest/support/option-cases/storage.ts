@@ -91,6 +91,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
   expect(made.map(({ name }) => name)).toEqual([
     '_jobs',
     '_jobs_counts',
+    '_jobs_definitions',
     '_jobs_groups',
     '_jobs_links',
     '_jobs_logs',
