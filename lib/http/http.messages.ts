@@ -15,8 +15,6 @@ export const UNSUPPORTED_MEDIA_TYPE = 'expected a body of type application/json 
 export const UI_NOT_BUILT = 'the admin UI has no files: build the package, or set ui.folder';
 export const UI_NO_FILE = 'there is no such file';
 export const UI_NO_PAGE = 'there is no such page';
-export const NO_KEY_FOR_UNKNOWN =
-  'needs a caller that the application identifies, because each caller has separate keys; send the request without it, or set http.authenticate';
 export const UNKNOWN_TOPIC =
   'no live process handles this topic, and no job has it; start a worker that does, or list the topic in http.allowedTopics';
 export const FIELD_NOT_ALLOWED = 'needs the right to manage this topic; leave it out, or add it to http.enqueueFields';
@@ -24,6 +22,8 @@ export const NO_KEY_FOR_MANY = 'not supported for many jobs; send jobs that may 
 
 export const topicNotAllowed = (topic?: string): string =>
   `${topic === undefined ? 'a topic of what this request changes' : `topic '${topic}'`} is not allowed here`;
+export const shortSharedKey = (lengthMin: number): string =>
+  `expected at least ${lengthMin} characters, such as a UUID, because unknown callers share their keys; with http.authenticate each has its own`;
 export const tooManyTopics = (topicsMax: number): string =>
   `missing; there are more than ${topicsMax} topics, so name those that the request concerns`;
 export const bodyTooLarge = (bytesMax: number): string => `the body must be at most ${bytesMax} bytes`;

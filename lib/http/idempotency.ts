@@ -4,7 +4,7 @@ import { text } from '../core/option-checks.js';
 import { invalidRequest } from './api-error.js';
 import type { Caller } from './caller-resolver.js';
 import type { HttpRequest } from './http-adapter.js';
-import { NO_KEY_FOR_UNKNOWN } from './http.messages.js';
+import { shortSharedKey } from './http.messages.js';
 
 const keyCheck = text(255);
 
@@ -20,18 +20,27 @@ export function readIdempotencyKey({ headers }: HttpRequest): string | undefined
   return key as string | undefined;
 }
 
+/** Callers that nothing tells apart use keys that no other caller would use by chance. The client's keys have 32 characters. */
+const SHARED_KEY_LENGTH_MIN = 20;
+
 /**
  * Identifies a repeated request. Each caller has separate keys, so that no caller gets another one's job. The order of a
  * body's members does not matter.
  *
- * @throws ApiError 400 for an unknown caller: all of them would share their keys, and the job of one would be lost as a repetition of
- * another's.
+ * Unknown callers share their keys. So another body makes another job, and a caller who knows the key of another neither blocks its
+ * request nor gets its job.
+ *
+ * @throws ApiError 400 for a short key of an unknown caller: the job of one would be lost as a repetition of another's.
  */
 export function toIdempotency(key: string, caller: Caller, body: object): Idempotency {
-  if (caller.kind === 'anonymous') {
-    throw invalidRequest({ idempotency_key: NO_KEY_FOR_UNKNOWN });
+  const bodyHash = hash(body);
+  if (caller.kind !== 'anonymous') {
+    return { key: hash([caller.kind, caller.id, key]), bodyHash };
   }
-  return { key: hash([caller.kind, caller.id, key]), bodyHash: hash(body) };
+  if (key.length < SHARED_KEY_LENGTH_MIN) {
+    throw invalidRequest({ idempotency_key: shortSharedKey(SHARED_KEY_LENGTH_MIN) });
+  }
+  return { key: hash([caller.kind, key, bodyHash]), bodyHash };
 }
 
 function hash(value: unknown): string {

@@ -83,7 +83,7 @@ export class JobsEnqueueController {
     await sendJson(response, 201, { items: await this.enqueuing.toDtos(identity, stored) });
   }
 
-  /** @throws ApiError 400 for a caller without an identity: one such caller would get the job of another. */
+  /** @throws ApiError 400 for a short key of a caller without an identity: one such caller would get the job of another. */
   private async readIdempotency(request: HttpRequest, body: object): Promise<Idempotency | undefined> {
     const key = readIdempotencyKey(request);
     // If the application cannot identify the caller this throws: as another caller's key, the same key would store a duplicate when the

@@ -11,6 +11,7 @@ import {
 import { REQUEST } from '@nestjs/core';
 import type { HttpOptions } from 'nestjs-jobs';
 import { of } from 'rxjs';
+import { JobsClient } from '../../client/index.js';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { some, textWith } from '../nest/support/matchers.js';
 import type { AdapterKind } from './support/adapters.js';
@@ -341,26 +342,45 @@ describe.each(everyAdapter)('identifying callers on $adapter', (adapterKind) => 
     expect(other.text).toContain("'first'");
   });
 
-  it.each<[string, HttpOptions['enqueueRule']]>([
+  describe.each<[string, HttpOptions['enqueueRule']]>([
     ['a public rule', 'public'],
     ['a function', () => true],
-  ])('rejects the idempotency key of a caller without an identity: %s', async (_, enqueueRule) => {
-    const { api, jobs } = await listen({ adminGuard: guard, enqueueRule }, { handlers });
-    const job = { topic: 'a', payload: 1, delay: '1h' };
-    expect((await api.as().post('/enqueue', job)).status).toBe(201);
-    const refused = await api.as().post('/enqueue', job, { headers: { 'Idempotency-Key': '1' } });
-    expect(refused).toMatchObject({
-      status: 400,
-      body: { code: 'INVALID_REQUEST', data: { idempotency_key: some(String) } },
+  ])('the idempotency key of a caller without an identity, admitted by %s', (_, enqueueRule) => {
+    const enqueue = (api: HttpApp['api'], key: string, payload: number) => {
+      const job = { topic: 'a', payload, delay: '1h' };
+      return api.as().post<{ id: string }>('/enqueue', job, { headers: { 'Idempotency-Key': key } });
+    };
+
+    it('is rejected if another caller could use the same', async () => {
+      const { api, jobs } = await listen({ adminGuard: guard, enqueueRule }, { handlers });
+      expect((await api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' })).status).toBe(201);
+      for (const key of ['1', 'order-7', 'x'.repeat(19)]) {
+        const refused = { status: 400, body: { code: 'INVALID_REQUEST', data: { idempotency_key: some(String) } } };
+        expect(await enqueue(api, key, 1)).toMatchObject(refused);
+      }
+      expect((await jobs.list()).total).toBe(1);
     });
-    expect((await jobs.list()).total).toBe(1);
+
+    it('identifies a repetition if it is long, and neither blocks nor reveals the job of another body', async () => {
+      const { api, jobs, url } = await listen({ adminGuard: guard, enqueueRule }, { handlers });
+      const key = '7d1f0a52-9a0e-4c5e-8f5d-0d8f6a1b2c3d';
+      const [first, again, other] = [
+        await enqueue(api, key, 1),
+        await enqueue(api, key, 1),
+        await enqueue(api, key, 2),
+      ];
+      expect([first.status, again.status, other.status]).toEqual([201, 200, 201]);
+      expect([again.body.id === first.body.id, other.body.id === first.body.id]).toEqual([true, false]);
+      const sent = await new JobsClient({ baseUrl: url }).enqueue('a', 3, { delay: '1h' });
+      expect((await jobs.list()).items.map(({ id }) => id)).toEqual([sent.id, other.body.id, first.body.id]);
+    });
   });
 
   it('stores no second job for a repetition while the guard fails', async () => {
     let isAway = false;
     const admin = { canActivate: () => (isAway ? Promise.reject(new Error('away')) : true) };
     const { api, jobs } = await listen({ adminGuard: admin, enqueueRule: 'public' }, { handlers });
-    const headers = { 'Idempotency-Key': 'k' };
+    const headers = { 'Idempotency-Key': '7d1f0a52-9a0e-4c5e-8f5d-0d8f6a1b2c3d' };
     const enqueue = () => api.as().post('/enqueue', { topic: 'a', payload: 1, delay: '1h' }, { headers });
     const first = await enqueue();
     isAway = true;

@@ -258,6 +258,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
   it('shows only what the caller may do', async () => {
     const app = await apps.listen({
       options: { http: { authenticate: () => ({ id: 'ben', admin: false }), enqueueRule: 'authenticated' } },
+      handlers: { later: () => undefined },
     });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
     await ui.heading('No jobs to show').waitFor();
