@@ -25,6 +25,8 @@ const results: [string, unknown, unknown][] = [
   ['a bigint', 1n, null],
   ['a function', () => 1, null],
   ['a cycle', cycle, null],
+  ['a Map', new Map([[1, 2]]), { notJson: 'a Map' }],
+  ['an object with a Set', { ids: new Set([1]), sent: 3 }, { ids: { notJson: 'a Set' }, sent: 3 }],
   ['an object whose toJSON throws', { toJSON: throwFromGetter }, null],
   ['an object with a getter that throws', Object.defineProperty({}, 'value', { get: throwFromGetter }), {}],
   ['text with NUL and a lone surrogate', 'a\u0000b\ud800c', 'a\uFFFDb\uFFFDc'],
@@ -64,6 +66,16 @@ describe.each(everyKind)('the outcome of an attempt on $label', (kind) => {
     expect(job).toMatchObject({ status: 'completed', result: kept, attempt: 1, retries: 0, lastError: null });
     expect(job).toMatchObject({ lockedBy: null, lockedUntil: null, finished: some(Date) });
     expect(job.started!.getTime()).toBeLessThanOrEqual(job.finished!.getTime());
+  });
+
+  it('logs the place of a result that JSON cannot hold, once for each place', async () => {
+    const app = await apps.start({ handlers: { work: ({ payload }) => ({ [String(payload)]: new Map() }) } });
+    await app.jobs.enqueueMany(['users', 'users', 'orders'].map((payload) => ({ topic: 'work', payload })));
+    await app.jobs.whenIdle();
+    const lines = ['users', 'orders'].map((name) =>
+      textWith(`handler of 'work': result.${name} is a Map, which JSON writes as empty; a note is stored in its place`),
+    );
+    expect(apps.log.of('warn', 'result.')).toEqual(lines);
   });
 
   it.each(errors)('has a readable lastError if the handler throws %s', async (_, thrown, text) => {

@@ -1,5 +1,4 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import { FILTER_STATUSES } from '../../core/job-state.js';
 import { COUNT_PACE, NO_JOBS } from '../../store/reports/report-records.js';
 import type { CountName, RecordedCounts, TopicCounts } from '../../store/reports/report-records.js';
@@ -20,6 +19,13 @@ export interface CountedJobs {
 
 /** With a record, the smallest counts are counted again: those that had up to this many jobs in total in the record. */
 const LIVE_JOBS_MAX = 10_000;
+/** The record of a smaller table is not used: calls count it, at most every 2 s. */
+const RECORDED_JOBS_MIN = 100_000;
+/**
+ * When the small counts have grown by more than this since the record, as a number of jobs or as a share of the large counts, jobs have
+ * moved from large counts to small ones and would be counted twice. Then the call counts all.
+ */
+const GROWTH_MAX = { jobs: 1_000, share: 0.01 };
 /** A call renews a record that is older than this many times its duration, and older than this time. */
 const CALL_REST_FACTOR = 10;
 const CALL_REST_MS = 1_000;
@@ -51,7 +57,7 @@ export class JobCounter {
     const isKnown = recorded !== null && isUsable(recorded, now);
     const record = isKnown ? recorded : topics === null && (await this.recording);
     if (!record) {
-      return { now, counts: addLarge(await this.countAll(topics, now), [], { now, recordedAt: now }) };
+      return this.countNow(topics, now);
     }
     const ageMs = now.getTime() - record.countedAt.getTime();
     if (ageMs >= Math.max(CALL_REST_MS, CALL_REST_FACTOR * record.tookMs)) {
@@ -59,7 +65,14 @@ export class JobCounter {
     }
     const large = findLarge(record.counts).filter(({ topic }) => topics === null || topics.includes(topic));
     const small = await this.parts.store.reports.counts(topics, large);
+    if (hasMoved(record, topics, small, large)) {
+      return this.countNow(topics, now);
+    }
     return { now, counts: addLarge(small, large, { now, recordedAt: record.countedAt }) };
+  }
+
+  private async countNow(topics: Topics, now: Date): Promise<CountedJobs> {
+    return { now, counts: addLarge(await this.countAll(topics, now), [], { now, recordedAt: now }) };
   }
 
   /** Called each time that this worker is recorded. If a count is due, an idle worker counts soon and a busy one later. */
@@ -153,7 +166,24 @@ function toTookMs(elapsedMs: number): number {
 
 /** Only slow counts are used again. A small table is always counted, even if a count was slow because the machine was busy. */
 function isSlow({ tookMs, counts }: RecordedCounts): boolean {
-  return tookMs >= COUNT_PACE.fastMs && counts.reduce((sum, each) => sum + countJobs(each), 0) > SMALL_TABLE_JOBS;
+  return tookMs >= COUNT_PACE.fastMs && sumJobs(counts) >= RECORDED_JOBS_MIN;
+}
+
+/** Whether more jobs may have moved from large counts of the record to small ones than its age excuses. */
+function hasMoved(
+  { counts }: RecordedCounts,
+  topics: Topics,
+  small: readonly TopicCounts[],
+  large: readonly LargeCount[],
+): boolean {
+  const recorded = sumJobs(counts.filter(({ topic }) => topics === null || topics.includes(topic)));
+  const ofLarge = large.reduce((sum, { jobs }) => sum + jobs, 0);
+  const growth = sumJobs(small) - (recorded - ofLarge);
+  return growth > Math.max(GROWTH_MAX.jobs, GROWTH_MAX.share * ofLarge);
+}
+
+function sumJobs(counts: readonly TopicCounts[]): number {
+  return counts.reduce((sum, each) => sum + countJobs(each), 0);
 }
 
 function countJobs({ pending, processing, completed, failed, cancelled }: TopicCounts): number {

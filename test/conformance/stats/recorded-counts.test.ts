@@ -13,7 +13,7 @@ import { RecordingLogger } from '../../support/unit/recording-logger.js';
 import { VirtualClock } from '../../support/unit/virtual-clock.js';
 import { signal, until } from '../../support/wait.js';
 
-const LARGE = 50_000;
+const LARGE = 150_000;
 const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 
 describe.each(storeKinds())('recorded counts on $label', (kind) => {
@@ -53,7 +53,7 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
   });
 
   it.each([
-    ['of a small table', { jobs: 10_000 }],
+    ['of a table of fewer than 100,000 jobs', { jobs: 99_000 }],
     ['that were fast', { tookMs: 5 }],
     ['that workers should have replaced long ago', { ageMs: 81_000 }],
     ['of a future time, since the clock was moved back', { ageMs: -3_600_000 }],
@@ -61,6 +61,27 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     await record(members);
     await insertMany(fixture.store, 1);
     expect(await createStats().get()).toMatchObject({ pending: 1, total: 1 });
+  });
+
+  it('are not used when the jobs of a large count have moved to a small one', async () => {
+    const { reports } = fixture.store;
+    const { now } = await reports.recordedCounts();
+    await insertMany(fixture.store, 4_000);
+    const counts = [
+      { ...NO_JOBS, topic: TOPIC, pending: LARGE },
+      { ...NO_JOBS, topic: 'sms', completed: LARGE },
+    ];
+    await reports.recordCounts({ countedAt: now, tookMs: 3_600_000, counts });
+    const stats = createStats();
+    expect(await stats.get()).toMatchObject({ pending: LARGE, completed: LARGE, total: 2 * LARGE, countedAt: now });
+    await fixture.sql(
+      "UPDATE _jobs SET status = 'completed', attempt = 1, started = created, finished = created WHERE status = 'pending'",
+    );
+    const later = createStats();
+    expect(await later.get()).toMatchObject({ pending: 0, completed: 4_000, total: 4_000 });
+    expect(await later.get([TOPIC])).toMatchObject({ pending: 0, completed: 4_000, total: 4_000 });
+    later.counter.stop();
+    stats.counter.stop();
   });
 
   it('are renewed in the background when a call reads old ones', async () => {
@@ -100,10 +121,10 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
   });
 
   it('are not replaced by a count that began earlier', async () => {
-    await record({ jobs: 70_000 });
+    await record({ jobs: 170_000 });
     await record({ ageMs: 1_000 });
     const { recorded } = await fixture.store.reports.recordedCounts();
-    expect(recorded).toMatchObject({ tookMs: 200, counts: [{ completed: 70_000 }] });
+    expect(recorded).toMatchObject({ tookMs: 200, counts: [{ completed: 170_000 }] });
   });
 
   it('are replaced after the clock was set back', async () => {
