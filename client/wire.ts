@@ -259,14 +259,16 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
 export interface Limits {
   concurrency?: number;
   per_key?: number;
-  rate?: { limit: number; per: number; per_key: boolean };
+  /** With `spread` the starts are spread evenly over the window. */
+  rate?: { limit: number; per: number; per_key: boolean; spread?: boolean };
 }
 
 /** Limits in a request. `per` is milliseconds, or text such as `'1m'`. */
 export interface LimitsRequest {
   concurrency?: number;
   per_key?: number;
-  rate?: { limit: number; per: number | string; per_key?: boolean };
+  /** `spread` spreads the starts evenly over the window. */
+  rate?: { limit: number; per: number | string; per_key?: boolean; spread?: boolean };
 }
 
 /** Response of `PUT /topics/limits`. */

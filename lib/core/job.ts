@@ -66,7 +66,7 @@ export class Job<T = unknown, R = unknown> {
   expiresAt!: Date | null;
   /** Whether a cancel was requested. */
   cancelRequested!: boolean;
-  /** When the latest attempt started. */
+  /** When the handler of the latest attempt was called, by the database's clock; the time of its claim while it runs. */
   started!: Date | null;
   /** When the job became completed, failed or cancelled. */
   finished!: Date | null;

@@ -13,7 +13,7 @@ export interface Limits {
   rate?: RateLimit | undefined;
 }
 
-/** At most `limit` starts in any window of length `per`, by the database's clock. */
+/** At most `limit` calls of the handler in any window of length `per`, by the database's clock. */
 export interface RateLimit {
   /** Starts in any window, 1 to 1,000,000. Retries count, too. */
   limit: number;

@@ -142,7 +142,7 @@ function toLiveDefinitionsDto({ deadLetters, ...others }: LiveDefinitions): Live
 interface LimitsDto {
   concurrency?: number;
   per_key?: number;
-  rate?: { limit: number; per: number; per_key: boolean };
+  rate?: { limit: number; per: number; per_key: boolean; spread?: boolean };
 }
 
 function toLimitsDto(limits: TopicLimits | null): LimitsDto | null {
@@ -153,7 +153,9 @@ function toLimitsDto(limits: TopicLimits | null): LimitsDto | null {
   return {
     ...(concurrency !== undefined && { concurrency }),
     ...(perKey !== undefined && { per_key: perKey }),
-    ...(rate && { rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey } }),
+    ...(rate && {
+      rate: { limit: rate.limit, per: rate.per, per_key: rate.perKey, ...(rate.spread && { spread: rate.spread }) },
+    }),
   };
 }
 

@@ -155,7 +155,7 @@ export const BULK = {
 /** `POST /topics/pause` and `POST /topics/resume`. */
 export const TOPIC = { topic };
 
-const rate = pickFields(RATE_OPTIONS, 'limit', 'per', 'perKey');
+const rate = pickFields(RATE_OPTIONS, 'limit', 'per', 'perKey', 'spread');
 const limit = pickFields(LIMIT_OPTIONS, 'concurrency', 'perKey', 'rate');
 
 const RATE = { ...rate, limit: { ...rate.limit, ...required }, per: { ...rate.per, ...required } };

@@ -195,8 +195,9 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       limit: COUNT,
       per: { description: 'Milliseconds; in a request also text such as 1m', oneOf: [NUMBER, TEXT] },
       per_key: FLAG,
+      spread: { ...FLAG, description: 'Whether the starts are spread evenly over the window; absent: false' },
     },
-    ['per_key'],
+    ['per_key', 'spread'],
   ),
   Limits: objectSchema({ concurrency: COUNT, per_key: COUNT, rate: ref('RateLimit') }, [
     'concurrency',

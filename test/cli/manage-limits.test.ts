@@ -33,6 +33,7 @@ describe.each(reachableKinds().slice(-1))('limits on $label', (kind) => {
   it('set in the code apply again after the setting of an operator is cleared', async () => {
     await declareTopics(fixture.store, [{ topic: 'mail', limits: { concurrency: 3 } }]);
     expect((await run('set', 'mail', '--rate', '5/1s')).out).toBe("'mail': 5 in 1s\n");
+    expect((await run('set', 'mail', '--rate', '5/1s', '--rate-spread')).out).toBe("'mail': 5 in 1s, evenly\n");
     expect((await run('set', 'mail', '--unlimited')).out).toBe("'mail': no limits\n");
     expect((await run('clear', 'mail')).out).toBe("'mail': 3 at once\n");
   });
@@ -43,6 +44,7 @@ describe.each(reachableKinds().slice(-1))('limits on $label', (kind) => {
     [['set', 'mail', '--rate', 'often'], "--rate: expected a number of starts and a duration, such as '100/1m'"],
     [['set', 'mail', '--rate', '5/10ms'], '--rate: expected a duration'],
     [['set', 'mail', '--concurrency', '5', '--rate-per-key'], '--rate-per-key needs --rate'],
+    [['set', 'mail', '--concurrency', '5', '--rate-spread'], '--rate-spread needs --rate'],
     [['clear'], 'limits clear needs TOPIC'],
   ])('%j is wrong', async (args, message) => {
     const { code, err } = await run(...args);

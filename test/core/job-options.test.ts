@@ -127,6 +127,7 @@ const ENQUEUE_CASES: readonly RangeCase[] = [
 ];
 
 const minute = { limit: 100, per: 60_000, perKey: false };
+const oneAMinute = { ...minute, limit: 1 };
 
 const limits: RangeCase = {
   option: 'limits',
@@ -137,6 +138,8 @@ const limits: RangeCase = {
     ...same({ concurrency: 1 }, { concurrency: 10_000, perKey: 1_000 }),
     [{ rate: { limit: 100, per: '1m' } }, { rate: minute }],
     [{ rate: { limit: 1, per: '1s', perKey: true } }, { rate: { limit: 1, per: 1_000, perKey: true } }],
+    [{ rate: { limit: 1, per: '1m', spread: true } }, { rate: { ...oneAMinute, spread: true } }],
+    [{ rate: { limit: 1, per: '1m', spread: false } }, { rate: oneAMinute }],
     [{ rate: { limit: 1_000_000, per: '1d' } }, { rate: { limit: 1_000_000, per: DAY_MS, perKey: false } }],
   ],
   refused: [
@@ -155,6 +158,7 @@ const limits: RangeCase = {
     { rate: { limit: 1, per: '999ms' } },
     { rate: { limit: 1, per: '25h' } },
     { rate: { limit: 1, per: '1m', perKey: 'yes' } },
+    { rate: { limit: 1, per: '1m', spread: 'yes' } },
     { rate: { limit: 1, per: '1m', perkey: true } },
   ],
 };

@@ -23,6 +23,9 @@ describe.each(everyPlace)('limits over HTTP on $adapter with $database', ({ kind
     expect(await put({ concurrency: 5, rate })).toMatchObject({ status: 200, body: expected });
     expect(await find()).toMatchObject(expected);
     expect(await jobs.limits.get('work')).toEqual({ concurrency: 5, rate: { limit: 100, per: 60_000, perKey: false } });
+    const spread = { rate: { ...rate, spread: true } };
+    expect(await put(spread)).toMatchObject({ body: { limits: { rate: { ...stored.rate, spread: true } } } });
+    expect(await put({ rate: { ...rate, spread: 1 } })).toMatchObject({ status: 400 });
     expect(await put(null)).toMatchObject({ status: 200, body: { limits: { per_key: 2 }, limits_source: 'code' } });
 
     const client = new JobsClient({ baseUrl: app.url, token: ADMIN_TOKEN });

@@ -113,7 +113,7 @@ describe.each([
     await responses.check(200, '/{id}', api.get(`/${running.id}`));
     await responses.check(200, '/stats', api.get('/stats'));
     await responses.check(204, '/topics/pause', api.post('/topics/pause', { topic: 'later' }));
-    const limits = { concurrency: 2, per_key: 1, rate: { limit: 5, per: '1m' } };
+    const limits = { concurrency: 2, per_key: 1, rate: { limit: 5, per: '1m', spread: true } };
     await responses.check(
       200,
       '/topics/limits',

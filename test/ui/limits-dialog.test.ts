@@ -55,14 +55,15 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     await ui.page.keyboard.press('Delete');
     await ui.page.keyboard.press('Tab');
     await ui.page.keyboard.type('100');
-    await ui.page.keyboard.press('Enter');
+    await ui.dialog.getByLabel('Spread the starts evenly').check();
+    await ui.dialog.getByLabel('Starts', { exact: true }).press('Enter');
     await ui.sees('Changed the limits of sync');
     await syncRow(ui).getByText('1 of 1 running').waitFor();
-    await syncRow(ui).getByText('by an operator: 100 starts in 1 min').waitFor();
+    await syncRow(ui).getByText('by an operator: 100 starts in 1 min, evenly').waitFor();
     expect(await ui.page.evaluate('document.activeElement.ariaLabel')).toBe('Limits of sync …');
     expect(await app.jobs.limits.get('sync')).toEqual({
       concurrency: 1,
-      rate: { limit: 100, per: 60_000, perKey: false },
+      rate: { limit: 100, per: 60_000, perKey: false, spread: true },
     });
 
     const waiting = await app.jobs.enqueue('sync', 2, { concurrencyKey: 'tenant-8' });
@@ -86,7 +87,7 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     const ui = await open(app);
     await editButton(ui).click();
     await ui.dialog.getByLabel('Running at once').fill('10001');
-    await ui.dialog.getByLabel('Starts').fill('5');
+    await ui.dialog.getByLabel('Starts', { exact: true }).fill('5');
     await ui.dialog.getByLabel('In any').fill('');
     await ui.dialog.getByRole('button', { name: 'Save' }).click();
     const findComplaint = (label: string): Locator =>

@@ -59,6 +59,7 @@ const set = defineVerb({
   ],
   examples: [
     'nestjs-jobs limits set mail --rate 100/1m',
+    'nestjs-jobs limits set call_provider --rate 10/1s --rate-spread',
     'nestjs-jobs limits set sync_shop --concurrency 50 --per-key 2',
   ],
   fields: {
@@ -68,6 +69,7 @@ const set = defineVerb({
   },
   switches: {
     'rate-per-key': 'counts the starts of each concurrency key separately',
+    'rate-spread': 'spreads the starts evenly over the window',
     unlimited: 'removes every limit, also those in the code',
   },
   async run({ args: [topic], values: { concurrency, perKey, rate }, terminal, isJson, isOn, openEngine }) {
@@ -75,14 +77,20 @@ const set = defineVerb({
     if (hasLimit === isOn('unlimited')) {
       throw new UsageError('limits set needs either limits or --unlimited');
     }
-    if (isOn('rate-per-key') && !rate) {
-      throw new UsageError('--rate-per-key needs --rate');
+    const ofRate = (['rate-per-key', 'rate-spread'] as const).find((name) => isOn(name));
+    if (ofRate && !rate) {
+      throw new UsageError(`--${ofRate} needs --rate`);
     }
     const engine = await openEngine();
     await engine.limits.set(topic!, {
       concurrency,
       perKey,
-      rate: rate && { limit: rate.limit, per: rate.per, perKey: isOn('rate-per-key') },
+      rate: rate && {
+        limit: rate.limit,
+        per: rate.per,
+        perKey: isOn('rate-per-key'),
+        spread: isOn('rate-spread'),
+      },
     });
     await printLimits(terminal, engine, topic!, isJson);
     return EXIT.DONE;
@@ -123,8 +131,8 @@ function toText({ concurrency, perKey, rate }: TopicLimits): string {
   return texts.filter(Boolean).join(', ') || 'no limits';
 }
 
-function toRateText({ limit, per, perKey }: NonNullable<TopicLimits['rate']>): string {
-  return `${formatCount(limit)} in ${formatDuration(per)}${perKey ? ' for each key' : ''}`;
+function toRateText({ limit, per, perKey, spread }: NonNullable<TopicLimits['rate']>): string {
+  return `${formatCount(limit)} in ${formatDuration(per)}${perKey ? ' for each key' : ''}${spread ? ', evenly' : ''}`;
 }
 
 /** The verbs of limits. */

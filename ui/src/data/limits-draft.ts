@@ -9,6 +9,7 @@ export interface LimitsDraft {
   rateLimit: number | null;
   per: string;
   isRatePerKey: boolean;
+  isSpread: boolean;
 }
 
 /** Returns the form that shows these limits. */
@@ -20,19 +21,23 @@ export function toLimitsDraft(limits: Limits | null): LimitsDraft {
     rateLimit: rate?.limit ?? null,
     per: rate === undefined ? '1m' : durationField(rate.per),
     isRatePerKey: rate?.per_key ?? false,
+    isSpread: rate?.spread ?? false,
   };
 }
 
 /** Returns the request body of a form. The server checks its values. */
-export function toLimitsRequest({ concurrency, perKey, rateLimit, per, isRatePerKey }: LimitsDraft): LimitsRequest {
+export function toLimitsRequest(draft: LimitsDraft): LimitsRequest {
+  const { concurrency, perKey, rateLimit, per, isRatePerKey, isSpread } = draft;
   return {
     ...(concurrency !== null && { concurrency }),
     ...(perKey !== null && { per_key: perKey }),
-    ...(rateLimit !== null && { rate: { limit: rateLimit, per: per.trim(), per_key: isRatePerKey } }),
+    ...(rateLimit !== null && {
+      rate: { limit: rateLimit, per: per.trim(), per_key: isRatePerKey, spread: isSpread },
+    }),
   };
 }
 
-const FIELDS = ['concurrency', 'per_key', 'rate.limit', 'rate.per', 'rate.per_key'] as const;
+const FIELDS = ['concurrency', 'per_key', 'rate.limit', 'rate.per', 'rate.per_key', 'rate.spread'] as const;
 
 /** A field of the form, by its path in the request. */
 export type LimitField = (typeof FIELDS)[number];

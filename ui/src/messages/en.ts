@@ -895,8 +895,8 @@ export const en = {
     runningOf: (number: number, max: number) => `${count(number)} of ${count(max)} running`,
     concurrency: (max: number) => `${count(max)} running`,
     perKey: (max: number) => `${count(max)} per key`,
-    rate: (limit: number, period: string, isPerKey: boolean) =>
-      `${counted(limit, 'start')} in ${period}${isPerKey ? ' per key' : ''}`,
+    rate: (limit: number, period: string, how: { per_key?: boolean; spread?: boolean }) =>
+      `${counted(limit, 'start')} in ${period}${how.per_key ? ' per key' : ''}${how.spread ? ', evenly' : ''}`,
     none: 'no limit',
     keysWait: (number: number) => (number === 1 ? '1 key waits' : `${count(number)} keys wait`),
     byOperator: 'by an operator',
@@ -915,6 +915,7 @@ export const en = {
     period: 'In any',
     periodExample: 'e.g. 1m',
     ratePerKey: 'Apply the rate to each key separately',
+    rateSpread: 'Spread the starts evenly',
     useCode: 'Use the limits in the code',
   },
 

@@ -854,7 +854,8 @@ export const zhCn: Messages = {
     runningOf: (number, max) => `${count(number)} / ${count(max)} 个执行中`,
     concurrency: (max) => `同时执行 ${count(max)} 个`,
     perKey: (max) => `每个键 ${count(max)} 个`,
-    rate: (limit, period, isPerKey) => `${isPerKey ? '每个键' : ''}每 ${period}启动 ${count(limit)} 个`,
+    rate: (limit, period, how) =>
+      `${how.per_key ? '每个键' : ''}每 ${period}${how.spread ? '均匀' : ''}启动 ${count(limit)} 个`,
     none: '无限制',
     keysWait: (number) => `${count(number)} 个键在等待`,
     byOperator: '由操作员设置',
@@ -872,6 +873,7 @@ export const zhCn: Messages = {
     period: '时间段',
     periodExample: '例如 1m',
     ratePerKey: '对每个键分别应用此速率',
+    rateSpread: '均匀分布启动时间',
     useCode: '使用代码中的限制',
   },
 

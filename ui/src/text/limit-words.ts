@@ -12,7 +12,7 @@ export function runningText({ limits, running }: Pick<TopicStats, 'limits' | 'ru
 export function otherLimits({ per_key, rate }: Limits): string[] {
   const perKey = per_key === undefined ? [] : [messages.limits.perKey(per_key)];
   if (rate === undefined) return perKey;
-  return [...perKey, messages.limits.rate(rate.limit, durationText(rate.per), rate.per_key ?? false)];
+  return [...perKey, messages.limits.rate(rate.limit, durationText(rate.per), rate)];
 }
 
 /** All limits in one sentence: `50 running, 2 per key, 100 starts in 1 min`. */
