@@ -71,16 +71,15 @@ function createPostgresDriver(connections: StoreConnections): object {
   return { Pool: LentPool };
 }
 
-/** Returns what TypeORM uses of the package: a class whose instances are the store's connection. */
+/** Returns what TypeORM uses of the package: a constructor that returns the store's connection. */
 function createSqliteDriver(type: string, connections: StoreConnections): object {
-  class LentDatabase {
-    constructor(...args: unknown[]) {
-      const done = args.at(-1);
-      if (typeof done === 'function') {
-        setImmediate(done as () => void);
-      }
-      return withoutClose(connections.sqlite!.database);
+  // Not a class: up to TypeORM 0.3.26, better-sqlite3 is called without `new`.
+  function LentDatabase(...args: unknown[]): object {
+    const done = args.at(-1);
+    if (typeof done === 'function') {
+      setImmediate(done as () => void);
     }
+    return withoutClose(connections.sqlite!.database);
   }
   return type === 'sqlite' ? { verbose: () => ({ Database: LentDatabase }) } : LentDatabase;
 }

@@ -183,7 +183,8 @@ function* lockChildrenScript(
     : yield { sql: sql.LOCK_CHILDREN, params: [toJson(children.keys())] };
   return rows.map((row) => {
     const id = row.id as string;
-    return { id, error: (row.error as string | null | undefined) ?? children.get(id) ?? null };
+    // The error of its own parent, before that of an ancestor.
+    return { id, error: children.get(id) ?? (row.error as string | null | undefined) ?? null };
   });
 }
 

@@ -166,9 +166,13 @@ export class LinkModel {
 
   private endChild(id: string, closed: readonly ClosedLink[]): { id: string; as: End; errors: ReadonlySet<string> }[] {
     const job = this.jobs.get(id);
-    if (job?.status !== 'pending' || !job.isBlocked) return [];
     const cancelling = closed.filter(({ link }) => link.child === id && cancels(link));
     const errors = new Set(cancelling.flatMap((each) => [...each.errors]));
+    if (job?.status !== 'pending' || !job.isBlocked) {
+      // It was cancelled a moment ago, and may name this parent just as well.
+      errors.forEach((error) => this.newErrors.get(id)?.add(error));
+      return [];
+    }
     if (errors.size > 0) {
       this.newErrors.set(id, errors);
       Object.assign(job, { status: 'cancelled', isBlocked: false });
