@@ -209,7 +209,7 @@ describe('a handler', () => {
     }
     const app = await apps.start({ providers: [UndecoratedJobs] });
     const { id } = await app.jobs.enqueue('overridden', null);
-    await app.jobs.whenIdle();
+    await expect(app.jobs.whenIdle()).rejects.toThrow("'overridden'");
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 });

@@ -85,11 +85,11 @@ export function toProgressJson(entries: readonly ProgressEntry[]): string {
   return `[${rows.join(',')}]`;
 }
 
-/** Each completion is an array: id, attempt, start and, if there is one, the result. */
+/** Each completion is an array: id, attempt, start, run time and, if there is one, the result. */
 export function toCompletionJson(completions: readonly Completion[]): string {
-  const rows = completions.map(({ token: { id, attempt }, startedMs, outcome: { result } }) => {
+  const rows = completions.map(({ token: { id, attempt }, startedMs, durationMs, outcome: { result } }) => {
     const more = result === null || result === 'null' ? '' : `,${result}`;
-    return `[${JSON.stringify(id)},${attempt},${startedMs ?? null}${more}]`;
+    return `[${JSON.stringify(id)},${attempt},${startedMs ?? null},${durationMs}${more}]`;
   });
   return `[${rows.join(',')}]`;
 }
@@ -100,14 +100,14 @@ export function toSettlementJson(settlements: readonly Settlement[]): string {
 }
 
 /** Leaves out absent members: most outcomes have only id, attempt and kind. */
-function toSettlementText({ token, outcome, startedMs, progress }: Settlement): string {
+function toSettlementText({ token, outcome, startedMs, durationMs, progress }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
   const result = outcome.kind === 'completed' && outcome.result !== null ? `,"result":${outcome.result}` : '';
   const head = `"id":${JSON.stringify(id)},"attempt":${attempt},"kind":"${outcome.kind}"`;
   const box = toProgressBox(progress);
-  return `{${head},"delay_ms":${delayMs},"started_ms":${startedMs ?? null}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
+  return `{${head},"delay_ms":${delayMs},"started_ms":${startedMs ?? null},"ran_ms":${durationMs}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
 }
 
 /** Where claims have counted starts that must be taken back. */

@@ -135,16 +135,17 @@ function toCompletionQuery(completions: readonly Completion[], isDeleting: boole
     : [isDeleting ? sql.COMPLETE_AND_DELETE : sql.COMPLETE, toArrays(completions)];
 }
 
-function toValues({ token: { id, attempt, rowRef }, startedMs, outcome }: Completion): unknown[] {
-  return [id, attempt, startedMs ?? null, outcome.result, rowRef];
+function toValues({ token: { id, attempt, rowRef }, startedMs, durationMs, outcome }: Completion): unknown[] {
+  return [id, attempt, startedMs ?? null, durationMs, outcome.result, rowRef];
 }
 
 function toArrays(completions: readonly Completion[]): (string | null)[] {
   const hasResults = completions.some(({ outcome }) => outcome.result !== null);
   const [ids, attempts, rowRefs] = toClaimArrays(completions.map(({ token }) => token));
   const starts = toArrayText(completions.map(({ startedMs }) => startedMs ?? 'NULL'));
+  const runTimes = toArrayText(completions.map(({ durationMs }) => durationMs ?? 'NULL'));
   const results = hasResults ? `[${completions.map(({ outcome }) => outcome.result ?? 'null').join(',')}]` : null;
-  return [ids, attempts, starts, results, rowRefs];
+  return [ids, attempts, starts, runTimes, results, rowRefs];
 }
 
 /** The statement returns positions only when it did not write all rows. */

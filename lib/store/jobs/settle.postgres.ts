@@ -17,6 +17,8 @@ const isSpent = 'j.retries >= j.max_retries';
 
 /** When the handler was called, as the worker measured it. The row holds the time of the claim. */
 const started = 'coalesce(to_timestamp(o.started_ms / 1000.0), j.started)';
+/** When it ended: a slow write of the outcome does not count as run time. `least` ignores NULL: a run time that is not known. */
+const finished = 'least(to_timestamp((o.started_ms + o.ran_ms) / 1000.0), statement_timestamp())';
 
 /**
  * processing → the status of each outcome, guarded by id and attempt. Returns the rows it wrote. It skips locked rows, which the
@@ -25,7 +27,7 @@ const started = 'coalesce(to_timestamp(o.started_ms / 1000.0), j.started)';
 const settle = (guard: string): string => `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, result jsonb, progress jsonb)),
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, ran_ms float8, result jsonb, progress jsonb)),
 free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -42,7 +44,7 @@ UPDATE _jobs j SET
   started = ${started},
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
-    THEN statement_timestamp() END,
+    THEN ${finished} END,
   updated = statement_timestamp()
 FROM free o WHERE ${guard}
 RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
@@ -58,18 +60,18 @@ export const SETTLE = settle(`${matchesId('o')} AND j.attempt = o.attempt
 export const SETTLE_WATCHED = settle(isOwned);
 
 /**
- * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 times of the start, $4 results, a JSON array or NULL for none, $5
- * row references. Rows that are no longer owned do not match, nor do rows that a renewal or a progress value has rewritten:
+ * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 times of the start, $4 run times, $5 results, a JSON array or NULL for
+ * none, $6 row references. Rows that are no longer owned do not match, nor do rows that a renewal or a progress value has rewritten:
  * `SETTLE` handles them. Read by subscript: `unnest` stores its rows and reads them again, a twentieth of a completion.
  */
 const completions = `
   (SELECT ord, ($1::uuid[])[ord] AS id, ($2::int[])[ord] AS attempt, ($3::float8[])[ord] AS started_ms,
-    ($4::jsonb) -> (ord - 1) AS result, ($5::tid[])[ord] AS row_ref
+    ($4::float8[])[ord] AS ran_ms, ($5::jsonb) -> (ord - 1) AS result, ($6::tid[])[ord] AS row_ref
   FROM generate_series(1, cardinality($1::uuid[])) AS ord) AS o`;
 
 /** One completed job, as plain values. */
 const completion = `
-  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS started_ms, $4::jsonb AS result, $5::tid AS row_ref) AS o`;
+  (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS started_ms, $4::float8 AS ran_ms, $5::jsonb AS result, $6::tid AS row_ref) AS o`;
 
 /** `SETTLE` handles jobs with a cancel request. */
 const canCompleteAny = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
@@ -81,7 +83,7 @@ const canDelete = `${canComplete} AND j.idempotency_key IS NULL AND j.unique_unt
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
     started = ${started},
-    locked_until = NULL, locked_by = NULL, finished = statement_timestamp(), updated = statement_timestamp()`;
+    locked_until = NULL, locked_by = NULL, finished = ${finished}, updated = statement_timestamp()`;
 
 /** Returns one row: the count, and the positions in the arrays as a JSON array, unless all jobs matched. */
 const counted = (write: string): string => `

@@ -15,12 +15,15 @@ import { hasDeadLetters } from '../links/dead-letter.sqlite.js';
 
 /** When the handler of `o` was called, as the worker measured it. The row holds the time of the claim. */
 const started = `coalesce(${fromMs('o.started_ms')}, j.started)`;
+/** When it ended: a slow write of the outcome does not count as run time. NULL: a run time that is not known. */
+const toFinished = (ms: string): string => `coalesce(min(${fromMs(ms)}, ${now}), ${now})`;
+const finished = toFinished('o.started_ms + o.ran_ms');
 
 const complete = (guard: string): string => `
 WITH o AS MATERIALIZED (
-  SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_ms, value -> 3 AS result FROM json_each(?1))
+  SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_ms, value ->> 3 AS ran_ms, value -> 4 AS result FROM json_each(?1))
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
-  started = ${started}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+  started = ${started}, locked_until = NULL, locked_by = NULL, finished = ${finished}, updated = ${now}
 FROM o WHERE ${isOwned} AND NOT j.cancel_requested${guard}
 RETURNING id, attempt`;
 
@@ -30,13 +33,14 @@ export const COMPLETE = complete(' AND j.watched IS NULL');
 export const COMPLETE_WATCHED = complete('');
 
 const completeBrief = (guard: string): string => `
-UPDATE _jobs ${byId} SET status = 'completed', started = ${fromMs('?2')}, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now}
+UPDATE _jobs ${byId} SET status = 'completed', started = ${fromMs('?2')}, locked_until = NULL, locked_by = NULL,
+  finished = ${toFinished('?2 + ?3')}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
   AND result IS NULL${guard}`;
 
 /**
- * processing → completed, for first attempts of brief handlers without a result: the ids in ?1, and one start ?2 for all of them, are
- * enough. Without the join a set costs half, and drains of such jobs are limited by the table.
+ * processing → completed, for first attempts of brief handlers without a result: the ids in ?1, and one start ?2 and one run time ?3 for all of
+ * them, are enough. Without the join a set costs half, and drains of such jobs are limited by the table.
  */
 export const COMPLETE_BRIEF = `${completeBrief(' AND watched IS NULL')} RETURNING id, attempt`;
 /** The same for watched jobs too, in a transaction that releases their children. */
@@ -61,7 +65,8 @@ DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND ide
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
-    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'started_ms' AS started_ms, nullif(value -> 'result', 'null') AS result,
+    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'started_ms' AS started_ms, value ->> 'ran_ms' AS ran_ms,
+    nullif(value -> 'result', 'null') AS result,
     value -> 'progress' AS progress
   FROM json_each(?1))`;
 
@@ -83,7 +88,7 @@ UPDATE _jobs AS j SET
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started}, locked_until = NULL, locked_by = NULL, flow_key = NULL,
-  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${now} END,
+  finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${finished} END,
   updated = ${now}
 FROM o WHERE ${isOwned}${guard}
 RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;

@@ -111,15 +111,19 @@ function* completeWithScript(
 
 function completeBriefScript(
   statement: string,
-  { completions, startedMs }: BriefSet,
+  { completions, startedMs, durationMs }: BriefSet,
 ): SqlScript<readonly Completion[]> {
-  return completeWithScript(statement, completions, [idJson(completions), startedMs]);
+  return completeWithScript(statement, completions, [idJson(completions), startedMs, durationMs]);
 }
 
 /** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
-function* completeCountedScript({ completions: brief, startedMs }: BriefSet): SqlScript<readonly Completion[]> {
+function* completeCountedScript({
+  completions: brief,
+  startedMs,
+  durationMs,
+}: BriefSet): SqlScript<readonly Completion[]> {
   const params = [idJson(brief)];
-  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params: [...params, startedMs] };
+  yield { sql: sql.COMPLETE_BRIEF_WITHOUT_ROWS, params: [...params, startedMs, durationMs] };
   const [changes] = yield { sql: sql.CHANGES, params: [], isRead: true };
   const count = Number(changes!.count);
   if (count === brief.length) {
@@ -133,6 +137,8 @@ interface BriefSet {
   readonly completions: readonly Completion[];
   /** The last of their starts. */
   readonly startedMs: number;
+  /** The longest of their run times. */
+  readonly durationMs: number;
 }
 
 /**
@@ -151,7 +157,11 @@ function splitBrief(completions: readonly Completion[]): {
     set.push(completion);
   }
   const large = [...byStart.values()].filter(({ length }) => length >= OWN_STATEMENT_JOBS_MIN);
-  const sets = large.map((set) => ({ completions: set, startedMs: Math.max(...set.map((each) => each.startedMs!)) }));
+  const sets = large.map((set) => ({
+    completions: set,
+    startedMs: Math.max(...set.map((each) => each.startedMs!)),
+    durationMs: Math.max(...set.map((each) => each.durationMs!)),
+  }));
   const taken = new Set(large.flat());
   return { sets, others: taken.size === 0 ? completions : completions.filter((completion) => !taken.has(completion)) };
 }

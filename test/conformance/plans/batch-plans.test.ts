@@ -26,8 +26,8 @@ const failures = outcomes.map((outcome) => ({ ...outcome, kind: 'failed', messag
 const values = tokens.map((token) => ({ ...token, progress: 1 }));
 
 const ones = tokens.map(() => 1).join(',');
-const arrays = [`{${tokens.map(({ id }) => id).join(',')}}`, `{${ones}}`, `{${ones}}`, `[${ones}]`];
-const arrayTypes = 'uuid[], int[], float8[], jsonb, tid[]';
+const arrays = [`{${tokens.map(({ id }) => id).join(',')}}`, `{${ones}}`, `{${ones}}`, `{${ones}}`, `[${ones}]`];
+const arrayTypes = 'uuid[], int[], float8[], float8[], jsonb, tid[]';
 
 /** Statements that write jobs of a worker, a full batch at once. */
 const statements: { name: string; sql: string; types: string; values: (string | number)[]; isPlaced?: boolean }[] = [

@@ -129,8 +129,8 @@ class CountedQueue {
   }
 
   private get sender(): Sender {
-    const { postgres } = this.own.driver as unknown as { postgres?: { Client: { prototype: Sender } } };
-    const runner = this.own.options.type === 'better-sqlite3' ? BetterSqliteRunner : Sqlite3Runner;
+    const { postgres } = this.app.driver as unknown as { postgres?: { Client: { prototype: Sender } } };
+    const runner = this.app.options.type === 'better-sqlite3' ? BetterSqliteRunner : Sqlite3Runner;
     return (postgres?.Client ?? runner).prototype;
   }
 }
