@@ -14,7 +14,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     const app = await apps.start({ handlers: { work: () => null } });
     await app.jobs.whenIdle();
     await app.jobs.enqueue('work', null, { delay: '1h' });
-    await app.jobs.enqueue('unhandled', null);
+    await app.jobs.enqueue('unhandled', null, { delay: '1h' });
     await app.jobs.whenIdle();
     expect(await app.jobs.stats()).toMatchObject({ pending: 2, total: 2 });
   });
@@ -166,7 +166,7 @@ describe('whenIdle while the lock of a SQLite file is taken', () => {
   const apps = useApps(sqliteFile);
 
   it('rejects and says that an enqueue is not finished', async () => {
-    const app = await apps.start({ typeOrm: { entities: [Receipt] } });
+    const app = await apps.start({ typeOrm: { entities: [Receipt] }, handlers: { work: () => null } });
     let enqueued: Promise<Job> | undefined;
     await app.dataSource.transaction(async (manager) => {
       await manager.insert(Receipt, { jobId: 'none', attempt: 1 });
