@@ -125,7 +125,7 @@ describe.each(everyKind)('handler discovery on $label', (kind) => {
       await app.jobs.enqueue('known', count);
     }
     await until(() => app.eventsOf('completed').length === 20, { message: '20 completed jobs' });
-    await app.jobs.whenIdle();
+    await expect(app.jobs.whenIdle()).rejects.toThrow("'unknown'");
     expect(await app.job(unhandled.id)).toMatchObject({ status: 'pending', attempt: 0, retries: 0, lastError: null });
     expect(app.eventsOf('started', unhandled.id)).toHaveLength(0);
   });
