@@ -109,6 +109,6 @@ export const TAKE_BACK_STARTS = `
 WITH given AS MATERIALIZED (
   SELECT j.topic, iif(o.value ->> 'is_by_key', j.concurrency_key, '') AS key, o.value ->> 'rate_ms' AS rate_ms, o.value ->> 'slice' AS slice,
     count(*) AS starts, max(o.value ->> 'at_ms') AS at_ms, max(o.value ->> 'gap_ms') AS gap_ms
-  FROM json_each(?1) AS o JOIN _jobs AS j ON j.id = o.value ->> 'id' GROUP BY 1, 2, 3, 4)
+  FROM json_each(?1) AS o CROSS JOIN _jobs AS j ${byId} ON j.id = o.value ->> 'id' GROUP BY 1, 2, 3, 4)
 UPDATE _jobs_starts AS w SET starts = max(0, w.starts - given.starts), latest = iif(w.latest <= given.at_ms, w.latest - given.gap_ms, w.latest)
 FROM given WHERE w.topic = given.topic AND w.key = given.key AND w.rate_ms = given.rate_ms AND w.slice = given.slice`;
