@@ -28,8 +28,8 @@ describe.each(storeKinds())('log lines on $label', (kind) => {
   const countLines = async (): Promise<number> =>
     Number((await fixture.sql<{ count: string | number }>('SELECT count(*) AS count FROM _jobs_logs'))[0]!.count);
   const pruneAll = async (): Promise<void> => {
-    let after = await fixture.store.logs.prune(null);
-    while (after !== null) after = await fixture.store.logs.prune(after);
+    let { next } = await fixture.store.logs.prune(null);
+    while (next !== null) ({ next } = await fixture.store.logs.prune(next));
   };
 
   it('are stored with level, data and the time at which they were written', async () => {
