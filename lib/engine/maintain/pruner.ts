@@ -1,5 +1,6 @@
+import { toErrorMessage } from '../../core/error-text.js';
 import { DatabaseRefusedError } from '../../core/errors.js';
-import type { SweptPage } from '../../store/jobs/job-records.js';
+import type { PrunedPage, SweptPage } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import { SWEEP_INTERVAL_MS, TableSweeper } from './table-sweeper.js';
@@ -97,10 +98,9 @@ export class Pruner {
 
   private async prunePage(after: string | null, rows: number): Promise<SweptPage> {
     const { store, retention } = this.parts;
+    let page: PrunedPage;
     try {
-      const { ids, next } = await store.prune(retention, { after, rows, except: [...this.refused] });
-      await this.deleteRowsOf(ids);
-      return { removed: ids.length, next };
+      page = await store.prune(retention, { after, rows, except: [...this.refused] });
     } catch (error) {
       if (!(error instanceof DatabaseRefusedError) || rows > 1) {
         throw error;
@@ -109,17 +109,26 @@ export class Pruner {
       this.skip(next, error);
       return { removed: 0, next };
     }
+    if (page.ids.length > 0) {
+      await this.deleteRowsOf(page.ids);
+    }
+    return page;
   }
 
-  /** Deletes the log lines and links of deleted jobs. When this fails, the sweeps of these tables find them. */
+  /** Deletes the log lines and links of deleted jobs. */
   private async deleteRowsOf(ids: readonly string[]): Promise<void> {
-    const { store, tablesInUse } = this.parts;
+    const { store, logger, tablesInUse } = this.parts;
     const { hasLinks, hasLogs } = tablesInUse?.() ?? { hasLinks: false, hasLogs: false };
-    if (ids.length > 0 && hasLogs) {
-      await store.logs.delete(ids);
-    }
-    if (ids.length > 0 && hasLinks) {
-      await store.links.deleteOf(ids);
+    try {
+      if (hasLogs) {
+        await store.logs.delete(ids);
+      }
+      if (hasLinks) {
+        await store.links.deleteOf(ids);
+      }
+    } catch (error) {
+      // The jobs are gone. The sweeps of the other tables find these rows, and report an error that stays.
+      logger.debug(`rows of pruned jobs were not deleted: ${toErrorMessage(error)}`);
     }
   }
 

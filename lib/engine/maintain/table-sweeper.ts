@@ -75,7 +75,6 @@ export class TableSweeper {
     if (intervalMs === null) {
       return SWEEP_INTERVAL_MS;
     }
-    let removed = 0;
     while (this.idleRows < IDLE_ROWS_MAX) {
       const { rows } = this;
       const sinceMs = clock.now();
@@ -84,13 +83,12 @@ export class TableSweeper {
       if (page === null) {
         return PAUSE_MS;
       }
-      removed += page.removed;
-      this.idleRows += page.removed === 0 ? Math.max(rows, PAGE_COST_ROWS) : 0;
       this.after = page.next;
-      if (page.next === null || removed >= SWEPT_ROWS) {
+      if (page.next === null || page.removed > 0) {
         this.resetIdle();
         return page.next === null ? intervalMs * (0.9 + random() / 5) : PAUSE_MS;
       }
+      this.idleRows += Math.max(rows, PAGE_COST_ROWS);
     }
     const restMs = REST_FACTOR * this.idleMs * (0.9 + random() / 5);
     this.resetIdle();

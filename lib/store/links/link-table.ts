@@ -347,14 +347,14 @@ export class LinkTable implements LinkStore {
     const last = rows.at(-1);
     const next = rows.length < limit ? null : `${last!.child_id as string} ${last!.parent_id as string}`;
     const found = toBroken(rows);
-    const removed = found.orphans.length + found.parents.length + found.children.length;
-    if (removed === 0) {
-      return { changes: NO_CHANGES, removed, next };
+    if (Object.values(found).every((members: readonly unknown[]) => members.length === 0)) {
+      return { changes: NO_CHANGES, removed: 0, next };
     }
     const changes = await this.options.transact(() => repairScript(statements, found));
     this.report(changes);
     await this.finishing;
-    return { changes, removed, next };
+    const changed = changes.released.length + changes.cancelled.length;
+    return { changes, removed: found.orphans.length + found.parents.length + changed, next };
   }
 
   async deleteOf(ids: readonly string[]): Promise<void> {

@@ -441,7 +441,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(changes).toMatchObject({ released: [{ id: ids.b }], cancelled: [{ id: ids.d }] });
     expect(next).toBeNull();
     expect(await fixture.sql(`SELECT parent_id FROM _jobs_links WHERE child_id = '${ids.f}'`)).toEqual([]);
-    expect(await fixture.store.links.repair(null)).toEqual({ changes: { released: [], cancelled: [] }, next: null });
+    expect(await fixture.store.links.repair(null)).toMatchObject({ removed: 0, next: null });
   });
 
   it('are repaired when a child without an open link is still blocked', async () => {
