@@ -40,6 +40,10 @@ describe.each(storeKinds())('rows beside those of jobs, on $label', (kind) => {
     (await fixture.sql<{ id: string }>('SELECT job_id AS id FROM _jobs_logs ORDER BY job_id')).map(({ id }) => id);
 
   describe('of pruned jobs', () => {
+    let engine: JobsEngine | undefined;
+
+    afterEach(() => engine?.close());
+
     const prune = (store: JobStore = fixture.store): Promise<{ removed: number }> =>
       new JobsEngine({ store, role: 'producer', retention: { completed: '7d', failed: false } }).prune();
 
@@ -51,11 +55,11 @@ describe.each(storeKinds())('rows beside those of jobs, on $label', (kind) => {
         linkedJob('child', ['old', 'young']),
         linkedJob('grandchild', ['child']),
       ]);
+      await writeLine(...Object.values(ids));
       const { old, young } = await claimByRef(fixture.store);
       await fixture.store.settle([old!, young!].map((token) => settlement(token, outcomes.completed())));
       await settleOne(fixture.store, (await claimByRef(fixture.store)).child!);
       await settleOne(fixture.store, (await claimByRef(fixture.store)).grandchild!);
-      await writeLine(...Object.values(ids));
       return ids;
     };
     const age = (...ids: (string | undefined)[]): Promise<void> =>
@@ -76,6 +80,18 @@ describe.each(storeKinds())('rows beside those of jobs, on $label', (kind) => {
       await age(young, grandchild);
       await prune();
       expect(await Promise.all(tables.map(count))).toEqual([0, 0, 0]);
+    });
+
+    it('are deleted by a running worker, too', async () => {
+      await createFamily();
+      engine = new JobsEngine({ store: fixture.store, retention: { completed: '1s', failed: false } });
+      engine.register('none', () => undefined);
+      await engine.start();
+      // The first pass may begin before the worker knows that there are lines.
+      await until(async () => (await count('_jobs')) === 0, { message: 'the first prune' });
+      const later = await createFamily();
+      await until(async () => (await count('_jobs')) === 0, { message: 'the second prune' });
+      await until(async () => !(await loggedJobs()).some((id) => Object.values(later).includes(id)));
     });
 
     it('are left to the sweeps when the database refuses to delete them', async () => {
