@@ -179,7 +179,7 @@ const postgresTables = [
     updated timestamptz NOT NULL DEFAULT statement_timestamp(),
     finished timestamptz
   )`,
-  // Without a foreign key: its trigger costs each deleted job a statement. `LogPruner` deletes the lines of jobs that are gone.
+  // Without a foreign key: its trigger costs each deleted job a statement. `TableSweepers` deletes the lines of jobs that are gone.
   `CREATE TABLE IF NOT EXISTS _jobs_logs (
     job_id uuid NOT NULL,
     attempt integer NOT NULL,

@@ -22,7 +22,9 @@ import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
 import type { PruneResult } from './maintain/pruner.js';
-import { MetricsPruner, Pruner } from './maintain/pruner.js';
+import { Pruner } from './maintain/pruner.js';
+import type { TablesInUse } from './maintain/table-sweepers.js';
+import { TableSweepers } from './maintain/table-sweepers.js';
 import { Rescuer } from './maintain/rescuer.js';
 import { MetricsRecorder } from './reports/metrics-recorder.js';
 import { UnhandledTopics } from './topics/unhandled-topics.js';
@@ -63,9 +65,7 @@ import { Scheduler } from './schedules/scheduler.js';
 import { GroupAdmin } from './changes/group-admin.js';
 import { reportLinkChanges } from './follow-up/link-events.js';
 import { JobGraphs } from './lists/job-graphs.js';
-import { LinkRepairer } from './follow-up/link-repairer.js';
 import { Completer } from './run/completer.js';
-import { LogPruner } from './logs/log-pruner.js';
 import { LogWriter } from './logs/log-writer.js';
 import { StepWriter } from './run/job-steps.js';
 import { ProgressWriter } from './run/progress-writer.js';
@@ -207,13 +207,13 @@ export class JobsEngine {
     this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
     this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
     this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
-    const tasks = { linkRepairer: new LinkRepairer(parts), logPruner: new LogPruner(parts) };
+    const sweepers = new TableSweepers(parts);
     const shown = { stats, runner, declarer };
-    const presence = (this.presence = new WorkerPresence({ ...parts, ...tasks, ...shown, scheduler, dispatcher }));
+    const presence = (this.presence = new WorkerPresence({ ...parts, sweepers, ...shown, scheduler, dispatcher }));
     reportLinkChanges({ ...parts, changes });
     this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
-    const pruners = [new Pruner({ ...parts, declarer }), new MetricsPruner(parts)];
-    const maintenance = [scheduler, rescuer, ...pruners, ...Object.values(tasks), unhandledTopics];
+    const pruner = new Pruner({ ...parts, declarer, tablesInUse: () => sweepers.inUse });
+    const maintenance = [scheduler, rescuer, pruner, sweepers, unhandledTopics];
     const recorders = [metrics, progressWriter, logWriter];
     this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
     const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
@@ -360,7 +360,8 @@ export class JobsEngine {
    * @throws QueueUnavailableError; some jobs may be deleted then.
    */
   prune(): Promise<PruneResult> {
-    return new Pruner({ ...this.parts, declarer: this.declarer }).pruneAll();
+    const tablesInUse = (): TablesInUse => ({ hasLinks: true, hasLogs: true });
+    return new Pruner({ ...this.parts, declarer: this.declarer, tablesInUse }).pruneAll();
   }
 
   /**

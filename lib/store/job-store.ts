@@ -63,6 +63,7 @@ import type {
   Settled,
   Settlement,
   JobSummary,
+  SweptPage,
 } from './jobs/job-records.js';
 import type { LimitedClaim, LimitedClaimRequest } from './limits/limited-claim.js';
 import type { StoreTransaction, TransactionCall } from './transactions/application-transactions.js';
@@ -134,8 +135,8 @@ export interface LimitedTopicClaims {
    * of one topic run one after another. Keys take turns, in one order for all processes.
    */
   claim(request: LimitedClaimRequest): Promise<LimitedClaim>;
-  /** Deletes the counted starts of a topic that its rate does not need any more. */
-  pruneStarts(topic: string): Promise<void>;
+  /** Deletes up to 10,000 counted starts of a topic that its rate does not need any more. Returns whether there may be others. */
+  pruneStarts(topic: string): Promise<boolean>;
 }
 
 /** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */
@@ -318,8 +319,8 @@ export interface GroupStore {
   topics(ids: readonly string[]): Promise<GroupTopic[]>;
   /** Returns the ids of members that are pending or processing. */
   unfinishedMembers(id: string): Promise<string[]>;
-  /** Deletes finished groups without jobs, among the 1,000 groups after `after`. Returns where the next page starts; `null`: at the end. */
-  prune(after: string | null): Promise<string | null>;
+  /** Deletes finished groups without jobs, among the next `limit` groups after `after`, 1,000 by default. */
+  prune(after: string | null, limit?: number): Promise<SweptPage>;
 }
 
 /**
@@ -408,8 +409,8 @@ export interface ReportRecords {
   claimCount(restFactor: number): Promise<Date | null>;
   /** Records a count of all jobs, unless a later one is recorded. */
   recordCounts(counts: RecordedCounts): Promise<void>;
-  /** Deletes what no report shows any more. */
-  pruneReports(): Promise<void>;
+  /** Deletes up to `limit` rows of each kind that no report shows any more; 1,000 by default. */
+  pruneReports(limit?: number): Promise<SweptPage>;
 }
 
 export interface StoreCapabilities {

@@ -13,6 +13,11 @@ export function overrideReports(
   return override(reports, members);
 }
 
+/** Returns the log lines of a store, with some methods replaced. */
+export function overrideLogs(logs: JobStore['logs'], members: Partial<JobStore['logs']>): JobStore['logs'] {
+  return override(logs, members);
+}
+
 function override<T extends object>(target: T, members: Partial<T>): T {
   return new Proxy(target, {
     get: (_target, name) => {

@@ -169,7 +169,10 @@ export class LimitedDispatcher {
     }
     this.prunedAtMs.set(topic, clock.now());
     try {
-      await store.limitedTopics.pruneStarts(topic);
+      if (await store.limitedTopics.pruneStarts(topic)) {
+        // The next claim deletes others.
+        this.prunedAtMs.delete(topic);
+      }
     } catch (error) {
       logger.debug(`old starts of '${topic}' were not deleted: ${toErrorMessage(error)}`);
     }

@@ -1,3 +1,8 @@
+/*
+ * Dependencies and groups. In: jobs with parents. Out: links in the table, and released jobs.
+ * The store releases children in the transaction that ends their parent, or right after it. Read this file (rows and links of a call), then
+ * link-events.ts (what happens after a release). maintain/table-sweepers.ts repairs links.
+ */
 import type { Dependency } from '../../core/dependencies.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { LinkedInsert, LinkInsert } from '../../store/links/link-store.js';

@@ -1,6 +1,6 @@
 /*
  * Logs. In: lines of `job.log`. Out: rows of `_jobs_logs`, in sets.
- * Read this file first, then log-pruner.ts, which deletes the lines of jobs that are gone.
+ * The pruner deletes the lines together with their job; maintain/table-sweepers.ts deletes those of other jobs that are gone.
  */
 import type { ScheduledWake } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';

@@ -7,14 +7,13 @@ import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { QueueStats } from '../reports/queue-stats.js';
-import type { LinkRepairer } from '../follow-up/link-repairer.js';
-import type { LogPruner } from '../logs/log-pruner.js';
 import type { JobRunner } from '../run/job-runner.js';
 import type { Scheduler } from '../schedules/scheduler.js';
 import type { ScheduledWake } from '../../core/clock.js';
 import type { PresenceReply, WorkerSharing } from '../../store/reports/report-records.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
 import { PollLoop } from '../runtime/poll-loop.js';
+import type { TableSweepers } from './table-sweepers.js';
 
 type WorkerPresenceParts = Pick<
   EngineParts,
@@ -34,8 +33,7 @@ type WorkerPresenceParts = Pick<
 > & {
   readonly dispatcher: Dispatcher;
   readonly scheduler: Scheduler;
-  readonly linkRepairer: LinkRepairer;
-  readonly logPruner: LogPruner;
+  readonly sweepers: TableSweepers;
   readonly declarer: DefinitionDeclarer;
   readonly stats: Pick<QueueStats, 'counter'>;
   readonly runner: JobRunner;
@@ -168,8 +166,7 @@ export class WorkerPresence {
 
   /** @returns how long to wait until the next record; nothing: the interval of the loop. */
   private async write(): Promise<number | void> {
-    const { store, worker, registry, declarer, scheduler, linkRepairer, logPruner, stats, clock, runner, concurrency } =
-      this.parts;
+    const { store, worker, registry, declarer, scheduler, sweepers, stats, clock, runner, concurrency } = this.parts;
     if (declarer.isPending) {
       // First: a process that handles a topic and declares nothing for it ends the definitions that no live process declares.
       await declarer.write();
@@ -192,8 +189,7 @@ export class WorkerPresence {
     const reply = await store.reports.recordWorker(worker, topics, details, sharing, declarer.refs);
     this.onWritten();
     this.onRecorded(reply, sinceMs, topics, sharing);
-    linkRepairer.onPresence(reply.hasLinks);
-    logPruner.onPresence(reply.hasLogs);
+    sweepers.onPresence(reply);
     stats.counter.onPresence(reply.isCountDue, () => runner.unsettledCount === 0);
     const areSchedulesDue = await declarer.onPresence(reply, this.plannedMs);
     scheduler.onPresence(reply.now, sinceMs, reply.schedulesVersion, areSchedulesDue);

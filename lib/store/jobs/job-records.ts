@@ -249,10 +249,20 @@ export interface PrunePage {
   readonly except?: readonly string[];
 }
 
-export interface PrunedPage {
+/** What a page of a table has come to. */
+export interface SweptPage {
+  /** How many rows were deleted or repaired. */
   readonly removed: number;
-  /** Where the next page starts; `null`: no older job is left. */
+  /** Where the next page starts; `null`: the table was read to its end, or the rest of it is too young. */
   readonly next: string | null;
+}
+
+/** Rows that a page of a sweep reads, unless the caller wants fewer. */
+export const SWEPT_ROWS = 1_000;
+
+export interface PrunedPage extends SweptPage {
+  /** The deleted jobs. */
+  readonly ids: readonly string[];
 }
 
 /** Absent members keep their value; `runAt` absent means now. `payload` is JSON text. */

@@ -106,7 +106,7 @@ free AS (
     j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept})
       AND NOT ${isKeptUnique} AND (j.watched IS NULL OR NOT ${hasUnfinishedChild('j')}), false)
   FOR UPDATE OF j SKIP LOCKED),
-gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING 1)
-SELECT (SELECT count(*) FROM gone) AS removed,
+gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING j.id)
+SELECT (SELECT array_to_json(array_agg(id))::text FROM gone) AS ids,
   (SELECT max(id::text) FROM page
    HAVING count(*) = $2::int AND (min(created) <= ${youngest} OR max(id::text) COLLATE "C" < ${firstId(youngest)})) AS next`;

@@ -35,6 +35,7 @@ export class MaintenanceWriter {
   async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {
     const { json, youngestMs } = toRetentionAges(retention);
     const [page] = await this.query(PRUNE, [after, rows, json, youngestMs, except]);
-    return { removed: Number(page!.removed), next: page!.next as string | null };
+    const ids = JSON.parse((page!.ids ?? '[]') as string) as string[];
+    return { ids, removed: ids.length, next: page!.next as string | null };
   }
 }

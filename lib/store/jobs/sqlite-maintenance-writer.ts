@@ -61,7 +61,8 @@ export class MaintenanceWriter {
     await nextTurn();
     const [page] = await this.read(PRUNE_PAGE, [...params, youngestMs]);
     const removed = page!.has_aged ? await this.write(PRUNE, params) : [];
-    return { removed: removed.length, next: page!.has_more ? (page!.last as string) : null };
+    const ids = removed.map(({ id }) => id as string);
+    return { ids, removed: ids.length, next: page!.has_more ? (page!.last as string) : null };
   }
 }
 

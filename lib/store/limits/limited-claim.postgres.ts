@@ -196,9 +196,11 @@ export const MARK_LIMITED = `
 INSERT INTO _jobs_topics AS t (topic, is_limited) VALUES ($1, true)
 ON CONFLICT (topic) DO UPDATE SET is_limited = true WHERE NOT t.is_limited`;
 
-/** Deletes the starts of a topic that have left the window of their rate. */
+/** Deletes up to $2 starts of a topic that have left the window of their rate, and counts them. */
 export const PRUNE_STARTS = `
-DELETE FROM _jobs_starts w WHERE w.topic = $1 AND w.slice < ${sliceOf(nowMs, 'w.rate_ms')} - ${SLICES}`;
+WITH gone AS (DELETE FROM _jobs_starts WHERE ctid = ANY (ARRAY(
+  SELECT w.ctid FROM _jobs_starts w WHERE w.topic = $1 AND w.slice < ${sliceOf(nowMs, 'w.rate_ms')} - ${SLICES} LIMIT $2::int)) RETURNING 1)
+SELECT count(*) AS removed FROM gone`;
 
 /**
  * Takes starts back whose handlers were not called: $1 jobs, and where their claims recorded them. Runs after the outcome, in the

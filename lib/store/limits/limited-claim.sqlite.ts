@@ -97,9 +97,11 @@ export const MARK_LIMITED = `
 INSERT INTO _jobs_topics AS t (topic, is_limited) VALUES (?1, 1)
 ON CONFLICT (topic) DO UPDATE SET is_limited = 1 WHERE NOT t.is_limited`;
 
-/** Deletes the starts of a topic that have left the window of their rate. */
+/** Deletes up to ?2 starts of a topic that have left the window of their rate. */
 export const PRUNE_STARTS = `
-DELETE FROM _jobs_starts WHERE topic = ?1 AND slice < ${sliceOf(ms(now), 'rate_ms')} - ${SLICES}`;
+DELETE FROM _jobs_starts WHERE (topic, key, rate_ms, slice) IN (
+  SELECT topic, key, rate_ms, slice FROM _jobs_starts WHERE topic = ?1 AND slice < ${sliceOf(ms(now), 'rate_ms')} - ${SLICES} LIMIT ?2)
+RETURNING 1`;
 
 /**
  * Takes starts back whose handlers were not called: ?1 jobs, and where their claims recorded them. Runs after the outcome, in the

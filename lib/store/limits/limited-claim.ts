@@ -37,6 +37,9 @@ export interface CountedStart {
   readonly gapMs: number;
 }
 
+/** Starts that one call of `pruneStarts` deletes. */
+export const PRUNED_STARTS_MAX = 10_000;
+
 /** What prevented a limited claim from returning more jobs. */
 export type LimitReason = 'concurrency' | 'rate' | 'key';
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { LimitedTopicClaims } from '../job-store.js';
 import { KeyedJobMarker } from './keyed-job-marker.js';
 import type { CountedStart, LimitedClaim, LimitedClaimRequest, LimitReason } from './limited-claim.js';
+import { PRUNED_STARTS_MAX } from './limited-claim.js';
 import type { RunTransactions, SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import { toClaim } from '../jobs/postgres-claimer.js';
 import * as sql from './limited-claim.postgres.js';
@@ -60,8 +61,9 @@ export class LimitedClaimer implements LimitedTopicClaims {
     return this.toResult(request, rows, ending);
   }
 
-  async pruneStarts(topic: string): Promise<void> {
-    await this.parts.query(sql.PRUNE_STARTS, [topic]);
+  async pruneStarts(topic: string): Promise<boolean> {
+    const [row] = await this.parts.query(sql.PRUNE_STARTS, [topic, PRUNED_STARTS_MAX]);
+    return Number(row!.removed) === PRUNED_STARTS_MAX;
   }
 
   private async claimOnce(request: LimitedClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {

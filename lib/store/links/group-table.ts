@@ -2,6 +2,8 @@ import type { GroupTopic, JobGroup } from '../../core/job-group.js';
 import type { GroupStore } from '../job-store.js';
 import type { LinkedCallback } from './link-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
+import type { SweptPage } from '../jobs/job-records.js';
+import { SWEPT_ROWS } from '../jobs/job-records.js';
 
 interface GroupStatements {
   readonly GET_GROUP: string;
@@ -16,7 +18,6 @@ interface GroupStatements {
   readonly DELETE_GROUPS: string;
 }
 
-const PRUNED_PAGE = 1_000;
 /** Comes before all ids. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
@@ -53,13 +54,13 @@ export class GroupTable implements GroupStore {
     return rows.map((row) => ({ groupId: row.group_id as string, topic: row.topic as string }));
   }
 
-  async prune(after: string | null): Promise<string | null> {
-    const rows = await this.read(this.statements.GROUPS_PAGE, [after ?? FIRST_ID, PRUNED_PAGE]);
+  async prune(after: string | null, limit = SWEPT_ROWS): Promise<SweptPage> {
+    const rows = await this.read(this.statements.GROUPS_PAGE, [after ?? FIRST_ID, limit]);
     const ids = rows.filter((row) => row.is_abandoned).map(({ id }) => id);
     if (ids.length > 0) {
       await this.write(this.statements.DELETE_GROUPS, [JSON.stringify(ids)]);
     }
-    return rows.length < PRUNED_PAGE ? null : (rows.at(-1)!.id as string);
+    return { removed: ids.length, next: rows.length < limit ? null : (rows.at(-1)!.id as string) };
   }
 
   async unfinishedMembers(id: string): Promise<string[]> {

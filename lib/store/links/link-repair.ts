@@ -1,3 +1,4 @@
+import { isFinal } from '../../core/job-state.js';
 import { toIds } from './link-script.js';
 import type { LinkStatements, LockedChild } from './link-script.js';
 import { cancelsChild, endParentsScript, releaseChildrenScript, toEndedParent, toParentError } from './link-script.js';
@@ -31,8 +32,9 @@ export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
     const error = isCancelled ? toParentError(row.parent_id as string) : null;
     children.set(row.child_id as string, children.get(row.child_id as string) ?? error);
   }
-  const isEnded = ({ parent_status: status, parent_is_group: isGroup }: SqlRow): boolean =>
-    status === null ? !isGroup : status !== 'pending' && status !== 'processing';
+  // A child that waits for a re-queue keeps its link to a failed parent.
+  const isEnded = ({ parent_status: status, parent_is_group: isGroup, mode }: SqlRow): boolean =>
+    status === null ? !isGroup : status === 'completed' || (mode !== 'wait' && isFinal(status as never));
   return {
     orphans: toIds(rows.filter((row) => row.child_status === null && !row.child_is_group).map((row) => row.child_id)),
     parents: toIds(rows.filter((row) => isOpen(row) && isEnded(row)).map((row) => row.parent_id)),

@@ -1,7 +1,14 @@
 import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { StoredDeadLetter } from './dead-letter-script.js';
-import type { ActionRequest, ActionResult, InsertedJob, JobInsert, RequeueChanges } from '../jobs/job-records.js';
+import type {
+  ActionRequest,
+  ActionResult,
+  InsertedJob,
+  JobInsert,
+  RequeueChanges,
+  SweptPage,
+} from '../jobs/job-records.js';
 
 /**
  * The due time of a job that waits for its parents. A job is blocked while it is pending, has this due time, and has a link without an
@@ -104,11 +111,9 @@ export interface RequeuedDependants {
   readonly dependants: readonly ReleasedJob[];
 }
 
-/** Where a pass of the repair stopped. */
-export interface RepairedPage {
+/** What a page of the repair has found. */
+export interface RepairedPage extends SweptPage {
   readonly changes: LinkChanges;
-  /** The next page starts after this child; `null`: the table is read to its end. */
-  readonly next: string | null;
 }
 
 /**
@@ -136,5 +141,7 @@ export interface LinkStore {
   /** Re-queues a job. The jobs that were cancelled because of it wait for it again. */
   requeueDependants(id: string, changes?: RequeueChanges, request?: ActionRequest): Promise<RequeuedDependants>;
   /** Ends the links of parents that have ended, and releases children without open links. Deletes links of deleted children. */
-  repair(after: string | null): Promise<RepairedPage>;
+  repair(after: string | null, limit?: number): Promise<RepairedPage>;
+  /** Deletes the links of deleted children. The links of deleted parents stay as long as their children. */
+  deleteOf(ids: readonly string[]): Promise<void>;
 }

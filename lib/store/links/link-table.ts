@@ -47,6 +47,7 @@ import type {
   Settled,
   Settlement,
 } from '../jobs/job-records.js';
+import { SWEPT_ROWS } from '../jobs/job-records.js';
 
 interface LinkTableStatements extends RepairStatements, RequeueStatements {
   /** `CLOSE_LINKS` in a transaction of the application. */
@@ -95,7 +96,6 @@ export interface InsertSteps<T> {
   readonly after: (inserted: readonly InsertedJob[]) => SqlScript<T>;
 }
 
-const REPAIR_PAGE_LINKS = 1_000;
 /** Comes before all ids. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** Links in one statement. */
@@ -340,20 +340,25 @@ export class LinkTable implements LinkStore {
     }
   }
 
-  async repair(after: string | null): Promise<RepairedPage> {
+  async repair(after: string | null, limit = SWEPT_ROWS): Promise<RepairedPage> {
     const { statements } = this.options;
     const [child, parent] = after?.split(' ') ?? [FIRST_ID, FIRST_ID];
-    const rows = await this.options.read(statements.LINKS_PAGE, [child, parent, REPAIR_PAGE_LINKS]);
+    const rows = await this.options.read(statements.LINKS_PAGE, [child, parent, limit]);
     const last = rows.at(-1);
-    const next = rows.length < REPAIR_PAGE_LINKS ? null : `${last!.child_id as string} ${last!.parent_id as string}`;
+    const next = rows.length < limit ? null : `${last!.child_id as string} ${last!.parent_id as string}`;
     const found = toBroken(rows);
     if (Object.values(found).every((members: readonly unknown[]) => members.length === 0)) {
-      return { changes: NO_CHANGES, next };
+      return { changes: NO_CHANGES, removed: 0, next };
     }
     const changes = await this.options.transact(() => repairScript(statements, found));
     this.report(changes);
     await this.finishing;
-    return { changes, next };
+    const changed = changes.released.length + changes.cancelled.length;
+    return { changes, removed: found.orphans.length + found.parents.length + changed, next };
+  }
+
+  async deleteOf(ids: readonly string[]): Promise<void> {
+    await this.options.transact(() => singleStatement(this.options.statements.DELETE_LINKS, [JSON.stringify(ids)]));
   }
 
   private *watchParentsScript(links: readonly LinkInsert[]): SqlScript<readonly SqlRow[]> {

@@ -1,6 +1,7 @@
 import type { WatchedJob } from '../../core/job-reports.js';
 import type { JobLogLine, LogPosition, LogText } from '../../core/job-log.js';
 import type { ClaimToken } from '../../core/job.js';
+import type { SweptPage } from '../jobs/job-records.js';
 
 /** A line that is not stored yet. */
 export interface LogEntry extends LogText {
@@ -27,6 +28,8 @@ export interface LogStore {
   read(id: string, after: LogPosition, limit: number): Promise<JobLogLine[]>;
   /** Returns the state and the newest line of those of the jobs that exist, in any order. */
   watched(ids: readonly string[]): Promise<WatchedJob[]>;
-  /** Deletes the lines of jobs that do not exist any more, in one page of the table. Returns where the next page starts; `null`: none. */
-  prune(after: string | null): Promise<string | null>;
+  /** Deletes the lines of jobs that do not exist any more, among the next `limit` jobs with lines, 1,000 by default. Counts these jobs. */
+  prune(after: string | null, limit?: number): Promise<SweptPage>;
+  /** Deletes all lines of jobs. */
+  delete(ids: readonly string[]): Promise<void>;
 }

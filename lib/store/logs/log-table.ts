@@ -5,6 +5,8 @@ import type { JobStatus } from '../../core/job-state.js';
 import { byId } from '../jobs/batch-json.js';
 import type { LogEntry, LogSet, LogStore } from './log-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
+import type { SweptPage } from '../jobs/job-records.js';
+import { SWEPT_ROWS } from '../jobs/job-records.js';
 
 /** The statements of a database. Sets are JSON arrays. */
 interface LogStatements {
@@ -15,9 +17,6 @@ interface LogStatements {
   readonly LOGGED_JOBS: string;
   readonly DELETE_LINES: string;
 }
-
-/** How many jobs a page of `prune` has. */
-const PAGE_JOBS = 1_000;
 
 /** Reads and writes the table of log lines. */
 export class LogTable implements LogStore {
@@ -49,13 +48,17 @@ export class LogTable implements LogStore {
     }));
   }
 
-  async prune(after: string | null): Promise<string | null> {
-    const rows = await this.readRows(this.statements.LOGGED_JOBS, [after, PAGE_JOBS]);
+  async prune(after: string | null, limit = SWEPT_ROWS): Promise<SweptPage> {
+    const rows = await this.readRows(this.statements.LOGGED_JOBS, [after, limit]);
     const gone = rows.filter(({ is_gone: isGone }) => isGone).map(({ job_id: id }) => id as string);
     if (gone.length > 0) {
-      await this.writeRows(this.statements.DELETE_LINES, [JSON.stringify(gone)]);
+      await this.delete(gone);
     }
-    return rows.length < PAGE_JOBS ? null : (rows.at(-1)!.job_id as string);
+    return { removed: gone.length, next: rows.length < limit ? null : (rows.at(-1)!.job_id as string) };
+  }
+
+  async delete(ids: readonly string[]): Promise<void> {
+    await this.writeRows(this.statements.DELETE_LINES, [JSON.stringify(ids)]);
   }
 }
 

@@ -20,7 +20,8 @@ import type {
   TopicRunTimes,
   TopicShare,
 } from './report-records.js';
-import type { ListedIds, ListedJobs, JobSummary } from '../jobs/job-records.js';
+import type { ListedIds, ListedJobs, JobSummary, SweptPage } from '../jobs/job-records.js';
+import { SWEPT_ROWS } from '../jobs/job-records.js';
 import {
   toJsonText,
   toSearchedContents,
@@ -35,6 +36,7 @@ import {
   toRolledUpEntry,
   toJobSummary,
   toWorkerProcess,
+  toSweptReports,
 } from './report-mapper.js';
 import type { DefinitionRef } from '../definitions/definition-records.js';
 import { toRefsJson } from '../definitions/definition-table.js';
@@ -212,9 +214,10 @@ export class PostgresStats implements JobReports, ReportRecords {
     await this.query(stats.FORGET_WORKER, [worker]);
   }
 
-  async pruneReports(): Promise<void> {
-    await this.query(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
-    await this.query(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  async pruneReports(limit = SWEPT_ROWS): Promise<SweptPage> {
+    const [rollup] = await this.query(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS, limit]);
+    const [workers] = await this.query(stats.PRUNE_WORKERS, [WORKER_AGE_MS, limit]);
+    return toSweptReports([Number(rollup!.removed), Number(workers!.removed)], limit);
   }
 
   /**

@@ -17,9 +17,17 @@ import type {
   TopicCounts,
   TopicStatusCounts,
 } from './report-records.js';
-import type { JobSummary } from '../jobs/job-records.js';
+import type { JobSummary, SweptPage } from '../jobs/job-records.js';
 
 /* Converts rows to reports. */
+
+/** @param removed how many rows of each kind were deleted, up to `limit`. A full set is followed by another page. */
+export function toSweptReports(removed: readonly number[], limit: number): SweptPage {
+  return {
+    removed: removed.reduce((sum, count) => sum + count, 0),
+    next: removed.some((count) => count >= limit) ? '' : null,
+  };
+}
 
 /** Groups rows of topic, status and count by topic. The statuses include `retrying`. */
 export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {

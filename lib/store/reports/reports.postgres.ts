@@ -140,13 +140,16 @@ SELECT worker, topics::text AS topics, details::text AS details, ${ms('seen')} A
   seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0) AS is_alive
 FROM _jobs_workers ORDER BY is_alive DESC, worker LIMIT 1000`;
 
-/** Deletes minutes that no report shows any more; $1 is their age in milliseconds. */
-export const PRUNE_ROLLUP = `
-DELETE FROM _jobs_rollup WHERE minute < statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
+/** Deletes up to $2 rows of a table whose time is more than $1 milliseconds ago, and counts them. */
+const pruneBy = (table: string, time: string): string => `
+WITH gone AS (DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM ${table} WHERE ${time} < statement_timestamp() - make_interval(secs => $1::float8 / 1000.0) LIMIT $2::int)) RETURNING 1)
+SELECT count(*) AS removed FROM gone`;
 
-/** Deletes workers that have not been seen for $1 milliseconds. */
-export const PRUNE_WORKERS = `
-DELETE FROM _jobs_workers WHERE seen < statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
+/** Minutes that no report shows any more. */
+export const PRUNE_ROLLUP = pruneBy('_jobs_rollup', 'minute');
+/** Workers that have not been seen for long. */
+export const PRUNE_WORKERS = pruneBy('_jobs_workers', 'seen');
 
 const { exactCount, countedJobs, lanes, keys, keyedJobs } = GAUGE_LIMITS;
 

@@ -118,17 +118,19 @@ export const WORKERS = `
 SELECT worker, topics, details, ${ms('seen')} AS seen, seen > ${fromNow('-?1')} AS is_alive
 FROM _jobs_workers ORDER BY is_alive DESC, worker LIMIT 1000`;
 
-/** Deletes metrics older than ?1 milliseconds. It goes topic by topic, since the primary key begins with the topic. */
+/** Deletes up to ?2 metrics older than ?1 milliseconds. It goes topic by topic, since the primary key begins with the topic. */
 export const PRUNE_ROLLUP = `
 WITH RECURSIVE t AS (
   SELECT min(topic) AS topic FROM _jobs_rollup
   UNION ALL SELECT (SELECT min(topic) FROM _jobs_rollup WHERE topic > t.topic) FROM t WHERE t.topic IS NOT NULL)
 DELETE FROM _jobs_rollup WHERE (topic, minute, worker) IN (
   SELECT r.topic, r.minute, r.worker FROM t CROSS JOIN _jobs_rollup AS r
-  WHERE r.topic = t.topic AND r.minute < ${fromNow('-?1')})`;
+  WHERE r.topic = t.topic AND r.minute < ${fromNow('-?1')} LIMIT ?2)
+RETURNING 1`;
 
-/** Deletes workers that were not seen for ?1 milliseconds. */
-export const PRUNE_WORKERS = `DELETE FROM _jobs_workers WHERE seen < ${fromNow('-?1')}`;
+/** Deletes up to ?2 workers that were not seen for ?1 milliseconds. */
+export const PRUNE_WORKERS = `
+DELETE FROM _jobs_workers WHERE worker IN (SELECT worker FROM _jobs_workers WHERE seen < ${fromNow('-?1')} LIMIT ?2) RETURNING 1`;
 
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
 const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL`;

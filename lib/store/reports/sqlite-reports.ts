@@ -15,6 +15,7 @@ import {
   toRolledUpEntry,
   toJobSummary,
   toWorkerProcess,
+  toSweptReports,
 } from './report-mapper.js';
 import type { DefinitionRef } from '../definitions/definition-records.js';
 import { toRefsJson } from '../definitions/definition-table.js';
@@ -39,7 +40,8 @@ import type {
   TopicRunTimes,
   WorkerSharing,
 } from './report-records.js';
-import type { ListedIds, ListedJobs, JobSummary } from '../jobs/job-records.js';
+import type { ListedIds, ListedJobs, JobSummary, SweptPage } from '../jobs/job-records.js';
+import { SWEPT_ROWS } from '../jobs/job-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 
 import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from './report-records.js';
@@ -274,9 +276,10 @@ export class SqliteStats implements JobReports, ReportRecords {
     await this.write(stats.FORGET_WORKER, [worker]);
   }
 
-  async pruneReports(): Promise<void> {
-    await this.write(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS]);
-    await this.write(stats.PRUNE_WORKERS, [WORKER_AGE_MS]);
+  async pruneReports(limit = SWEPT_ROWS): Promise<SweptPage> {
+    const rollup = await this.write(stats.PRUNE_ROLLUP, [ROLLUP_AGE_MS, limit]);
+    const workers = await this.write(stats.PRUNE_WORKERS, [WORKER_AGE_MS, limit]);
+    return toSweptReports([rollup.length, workers.length], limit);
   }
 
   private async readMinute(): Promise<Date> {

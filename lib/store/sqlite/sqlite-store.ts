@@ -86,6 +86,7 @@ import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited
 import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
+import { PRUNED_STARTS_MAX } from '../limits/limited-claim.js';
 import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
@@ -140,7 +141,8 @@ export class SqliteStore implements JobStore {
 
   readonly limitedTopics: LimitedTopicClaims = {
     claim: (request) => this.claimLimited(request),
-    pruneStarts: async (topic) => void (await this.write(limitedClaim.PRUNE_STARTS, [topic])),
+    pruneStarts: async (topic) =>
+      (await this.write(limitedClaim.PRUNE_STARTS, [topic, PRUNED_STARTS_MAX])).length === PRUNED_STARTS_MAX,
   };
   private readonly keyedJobs = new KeyedJobMarker({
     pageMax: MARKED_PAGE,

@@ -334,7 +334,16 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert(newJobs(1));
     await claimLimited(fixture.store);
     await fixture.sql(`UPDATE _jobs_starts SET slice = slice - 200`);
-    await fixture.store.limitedTopics.pruneStarts(TOPIC);
+    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(false);
     expect(await fixture.sql('SELECT * FROM _jobs_starts')).toEqual([]);
+  });
+
+  it('deletes 10,000 of them at once, and returns that there may be others', async () => {
+    await fixture.sql(`INSERT INTO _jobs_starts (topic, key, rate_ms, slice, starts, latest)
+      WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 10001) SELECT '${TOPIC}', '', 1000, n, 1, 0 FROM r`);
+    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(true);
+    expect(await fixture.sql('SELECT 1 FROM _jobs_starts')).toHaveLength(1);
+    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(false);
+    expect(await fixture.sql('SELECT 1 FROM _jobs_starts')).toEqual([]);
   });
 });

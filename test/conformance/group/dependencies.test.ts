@@ -181,6 +181,8 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     const { a } = await claimByRef(fixture.store);
     await settleOne(fixture.store, a!, outcomes.failed());
     expect(await waitingOn(ids.b!)).toBe(1);
+    // Otherwise each page with such a link would be followed by the next one without a rest.
+    expect(await fixture.store.links.repair(null)).toMatchObject({ removed: 0 });
     await fixture.store.requeue([ids.a!]);
     const { a: again } = await claimByRef(fixture.store);
     await settleOne(fixture.store, again!);
@@ -437,11 +439,12 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     const finished = await fixture.now();
     await fixture.set(ids.a!, { status: 'completed', finished });
     await fixture.sql(`DELETE FROM _jobs WHERE id IN ('${ids.c}', '${ids.f}')`);
-    const { changes, next } = await fixture.store.links.repair(null);
+    const { changes, removed, next } = await fixture.store.links.repair(null);
     expect(changes).toMatchObject({ released: [{ id: ids.b }], cancelled: [{ id: ids.d }] });
+    expect(removed).toBeGreaterThan(0);
     expect(next).toBeNull();
     expect(await fixture.sql(`SELECT parent_id FROM _jobs_links WHERE child_id = '${ids.f}'`)).toEqual([]);
-    expect(await fixture.store.links.repair(null)).toEqual({ changes: { released: [], cancelled: [] }, next: null });
+    expect(await fixture.store.links.repair(null)).toMatchObject({ removed: 0, next: null });
   });
 
   it('are repaired when a child without an open link is still blocked', async () => {

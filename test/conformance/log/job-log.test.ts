@@ -23,7 +23,8 @@ describe('job.log', () => {
     const overridden: LogStore = {
       write: write ?? ((sets, maxLines) => logs.write(sets, maxLines)),
       read: (id, after, limit) => logs.read(id, after, limit),
-      prune: (after) => logs.prune(after),
+      prune: (after, limit) => logs.prune(after, limit),
+      delete: (ids) => logs.delete(ids),
       watched: (ids) => logs.watched(ids),
     };
     const store = overrideStore(fixture.store, { logs: overridden });

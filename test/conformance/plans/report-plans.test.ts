@@ -130,7 +130,7 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of repo
   it('find old statistics topic by topic after an ANALYZE of a small table', async () => {
     const plan = async (): Promise<string[]> => {
       const rows = await fixture.app.query<{ detail: string }[]>(
-        `EXPLAIN QUERY PLAN ${stats.PRUNE_ROLLUP.replace('?1', '1')}`,
+        `EXPLAIN QUERY PLAN ${stats.PRUNE_ROLLUP.replace('?1', '1').replace('?2', '1000')}`,
       );
       return rows.map(({ detail }) => detail).filter((detail) => /_jobs_rollup| r /.test(`${detail} `));
     };

@@ -153,6 +153,15 @@ describe.each(storeKinds())('the rollup on $label', (kind) => {
     expect((await completed(1_440))[0]).toBe(2);
   });
 
+  it('deletes them in pages, and returns whether another follows', async () => {
+    await record(1);
+    await record(2, { worker: 'other' });
+    await age(26 * 60);
+    expect(await fixture.store.reports.pruneReports(3)).toEqual({ removed: 3, next: '' });
+    expect(await fixture.store.reports.pruneReports(3)).toEqual({ removed: 1, next: null });
+    expect(await fixture.sql('SELECT completed FROM _jobs_rollup')).toEqual([]);
+  });
+
   it('accepts topics and names with any characters', async () => {
     const topic = `it's "odd" ü 😀 \\ %`;
     await record(0, { worker: topic, since: [entry(topic, 6)] });

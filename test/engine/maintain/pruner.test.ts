@@ -2,7 +2,7 @@ import type { Clock } from '../../../lib/core/clock.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { Pruner } from '../../../lib/engine/maintain/pruner.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { PrunePage } from '../../../lib/store/jobs/job-records.js';
+import type { PrunedPage, PrunePage } from '../../../lib/store/jobs/job-records.js';
 import { until } from '../../support/wait.js';
 import { logParts } from '../../support/unit/log-parts.js';
 
@@ -24,11 +24,11 @@ describe('pruner: a pass over rows that are kept', () => {
         return { cancel: () => clearImmediate(timer) };
       },
     };
-    const prune = async (_: unknown, { after }: PrunePage): Promise<{ removed: number; next: string | null }> => {
+    const prune = async (_: unknown, { after }: PrunePage): Promise<PrunedPage> => {
       nowMs += LOOK_MS;
       const page = Number(after) + 1;
       walks += Number(page === PAGES);
-      return { removed: 0, next: page === PAGES ? null : String(page) };
+      return { ids: [], removed: 0, next: page === PAGES ? null : String(page) };
     };
     const store = { prune } as unknown as JobStore;
     const retention = { completed: DAY, failed: false, cancelled: false } as const;

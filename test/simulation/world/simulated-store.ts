@@ -275,7 +275,7 @@ function createReports(connection: Connection, table: SimulatedTable): JobReport
     forgetWorker: (worker) => connection.ask('report', () => void table.workers.delete(worker)),
     claimCount: () => connection.ask('report', () => null),
     recordCounts: () => connection.ask('report', () => undefined),
-    pruneReports: () => connection.ask('report', () => undefined),
+    pruneReports: () => connection.ask('report', () => ({ removed: 0, next: null })),
   };
   return records as JobReports & ReportRecords;
 }

@@ -201,7 +201,7 @@ export class SimulatedTable {
     };
     const over = [...this.rows.values()].filter(isOver);
     over.forEach((row) => this.remove('prune', row));
-    return { removed: over.length, next: null };
+    return { ids: over.map(({ id }) => id), removed: over.length, next: null };
   }
 
   requeue(ids: readonly string[], { payload, runAt, maxRetries }: RequeueChanges): ActionResult[] {
