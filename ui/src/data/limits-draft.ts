@@ -14,10 +14,15 @@ export interface LimitsDraft {
 
 /** Returns the form that shows these limits. */
 export function toLimitsDraft(limits: Limits | null): LimitsDraft {
-  const rate = limits?.rate;
   return {
     concurrency: limits?.concurrency ?? null,
     perKey: limits?.per_key ?? null,
+    ...toRateDraft(limits?.rate),
+  };
+}
+
+function toRateDraft(rate: Limits['rate']): Pick<LimitsDraft, 'rateLimit' | 'per' | 'isRatePerKey' | 'isSpread'> {
+  return {
     rateLimit: rate?.limit ?? null,
     per: rate === undefined ? '1m' : durationField(rate.per),
     isRatePerKey: rate?.per_key ?? false,
