@@ -317,8 +317,8 @@ export interface GroupStore {
   callbacks(id: string): Promise<LinkedCallback[]>;
   /** Returns each topic of the members and callbacks that exist. */
   topics(ids: readonly string[]): Promise<GroupTopic[]>;
-  /** Returns the ids of members that are pending or processing. */
-  unfinishedMembers(id: string): Promise<string[]>;
+  /** Returns the ids of the next `limit` members after `after` that are pending or processing. */
+  unfinishedMembers(id: string, after: string | null, limit: number): Promise<string[]>;
   /** Deletes finished groups without jobs, among the next `limit` groups after `after`, 1,000 by default. */
   prune(after: string | null, limit?: number): Promise<SweptPage>;
 }

@@ -126,9 +126,12 @@ export class GroupAdmin {
   async cancel(id: string, actor?: Actor): Promise<JobGroup> {
     const { store, actions } = this.parts;
     const normal = parseJobId(id);
-    const ids = normal === undefined ? [] : await store.groups.unfinishedMembers(normal);
-    for (let start = 0; start < ids.length; start += CANCEL_JOBS) {
-      await actions.run('cancel', ids.slice(start, start + CANCEL_JOBS), { actor });
+    for (let last: string | undefined | null = null; normal !== undefined && last !== undefined;) {
+      const ids: readonly string[] = await store.groups.unfinishedMembers(normal, last, CANCEL_JOBS);
+      if (ids.length > 0) {
+        await actions.run('cancel', ids, { actor });
+      }
+      last = ids[CANCEL_JOBS - 1];
     }
     const group = await this.get(id);
     if (!group) {

@@ -63,8 +63,9 @@ export class GroupTable implements GroupStore {
     return { removed: ids.length, next: rows.length < limit ? null : (rows.at(-1)!.id as string) };
   }
 
-  async unfinishedMembers(id: string): Promise<string[]> {
-    return (await this.read(this.statements.UNFINISHED_MEMBERS, [id])).map((row) => row.id as string);
+  async unfinishedMembers(id: string, after: string | null, limit: number): Promise<string[]> {
+    const rows = await this.read(this.statements.UNFINISHED_MEMBERS, [id, after ?? FIRST_ID, limit]);
+    return rows.map((row) => row.id as string);
   }
 }
 

@@ -58,10 +58,11 @@ export const LIST_CALLBACKS = `
 SELECT l.mode, l.child_id AS id, j.topic, j.status FROM _jobs_links AS l LEFT JOIN _jobs AS j ON j.id = l.child_id
 WHERE l.parent_id = ?1 ORDER BY l.child_id`;
 
-/** Lists the unfinished members of group ?1. */
+/** Lists the next ?3 unfinished members of group ?1 after ?2. */
 export const UNFINISHED_MEMBERS = `
 SELECT j.id FROM _jobs_links AS l JOIN _jobs AS j ON j.id = l.parent_id
-WHERE l.child_id = ?1 AND l.outcome IS NULL AND j.status IN ('pending', 'processing') ORDER BY j.id`;
+WHERE l.child_id = ?1 AND l.parent_id > ?2 AND l.outcome IS NULL AND j.status IN ('pending', 'processing')
+ORDER BY l.parent_id LIMIT ?3`;
 
 /** Lists the topics of the members and callbacks of group ?1. */
 export const GROUP_TOPICS = `

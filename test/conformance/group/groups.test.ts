@@ -95,6 +95,14 @@ describe.each(kinds)('groups on $label', (kind) => {
     expect(await groups().get(id)).toMatchObject({ total: 0, finished: expect.any(Date) as Date });
   });
 
+  it('cancel more members than a page has', async () => {
+    const { id } = await groups().enqueue(
+      Array.from({ length: 450 }, (_, payload) => ({ topic: 'work', payload })),
+      {},
+    );
+    expect(await groups().cancel(id)).toMatchObject({ total: 450, cancelled: 450 });
+  });
+
   it('cancel their members, and release onFinish only', async () => {
     const { id } = await groups().enqueue([linkedJob('a'), linkedJob('b'), linkedJob('c', ['b'])], callbacks);
     const { a } = await claimByRef(fixture.store);
