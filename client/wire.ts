@@ -93,9 +93,9 @@ export interface Job<T = unknown> {
   expires_at: string | null;
   /** Whether a cancel was requested. */
   cancel_requested: boolean;
-  /** When the latest attempt started. */
+  /** When the handler of the latest attempt was called; the time of its claim while it runs. */
   started: string | null;
-  /** When the job became completed, failed or cancelled. */
+  /** When the handler of the last attempt ended; when the end was recorded, if no handler ran. `null`: the job has not ended. */
   finished: string | null;
   created: string;
   updated: string;
@@ -243,8 +243,8 @@ export interface TopicStats extends Omit<JobStats, 'p50' | 'p95' | 'p99' | 'avg_
   /** The topics that receive its dead letters. */
   dead_letters: string[];
   /**
-   * How many different definitions in the code live processes declare, of each kind that the topic has. More than one: several versions of
-   * the application run, and the definition applies that was first seen last. 0: no live process declares it.
+   * How many different definitions live processes declare in their code, for each kind that the topic has. More than one: several versions of
+   * the application run, and the definition that was first seen last applies. 0: no live process declares it.
    */
   live_definitions: { limits?: number; retention?: number; dead_letters?: number };
   /** Running jobs, as the limits count them. */
@@ -318,7 +318,7 @@ export interface Schedule {
   paused_since: string | null;
   /** Whether a live process declares it; always `true` for `api`. */
   is_declared: boolean;
-  /** How many different definitions in the code live processes declare. The one applies that was first seen last. */
+  /** How many different definitions live processes declare in their code. The one that was first seen last applies. */
   live_definitions: number;
   created: string;
   updated: string;

@@ -15,8 +15,9 @@ export interface PayloadCodec {
   /**
    * Returns the JSON value to store, or a promise of it. If it throws, the enqueue rejects with that error, and nothing is stored.
    *
-   * An encoded value should be an object with the member `$encoded`, such as `{ $encoded: 'br', data }`. By this mark a process that
-   * cannot decode it returns the job to the queue; without it, a process without the codec passes the stored value to the handler.
+   * An encoded value should be an object with the member `$encoded`, such as `{ $encoded: 'br', data }`. A process that
+   * cannot decode the value recognizes this mark and returns the job to the queue. Without the mark, a process that lacks the codec passes the
+   * stored value to the handler.
    *
    * @param payload the payload as JSON gives it back.
    */

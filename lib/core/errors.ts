@@ -215,7 +215,7 @@ export function toUncertain(cause: Error): QueueUnavailableError {
 /** An open transaction holds a row or a unique key of this batch. Other batches can succeed. */
 export class RowLockedError extends QueueUnavailableError {}
 
-/** On SQLite another connection has held the lock for the whole `lockTimeout`, or a transaction of this process. Nothing was stored. */
+/** On SQLite another connection or a transaction of this process has held the lock for the whole `lockTimeout`. Nothing was stored. */
 export class WriteLockError extends QueueUnavailableError {
   constructor(
     message: string,

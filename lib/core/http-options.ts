@@ -18,16 +18,19 @@ export interface HttpUser {
 /** Identifies the caller of a request; `null` for an unknown caller. */
 export type AuthenticateFunction = (request: any) => HttpUser | null | Promise<HttpUser | null>;
 
-/** What a rule decides: to enqueue; to read; to re-queue, promote, cancel and delete, and to change topics and schedules. */
+/**
+ * The right that a rule grants: to enqueue jobs, to read, or to manage. To manage is to re-queue, promote, cancel and delete jobs, and to
+ * change topics and schedules.
+ */
 export type AccessAction = 'enqueue' | 'read' | 'manage';
 
 /** What a rule that is a function receives. */
 export interface AccessQuestion {
   /** The request of Express or Fastify. */
   readonly request: any;
-  /** The user that `http.authenticate` returned; `null` for an unknown caller. Never an administrator: rules admit them all. */
+  /** The user that `http.authenticate` returned; `null` for an unknown caller. Never an administrator, whom rules admit without a call. */
   readonly caller: HttpUser | null;
-  /** The topic of the jobs that the request concerns. A request about several topics asks for each. */
+  /** The topic of the jobs that the request concerns. For a request about several topics, the API calls the rule for each of them. */
   readonly topic: string;
   /** The right that the request needs. */
   readonly action: AccessAction;
@@ -39,8 +42,8 @@ export interface AccessQuestion {
 export type AccessFunction = (question: AccessQuestion) => boolean | Promise<boolean>;
 
 /**
- * Admits administrators, known callers, all callers, no caller, or those that a function admits. Every rule but `'nobody'` admits
- * administrators, without a call of the function.
+ * Admits administrators, known callers, all callers, no caller, or those that a function admits. Every rule except `'nobody'` admits
+ * administrators; the API does not call the function for them.
  */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | 'nobody' | AccessFunction;
 
@@ -69,7 +72,7 @@ export const ENQUEUE_FIELDS = [
 /** A field of a job in requests. */
 export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
 
-/** They change no other job, and give a job no advantage over others. */
+/** Fields that change no other job and give a job no advantage over others. */
 const DEFAULT_ENQUEUE_FIELDS = ['topic', 'payload', 'run_at', 'delay', 'unique_key', 'metadata'] as const;
 
 /** A Nest guard. */

@@ -46,7 +46,7 @@ export interface TopicStats extends StatusCounts {
   readonly retention: TopicRetention | null;
   /** The topics that receive its dead letters. */
   readonly deadLetters: readonly string[];
-  /** How many different definitions of the code live processes declare. */
+  /** How many different definitions live processes declare in their code. */
   readonly liveDefinitions: LiveDefinitions;
   /** Running jobs. If the topic has limits: those that count. */
   readonly running: number;
@@ -57,8 +57,8 @@ export interface TopicStats extends StatusCounts {
 }
 
 /**
- * How many different definitions live processes declare of each kind that the topic has from the code. More than one: several versions of the
- * application run, and the definition applies that was first seen last. 0: no live process declares it, and the last one stays in force
+ * How many different definitions live processes declare, for each kind that the topic has from the code. More than one: several versions of
+ * the application run, and the definition that was first seen last applies. 0: no live process declares it, and the last one stays in force
  * until a live process handles the topic.
  */
 export interface LiveDefinitions {

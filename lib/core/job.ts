@@ -68,7 +68,7 @@ export class Job<T = unknown, R = unknown> {
   cancelRequested!: boolean;
   /** When the handler of the latest attempt was called, by the database's clock; the time of its claim while it runs. */
   started!: Date | null;
-  /** When the job became completed, failed or cancelled. */
+  /** When the handler of the last attempt ended; when the end was recorded, if no handler ran. `null`: the job has not ended. */
   finished!: Date | null;
   /** When the job was enqueued. */
   created!: Date;
@@ -97,7 +97,7 @@ export interface JobFailure extends Failure {
   readonly attempt: number;
   /** When the attempt started; `null` if unknown. */
   readonly started: string | null;
-  /** When the attempt failed, or when the queue found its lease expired. */
+  /** When the queue recorded the failure, or found the lease expired. */
   readonly finished: string;
   /** Process that ran the attempt. */
   readonly worker: string | null;
@@ -147,8 +147,8 @@ export interface EnqueueOptions {
   uniqueFor?: Duration | undefined;
   /**
    * Starts the job this long after the latest call with this `uniqueKey`. A debounced call before the start replaces the payload and
-   * delays the job again, but not beyond the `max` of the first call. A job stored without `debounce` is never replaced. Implies `uniqueUntil: 'started'`. Needs `uniqueKey`. Cannot be combined with
-   * `runAt`, `delay` or `uniqueFor`.
+   * delays the job again, but not beyond the `max` of the first call. A job stored without `debounce` is never replaced.
+   * Implies `uniqueUntil: 'started'`. Needs `uniqueKey`. Cannot be combined with `runAt`, `delay` or `uniqueFor`.
    */
   debounce?: DebounceOptions | undefined;
   /**

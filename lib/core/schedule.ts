@@ -111,7 +111,7 @@ export interface Schedule extends Omit<ScheduleDefinition, 'pattern' | 'startAt'
   readonly isDeclared: boolean;
   /**
    * How many different definitions live processes declare. More than one: several versions of the application run, and the definition
-   * applies that was first seen last.
+   * that was first seen last applies.
    */
   readonly liveDefinitions: number;
   readonly created: Date;
