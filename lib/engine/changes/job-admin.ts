@@ -256,7 +256,12 @@ export class JobActions {
   ): Promise<ActionResult[]> {
     const { result, dependants } = await this.parts.store.links.requeueDependants(id, changes, request);
     dependants.forEach(({ topic }) => this.parts.changes.markChanged(topic));
-    return [result];
+    if (result.changed || dependants.length === 0) {
+      return [result];
+    }
+    // An earlier call was interrupted after it had re-queued the job itself.
+    const [job] = await this.parts.store.find([id]);
+    return [job ? { ...result, changed: true, job } : result];
   }
 
   /** Deletes cancelled jobs when `retention.cancelled` is 0. The pruner deletes them when this fails. */

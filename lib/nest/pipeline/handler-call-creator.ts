@@ -110,7 +110,12 @@ export class EndedAttemptCheck {
   /** Called when the method is called next. @throws the reason why it must not be. */
   assertCalled(job: object): void {
     this.assertRunning(job);
-    recordCall(job);
+    try {
+      recordCall(job);
+    } catch (error) {
+      this.stopped.add(job);
+      throw error;
+    }
   }
 
   /** Called with a result. @throws the reason again if `assertRunning` threw it: an interceptor or filter may have replaced it. */

@@ -42,8 +42,16 @@ export function toBroken(rows: readonly SqlRow[]): BrokenLinks {
   };
 }
 
-/** Locks the parents first: one of them may have been re-queued since the page was read. */
-export function* repairScript(statements: RepairStatements, found: BrokenLinks): SqlScript<LinkChanges> {
+/**
+ * Locks the parents first: one of them may have been re-queued since the page was read.
+ *
+ * @param linksMax how many links it ends. The result names the parents that may have others.
+ */
+export function* repairScript(
+  statements: RepairStatements,
+  found: BrokenLinks,
+  linksMax: number,
+): SqlScript<LinkChanges> {
   if (found.orphans.length > 0) {
     yield { sql: statements.DELETE_LINKS, params: [JSON.stringify(found.orphans)] };
   }
@@ -51,7 +59,7 @@ export function* repairScript(statements: RepairStatements, found: BrokenLinks):
     found.parents.length === 0 ? [] : yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(found.parents)] };
   const known = new Set(parents.map(({ id }) => id));
   const deleted = found.parents.filter((id) => !known.has(id)).map((id): EndedParent => ({ id, status: 'deleted' }));
-  const ended = yield* endParentsScript(statements, [...parents.flatMap(toEndedParent), ...deleted]);
+  const ended = yield* endParentsScript(statements, [...parents.flatMap(toEndedParent), ...deleted], linksMax);
   const ids = found.children.map(({ id }) => id);
   const locked = ids.length === 0 ? [] : yield { sql: statements.LOCK_CHILDREN, params: [JSON.stringify(ids)] };
   const isLocked = new Set(locked.map(({ id }) => id));
@@ -59,7 +67,7 @@ export function* repairScript(statements: RepairStatements, found: BrokenLinks):
     statements,
     found.children.filter(({ id }) => isLocked.has(id)),
   );
-  const further = yield* endParentsScript(statements, freed.ended);
+  const further = yield* endParentsScript(statements, freed.ended, linksMax);
   const rest = [...(ended.rest ?? []), ...(further.rest ?? [])];
   return {
     released: [...ended.released, ...freed.released, ...further.released],

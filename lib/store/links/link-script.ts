@@ -231,9 +231,14 @@ export function* endRestScript(
 ): SqlScript<LinkChanges> {
   const rows = yield { sql: sql.WATCH_PARENTS, params: [toJson(rest.map(({ id }) => id))] };
   const statuses = new Map(rows.map(({ id, status }) => [id, status]));
-  const ended = rest.filter(({ id }) => {
-    const status = statuses.get(id);
-    return status === undefined || isFinal(status as never);
+  const ended = rest.flatMap((parent): EndedParent[] => {
+    const status = statuses.get(parent.id);
+    // A job that was re-queued may have ended differently since. Groups and deleted jobs have no row.
+    return status === undefined
+      ? [parent]
+      : isFinal(status as never)
+        ? [{ ...parent, status: status as ParentEnd }]
+        : [];
   });
   return yield* endParentsScript(sql, ended, linksMax);
 }

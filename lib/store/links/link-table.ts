@@ -3,7 +3,14 @@
  * Read link-store.ts first, then link-script.ts (what the end of a parent does), then this file (who calls it).
  */
 import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
-import { InvalidOptionsError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { endsWithin } from '../../core/clock.js';
+import {
+  InvalidOptionsError,
+  QueueUnavailableError,
+  RowLockedError,
+  StatementCancelledError,
+} from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { toLocked, toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
@@ -35,6 +42,7 @@ import {
   toIds,
 } from './link-script.js';
 import { toActionResult } from '../jobs/row-mapper.js';
+import { setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { singleStatement } from '../runtime/sql-runner.js';
@@ -98,10 +106,16 @@ export interface InsertSteps<T> {
 
 /** Comes before all ids. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+/** Links that a page of the repair ends for each row that it reads: a smaller page, which follows one that took too long, ends fewer. */
+const LINKS_PER_ROW = CLOSED_LINKS_MAX / SWEPT_ROWS;
 /** Links in one statement. */
 const INSERT_LINKS_MAX = 5_000;
 /** Parents whose links one transaction ends after the one that ended them. */
 const REST_PARENTS_MAX = 1_000;
+/** How long to wait before links that were left are ended again, when the database does not respond. */
+const RETRY_MS = 1_000;
+/** How long a store that closes waits for links that were left. */
+const CLOSE_MAX_MS = 5_000;
 /** How often a transaction that re-queues children is tried. */
 const REQUEUE_TRIES_MAX = 3;
 
@@ -110,6 +124,7 @@ export class LinkTable implements LinkStore {
   /** Ended jobs that may have open links. */
   private readonly rest: EndedParent[] = [];
   private finishing: Promise<void> | undefined;
+  private isClosed = false;
   /** The statements for transactions of the application. */
   private readonly callerStatements: LinkStatements;
 
@@ -128,7 +143,7 @@ export class LinkTable implements LinkStore {
     if (released.length + cancelled.length + deadLetters.length > 0) {
       this.listener(changes);
     }
-    if (rest.length > 0) {
+    if (rest.length > 0 && !this.isClosed) {
       this.rest.push(...rest);
       this.finishing ??= this.finish().finally(() => (this.finishing = undefined));
     }
@@ -136,11 +151,12 @@ export class LinkTable implements LinkStore {
 
   /**
    * Ends the links that large endings have left, one transaction after another. One that takes too long, or waits too long for a lock, is
-   * tried again with an eighth of the parents and links. After any other error, such as that of a closed store, the repair ends the links.
+   * tried again with an eighth of the parents and links. While the database does not respond, it waits. After any other error, and when the
+   * store closes, the repair ends the links.
    */
   private async finish(): Promise<void> {
     const { statements, transact } = this.options;
-    for (let size = CLOSED_LINKS_MAX; this.rest.length > 0;) {
+    for (let size = CLOSED_LINKS_MAX; this.rest.length > 0 && !this.isClosed;) {
       const parents = this.rest.splice(0, Math.min(size, REST_PARENTS_MAX));
       const links = size;
       try {
@@ -149,14 +165,26 @@ export class LinkTable implements LinkStore {
         this.report(changes);
         size = Math.min(CLOSED_LINKS_MAX, size * 2);
       } catch (error) {
-        if (!(error instanceof StatementCancelledError || error instanceof RowLockedError)) {
-          this.rest.length = 0;
-        } else if (size > 1) {
+        const mayBeTooLarge = error instanceof StatementCancelledError || error instanceof RowLockedError;
+        if (mayBeTooLarge && size > 1) {
           this.rest.unshift(...parents);
           size = Math.ceil(size / 8);
+        } else if (!mayBeTooLarge && error instanceof QueueUnavailableError) {
+          this.rest.unshift(...parents);
+          await new Promise((resolve) => {
+            setTimeout(resolve, RETRY_MS).unref();
+          });
         }
       }
     }
+  }
+
+  /** Waits until the links that large endings have left are ended, for at most 5 s. */
+  async close(clock: Clock): Promise<void> {
+    if (this.finishing) {
+      await endsWithin(clock, CLOSE_MAX_MS, this.finishing);
+    }
+    this.isClosed = true;
   }
 
   async insert(request: LinkedInsert, tx?: StoreTransaction): Promise<LinkedInsertResult> {
@@ -289,7 +317,9 @@ export class LinkTable implements LinkStore {
     try {
       first = await this.transactWithKeys([root], function* (levels) {
         const [result] = yield* requeueScript([root], changes, request);
-        const parents = result!.changed ? [root] : [];
+        // An earlier call may have been interrupted between its transactions: it has re-queued the job and not all dependants.
+        const { changed, status } = result!;
+        const parents = changed || status === 'pending' || status === 'processing' ? [root] : [];
         return { result: result!, page: yield* requeueChildrenScript(statements, parents, entry, levels) };
       });
     } catch (error) {
@@ -350,7 +380,7 @@ export class LinkTable implements LinkStore {
     if (Object.values(found).every((members: readonly unknown[]) => members.length === 0)) {
       return { changes: NO_CHANGES, removed: 0, next };
     }
-    const changes = await this.options.transact(() => repairScript(statements, found));
+    const changes = await this.options.transact(() => repairScript(statements, found, LINKS_PER_ROW * limit));
     this.report(changes);
     await this.finishing;
     const changed = changes.released.length + changes.cancelled.length;

@@ -217,6 +217,7 @@ export class PostgresStore implements JobStore {
     if (!pool || this.isClosed) {
       return;
     }
+    await this.links.close(clock);
     this.isClosed = true;
     await endsWithin(clock, FLUSH_MAX_MS, this.notifier.flush());
     await (this.transactions as PostgresTransactions | undefined)?.close();

@@ -188,6 +188,7 @@ export class SqliteStore implements JobStore {
   }
 
   async close(): Promise<void> {
+    await this.links.close(this.options.clock);
     const { own, transactions } = this;
     this.own = undefined;
     this.transactions = undefined;

@@ -434,6 +434,17 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect(await waitingOn(ids.last!)).toBe(2);
   });
 
+  it('re-queue the dependants that an interrupted call has left', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']], ['c', ['b']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    await fixture.store.requeue([ids.a!]);
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    expect(await engine.jobs.requeue(ids.a!, { dependants: true })).toMatchObject({ status: 'pending' });
+    expect([await waitingOn(ids.b!), await waitingOn(ids.c!)]).toEqual([1, 1]);
+    await expect(engine.jobs.requeue(ids.a!, { dependants: true })).rejects.toThrow(JobStateError);
+  });
+
   it('are repaired when something else has ended a parent', async () => {
     const ids = await enqueue(['a'], ['b', ['a']], ['c'], ['d', ['c']], ['e'], ['f', ['e']]);
     const finished = await fixture.now();
