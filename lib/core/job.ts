@@ -188,8 +188,8 @@ export interface Claim extends ClaimToken {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly metadata: Record<string, unknown> | null;
-  /** The job has an expiry: it may start only after the row is marked. */
-  readonly expires?: boolean;
+  /** When the job expires unless it has started, in milliseconds since 1970. It may start only after the row is marked. */
+  readonly expiresMs?: number | null;
   readonly runAt: Date;
   readonly created: Date;
   /** Length of the payload's text in characters, to bound batches. */
@@ -199,8 +199,8 @@ export interface Claim extends ClaimToken {
 }
 
 /** Returns whether the row must be marked before the handler starts: see docs/adr/0019-unstarted-last-attempts.md. */
-export function needsStartMark(claim: Pick<Claim, 'retries' | 'maxRetries' | 'expires'>): boolean {
-  return claim.expires === true || isLastAttempt(claim);
+export function needsStartMark(claim: Pick<Claim, 'retries' | 'maxRetries' | 'expiresMs'>): boolean {
+  return typeof claim.expiresMs === 'number' || isLastAttempt(claim);
 }
 
 /** Returns whether the job fails for good if this attempt fails. */

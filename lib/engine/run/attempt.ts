@@ -112,6 +112,11 @@ export class Attempt {
     return this.countedClaim?.start;
   }
 
+  /** When the job expires again if it is released now. Before the call the row was marked as started. */
+  get expiresMs(): number | undefined {
+    return this.isUncalled ? (this.claimed.expiresMs ?? undefined) : undefined;
+  }
+
   /** Whether the handler was not called. */
   get isUncalled(): boolean {
     return this.calledAtMs === undefined;

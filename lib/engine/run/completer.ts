@@ -213,7 +213,7 @@ type CompletedAttempt = Pick<
   Attempt,
   'topic' | 'leaseEndsMs' | 'abortedFor' | 'mayBeCompleted' | 'isCompleted' | 'unsavedProgress'
 > &
-  Partial<Pick<Attempt, 'startedMs' | 'counted' | 'isUncalled'>> & {
+  Partial<Pick<Attempt, 'startedMs' | 'counted' | 'isUncalled' | 'expiresMs'>> & {
     readonly claim: ClaimToken;
   };
 
@@ -223,6 +223,7 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
   readonly startedMs: number | undefined;
   readonly counted: CountedStart | undefined;
   readonly isUncalled: boolean | undefined;
+  readonly expiresMs: number | undefined;
   progress: string | undefined;
   failures = 0;
   /** How often the database has refused the fixed text. */
@@ -245,6 +246,7 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
     this.startedMs = attempt.startedMs;
     this.counted = attempt.counted;
     this.isUncalled = attempt.isUncalled;
+    this.expiresMs = outcome.kind === 'release' ? attempt.expiresMs : undefined;
   }
 
   get item(): this {

@@ -100,14 +100,15 @@ export function toSettlementJson(settlements: readonly Settlement[]): string {
 }
 
 /** Leaves out absent members: most outcomes have only id, attempt and kind. */
-function toSettlementText({ token, outcome, startedMs, durationMs, progress }: Settlement): string {
+function toSettlementText({ token, outcome, startedMs, durationMs, expiresMs, progress }: Settlement): string {
   const { id, attempt } = token;
   const delayMs = 'delayMs' in outcome ? outcome.delayMs : 0;
   const failure = 'failure' in outcome ? `,${JSON.stringify(outcome.failure).slice(1, -1)}` : '';
   const result = outcome.kind === 'completed' && outcome.result !== null ? `,"result":${outcome.result}` : '';
+  const expiry = expiresMs === undefined ? '' : `,"expires_ms":${expiresMs}`;
   const head = `"id":${JSON.stringify(id)},"attempt":${attempt},"kind":"${outcome.kind}"`;
   const box = toProgressBox(progress);
-  return `{${head},"delay_ms":${delayMs},"started_ms":${startedMs ?? null},"ran_ms":${durationMs}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
+  return `{${head},"delay_ms":${delayMs},"started_ms":${startedMs ?? null},"ran_ms":${durationMs}${expiry}${failure}${result}${box ? `,"progress":${box}` : ''}}`;
 }
 
 /** Where claims have counted starts that must be taken back. */

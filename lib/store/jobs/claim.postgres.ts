@@ -5,7 +5,7 @@ import { isUnexpired, ms, msOfMany, scanTiming, skipLocked } from './job-row.pos
 /** The columns in `numbers`, in this order. `numbers` is NULL for most first attempts: each column costs both sides. */
 export const NUMBERS = [...Object.keys(usual), 'timeout_ms', 'watched', 'expires'] as const;
 
-const numberOf = (column: string): string => (column === 'expires' ? '(j.expires_at IS NOT NULL)::int' : `j.${column}`);
+const numberOf = (column: string): string => (column === 'expires' ? ms('j.expires_at') : `j.${column}`);
 
 const isUsual = `${Object.entries(usual)
   .map(([column, value]) => `j.${column} = ${value}`)

@@ -24,7 +24,7 @@ const isUsual = `${Object.entries(USUAL_CLAIM)
   .map(([column, value]) => `${column} = ${value}`)
   .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata, watched, expires_at) IS NULL`;
 
-const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'expires', expires_at IS NOT NULL, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
+const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'expires', ${ms('expires_at')}, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
   USUAL_CLAIM,
 )
   .map((column) => `'${column}', ${column}`)

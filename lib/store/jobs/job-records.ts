@@ -165,6 +165,8 @@ export interface Settlement {
   readonly durationMs: number | null;
   /** When the handler was called: whole milliseconds since 1970, by the database's clock. Absent: the row keeps the time of the claim. */
   readonly startedMs?: number | undefined;
+  /** When the job expires again, because its handler was not called after all: milliseconds since 1970. */
+  readonly expiresMs?: number | undefined;
   /** Where a rate has counted the start of the job. */
   readonly counted?: CountedStart | undefined;
   /** The handler was not called, so the rate need not count the start. */

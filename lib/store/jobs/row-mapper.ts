@@ -114,7 +114,7 @@ class ClaimedRow implements Claim {
   readonly created: Date;
   readonly waitedMs: number;
   readonly isWatched: boolean;
-  readonly expires: boolean;
+  readonly expiresMs: number | null;
 
   constructor(row: SqlRow) {
     this.id = row.id as string;
@@ -134,7 +134,7 @@ class ClaimedRow implements Claim {
     this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
     // NULL and, for the usual values, absent: not watched, and no expiry.
     this.isWatched = Boolean(row.watched);
-    this.expires = Boolean(Number(row.expires ?? 0));
+    this.expiresMs = numberOrNull(row.expires);
   }
 }
 

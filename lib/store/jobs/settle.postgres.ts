@@ -27,7 +27,7 @@ const finished = 'least(to_timestamp((o.started_ms + o.ran_ms) / 1000.0), statem
 const settle = (guard: string): string => `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
-    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, ran_ms float8, result jsonb, progress jsonb)),
+    AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, ran_ms float8, expires_ms float8, result jsonb, progress jsonb)),
 free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -42,6 +42,7 @@ UPDATE _jobs j SET
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
+  expires_at = coalesce(j.expires_at, to_timestamp(o.expires_ms / 1000.0)),
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN ${finished} END,

@@ -65,7 +65,7 @@ DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND ide
 /** MATERIALIZED: otherwise SQLite parses each member once for every column that reads it. */
 const outcomes = `o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'kind' AS kind, value ->> 'delay_ms' AS delay_ms,
-    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'started_ms' AS started_ms, value ->> 'ran_ms' AS ran_ms,
+    value ->> 'message' AS message, value ->> 'stack' AS stack, value ->> 'started_ms' AS started_ms, value ->> 'ran_ms' AS ran_ms, value ->> 'expires_ms' AS expires_ms,
     nullif(value -> 'result', 'null') AS result,
     value -> 'progress' AS progress
   FROM json_each(?1))`;
@@ -87,7 +87,8 @@ UPDATE _jobs AS j SET
   progress = iif(o.progress IS NULL, j.progress, nullif(o.progress -> 0, 'null')),
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
-  started = ${started}, locked_until = NULL, locked_by = NULL, flow_key = NULL,
+  started = ${started}, expires_at = coalesce(j.expires_at, ${fromMs('o.expires_ms')}),
+  locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${finished} END,
   updated = ${now}
 FROM o WHERE ${isOwned}${guard}

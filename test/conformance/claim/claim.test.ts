@@ -19,7 +19,7 @@ describe.each(storeKinds())('claim on $label', (kind) => {
       {
         id: job.id,
         attempt: 1,
-        expires: false,
+        expiresMs: null,
         isWatched: false,
         rowRef: claims[0]!.rowRef,
         topic: TOPIC,

@@ -64,9 +64,10 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
   it('is not claimed after it, and does not hide jobs that wait behind it', async () => {
     await insertOne(fixture.store, { expiry: OVER });
     const [behind, later] = [await insertOne(fixture.store), await insertOne(fixture.store, { expiry: IN_AN_HOUR })];
-    expect((await claim(fixture.store)).map(({ id, expires }) => [id, expires])).toEqual([
-      [behind, false],
-      [later, true],
+    const { expiresAt } = await fixture.job(later);
+    expect((await claim(fixture.store)).map(({ id, expiresMs }) => [id, expiresMs])).toEqual([
+      [behind, null],
+      [later, expect.closeTo(expiresAt!.getTime(), -1)],
     ]);
     expect(await claim(fixture.store)).toEqual([]);
   });
@@ -173,7 +174,22 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
     await fixture.store.expire(10);
     await fixture.store.requeue([id]);
     expect((await fixture.job(id)).expiresAt).toBeNull();
-    expect(await claim(fixture.store)).toMatchObject([{ id, expires: false }]);
+    expect(await claim(fixture.store)).toMatchObject([{ id, expiresMs: null }]);
+  });
+
+  it('is restored when a job is released whose handler was not called after the start mark', async () => {
+    const id = await insertOne(fixture.store, { expiry: IN_AN_HOUR });
+    const { expiresAt } = await fixture.job(id);
+    const [token] = await claim(fixture.store);
+    await fixture.store.markStarted([token!]);
+    expect((await fixture.job(id)).expiresAt).toBeNull();
+    const expiresMs = token!.expiresMs!;
+    await fixture.store.settle([{ ...settlement(token!, outcomes.release()), isUncalled: true, expiresMs }]);
+    const released = await fixture.job(id);
+    expect(released.status).toBe('pending');
+    expect(released.expiresAt!.getTime()).toBeCloseTo(expiresAt!.getTime(), -1);
+    await fixture.set(id, { expires_at: { msFromNow: -1_000 } });
+    expect(await fixture.store.expire(10)).toMatchObject([{ id }]);
   });
 
   it('gets the one of the last debounced call', async () => {
