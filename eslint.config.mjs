@@ -104,8 +104,12 @@ export default defineConfig(
     rules: {
       'jest/expect-expect': [
         'error',
-        { assertFunctionNames: ['expect', 'expect*', 'testing.expect*', 'fc.assert', 'until'] },
+        {
+          assertFunctionNames: ['expect', 'expect*', 'testing.expect*', 'fc.assert', 'until'],
+          additionalTestBlockFunctions: ['quick'],
+        },
       ],
+      'jest/no-standalone-expect': ['error', { additionalTestBlockFunctions: ['quick'] }],
       'jest/no-disabled-tests': 'error',
       'jest/unbound-method': 'error',
       '@typescript-eslint/unbound-method': 'off',
@@ -118,7 +122,10 @@ export default defineConfig(
     rules: {
       'jest/expect-expect': [
         'error',
-        { assertFunctionNames: ['expect*', 'until', 'ui.sees', 'ui.shows', 'ui.**.waitFor'] },
+        {
+          assertFunctionNames: ['expect*', 'until', 'ui.sees', 'ui.shows', 'ui.**.waitFor'],
+          additionalTestBlockFunctions: ['quick'],
+        },
       ],
     },
   },

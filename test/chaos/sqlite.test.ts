@@ -1,3 +1,5 @@
+/** @slow */
+
 import { useBuiltPackage } from '../processes/support/built-package.js';
 import { isMatrix } from '../support/tier.js';
 import { MUTANT_RUNS_MAX, QuickCampaign } from './quick-campaign.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { useBuiltPackage } from '../processes/support/built-package.js';
 import { createPostgresDatabase, postgresVersions } from '../support/databases.js';
 import type { AppName } from './support/installed-app.js';

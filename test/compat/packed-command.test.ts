@@ -1,3 +1,5 @@
+/** @slow */
+
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { symlink } from 'node:fs/promises';

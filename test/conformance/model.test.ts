@@ -1,3 +1,5 @@
+/** @slow */
+
 import fc from 'fast-check';
 import { storeKinds, useStore } from '../support/stores.js';
 import { isMatrix } from '../support/tier.js';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import type { Job } from 'nestjs-jobs';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';

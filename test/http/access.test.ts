@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { ExecutionContext } from '@nestjs/common';
 import { ForbiddenException, UnauthorizedException } from '@nestjs/common';
 import type { HttpOptions } from 'nestjs-jobs';

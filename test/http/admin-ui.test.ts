@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { useBuiltPackage } from '../processes/support/built-package.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';

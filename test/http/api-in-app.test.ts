@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import type { INestApplication, MiddlewareConsumer, NestModule } from '@nestjs/common';
 import { Controller, ForbiddenException, Get, Module, VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import type { IncomingMessage } from 'node:http';
 import { Agent, get } from 'node:http';
 import { JobsClient } from 'nestjs-jobs/client';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type {
   ArgumentsHost,
   CallHandler,

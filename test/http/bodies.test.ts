@@ -1,3 +1,5 @@
+/** @matrix fastify, nest-11 */
+
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';

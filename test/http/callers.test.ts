@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { CanActivate, ExecutionContext, INestApplication, Type } from '@nestjs/common';
 import {
   ForbiddenException,

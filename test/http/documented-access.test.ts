@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { createHmac } from 'node:crypto';
 import type { CanActivate, DynamicModule, ExecutionContext, Type } from '@nestjs/common';
 import { Inject, Injectable, SetMetadata } from '@nestjs/common';

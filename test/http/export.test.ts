@@ -1,3 +1,5 @@
+/** @npm-test fastify */
+
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { request } from 'node:http';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { sqliteMemory } from '../nest/support/database-kinds.js';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import type { ServerResponse } from 'node:http';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import { Body, Catch, Controller, Get, NotFoundException, Param, Post, Res, UseFilters } from '@nestjs/common';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { waitForAbort } from '../nest/support/wait-for-abort.js';
 import { postgres, sqliteFile } from '../nest/support/database-kinds.js';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { postgres, sqliteMemory } from '../nest/support/database-kinds.js';
 import { until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { JobsEngine } from 'nestjs-jobs';
 import { Job } from 'nestjs-jobs';
 import type { ErrorGroups } from '../../client/report-wire.js';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import { randomUUID } from 'node:crypto';
 import { some, textLike, textWith } from '../nest/support/matchers.js';
 import { waitForAbort } from '../nest/support/wait-for-abort.js';

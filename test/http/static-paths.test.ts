@@ -1,3 +1,8 @@
+/**
+ * @npm-test fastify
+ * @matrix nest-11
+ */
+
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { useBuiltPackage } from '../processes/support/built-package.js';
 import { everyAdapter } from './support/adapters.js';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { ApiErrorBody } from '../../client/wire.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { until } from '../support/wait.js';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { ServerResponse } from 'node:http';
 import { sqliteMemory } from '../nest/support/database-kinds.js';
 import { express } from './support/adapters.js';

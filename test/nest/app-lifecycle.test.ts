@@ -1,3 +1,8 @@
+/**
+ * @npm-test memory
+ * @matrix nest-11, typeorm-0.3
+ */
+
 import { existsSync } from 'node:fs';
 import type { INestApplicationContext, OnModuleInit } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18, nest-11 */
+
 import { JobAbortedError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';

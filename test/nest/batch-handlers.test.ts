@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { JobBatch, JobHandlerOptions } from 'nestjs-jobs';
 import { InvalidOptionsError, JobAbortedError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

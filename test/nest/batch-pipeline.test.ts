@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { CanActivate, ExecutionContext, NestInterceptor, PipeTransform } from '@nestjs/common';
 import { BadRequestException, Inject, Injectable, Scope, UseGuards, UseInterceptors } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';

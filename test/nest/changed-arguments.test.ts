@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import type { EntityManager } from 'typeorm';
 import type { EnqueueOptions, Job, JobsService } from 'nestjs-jobs';
 import { defineJob, InvalidPayloadError } from 'nestjs-jobs';

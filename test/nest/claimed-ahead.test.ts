@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Duration, Job } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import { signal, until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { sharedKinds } from './support/database-kinds.js';

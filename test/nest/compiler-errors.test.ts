@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { resolve } from 'node:path';
 import ts from 'typescript';
 

@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3, typeorm-0.3-postgres */
+
 import type { JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobStateError, LeaseLostError, UnknownDataSourceError } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';

@@ -1,3 +1,5 @@
+/** @slow */
+
 import Database from 'better-sqlite3';
 import { Client } from 'pg';
 import { LeaseLostError, QueueUnavailableError } from 'nestjs-jobs';

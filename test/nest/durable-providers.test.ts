@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { Inject, Injectable, Scope } from '@nestjs/common';
 import type { ContextId, ContextIdStrategy, HostComponentInfo } from '@nestjs/core';
 import { ContextIdFactory, ModuleRef, REQUEST } from '@nestjs/core';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 import { enqueueCases } from './support/option-cases/enqueue.js';

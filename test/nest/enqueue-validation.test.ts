@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { EnqueueOptions, JobsError, NewJob } from 'nestjs-jobs';
 import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from 'nestjs-jobs';
 import { useApps, useOneApp } from './support/apps.js';

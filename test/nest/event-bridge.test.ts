@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { Type } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { EventEmitterModule, OnEvent } from '@nestjs/event-emitter';

@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3, typeorm-0.3-postgres */
+
 import type { JobEventType } from 'nestjs-jobs';
 import { SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import Database from 'better-sqlite3';

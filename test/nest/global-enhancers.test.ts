@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { Catch, Controller, Get, Injectable, Scope, SetMetadata, UseGuards } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';

@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { open } from 'node:fs/promises';

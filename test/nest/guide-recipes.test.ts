@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { JobsService } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';

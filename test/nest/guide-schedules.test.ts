@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import type { Type } from '@nestjs/common';
 import { GuideCode } from '../support/guide-code.js';
 import { until } from '../support/wait.js';

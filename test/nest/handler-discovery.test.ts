@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { Controller, Injectable } from '@nestjs/common';
 import type { Duration, JobContext } from 'nestjs-jobs';
 import { InvalidOptionsError, JobHandler } from 'nestjs-jobs';

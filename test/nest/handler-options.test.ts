@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { readHandlerOptions } from '../../lib/core/job-options.js';
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';

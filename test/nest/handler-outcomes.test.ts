@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { Duration, JobContext } from 'nestjs-jobs';
 import { LeaseLostError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

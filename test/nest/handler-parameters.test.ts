@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import type { ArgumentMetadata, CanActivate, PipeTransform } from '@nestjs/common';
 import {
   BadRequestException,

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { CanActivate, DynamicModule } from '@nestjs/common';
 import { Controller, Injectable, Module, Scope, UseGuards } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';

@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import type { JobContext } from 'nestjs-jobs';
 import { JobAbortedError, UnrecoverableError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

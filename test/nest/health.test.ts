@@ -1,3 +1,5 @@
+/** @matrix postgres-18, nest-11 */
+
 import type { INestApplication } from '@nestjs/common';
 import { Controller, Get, Inject } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { NestInterceptor } from '@nestjs/common';
 import { Injectable, UseInterceptors } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { Job, JobEvent } from 'nestjs-jobs';
 import { SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import { until } from '../support/wait.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { SnoozeError, UnrecoverableError } from 'nestjs-jobs';
 import type { LogLevel } from '@nestjs/common';
 import { Logger } from '@nestjs/common';

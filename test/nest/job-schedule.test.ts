@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { Injectable } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
 import { CurrentJob, defineJob, InvalidOptionsError, JobHandler, JobSchedule, Payload } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18, typeorm-0.3 */
+
 import { v7 as uuidv7 } from 'uuid';
 import type { EnqueueOptions, NewJob } from 'nestjs-jobs';
 import {

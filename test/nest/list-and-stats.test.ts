@@ -1,3 +1,5 @@
+/** @matrix postgres-18, typeorm-0.3 */
+
 import type { JobFilter } from 'nestjs-jobs';
 import { InvalidOptionsError, UnrecoverableError } from 'nestjs-jobs';
 import { useApps, useOneApp } from './support/apps.js';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { Logger } from '@nestjs/common';
 import { guardLogger, silentLogger } from '../../lib/core/logger.js';
 import { moduleLogger } from '../../lib/nest/nest-logger.js';

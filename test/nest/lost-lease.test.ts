@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @slow
+ */
+
 import type { JobContext } from 'nestjs-jobs';
 import { JobsEngine, LeaseLostError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

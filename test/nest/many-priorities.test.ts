@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import { useApps } from './support/apps.js';
 import { everyKind } from './support/database-kinds.js';
 

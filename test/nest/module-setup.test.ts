@@ -1,3 +1,8 @@
+/**
+ * @npm-test memory
+ * @matrix postgres-18, nest-11, typeorm-0.3
+ */
+
 import type { Type } from '@nestjs/common';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';

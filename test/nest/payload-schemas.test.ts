@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { Injectable } from '@nestjs/common';
 import type { JobContext, StandardSchema } from 'nestjs-jobs';
 import { CurrentJob, defineJob, InvalidPayloadError, JobHandler, Payload, UnrecoverableError } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import type { Provider, Type } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { GuideCode } from '../support/guide-code.js';

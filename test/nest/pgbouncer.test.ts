@@ -1,3 +1,5 @@
+/** @slow */
+
 import type { Duration, JobContext, JobsModuleOptions } from 'nestjs-jobs';
 import { QueueUnavailableError } from 'nestjs-jobs';
 import { Client } from 'pg';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { ModuleMetadata } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

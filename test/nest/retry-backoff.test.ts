@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import type { BackoffFunction, BackoffOptions, Duration, Job } from 'nestjs-jobs';
 import type { TestApp } from './support/test-app.js';
 import type { AppParts } from './support/apps.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Injectable, Scope, UseGuards } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';

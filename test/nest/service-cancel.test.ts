@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import type { JobContext } from 'nestjs-jobs';
 import { JobAbortedError, JobsEngine, JobStateError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import type { JobContext } from 'nestjs-jobs';
 import { defineJob, IdleTimeoutError, InvalidOptionsError } from 'nestjs-jobs';
 import { signal } from '../support/wait.js';

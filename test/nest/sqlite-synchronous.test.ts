@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import type { Provider } from '@nestjs/common';
 import type { Database } from 'better-sqlite3';
 import type { QueryRunner } from 'typeorm';

@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';

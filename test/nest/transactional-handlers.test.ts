@@ -1,3 +1,8 @@
+/**
+ * @npm-test typeorm-0.3, typeorm-0.3-postgres
+ * @matrix nest-11
+ */
+
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { JobContext } from 'nestjs-jobs';

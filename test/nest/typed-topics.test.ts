@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { Injectable } from '@nestjs/common';
 import type { BackoffOptions, JobContext, JobFilter, StandardSchema } from 'nestjs-jobs';
 import { defineJob, InvalidOptionsError, InvalidPayloadError, JobHandler } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @never postgres-18 */
+
 import { InvalidOptionsError, QueueUnavailableError } from 'nestjs-jobs';
 import type { JobsModuleOptions } from 'nestjs-jobs';
 import { TcpProxy } from '../support/tcp-proxy.js';

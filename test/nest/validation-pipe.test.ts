@@ -1,3 +1,8 @@
+/**
+ * @matrix nest-11
+ * @never postgres-18
+ */
+
 import { createParamDecorator, Injectable, ParseIntPipe, UsePipes, ValidationPipe } from '@nestjs/common';
 import { Type } from 'class-transformer';
 import { IsDate, IsEmail, IsInt, Min, ValidateNested } from 'class-validator';

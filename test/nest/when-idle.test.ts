@@ -1,3 +1,5 @@
+/** @matrix postgres-18 */
+
 import type { Job } from 'nestjs-jobs';
 import { IdleTimeoutError, InvalidOptionsError } from 'nestjs-jobs';
 import { signal, until } from '../support/wait.js';

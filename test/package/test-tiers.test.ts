@@ -1,10 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Part } from '../support/tiers.cjs';
-import lists from '../support/tier-files.cjs';
-import { files, isSelected, ROOT, tiers } from '../support/tiers.cjs';
-
-const { TITLES_FIRST, ...filesOf } = lists;
+import { files, isSelected, readTags, ROOT, tagsOf, tiers } from '../support/tiers.cjs';
 
 const databases = ['PostgreSQL 18', 'PostgreSQL 15', 'a SQLite file', 'SQLite in memory', 'a SQLite file with sqlite3'];
 const titles = ['a title without a database', ...databases.map((label) => `claim on ${label}`)];
@@ -19,13 +16,6 @@ function partsOf(file: string, typeorm: Part['typeorm']): Part[] {
   return parts.filter((part) => part.typeorm === typeorm && !part.isOnNest11 && part.files.includes(file));
 }
 
-const readText = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
-
-/** Whether the file itself asks for more seeds or rows in the matrix. */
-function isLarger(file: string): boolean {
-  return /import \{ isMatrix \}/.test(readText(file));
-}
-
 describe('the tiers of the tests', () => {
   it('run each test file', () => {
     expect(files.length).toBeGreaterThan(200);
@@ -36,11 +26,13 @@ describe('the tiers of the tests', () => {
     'run each test once with %s, unless it grows in the matrix',
     (typeorm) => {
       const wrong: string[] = [];
-      for (const file of files.filter((name) => !isLarger(name))) {
+      for (const file of files.filter((name) => !tagsOf(name).isLarger)) {
         const mine = partsOf(file, typeorm);
         for (const title of file.startsWith('test/http/') ? httpTitles : titles) {
-          const runs = mine.filter((part) => isSelected(part, file, title)).length;
-          if (runs > 1) wrong.push(`${file}: '${title}' runs ${runs} times`);
+          for (const isQuick of [false, tagsOf(file).hasQuickTests]) {
+            const runs = mine.filter((part) => isSelected(part, file, title, isQuick)).length;
+            if (runs > 1) wrong.push(`${file}: '${title}' runs ${runs} times`);
+          }
         }
       }
       expect(wrong).toEqual([]);
@@ -48,7 +40,7 @@ describe('the tiers of the tests', () => {
   );
 
   it('run in both tiers each file that grows in the matrix', () => {
-    const once = files.filter((file) => isLarger(file) && partsOf(file, 'typeorm').length !== 2);
+    const once = files.filter((file) => tagsOf(file).isLarger && partsOf(file, 'typeorm').length !== 2);
     expect(once).toEqual([]);
   });
 
@@ -58,24 +50,21 @@ describe('the tiers of the tests', () => {
     expect(named.sort()).toEqual(tiers.matrix.map(({ name }) => name).sort());
   });
 
-  it('run in `npm test` some tests of each file that uses a browser', () => {
-    const unnamed = files.filter(
-      (file) =>
-        file.startsWith('test/ui/') &&
-        readText(file).includes('usePages()') &&
-        !(file in TITLES_FIRST) &&
-        !filesOf.MATRIX_FILES.includes(file),
+  it('run only quick tests in `npm test` of each file that uses a browser', () => {
+    const inBrowser = files.filter(
+      (file) => file.startsWith('test/ui/') && readFileSync(join(ROOT, file), 'utf8').includes('usePages()'),
     );
-    expect(unnamed).toEqual([]);
-    const missing = Object.entries(TITLES_FIRST)
-      .filter(([file]) => file.startsWith('test/ui/'))
-      .flatMap(([file, titles]) => titles.filter((title) => !readText(file).includes(title)));
-    expect(missing).toEqual([]);
+    expect(inBrowser.filter((file) => tagsOf(file).where.all !== 'matrix')).toEqual([]);
+    expect(inBrowser.filter((file) => !tagsOf(file).hasQuickTests)).toEqual(['test/ui/accessibility.test.ts']);
   });
 
-  it('name only files and folders that exist', () => {
-    const entries = [...Object.keys(TITLES_FIRST), ...Object.values(filesOf).flat()];
-    const stale = entries.filter((entry) => !files.some((file) => file.startsWith(entry)));
-    expect(stale).toEqual([]);
+  it.each([
+    ['/** @martix all */', "unknown tag '@martix all'"],
+    ['/** @matrix */', "unknown tag '@matrix'"],
+    ['/**\n * @slow\n * @never postgres-18, sqlit\n */', "unknown name 'sqlit' after '@never'"],
+    ['/** @matrix postgres-15 */', "'@matrix postgres-15' changes nothing"],
+    ["import '../a.js';\n/** @matrix all */", 'a tag must stand in a comment at the top of the file'],
+  ])('reject %j with the name of the file', (text, reason) => {
+    expect(() => readTags('test/core/a.test.ts', text)).toThrow(`test/core/a.test.ts: ${reason}`);
   });
 });

@@ -1,3 +1,8 @@
+/**
+ * @matrix sqlite
+ * @slow
+ */
+
 import { jobsMigrations } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
 import { createPostgresDatabase, createSqliteFile, postgresVersions } from '../support/databases.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -5,6 +10,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { codeBlocksOf } from '../../scripts/code-blocks.cjs';
 import type { TemporaryFolder } from '../support/temporary-folder.js';
 import { createTemporaryFolder } from '../support/temporary-folder.js';
+import { quick } from '../support/tier.js';
 import { ROOT, useBuiltPackage } from './support/built-package.js';
 
 const page = join(ROOT, 'docs/guide/testing-your-app.md');
@@ -47,19 +53,22 @@ describe('the guide on tests of an application', () => {
   });
   afterEach(() => folder.remove());
 
-  it.each([
-    ['Jest', 'jest.config.mjs', ['jest/bin/jest.js', '--detectOpenHandles'], /Tests: +3 passed, 3 total/],
-    ['Vitest', 'vitest.config.ts', ['vitest/vitest.mjs', 'run'], /Tests +3 passed \(3\)/],
-  ])(
-    'works with %s as written, and the process ends',
-    async (_, config, args, passed) => {
-      createProject(folder.path, ['mail.jobs.ts', 'mail.jobs.test.ts', config]);
-      const [program, ...rest] = args as [string, ...string[]];
-      const { code, printed } = await run(folder.path, [join(modules, program), ...rest]);
-      expect(stripVTControlCharacters(printed)).toMatch(passed);
-      expect(printed).not.toMatch(/open handle|did not exit|hanging/i);
-      expect(code).toBe(0);
-    },
+  async function expectToWork(config: string, program: string, argument: string, passed: RegExp): Promise<void> {
+    createProject(folder.path, ['mail.jobs.ts', 'mail.jobs.test.ts', config]);
+    const { code, printed } = await run(folder.path, [join(modules, program), argument]);
+    expect(stripVTControlCharacters(printed)).toMatch(passed);
+    expect(printed).not.toMatch(/open handle|did not exit|hanging/i);
+    expect(code).toBe(0);
+  }
+
+  it(
+    'works with Jest as written, and the process ends',
+    () => expectToWork('jest.config.mjs', 'jest/bin/jest.js', '--detectOpenHandles', /Tests: +3 passed, 3 total/),
+    2 * RUN_MAX_MS,
+  );
+  quick(
+    'works with Vitest as written, and the process ends',
+    () => expectToWork('vitest.config.ts', 'vitest/vitest.mjs', 'run', /Tests +3 passed \(3\)/),
     2 * RUN_MAX_MS,
   );
 });

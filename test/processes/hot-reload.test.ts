@@ -1,7 +1,13 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import type { Job } from 'nestjs-jobs';
 import { createJobStore, JobsEngine } from 'nestjs-jobs';
 import type { JobStore } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { WatchedSample } from './support/watched-sample.js';
@@ -45,7 +51,7 @@ describe('`nest start --watch --no-shell`, when a source file changes while a jo
     return until(find, { timeoutMs: LEASE_MS, message: `job ${id} to be completed` }) as Promise<Job>;
   }
 
-  it('waits for the job, restarts the app and runs the next job', async () => {
+  quick('waits for the job, restarts the app and runs the next job', async () => {
     await start('30s');
     const { id } = await producer.enqueue('weigh_parcel', {});
     const [first] = await sample.weighing(1);

@@ -1,3 +1,8 @@
+/**
+ * @matrix sqlite
+ * @slow
+ */
+
 import { isMatrix } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';

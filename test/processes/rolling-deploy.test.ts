@@ -1,3 +1,5 @@
+/** @matrix sqlite */
+
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { QueueDatabase } from './support/queue-database.js';

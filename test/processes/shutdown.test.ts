@@ -1,3 +1,8 @@
+/**
+ * @matrix sqlite, typeorm-0.3
+ * @slow
+ */
+
 import type { Duration } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';

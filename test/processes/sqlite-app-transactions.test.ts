@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Job } from 'nestjs-jobs';
 import { QueueUnavailableError } from 'nestjs-jobs';

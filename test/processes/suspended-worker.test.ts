@@ -1,3 +1,8 @@
+/**
+ * @matrix sqlite
+ * @slow
+ */
+
 import { until } from '../support/wait.js';
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix sqlite
+ * @slow
+ */
+
 import { useBuiltPackage } from './support/built-package.js';
 import { killPrograms, Program } from './support/program.js';
 import type { Task } from './support/protocol.js';

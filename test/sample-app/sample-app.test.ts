@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18, typeorm-0.3, typeorm-0.3-postgres
+ * @slow
+ */
+
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,15 +27,17 @@ const inFile = (driver: string) => async (): Promise<Place> => {
   return { url: `${driver}:${path}`, folder: dirname(path), remove };
 };
 
+const [version] = postgresVersions();
+
 async function onPostgres(): Promise<Place> {
   const { folder, remove } = await inFile('none')();
-  const { url, drop } = await createPostgresDatabase(postgresVersions()[0]!);
+  const { url, drop } = await createPostgresDatabase(version!);
   return { url, folder, remove: () => drop().then(remove) };
 }
 
 const places = [
   { database: 'better-sqlite3', create: inFile('better-sqlite3') },
-  { database: 'PostgreSQL', create: onPostgres },
+  { database: `PostgreSQL ${version}`, create: onPostgres },
   ...(hasSqlite3 ? [{ database: 'sqlite3', create: inFile('sqlite3') }] : []),
 ];
 

@@ -1,3 +1,8 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { disableStacks } from './disable-stacks.js';
 import type { Mutant } from './mutants.js';
 import { mutants } from './mutants.js';

@@ -1,3 +1,5 @@
+/** @slow */
+
 import { isMatrix } from '../support/tier.js';
 import { disableStacks } from './disable-stacks.js';
 import type { WorldResult } from './world/world.js';

@@ -1,41 +1,11 @@
+const { relative, sep } = require('node:path');
 const { default: Sequencer } = require('@jest/test-sequencer');
+const { ROOT, tagsOf } = require('./tiers.cjs');
 
-/** Tests that take more than 15 seconds, or minutes in the matrix. They start first, so that none is left for one worker at the end. */
-const LONGEST = [
-  'compat/installed',
-  'chaos/',
-  'simulation/simulation',
-  'simulation/mutants',
-  'processes/killed-worker',
-  'conformance/group/linked-model',
-  'conformance/model',
-  'conformance/schedule/schedule',
-  'sample-app/',
-  'processes/many-workers',
-  'processes/suspended',
-  'processes/shutdown',
-  'processes/transactional',
-  'compat/packed',
-  'ui/live-updates',
-  'ui/actions',
-  'ui/session',
-  'ui/schedules',
-  'ui/topic-pause',
-  'ui/addresses',
-  'nest/database-outage',
-  'nest/pgbouncer',
-  'nest/module-options',
-  'conformance/migrate/migrations',
-  'conformance/complete/app-triggers',
-  'conformance/claim/lower-bound',
-  'conformance/plans/limited',
-  'processes/guide-tests',
-  'processes/hot-reload',
-  'processes/concurrent-migration',
-  'nest/lost-lease',
-];
-
-/** Sorts the longest tests first. Without earlier timings Jest knows only the sizes of the files. */
+/**
+ * Starts the files with the tag `@slow` first, so that none is left for one worker at the end. Without earlier timings Jest knows only
+ * the sizes of the files.
+ */
 module.exports = class LongestFirst extends Sequencer {
   /**
    * @override
@@ -43,8 +13,8 @@ module.exports = class LongestFirst extends Sequencer {
    */
   async sort(tests) {
     /** @param {import('@jest/test-result').Test} test */
-    const isLong = (test) => LONGEST.some((part) => test.path.includes(`/test/${part}`));
+    const isSlow = (test) => tagsOf(relative(ROOT, test.path).split(sep).join('/')).isSlow;
     const sorted = await super.sort(tests);
-    return [...sorted.filter(isLong), ...sorted.filter((test) => !isLong(test))];
+    return [...sorted.filter(isSlow), ...sorted.filter((test) => !isSlow(test))];
   }
 };

@@ -38,6 +38,9 @@ module.exports = class TierEnvironment extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
     this.part = /** @type {import('./tiers.cjs').Part} */ (config.projectConfig.testEnvironmentOptions);
+    /** @type {Set<unknown>} */
+    this.quickTests = new Set();
+    this.global.quickTests = this.quickTests;
     this.file = relative(ROOT, context.testPath).split(sep).join('/');
   }
 
@@ -68,8 +71,9 @@ module.exports = class TierEnvironment extends TestEnvironment {
         this.select(child, title);
         return true;
       }
-      if (isSelected(this.part, this.file, title)) return true;
-      if (isCovered(this.part, this.file, title)) return false;
+      const isQuick = this.quickTests.has(child.fn);
+      if (isSelected(this.part, this.file, title, isQuick)) return true;
+      if (isCovered(this.part, this.file, title, isQuick)) return false;
       throw new Error(`neither tier runs the test '${title.trim()}'; see test/support/tiers.cjs`);
     });
     block.tests = block.tests.filter((test) => block.children.includes(test));

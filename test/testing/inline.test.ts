@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { OnModuleInit } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';

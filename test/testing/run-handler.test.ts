@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import type { CanActivate, CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { Injectable, ParseIntPipe, UseGuards, UseInterceptors } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';

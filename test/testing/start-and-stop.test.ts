@@ -1,3 +1,5 @@
+/** @matrix nest-11 */
+
 import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { JobsModule, JobsService } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @matrix all */
+
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { AxeResults, RunOptions } from 'axe-core';

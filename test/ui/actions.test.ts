@@ -1,4 +1,10 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { UnrecoverableError } from 'nestjs-jobs';
+import { quick } from '../support/tier.js';
 import { signal, until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
@@ -37,7 +43,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     return id;
   }
 
-  it('re-queues a failed job from its row', async () => {
+  quick('re-queues a failed job from its row', async () => {
     const id = await enqueueFailed();
     fails = false;
     const ui = await open('jobs?status=failed');
@@ -134,7 +140,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await app.event('cancelled', running.id);
   });
 
-  it('deletes a job after the time to undo it', async () => {
+  quick('deletes a job after the time to undo it', async () => {
     const [kept, gone] = [await app.jobs.enqueue('later', 1), await app.jobs.enqueue('later', 2)];
     const ui = await open('jobs');
     await ui.action(kept.id, 'Delete').click();
@@ -232,7 +238,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(await readCopy('client call')).toMatch(/^await jobs\.enqueue\("later", /);
   });
 
-  it('enqueues a job from a form that shows invalid input', async () => {
+  quick('enqueues a job from a form that shows invalid input', async () => {
     const ui = await open('');
     await ui.button('Enqueue a job').or(ui.button('Enqueue')).click();
     await ui.dialog.getByLabel('Topic').fill('later');
@@ -264,7 +270,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(await app.job(id)).toMatchObject({ status: 'pending' });
   });
 
-  it('re-queues selected jobs', async () => {
+  quick('re-queues selected jobs', async () => {
     const ids = [await enqueueFailed(1), await enqueueFailed(2), await enqueueFailed(3)];
     const ui = await open('jobs?status=failed');
     await ui.row(ids[0]!).getByRole('checkbox').check();
@@ -396,7 +402,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(ui.address).toBe('/admin/jobs/jobs?status=failed&topic=broken');
   });
 
-  it('re-queues one job of an error group, then the rest, but not those of a similar message', async () => {
+  quick('re-queues one job of an error group, then the rest, but not those of a similar message', async () => {
     const ids = [await enqueueFailed(1), await enqueueFailed(2)];
     message = 'printer on fire, and so is the fax';
     const other = await enqueueFailed(3);

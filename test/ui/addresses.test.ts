@@ -1,4 +1,10 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { readFileSync } from 'node:fs';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { useHttpApps, useOneHttpApp } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -24,7 +30,7 @@ describe.each(onlyExpress)('addresses of the admin UI on $database and $adapter'
     await app().jobs.cancel(ids.blue[0]!);
   });
 
-  it('contain the filters and restore them on reload', async () => {
+  quick('contain the filters and restore them on reload', async () => {
     const ui = await open('jobs');
     await ui.page.getByLabel('Topic', { exact: true }).selectOption('blue');
     await ui.shows(ids.blue);
@@ -243,7 +249,7 @@ describe.each(everySetup)('the admin UI at another path, on $adapter', ({ kind, 
     await ui.heading('later').waitFor();
   });
 
-  it('works without the prefix if it is excluded', async () => {
+  quick('works without the prefix if it is excluded', async () => {
     const exclude = ['admin/jobs', 'admin/jobs/{*path}'];
     const app = await apps.listen({ before: (nest) => nest.setGlobalPrefix('v1', { exclude }) });
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });

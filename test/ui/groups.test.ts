@@ -1,6 +1,9 @@
+/** @matrix all */
+
 import { UnrecoverableError } from 'nestjs-jobs';
 import type { Locator } from 'playwright-core';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
@@ -40,7 +43,7 @@ describe('groups and linked jobs in the admin UI', () => {
 
   const members = (ui: UiPage): Locator => ui.page.getByRole('region', { name: 'Members of the group' });
 
-  it('lists groups, shows one with its members and callbacks, and cancels it', async () => {
+  quick('lists groups, shows one with its members and callbacks, and cancels it', async () => {
     const { jobs } = app();
     const done = await jobs.enqueueGroup([{ topic: 'resize', payload: 1 }], { name: 'done' });
     const topics = ['resize', 'resize', 'scan', 'publish', 'publish'];

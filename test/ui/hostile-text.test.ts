@@ -1,5 +1,8 @@
+/** @matrix all */
+
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyExpress } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
@@ -53,13 +56,13 @@ describe.each(onlyExpress)('hostile text in the admin UI on $database and $adapt
     await expectTextOnly(ui);
   });
 
-  it('is plain text in the list and its filters', async () => {
+  quick('is plain text in the list and its filters', async () => {
     const ui = await open(`jobs?topic=${encodeURIComponent(TOPIC)}&q=${encodeURIComponent(MARKUP)}`);
     await ui.row(id).waitFor();
     await expectTextOnly(ui);
   });
 
-  it('is plain text on the page of the job, shortened', async () => {
+  quick('is plain text on the page of the job, shortened', async () => {
     const ui = await open(`jobs/${id}`);
     await ui.sees('… all 200,000 characters');
     await expectTextOnly(ui);

@@ -1,5 +1,8 @@
+/** @matrix all */
+
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -25,7 +28,7 @@ describe('keys of the admin UI', () => {
     for (const id of ids) await app().event('failed', id);
   });
 
-  it('move through the list, open, select, search and re-queue', async () => {
+  quick('move through the list, open, select, search and re-queue', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/jobs`, { token: ADMIN_TOKEN });
     await ui.shows(ids);
     for (const key of ['j', 'j', 'j', 'k']) await ui.page.keyboard.press(key);

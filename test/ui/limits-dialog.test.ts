@@ -1,9 +1,12 @@
+/** @matrix all */
+
 import { Injectable } from '@nestjs/common';
 import type { JobContext } from 'nestjs-jobs';
 import { JobHandler } from 'nestjs-jobs';
 import type { Locator } from 'playwright-core';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
@@ -38,7 +41,7 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
 
   const editButton = (ui: UiPage): Locator => syncRow(ui).getByRole('button', { name: 'Limits of sync …' });
 
-  it('are set and removed by keyboard, and explain why a job waits', async () => {
+  quick('are set and removed by keyboard, and explain why a job waits', async () => {
     const app = await apps.listen(parts);
     const { id } = await app.jobs.enqueue('sync', 1, { concurrencyKey: 'tenant-7' });
     await app.event('started', id);

@@ -1,8 +1,14 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { UnrecoverableError } from 'nestjs-jobs';
 import { until } from '../support/wait.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { quick } from '../support/tier.js';
 import { signal } from '../support/wait.js';
 import type { Signal } from '../support/wait.js';
 import { usePages } from './support/browser.js';
@@ -36,7 +42,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     return ui;
   }
 
-  it('count new jobs without moving rows and show them on a click', async () => {
+  quick('count new jobs without moving rows and show them on a click', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');
     await ui.shows([id]);
@@ -229,7 +235,7 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
     await ui.page.locator('.timeline').getByText('Completed').waitFor();
   });
 
-  it('show a lost connection and continue when it is back', async () => {
+  quick('show a lost connection and continue when it is back', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const network = TcpProxy.before(app.url);
     await network.open();

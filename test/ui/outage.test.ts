@@ -1,4 +1,7 @@
+/** @matrix all */
+
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -35,7 +38,7 @@ describe('during a total outage, with the default options, the admin UI', () => 
   const open = (path: string): Promise<UiPage> => pages.open(`${app().url}/admin/jobs/${path}`, { token: ADMIN_TOKEN });
   const strip = (ui: UiPage) => ui.page.getByRole('region', { name: 'Needs attention' });
 
-  it('says so on the overview, in the title and the icon of the tab', async () => {
+  quick('says so on the overview, in the title and the icon of the tab', async () => {
     const ui = await open('');
     await strip(ui)
       .getByText(/^charge_card: 100 % of 50 attempts failed in the last 5 minutes, 50 retrying, next in/)

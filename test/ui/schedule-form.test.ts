@@ -1,7 +1,10 @@
+/** @matrix all */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { Schedule } from '../../client/index.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -34,7 +37,7 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
 
   const read = async (name: string): Promise<Schedule> => (await app.api.get<Schedule>(`/schedules/${name}`)).body;
 
-  it('creates a schedule by keyboard, with a preview of its runs in two zones', async () => {
+  quick('creates a schedule by keyboard, with a preview of its runs in two zones', async () => {
     const ui = await open();
     await ui.button('New schedule').focus();
     await ui.page.keyboard.press('Enter');

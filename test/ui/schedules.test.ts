@@ -1,8 +1,14 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { Locator } from 'playwright-core';
 import type { Schedule } from '../../client/index.js';
 import type { HttpApp, HttpAppParts } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
@@ -41,7 +47,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
   const pausedSince = async (app: HttpApp, name: string): Promise<string | null> =>
     (await app.api.get<Schedule>(`/schedules/${name}`)).body.paused_since;
 
-  it('are listed with the pattern in words, and with the next run in two zones', async () => {
+  quick('are listed with the pattern in words, and with the next run in two zones', async () => {
     const app = await apps.listen(producer);
     const { schedules } = app.jobs;
     await schedules.upsert('digest', '0 7 * * 1-5', { tz: 'Europe/Berlin', topic: 'mail', startAt: START });
@@ -88,7 +94,7 @@ describe.each(onlyExpress)('schedules in the admin UI on $database and $adapter'
     expect(await table.locator('tbody tr:last-child td:nth-child(2)').innerText()).toBe('Tue, 21 Jan 2031, 01:00');
   });
 
-  it('pause and resume by keyboard', async () => {
+  quick('pause and resume by keyboard', async () => {
     const app = await apps.listen(producer);
     await app.jobs.schedules.upsert('digest', '0 7 * * *', { topic: 'mail' });
     const ui = await open(app);

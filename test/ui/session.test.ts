@@ -1,5 +1,11 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import type { ExecutionContext } from '@nestjs/common';
 import { Controller, ForbiddenException, Get, Header, Query, UnauthorizedException } from '@nestjs/common';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { useHttpApps } from '../http/support/http-apps.js';
 import { usePages } from './support/browser.js';
@@ -52,7 +58,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     return { app, endSession: () => (isOpen = false) };
   }
 
-  it('starts with the admin token, which is not stored by default', async () => {
+  quick('starts with the admin token, which is not stored by default', async () => {
     const app = await apps.listen();
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs`);
@@ -113,7 +119,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     await other.getByRole('heading', { name: 'Sign in' }).waitFor();
   });
 
-  it('that expires continues where it was after a new sign-in', async () => {
+  quick('that expires continues where it was after a new sign-in', async () => {
     const { app, endSession } = await listenWithSession();
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await pages.open(`${app.url}/admin/jobs/jobs?topic=later`);
@@ -293,7 +299,7 @@ describe.each(onlyExpress)('the session of the admin UI on $database and $adapte
     expect(await secret.count()).toBe(0);
   });
 
-  it('of a user with read access shows jobs and no actions', async () => {
+  quick('of a user with read access shows jobs and no actions', async () => {
     const app = await apps.listen({
       options: {
         http: { authenticate: () => ({ id: 'ben', admin: false }), readRule: 'authenticated' },

@@ -1,6 +1,9 @@
+/** @matrix all */
+
 import type { Locator } from 'playwright-core';
 import { UnrecoverableError } from 'nestjs-jobs';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 import type { UiPage } from './support/ui-page.js';
@@ -29,7 +32,7 @@ describe('the admin UI', () => {
     await ui.button(name).click();
   }
 
-  it('has the theme of the system until the user chooses another, which is kept', async () => {
+  quick('has the theme of the system until the user chooses another, which is kept', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, colorScheme: 'light' });
     await ui.heading('Overview').waitFor();
     expect(await background(ui)).toBe(LIGHT);
@@ -46,7 +49,7 @@ describe('the admin UI', () => {
     expect(await background(ui)).toBe(DARK);
   });
 
-  it('has the language of the browser until the user chooses another, which is kept', async () => {
+  quick('has the language of the browser until the user chooses another, which is kept', async () => {
     const { id } = await app().jobs.enqueue('broken', 1);
     await app().event('failed', id);
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, locale: 'zh-CN' });

@@ -1,7 +1,13 @@
+/**
+ * @matrix all
+ * @slow
+ */
+
 import type { Locator } from 'playwright-core';
 import type { TopicList } from '../../client/index.js';
 import type { HttpApp } from '../http/support/http-apps.js';
 import { useHttpApps } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
 import { readShifts, WATCH_SHIFTS } from './support/layout-shifts.js';
@@ -45,7 +51,7 @@ describe.each(onlyExpress)('pausing topics in the admin UI on $database and $ada
     await app.jobAfter('completed', id);
   }
 
-  it('works by keyboard; a new job waits until resume', async () => {
+  quick('works by keyboard; a new job waits until resume', async () => {
     const ui = await open('');
     await topicRow(ui, 'work').getByRole('button', { name: 'Pause work' }).focus();
     await ui.page.keyboard.press('Enter');

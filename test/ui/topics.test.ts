@@ -1,7 +1,10 @@
+/** @matrix all */
+
 import { UnrecoverableError } from 'nestjs-jobs';
 import type { Locator } from 'playwright-core';
 import type { Timeseries } from '../../client/index.js';
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { until } from '../support/wait.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -39,7 +42,7 @@ describe('the table of topics', () => {
   const names = async (ui: UiPage): Promise<string[]> =>
     (await texts(ui, 'rowheader')).map((text) => text.split('\n')[0]!.trim());
 
-  it('is sorted by name; topics that need attention come first', async () => {
+  quick('is sorted by name; topics that need attention come first', async () => {
     expect(await names(await open())).toEqual(['z_fails']);
     await app().jobs.enqueueMany(OTHERS.map((topic) => ({ topic, payload: 1 })));
     const ui = await open();

@@ -1,4 +1,7 @@
+/** @matrix all */
+
 import { useOneHttpApp } from '../http/support/http-apps.js';
+import { quick } from '../support/tier.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
 
@@ -21,7 +24,7 @@ describe('the options of the admin UI', () => {
     },
   });
 
-  it('name the application and the environment in the bar and in the title of the tab', async () => {
+  quick('name the application and the environment in the bar and in the title of the tab', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     await ui.heading('Overview').waitFor();
     expect(await ui.page.locator('header.bar').innerText()).toMatch(/Tea & <b>Coffee<\/b>\s+production/);

@@ -1,3 +1,5 @@
+/** @matrix all */
+
 import type { IncomingMessage } from 'node:http';
 import { JobsEngine } from 'nestjs-jobs';
 import { hostname } from 'node:os';
@@ -5,6 +7,7 @@ import type { Locator } from 'playwright-core';
 import type { JobStore } from '../../lib/store/job-store.js';
 import { useOneHttpApp } from '../http/support/http-apps.js';
 import { WORKER_DETAILS } from '../support/job-rows.js';
+import { quick } from '../support/tier.js';
 import type { PageOptions } from './support/browser.js';
 import { usePages } from './support/browser.js';
 import { ADMIN_TOKEN, onlyFastify } from './support/ui-apps.js';
@@ -47,7 +50,7 @@ describe('the workers in the admin UI', () => {
     return ui;
   }
 
-  it('are listed with what they do; the page of a running job leads to its worker', async () => {
+  quick('are listed with what they do; the page of a running job leads to its worker', async () => {
     const { id } = await app().jobs.enqueue('hold', 1);
     await app().event('started', id);
     const ui = await open(`jobs/${id}`);

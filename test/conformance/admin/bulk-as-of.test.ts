@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { BulkRequest, BulkResult } from '../../../lib/core/bulk.js';
 import type { JobStore } from '../../../lib/store/job-store.js';

@@ -1,3 +1,5 @@
+/** @never postgres-15, memory */
+
 import { InvalidOptionsError, JobsEngine } from 'nestjs-jobs';
 import type { JobEvent, JobHandlerFunction } from 'nestjs-jobs';
 import type { BulkResult, BulkRequest } from '../../../lib/core/bulk.js';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { JobsEngine } from 'nestjs-jobs';
 import { RowLockedError } from '../../../lib/core/errors.js';
 import { claimOne, insertMany, insertOne, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ */
+
 import type { Job, JobsOptions, WaitForOptions } from 'nestjs-jobs';
 import { JobFailedError, JobNotFoundError, JobsEngine, QueueUnavailableError, WaitTimeoutError } from 'nestjs-jobs';
 import { v7 as uuidv7 } from 'uuid';

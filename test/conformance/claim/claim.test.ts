@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import type { Outcome } from '../../../lib/core/job.js';
 import type { ClaimRequest } from '../../../lib/store/jobs/job-records.js';
 import { claim, insertMany, insertOne, lane, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix all
+ * @never typeorm-0.3
+ */
+
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

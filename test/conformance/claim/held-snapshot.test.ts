@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { ScanTiming } from '../../../lib/store/jobs/job-records.js';
 import { insertOne } from '../../support/job-rows.js';

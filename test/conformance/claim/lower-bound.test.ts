@@ -1,3 +1,8 @@
+/**
+ * @never postgres-15, memory, typeorm-0.3
+ * @slow
+ */
+
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
 import { COMMIT_MARGIN_MS } from '../../../lib/engine/claim/scan-cost.js';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { Client } from 'pg';
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Claim } from '../../../lib/core/job.js';

@@ -1,3 +1,8 @@
+/**
+ * @never typeorm-0.3
+ * @slow
+ */
+
 import { filter } from 'rxjs';
 import { JobsEngine, LeaseLostError, UnrecoverableError } from 'nestjs-jobs';
 import { insertOne, newJob, TOPIC } from '../../support/job-rows.js';

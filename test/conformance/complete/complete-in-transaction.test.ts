@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidOptionsError, JobStateError, LeaseLostError, UnknownDataSourceError } from 'nestjs-jobs';
 import { claim, claimMany, claimOne, insertOne, newJob, outcomes, settlement } from '../../support/job-rows.js';

@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import { v7 as uuidv7 } from 'uuid';
 import { claim, claimMany, claimOne, insertOne, outcomes, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import type { JobEvent } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { overrideStore } from '../../support/override-store.js';

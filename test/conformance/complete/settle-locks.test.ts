@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import type { ClaimToken } from '../../../lib/core/job.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { until } from '../../support/wait.js';

@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import type { Job, Outcome } from '../../../lib/core/job.js';
 import type { Settlement } from '../../../lib/store/jobs/job-records.js';
 import {

@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { randomUUID } from 'node:crypto';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock, ScheduledWake } from '../../../lib/core/clock.js';

@@ -1,3 +1,5 @@
+/** @never postgres-18, postgres-15, memory */
+
 import { JobsEngine } from 'nestjs-jobs';
 import { insertOne, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

@@ -1,3 +1,5 @@
+/** @npm-test postgres-15, memory */
+
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { StoreHints } from '../../../lib/store/runtime/store-hints.js';
 import { claimOne, insertOne, newJob, TOPIC } from '../../support/job-rows.js';

@@ -1,3 +1,5 @@
+/** @never postgres-15, memory */
+
 import { JobsEngine } from 'nestjs-jobs';
 import { storeKinds, useStore } from '../../support/stores.js';
 

@@ -1,3 +1,5 @@
+/** @never postgres-15, memory */
+
 import type { JobHandlerOptions } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
 import type { Clock } from '../../../lib/core/clock.js';

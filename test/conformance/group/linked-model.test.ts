@@ -1,3 +1,5 @@
+/** @slow */
+
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import type { NewJob } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @npm-test postgres-15, memory, typeorm-0.3, typeorm-0.3-postgres */
+
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, UnknownDataSourceError } from 'nestjs-jobs';
 import type { JobStore } from '../../../lib/store/job-store.js';

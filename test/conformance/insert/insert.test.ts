@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import { v7 as uuidv7 } from 'uuid';
 import { SqlError } from '../../../lib/store/runtime/sql-error.js';
 import { claim, claimOne, insertOne, newJob, newJobs } from '../../support/job-rows.js';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { JobInsert } from '../../../lib/store/jobs/job-records.js';
 import { RowLockedError } from '../../../lib/core/errors.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ */
+
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Claim } from '../../../lib/core/job.js';

@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ */
+
 import { filter, firstValueFrom } from 'rxjs';
 import type { JobEvent, JobsEngineOptions } from 'nestjs-jobs';
 import { DatabaseRefusedError, JobsEngine, LeaseLostError, QueueUnavailableError, SnoozeError } from 'nestjs-jobs';

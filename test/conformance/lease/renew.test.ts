@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { v7 as uuidv7 } from 'uuid';
 import type { ClaimToken } from '../../../lib/core/job.js';
 import type { ClaimState } from '../../../lib/store/jobs/job-records.js';

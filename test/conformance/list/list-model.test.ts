@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import fc from 'fast-check';
 import type { ListFilter } from '../../../lib/core/list-filter.js';
 import { newJob } from '../../support/job-rows.js';

@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import { randomUUID } from 'node:crypto';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { toErrorKey } from '../../support/error-key.js';

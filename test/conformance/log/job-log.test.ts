@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { filter, firstValueFrom } from 'rxjs';
 import type { JobsEngineOptions } from 'nestjs-jobs';
 import { InvalidOptionsError, InvalidPayloadError, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3 */
+
 import { explainFailure } from '../../../lib/core/failure-reason.js';
 import { claim, claimMany, claimOne, insertOne, outcomes, rescue, settlement } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

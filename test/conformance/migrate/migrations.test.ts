@@ -1,3 +1,8 @@
+/**
+ * @npm-test postgres-15, memory, typeorm-0.3
+ * @slow
+ */
+
 import { InvalidOptionsError, jobsMigrations } from 'nestjs-jobs';
 import type { JobsOptions } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';

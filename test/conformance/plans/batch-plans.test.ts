@@ -1,3 +1,5 @@
+/** @npm-test postgres-15 */
+
 import type { Client } from 'pg';
 import {
   MARK_STARTED,

@@ -1,3 +1,5 @@
+/** @npm-test postgres-15 */
+
 import type { Client } from 'pg';
 import { CLAIM, SCAN } from '../../../lib/store/jobs/claim.postgres.js';
 import { EXPIRE, RESCUE } from '../../../lib/store/jobs/maintenance.postgres.js';

@@ -1,3 +1,5 @@
+/** @matrix all */
+
 import type { Client } from 'pg';
 import { GAUGES } from '../../../lib/store/reports/reports.postgres.js';
 import { GAUGE_LIMITS } from '../../../lib/store/reports/report-records.js';

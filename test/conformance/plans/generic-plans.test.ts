@@ -1,3 +1,5 @@
+/** @npm-test postgres-15 */
+
 import type { Client } from 'pg';
 import * as claims from '../../../lib/store/jobs/claim.postgres.js';
 import * as inserts from '../../../lib/store/jobs/insert.postgres.js';

@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import { createHook } from 'node:async_hooks';
 import { filter, firstValueFrom } from 'rxjs';
 import type { DataSource } from 'typeorm';

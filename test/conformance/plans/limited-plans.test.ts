@@ -1,3 +1,8 @@
+/**
+ * @npm-test postgres-15
+ * @slow
+ */
+
 import type { Client } from 'pg';
 import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
 import { CLAIM_LIMITED, LOCK_TOPIC, MARK_KEYED_DUE } from '../../../lib/store/limits/limited-claim.postgres.js';

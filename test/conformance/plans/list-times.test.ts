@@ -1,3 +1,5 @@
+/** @matrix all */
+
 import type { JobFilter } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import type { EmptyDatabase, OpenStore, StoreKind } from '../../support/stores.js';

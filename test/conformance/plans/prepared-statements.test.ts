@@ -1,3 +1,5 @@
+/** @npm-test postgres-15 */
+
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../../lib/store/postgres/session-settings.js';

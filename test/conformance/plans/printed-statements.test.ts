@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import Database from 'better-sqlite3';
 import type { Client } from 'pg';
 import type { Statement } from '../../../scripts/statements.js';

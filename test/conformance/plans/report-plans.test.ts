@@ -1,3 +1,5 @@
+/** @matrix typeorm-0.3 */
+
 import * as knownTopics from '../../../lib/store/reports/known-topics.sqlite.js';
 import * as list from '../../../lib/store/lists/list.sqlite.js';
 import * as stats from '../../../lib/store/reports/reports.sqlite.js';

@@ -1,3 +1,8 @@
+/**
+ * @npm-test memory
+ * @matrix typeorm-0.3
+ */
+
 import Database from 'better-sqlite3';
 import { listStatements } from '../../../scripts/statements.js';
 import { insertMany } from '../../support/job-rows.js';

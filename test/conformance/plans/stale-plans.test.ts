@@ -1,3 +1,5 @@
+/** @npm-test postgres-15 */
+
 import type { Client } from 'pg';
 import { PREPARED_NAMES } from '../../../lib/store/postgres/session-settings.js';
 import { COMPLETE, SETTLE } from '../../../lib/store/jobs/settle.postgres.js';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { JobsEngine } from 'nestjs-jobs';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { EmptyDatabase, OpenStore } from '../../support/stores.js';

@@ -1,3 +1,9 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ * @slow
+ */
+
 import type { JobsLogger } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { readSchedule } from '../../../lib/core/schedule.js';

@@ -1,3 +1,9 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory
+ * @slow
+ */
+
 import type { JobContext, JobsOptions } from 'nestjs-jobs';
 import { defineJob, InvalidOptionsError, InvalidPayloadError, JobsEngine } from 'nestjs-jobs';
 import { filter, firstValueFrom } from 'rxjs';

@@ -1,3 +1,8 @@
+/**
+ * @matrix postgres-18
+ * @never postgres-15, memory, typeorm-0.3
+ */
+
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import type { JobStore } from 'nestjs-jobs';
 import { JobsEngine, UnrecoverableError } from 'nestjs-jobs';

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { DataSource } from 'typeorm';
 import { createJobStore, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import { TcpProxy } from '../../support/tcp-proxy.js';

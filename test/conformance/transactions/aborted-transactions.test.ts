@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { DatabaseRefusedError } from 'nestjs-jobs';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import { newJob } from '../../support/job-rows.js';

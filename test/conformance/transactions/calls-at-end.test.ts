@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import type { DataSource, EntityManager } from 'typeorm';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { useRecordingEngine } from '../../support/recording-engine.js';

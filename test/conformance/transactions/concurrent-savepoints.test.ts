@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';

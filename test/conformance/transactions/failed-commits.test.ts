@@ -1,3 +1,5 @@
+/** @npm-test typeorm-0.3, typeorm-0.3-postgres */
+
 import { InvalidOptionsError } from 'nestjs-jobs';
 import type { QueryRunner } from 'typeorm';
 import { EntityManager } from 'typeorm';

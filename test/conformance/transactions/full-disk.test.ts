@@ -1,3 +1,5 @@
+/** @npm-test memory, typeorm-0.3, typeorm-0.3-postgres */
+
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { JobsEngine } from 'nestjs-jobs';

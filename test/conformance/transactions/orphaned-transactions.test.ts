@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { createJobStore } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';
 import { DataSource } from 'typeorm';

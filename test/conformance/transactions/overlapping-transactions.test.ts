@@ -1,7 +1,10 @@
+/** @matrix all */
+
 import { setTimeout as pause } from 'node:timers/promises';
 import { JobsEngine } from 'nestjs-jobs';
 import type { DataSource, EntityManager } from 'typeorm';
 import { storeKinds, useStore } from '../../support/stores.js';
+import { quick } from '../../support/tier.js';
 
 const PAYMENTS = 100;
 const CALLERS = 50;
@@ -47,35 +50,32 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('transactions 
   afterEach(() => engine.close());
 
   describe.each(WAYS)('begun with %s', (_, transact) => {
-    it.each([
-      { concurrency: 10, waitMs: undefined },
-      { concurrency: 50, waitMs: 2 },
-    ])(
-      'pay every payment once with concurrency $concurrency and a wait of $waitMs ms',
-      async ({ concurrency, waitMs }) => {
-        engine = new JobsEngine({ store: fixture.store, concurrency });
-        engine.register('pay', (job) =>
-          transact(fixture.app, async (manager) => {
-            const { id } = job.payload as { id: number };
-            await manager.query(`UPDATE payments SET times_paid = times_paid + 1 WHERE id = ${id}`);
-            if (waitMs !== undefined) await pause(waitMs);
-            await job.completeTx(manager);
-          }),
-        );
-        const ids = Array.from({ length: PAYMENTS }, (_unused, id) => id);
-        await fixture.sql(`INSERT INTO payments (id) VALUES ${ids.map((id) => `(${id})`).join()}`);
-        await engine.enqueueMany(ids.map((id) => ({ topic: 'pay', payload: { id } })));
-        await engine.start();
-        await engine.whenIdle();
-        expect(await engine.stats.get()).toMatchObject({ completed: PAYMENTS, total: PAYMENTS });
-        const { app } = kind.canHaveTwoConnections ? await fixture.openAnother() : fixture;
-        expect(await app.query('SELECT times_paid AS paid, count(*) AS rows FROM payments GROUP BY 1')).toEqual([
-          { paid: 1, rows: PAYMENTS },
-        ]);
-      },
-    );
+    async function expectToPayOnce(concurrency: number, waitMs?: number): Promise<void> {
+      engine = new JobsEngine({ store: fixture.store, concurrency });
+      engine.register('pay', (job) =>
+        transact(fixture.app, async (manager) => {
+          const { id } = job.payload as { id: number };
+          await manager.query(`UPDATE payments SET times_paid = times_paid + 1 WHERE id = ${id}`);
+          if (waitMs !== undefined) await pause(waitMs);
+          await job.completeTx(manager);
+        }),
+      );
+      const ids = Array.from({ length: PAYMENTS }, (_unused, id) => id);
+      await fixture.sql(`INSERT INTO payments (id) VALUES ${ids.map((id) => `(${id})`).join()}`);
+      await engine.enqueueMany(ids.map((id) => ({ topic: 'pay', payload: { id } })));
+      await engine.start();
+      await engine.whenIdle();
+      expect(await engine.stats.get()).toMatchObject({ completed: PAYMENTS, total: PAYMENTS });
+      const { app } = kind.canHaveTwoConnections ? await fixture.openAnother() : fixture;
+      expect(await app.query('SELECT times_paid AS paid, count(*) AS rows FROM payments GROUP BY 1')).toEqual([
+        { paid: 1, rows: PAYMENTS },
+      ]);
+    }
 
-    it.each([10, 50])('commit every job that was acknowledged, with %i callers at a time', async (atOnce) => {
+    it('pay every payment once with concurrency 10', () => expectToPayOnce(10));
+    quick('pay every payment once with concurrency 50 and a wait of 2 ms', () => expectToPayOnce(50, 2));
+
+    async function expectToCommitAll(atOnce: number): Promise<void> {
       engine = new JobsEngine({ store: fixture.store });
       const acknowledged: string[] = [];
       const call = async (id: number): Promise<void> => {
@@ -108,6 +108,9 @@ describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('transactions 
       expect(jobs.map(({ id }) => id).sort()).toEqual(acknowledged.sort());
       expect(acknowledged).toHaveLength(CALLERS);
       expect(await app.query('SELECT count(*) AS orders FROM orders')).toEqual([{ orders: CALLERS }]);
-    });
+    }
+
+    it('commit every job that was acknowledged, with 10 callers at a time', () => expectToCommitAll(10));
+    quick('commit every job that was acknowledged, with 50 callers at a time', () => expectToCommitAll(50));
   });
 });

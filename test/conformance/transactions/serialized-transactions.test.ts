@@ -1,3 +1,5 @@
+/** @npm-test memory, typeorm-0.3, typeorm-0.3-postgres */
+
 import { fork } from 'node:child_process';
 import { once as onceEmitted } from 'node:events';
 import { join } from 'node:path';

@@ -1,3 +1,5 @@
+/** @npm-test memory, typeorm-0.3, typeorm-0.3-postgres */
+
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { createJobStore, JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { QueryRunner } from 'typeorm';
