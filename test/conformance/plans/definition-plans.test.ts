@@ -1,5 +1,3 @@
-/** @matrix typeorm-0.3 */
-
 import type { Client } from 'pg';
 import type { Definition } from '../../../lib/store/definitions/definition-records.js';
 import { LIVE } from '../../../lib/store/definitions/definition-records.js';
