@@ -109,7 +109,7 @@ describe('the table of topics', () => {
       (await app().jobs.topics.list()).some(({ topic, limits }) => topic === 'rolling' && limits !== null);
     await until(isStored, { message: 'the options of the topic' });
     await app().rows.query(`INSERT INTO _jobs_definitions (kind, name, hash, definition, first_seen, declared)
-      SELECT kind, name, 'other', definition, first_seen - interval '1 s', now() FROM _jobs_definitions WHERE name = 'rolling'`);
+      SELECT kind, name, 'other', definition, first_seen, declared FROM _jobs_definitions WHERE name = 'rolling'`);
     const ui = await pages.open(`${app().url}/admin/jobs/topics/rolling`, { token: ADMIN_TOKEN });
     await ui.page.getByText('declare different limits, ages of finished jobs.').waitFor();
   });

@@ -76,7 +76,7 @@ export const limitMutants: readonly Mutant[] = [
     wrong: 'a handler is called after the hand-over of its claim',
     breaks: ['rate'],
     break: () => {
-      const { Attempt } = built('../engine/run/attempt.js') as { Attempt: { prototype: { isLate: () => boolean } } };
+      const { Attempt } = built('engine/run/attempt.js') as { Attempt: { prototype: { isLate: () => boolean } } };
       Attempt.prototype.isLate = () => false;
     },
   },
