@@ -363,8 +363,8 @@ export class JobsService {
    * Resolves when no job is due for this process and none runs in it. For tests.
    *
    * @param options.timeout how long to wait; `'30s'` by default.
-   * @throws IdleTimeoutError that names the topics with unfinished jobs. InvalidOptionsError with `strictTopics`, if jobs are due that
-   * no live process handles; otherwise they are logged.
+   * @throws IdleTimeoutError that names the topics with unfinished jobs. InvalidOptionsError if jobs are due that no live
+   * process handles.
    */
   whenIdle(options?: WhenIdleOptions): Promise<void> {
     return this.engine.whenIdle(options);

@@ -327,7 +327,12 @@ export class Scheduler {
       const { now, schedules } = await this.list();
       const stored = new Map(schedules.map((schedule) => [schedule.name, schedule]));
       for (const { name, definition } of pending) {
-        const isStored = await store.schedules.put(toChange(name, definition, stored.get(name), now));
+        const current = stored.get(name);
+        if (tries === 1 && current?.source === 'code' && isSameDefinition(current, definition)) {
+          // Another process has written it since.
+          continue;
+        }
+        const isStored = await store.schedules.put(toChange(name, definition, current, now));
         hasChanged ||= isStored;
       }
     }
