@@ -6,19 +6,10 @@ import { toWireName } from '../../lib/http/api-error.js';
 import { NEW_JOB } from '../../lib/http/requests.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';
+import { authenticate, by } from './support/header-users.js';
 import { everyPlace, useHttpApps } from './support/http-apps.js';
 
 const later = { delay: '1h' } as const;
-
-interface AnyRequest {
-  readonly headers: Readonly<Record<string, string | undefined>>;
-}
-
-/** The name of a user comes from a header. `ada` is an administrator. */
-const authenticate = ({ headers }: AnyRequest) =>
-  headers['x-user'] === undefined ? null : { id: headers['x-user'], admin: headers['x-user'] === 'ada' };
-
-const by = (user?: string): { headers: Record<string, string> } => ({ headers: user ? { 'X-User': user } : {} });
 
 const http = { adminToken: undefined, authenticate, enqueueRule: 'authenticated' } as const satisfies HttpOptions;
 
@@ -132,7 +123,7 @@ describe.each(everyAdapter)('a caller who may only enqueue, on $adapter', (adapt
 describe.each(everyAdapter)('the concurrency key of a job on $adapter', (adapterKind) => {
   const apps = useHttpApps(sqliteFile, adapterKind);
 
-  it('is the one that the topic computes, whoever sends another one', async () => {
+  it('is the one that the topic computes, even if the caller sends another one', async () => {
     const { api, jobs } = await apps.listen({ options: { role: 'producer', http } });
     const sync = defineJob<{ tenant: string }>('sync', {
       concurrencyKey: ({ tenant }) => tenant,

@@ -6,20 +6,12 @@ import { JobStreams } from '../../lib/http/job-streams.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { until } from '../support/wait.js';
 import { everyAdapter } from './support/adapters.js';
+import type { AnyRequest } from './support/header-users.js';
+import { authenticate, by } from './support/header-users.js';
 import { everyPlace, useHttpApps, useOneHttpApp } from './support/http-apps.js';
 
 const ABSENT = '018f4d2e-7b0a-7cc0-8000-000000000000';
 const later = { delay: '1h' } as const;
-
-interface AnyRequest {
-  readonly headers: Readonly<Record<string, string | undefined>>;
-}
-
-/** The name of a user comes from a header. `ada` is an administrator. */
-const authenticate = ({ headers }: AnyRequest) =>
-  headers['x-user'] === undefined ? null : { id: headers['x-user'], admin: headers['x-user'] === 'ada' };
-
-const by = (user?: string): { headers: Record<string, string> } => ({ headers: user ? { 'X-User': user } : {} });
 
 /** A team enqueues, reads and manages topics that begin with its name. A viewer of a team reads them. */
 const ofTeam = ({ caller, topic, action }: AccessQuestion): boolean => {

@@ -6,6 +6,7 @@ import { isMissingKey, MissingKeyError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
 import { findEncodedMark } from '../../core/payload.js';
+import { warnOnce } from '../runtime/warn-once.js';
 
 interface PayloadDecoderParts {
   readonly codec: PayloadCodec | undefined;
@@ -32,8 +33,6 @@ interface TopicPause {
 
 /** The shortest and the longest pause of a topic for whose payloads this process lacks the key. */
 const PAUSES = { minMs: 1_000, maxMs: 60_000 };
-/** How many warnings are remembered, so that each is logged once. The ids of keys come from the table. */
-const WARNINGS_MAX = 1_000;
 
 /**
  * Decodes payloads for handlers. When this process lacks the codec or a key, the attempt is released, and the topic pauses here: another
@@ -41,8 +40,6 @@ const WARNINGS_MAX = 1_000;
  */
 export class PayloadDecoder {
   private readonly pauses = new Map<string, TopicPause>();
-  /** Missing keys that were logged, with their topics. */
-  private readonly logged = new Set<string>();
   /** How long a released job waits, so that it does not keep later jobs of its topic from being claimed. */
   private readonly releaseMs: number;
 
@@ -107,13 +104,12 @@ export class PayloadDecoder {
     const count = this.pauses.get(topic)?.count ?? 0;
     this.pauses.set(topic, { count: count + 1, untilMs: clock.now() + backoffMs(count, PAUSES, random()) });
     const text = `jobs of '${topic}': ${message}`;
-    if (!this.logged.has(text) && this.logged.size < WARNINGS_MAX) {
-      this.logged.add(text);
-      logger.warn(
-        `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +
-          `at most ${PAUSES.maxMs / 1_000} s; give this process the codec with the key`,
-      );
-    }
+    warnOnce(
+      logger,
+      text,
+      `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +
+        `at most ${PAUSES.maxMs / 1_000} s; give this process the codec with the key`,
+    );
   }
 }
 

@@ -7,11 +7,11 @@ import type { LogText } from '../../core/job-log.js';
 import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress, recordResult } from '../../core/payload.js';
-import type { JobsLogger } from '../../core/logger.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
+import { warnOnce } from '../runtime/warn-once.js';
 import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';
@@ -233,7 +233,8 @@ export class Attempt {
   toResultText(result: unknown): string | null {
     const { text, loss } = recordResult(result);
     if (loss !== undefined) {
-      warnOnce(this.parts.logger, `handler of '${this.topic}': ${loss}. Return JSON values`, this.id);
+      const warning = `handler of '${this.topic}': ${loss}. Return JSON values`;
+      warnOnce(this.parts.logger, warning, `${warning} (job ${this.id})`);
     }
     return text;
   }
@@ -379,19 +380,6 @@ export class Attempt {
     this.aborted ??= error;
     this.controller?.abort(this.aborted);
     this.listener?.onAborted?.();
-  }
-}
-
-/** Warnings that each logger has written. The topics and paths in them come from the application. */
-const warned = new WeakMap<JobsLogger, Set<string>>();
-const WARNINGS_MAX = 1_000;
-
-function warnOnce(logger: JobsLogger, text: string, id: string): void {
-  const texts = warned.get(logger) ?? new Set();
-  warned.set(logger, texts);
-  if (!texts.has(text) && texts.size < WARNINGS_MAX) {
-    texts.add(text);
-    logger.warn(`${text} (job ${id})`);
   }
 }
 

@@ -11,7 +11,7 @@ import * as sql from './settle.sqlite.js';
 /** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
 const OWN_STATEMENT_JOBS_MIN = 100;
 
-/** The jobs of handlers that ran for less than this share a start, if they started within so many milliseconds. */
+/** Jobs whose handlers ran for less than this share one start, if they started within the same `BRIEF_SET_MS` milliseconds. */
 const BRIEF_MS = 0.5;
 const BRIEF_SET_MS = 20;
 

@@ -1,6 +1,6 @@
 import type { Claim } from '../../core/job.js';
 
-/** A rate counts its window in so many slices. */
+/** The number of slices into which a rate divides its window. */
 export const SLICES = 64;
 
 /** The shortest hand-over: how long after a claim was sent the handlers of its jobs may be called, if their topic has a rate. */

@@ -40,13 +40,16 @@ export const isRetrying = `retries > 0 AND status = 'pending'`;
 const hasStatus = (job: string, statuses: string): string =>
   `(${job}status = ANY (${statuses}::text[]) OR 'retrying' = ANY (${statuses}::text[]) AND ${job}retries > 0 AND ${job}status = 'pending')`;
 
-/** Lists all topics, by a loose scan of `_jobs_listed`: it jumps from one topic to the next, however many jobs each has. */
-export const TOPICS = `
+/** The topics with jobs, by a loose scan of `_jobs_listed`: it jumps from one topic to the next, however many jobs each has. */
+export const withListedTopics = `
 WITH RECURSIVE t AS (
   (SELECT topic FROM _jobs WHERE ${isListed} ORDER BY topic LIMIT 1)
   UNION ALL
   SELECT (SELECT topic FROM _jobs WHERE ${isListed} AND topic > t.topic ORDER BY topic LIMIT 1)
-  FROM t WHERE t.topic IS NOT NULL)
+  FROM t WHERE t.topic IS NOT NULL)`;
+
+/** Lists all topics. */
+export const TOPICS = `${withListedTopics}
 SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`;
 
 const topicsWith = (condition: string): string => `

@@ -1,16 +1,11 @@
-import { isListed } from '../lists/list.postgres.js';
+import { isListed, withListedTopics } from '../lists/list.postgres.js';
 import { SERVED_TOPICS } from './reports.postgres.js';
 
 /**
  * Lists topics, up to $2 of each kind: those with a handler in a worker that was alive $1 milliseconds ago, with jobs, with settings or
- * with a schedule. A loose scan jumps from one topic to the next, however many jobs each has.
+ * with a schedule.
  */
-export const KNOWN_TOPICS = `
-WITH RECURSIVE t AS (
-  (SELECT topic FROM _jobs WHERE ${isListed} ORDER BY topic LIMIT 1)
-  UNION ALL
-  SELECT (SELECT topic FROM _jobs WHERE ${isListed} AND topic > t.topic ORDER BY topic LIMIT 1)
-  FROM t WHERE t.topic IS NOT NULL)
+export const KNOWN_TOPICS = `${withListedTopics}
 (${SERVED_TOPICS} LIMIT $2::int)
 UNION (SELECT topic FROM t WHERE topic IS NOT NULL LIMIT $2::int)
 UNION (SELECT DISTINCT topic FROM _jobs WHERE status = 'processing' LIMIT $2::int)
