@@ -6,7 +6,7 @@ import { isMissingKey, MissingKeyError } from '../../core/errors.js';
 import type { Claim } from '../../core/job.js';
 import type { JobsLogger } from '../../core/logger.js';
 import { findEncodedMark } from '../../core/payload.js';
-import { warnOnce } from '../runtime/warn-once.js';
+import { warnOnce } from '../../core/warn-once.js';
 
 interface PayloadDecoderParts {
   readonly codec: PayloadCodec | undefined;

@@ -11,7 +11,7 @@ import type { StoreTransaction } from '../../store/transactions/application-tran
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
-import { warnOnce } from '../runtime/warn-once.js';
+import { warnOnce } from '../../core/warn-once.js';
 import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';

@@ -1,4 +1,4 @@
-import type { JobsLogger } from '../../core/logger.js';
+import type { JobsLogger } from './logger.js';
 
 /** The warnings that each logger has written. */
 const written = new WeakMap<JobsLogger, Set<string>>();
