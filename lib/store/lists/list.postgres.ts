@@ -40,17 +40,22 @@ export const isRetrying = `retries > 0 AND status = 'pending'`;
 const hasStatus = (job: string, statuses: string): string =>
   `(${job}status = ANY (${statuses}::text[]) OR 'retrying' = ANY (${statuses}::text[]) AND ${job}retries > 0 AND ${job}status = 'pending')`;
 
-/** The topics with jobs, by a loose scan of `_jobs_listed`: it jumps from one topic to the next, however many jobs each has. */
-export const withListedTopics = `
+/**
+ * Puts the topics with jobs, as `t`, before a query. A loose scan of `_jobs_listed`: it jumps from one topic to the next, however many
+ * jobs each has.
+ */
+export const withListedTopics = (query: string): string => `
 WITH RECURSIVE t AS (
   (SELECT topic FROM _jobs WHERE ${isListed} ORDER BY topic LIMIT 1)
   UNION ALL
   SELECT (SELECT topic FROM _jobs WHERE ${isListed} AND topic > t.topic ORDER BY topic LIMIT 1)
-  FROM t WHERE t.topic IS NOT NULL)`;
+  FROM t WHERE t.topic IS NOT NULL)
+${query}`;
 
 /** Lists all topics. */
-export const TOPICS = `${withListedTopics}
-SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`;
+export const TOPICS = withListedTopics(
+  `SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`,
+);
 
 const topicsWith = (condition: string): string => `
 SELECT t.topic FROM unnest($1::text[]) AS t(topic) CROSS JOIN LATERAL (

@@ -5,12 +5,11 @@ import { SERVED_TOPICS } from './reports.postgres.js';
  * Lists topics, up to $2 of each kind: those with a handler in a worker that was alive $1 milliseconds ago, with jobs, with settings or
  * with a schedule.
  */
-export const KNOWN_TOPICS = `${withListedTopics}
-(${SERVED_TOPICS} LIMIT $2::int)
+export const KNOWN_TOPICS = withListedTopics(`(${SERVED_TOPICS} LIMIT $2::int)
 UNION (SELECT topic FROM t WHERE topic IS NOT NULL LIMIT $2::int)
 UNION (SELECT DISTINCT topic FROM _jobs WHERE status = 'processing' LIMIT $2::int)
 UNION (SELECT topic FROM _jobs_topics LIMIT $2::int)
-UNION (SELECT definition ->> 'topic' FROM _jobs_schedules LIMIT $2::int)`;
+UNION (SELECT definition ->> 'topic' FROM _jobs_schedules LIMIT $2::int)`);
 
 /** Selects those of the topics in $2 that are among these. A running job alone does not count: a live worker handles its topic. */
 export const EXISTING_TOPICS = `
