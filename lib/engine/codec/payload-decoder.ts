@@ -106,6 +106,7 @@ export class PayloadDecoder {
     const text = `jobs of '${topic}': ${message}`;
     warnOnce(
       logger,
+      'payload keys',
       text,
       `${text}. They return to the queue without using a retry, and this process pauses the topic for a growing time, ` +
         `at most ${PAUSES.maxMs / 1_000} s; give this process the codec with the key`,

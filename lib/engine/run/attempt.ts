@@ -7,11 +7,11 @@ import type { LogText } from '../../core/job-log.js';
 import { toLogText } from '../../core/job-log.js';
 import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress, recordResult } from '../../core/payload.js';
+import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
-import { warnOnce } from '../../core/warn-once.js';
 import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';
@@ -234,7 +234,7 @@ export class Attempt {
     const { text, loss } = recordResult(result);
     if (loss !== undefined) {
       const warning = `handler of '${this.topic}': ${loss}. Return JSON values`;
-      warnOnce(this.parts.logger, warning, `${warning} (job ${this.id})`);
+      warnOnce(this.parts.logger, 'results', warning, `${warning} (job ${this.id})`);
     }
     return text;
   }

@@ -329,7 +329,7 @@ export class Scheduler {
       for (const { name, definition } of pending) {
         const current = stored.get(name);
         if (tries === 1 && current?.source === 'code' && isSameDefinition(current, definition)) {
-          // Another process has written it since.
+          // Another process has written it since. One that is still pending on the next try differs in its JSON only, and is written.
           continue;
         }
         const isStored = await store.schedules.put(toChange(name, definition, current, now));
