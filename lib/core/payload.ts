@@ -209,7 +209,8 @@ const ENCODED_MARKS = ['$encrypted', '$encoded'] as const;
  * `assertPlain` rejects it when it is enqueued.
  */
 export function findEncodedMark(stored: unknown): (typeof ENCODED_MARKS)[number] | undefined {
-  return typeof stored === 'object' && stored !== null
+  // Asked of the payload of every job. `in` with a constant name costs the least.
+  return typeof stored === 'object' && stored !== null && ('$encrypted' in stored || '$encoded' in stored)
     ? ENCODED_MARKS.find((mark) => Object.hasOwn(stored, mark))
     : undefined;
 }
@@ -290,11 +291,12 @@ export interface RecordedResult {
  * value that JSON would write as empty. Never throws.
  */
 export function recordResult(result: unknown): RecordedResult {
+  if (result === undefined) {
+    return { text: null };
+  }
   const text = toRecordedJson(result);
   if (text === null) {
-    return result === undefined
-      ? { text }
-      : { text, loss: `result cannot be written as JSON, got ${describeValue(result)}; null is stored` };
+    return { text, loss: `result cannot be written as JSON, got ${describeValue(result)}; null is stored` };
   }
   if (typeof result !== 'object' || result === null) {
     return { text };

@@ -220,10 +220,6 @@ type CompletedAttempt = Pick<
 /** An outcome that the database has not confirmed yet. */
 class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled> {
   readonly token: ClaimToken;
-  readonly startedMs: number | undefined;
-  readonly counted: CountedStart | undefined;
-  readonly isUncalled: boolean | undefined;
-  readonly expiresMs: number | undefined;
   progress: string | undefined;
   failures = 0;
   /** How often the database has refused the fixed text. */
@@ -243,10 +239,23 @@ class PendingOutcome implements Settlement, BatchedCall<PendingOutcome, Settled>
   ) {
     this.token = attempt.claim;
     this.progress = attempt.unsavedProgress;
-    this.startedMs = attempt.startedMs;
-    this.counted = attempt.counted;
-    this.isUncalled = attempt.isUncalled;
-    this.expiresMs = outcome.kind === 'release' ? attempt.expiresMs : undefined;
+  }
+
+  // Read when they are sent, and not stored: an attempt that has ended does not change them, and there are thousands of outcomes.
+  get startedMs(): number | undefined {
+    return this.attempt.startedMs;
+  }
+
+  get counted(): CountedStart | undefined {
+    return this.attempt.counted;
+  }
+
+  get isUncalled(): boolean | undefined {
+    return this.attempt.isUncalled;
+  }
+
+  get expiresMs(): number | undefined {
+    return this.outcome.kind === 'release' ? this.attempt.expiresMs : undefined;
   }
 
   get item(): this {

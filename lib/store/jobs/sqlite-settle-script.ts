@@ -132,13 +132,14 @@ function* completeCountedScript({
   return count === 0 ? [] : selectRecorded(brief, yield { sql: sql.COMPLETED_BRIEF, params, isRead: true });
 }
 
-/** Completions for one `COMPLETE_BRIEF`. */
+/** Completions for one `COMPLETE_BRIEF`. Their handlers were called within `BRIEF_SET_MS` milliseconds of the first. */
 interface BriefSet {
-  readonly completions: readonly Completion[];
+  readonly completions: Completion[];
+  readonly firstMs: number;
   /** The last of their starts. */
-  readonly startedMs: number;
+  startedMs: number;
   /** The longest of their run times. */
-  readonly durationMs: number;
+  durationMs: number;
 }
 
 /**
@@ -149,25 +150,34 @@ function splitBrief(completions: readonly Completion[]): {
   readonly sets: readonly BriefSet[];
   readonly others: readonly Completion[];
 } {
-  const byStart = new Map<number, Completion[]>();
-  for (const completion of completions.filter(isBrief)) {
-    const start = Math.floor(completion.startedMs! / BRIEF_SET_MS);
-    const set = byStart.get(start) ?? [];
-    byStart.set(start, set);
-    set.push(completion);
+  const sets: BriefSet[] = [];
+  const others: Completion[] = [];
+  let set: BriefSet | undefined;
+  for (const completion of completions) {
+    if (!isBrief(completion)) {
+      others.push(completion);
+      continue;
+    }
+    const { startedMs, durationMs } = completion;
+    if (!set || Math.abs(startedMs - set.firstMs) >= BRIEF_SET_MS) {
+      set = { completions: [], firstMs: startedMs, startedMs, durationMs };
+      sets.push(set);
+    }
+    set.completions.push(completion);
+    set.startedMs = Math.max(set.startedMs, startedMs);
+    set.durationMs = Math.max(set.durationMs, durationMs);
   }
-  const large = [...byStart.values()].filter(({ length }) => length >= OWN_STATEMENT_JOBS_MIN);
-  const sets = large.map((set) => ({
-    completions: set,
-    startedMs: Math.max(...set.map((each) => each.startedMs!)),
-    durationMs: Math.max(...set.map((each) => each.durationMs!)),
-  }));
-  const taken = new Set(large.flat());
-  return { sets, others: taken.size === 0 ? completions : completions.filter((completion) => !taken.has(completion)) };
+  const [large, small] = [sets.filter(isLarge), sets.filter((each) => !isLarge(each))];
+  return { sets: large, others: others.concat(...small.map((each) => each.completions)) };
+}
+
+function isLarge({ completions }: BriefSet): boolean {
+  return completions.length >= OWN_STATEMENT_JOBS_MIN;
 }
 
 /** A rate is audited by the exact starts. */
-function isBrief({ token, durationMs, startedMs, counted, outcome }: Completion): boolean {
+function isBrief(completion: Completion): completion is Completion & { startedMs: number; durationMs: number } {
+  const { token, durationMs, startedMs, counted, outcome } = completion;
   const isShort = durationMs !== null && durationMs < BRIEF_MS && startedMs !== undefined;
   return isShort && token.attempt === 1 && outcome.result === null && counted === undefined;
 }
