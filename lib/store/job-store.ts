@@ -11,13 +11,7 @@ import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/options.js';
 import type { TopicLimits } from '../core/topic-limits.js';
-import type {
-  Definition,
-  DefinitionRef,
-  DefinitionState,
-  LiveBounds,
-  PendingSchedule,
-} from './definitions/definition-records.js';
+import type { Definition, DefinitionRef, DefinitionState, PendingSchedule } from './definitions/definition-records.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './links/link-store.js';
 import type { LogStore } from './logs/log-store.js';
@@ -251,23 +245,24 @@ export interface LimitStore {
 
 /**
  * What the code of processes declares: schedules, and limits, retention and dead letters of topics. Of each kind and name the definition
- * applies that was first seen last, among those that a live process declares. `bounds` say which are live.
+ * applies that was first seen last, among those that a live process declares. While a process settles (`isSettling`,
+ * default `false`), the definition in the row of the topic or schedule counts as declared.
  */
 export interface DefinitionStore {
   /**
    * Records that this process declares these definitions, and applies those of topics as `apply` does. `recordWorker` renews them. Returns
    * the topics that changed.
    */
-  declare(definitions: readonly Definition[], bounds?: LiveBounds): Promise<string[]>;
+  declare(definitions: readonly Definition[], isSettling?: boolean): Promise<string[]>;
   /**
    * Writes the definitions that apply to the rows of all topics, and deletes old ones. A definition that no live process declares ends, if a
    * live process handles its topic. Limits of an operator stay. Returns the topics that changed.
    */
-  apply(bounds?: LiveBounds): Promise<string[]>;
+  apply(isSettling?: boolean): Promise<string[]>;
   /** Compares these definitions, and the rows of topics and schedules, with the definitions that apply. Only reads. */
-  state(refs: readonly DefinitionRef[], bounds?: LiveBounds): Promise<DefinitionState>;
+  state(refs: readonly DefinitionRef[], isSettling?: boolean): Promise<DefinitionState>;
   /** Returns the schedules whose row has another definition than the one that applies, by name. */
-  pendingSchedules(bounds?: LiveBounds): Promise<PendingSchedule[]>;
+  pendingSchedules(isSettling?: boolean): Promise<PendingSchedule[]>;
 }
 
 /** The table of schedules. Each change compares the revision that the caller has read. */

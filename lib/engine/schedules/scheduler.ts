@@ -318,7 +318,7 @@ export class Scheduler {
     const { store, declarer } = this.parts;
     let hasChanged = false;
     for (let tries = 1; tries <= APPLY_TRIES_MAX; tries += 1) {
-      const pending = (await store.definitions.pendingSchedules(declarer.bounds))
+      const pending = (await store.definitions.pendingSchedules(declarer.isSettling))
         .map(({ name, json }) => ({ name, definition: readStoredDefinition(json) }))
         .filter(({ definition }) => isReadable(definition));
       if (pending.length === 0) {

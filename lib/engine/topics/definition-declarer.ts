@@ -12,13 +12,12 @@ import type {
   DefinitionKind,
   DefinitionRef,
   DefinitionState,
-  LiveBounds,
 } from '../../store/definitions/definition-records.js';
 import { DECLARE_INTERVAL_MS, toDefinition } from '../../store/definitions/definition-records.js';
 import type { PresenceReply } from '../../store/reports/report-records.js';
 import type { DeadLetterRoutes } from './dead-letter-routes.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
-import { LiveWindow } from './live-window.js';
+import { SettlingPeriod } from './settling-period.js';
 
 type DefinitionDeclarerParts = Pick<EngineParts, 'store' | 'registry' | 'wakeSignal' | 'logger' | 'worker'> & {
   readonly deadLetters: DeadLetterRoutes;
@@ -39,7 +38,7 @@ export class DefinitionDeclarer {
   /** What the table has of this process, by kind and name. */
   private readonly written = new Map<string, Definition>();
   private readonly schedules = new Map<string, Definition>();
-  private readonly window = new LiveWindow();
+  private readonly settling = new SettlingPeriod();
   private hasDefinitions = false;
   /** Definitions of this process that do not apply, and are in the log. */
   private reported: ReadonlySet<string> = new Set();
@@ -76,9 +75,9 @@ export class DefinitionDeclarer {
     return [...this.written.values()];
   }
 
-  /** Which declarations count as those of a live process. */
-  get bounds(): LiveBounds {
-    return this.window.bounds;
+  /** Whether declarations of live processes may look old, so that the definition that applies stays. */
+  get isSettling(): boolean {
+    return this.settling.isSettling;
   }
 
   /** How long this process waits until it declares again; `undefined`: nothing is declared, and only its presence is recorded. */
@@ -93,14 +92,14 @@ export class DefinitionDeclarer {
 
   /** Writes the definitions of schedules. */
   writeSchedules(): Promise<void> {
-    return this.declare([...this.schedules.values()]);
+    return this.declare([...this.schedules.values()], this.isSettling);
   }
 
-  /** Writes all definitions again, except limits. For tests, in which no limit holds a job back. */
+  /** Writes all definitions again, except limits. For tests, which have one process, and in which no limit holds a job back. */
   async writeWithoutLimits(): Promise<void> {
     const topics = this.parts.registry.topics();
     const definitions = topics.flatMap((topic) => this.ofTopic(topic)).filter(({ kind }) => kind !== 'limits');
-    await this.declare([...definitions, ...this.schedules.values()]);
+    await this.declare([...definitions, ...this.schedules.values()], false);
     this.unwritten.clear();
   }
 
@@ -112,16 +111,18 @@ export class DefinitionDeclarer {
    */
   async onPresence({ now, hasDefinitions }: PresenceReply, intervalMs: number): Promise<boolean> {
     this.hasDefinitions = hasDefinitions;
-    this.window.record(now, intervalMs);
+    this.settling.record(now, intervalMs);
     if (this.intervalMs === undefined) {
       return false;
     }
     const { store } = this.parts;
-    const { refs } = this;
-    const state = await store.definitions.state(refs, this.bounds);
-    this.report(state.superseded);
+    const { refs, isSettling } = this;
+    const state = await store.definitions.state(refs, isSettling);
+    if (!isSettling) {
+      this.report(state.superseded);
+    }
     if (state.areTopicsDue || state.isPruneDue) {
-      this.announce(await store.definitions.apply(this.bounds));
+      this.announce(await store.definitions.apply(isSettling));
     }
     const isLost = state.known < refs.length;
     if (isLost) {
@@ -139,7 +140,10 @@ export class DefinitionDeclarer {
       for (const kind of ['limits', 'retention', 'dead_letters'] as const) {
         topics.forEach((topic) => this.written.delete(toKey({ kind, name: topic })));
       }
-      await this.declare(topics.flatMap((topic) => this.ofTopic(topic)));
+      await this.declare(
+        topics.flatMap((topic) => this.ofTopic(topic)),
+        this.isSettling,
+      );
     } catch (error) {
       topics.forEach((topic) => this.unwritten.add(topic));
       throw error;
@@ -148,11 +152,11 @@ export class DefinitionDeclarer {
     }
   }
 
-  private async declare(definitions: readonly Definition[]): Promise<void> {
+  private async declare(definitions: readonly Definition[], isSettling: boolean): Promise<void> {
     if (definitions.length === 0) {
       return;
     }
-    this.announce(await this.parts.store.definitions.declare(definitions, this.bounds));
+    this.announce(await this.parts.store.definitions.declare(definitions, isSettling));
     definitions.forEach((definition) => this.written.set(toKey(definition), definition));
   }
 

@@ -27,14 +27,6 @@ export interface PendingSchedule {
   readonly json: string;
 }
 
-/** Which definitions count as declared by a live process. */
-export interface LiveBounds {
-  /** At most this old. */
-  readonly liveMs: number;
-  /** At most this far in the future: the clock of the database may have been set back. */
-  readonly aheadMs: number;
-}
-
 /** What the table says about the definitions of a process, and about those that apply. */
 export interface DefinitionState {
   /** How many of the given definitions exist. */
@@ -55,7 +47,7 @@ export const DECLARE_INTERVAL_MS = 4_000;
 export const DECLARED_RECENTLY_MS = 2_000;
 /**
  * A definition counts as live for this long after a process has declared it. With the interval of the others, the end of a definition
- * applies within 20 s.
+ * applies within 20 s. A process that has just started lets the others declare for as long.
  */
 export const DEFINITION_LIVE_MS = 14_000;
 /**
@@ -69,9 +61,6 @@ export const CLOCK_AHEAD_MS = 1_000;
 export const DEFINITION_AGE_MS = 30 * 86_400_000;
 /** How many definitions that no live process declares are kept of one kind and name. */
 export const DEAD_DEFINITIONS_MAX = 20;
-
-/** The usual bounds. */
-export const LIVE: LiveBounds = { liveMs: DEFINITION_LIVE_MS, aheadMs: CLOCK_AHEAD_MS };
 
 /** @param value JSON. Members that are `null` do not change the hash: a later version of this package may add some. */
 export function toDefinition(kind: DefinitionKind, name: string, value: unknown): Definition {

@@ -1,6 +1,5 @@
 import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
-import type { Definition, DefinitionRef, DefinitionState, LiveBounds, PendingSchedule } from './definition-records.js';
-import { DEFINITION_AGE_MS, LIVE } from './definition-records.js';
+import type { Definition, DefinitionRef, DefinitionState, PendingSchedule } from './definition-records.js';
 import type { DefinitionStore } from '../job-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 
@@ -11,35 +10,29 @@ interface DefinitionTableOptions {
   };
   readonly read: SqlQuery;
   /** Records definitions as declared, and applies those of topics, in one transaction. Returns rows of topics that changed. */
-  readonly declare: (definitions: readonly Definition[], bounds: ApplyBounds) => Promise<readonly SqlRow[]>;
+  readonly declare: (definitions: readonly Definition[], isSettling: boolean) => Promise<readonly SqlRow[]>;
   /** Deletes old definitions, and applies those of topics, in one transaction. Returns rows of topics that changed. */
-  readonly apply: (bounds: ApplyBounds) => Promise<readonly SqlRow[]>;
-}
-
-export interface ApplyBounds extends LiveBounds {
-  /** Age of definitions to delete. */
-  readonly ageMs: number;
+  readonly apply: (isSettling: boolean) => Promise<readonly SqlRow[]>;
 }
 
 /** Reads and writes the definitions that processes declare. */
 export class DefinitionTable implements DefinitionStore {
   constructor(private readonly options: DefinitionTableOptions) {}
 
-  async declare(definitions: readonly Definition[], bounds = LIVE): Promise<string[]> {
+  async declare(definitions: readonly Definition[], isSettling = false): Promise<string[]> {
     const changed: string[] = [];
     for (const set of split(definitions)) {
-      changed.push(...toTopics(await this.options.declare(set, toApplyBounds(bounds))));
+      changed.push(...toTopics(await this.options.declare(set, isSettling)));
     }
     return changed;
   }
 
-  async apply(bounds = LIVE): Promise<string[]> {
-    return toTopics(await this.options.apply(toApplyBounds(bounds)));
+  async apply(isSettling = false): Promise<string[]> {
+    return toTopics(await this.options.apply(isSettling));
   }
 
-  async state(refs: readonly DefinitionRef[], bounds = LIVE): Promise<DefinitionState> {
-    const { liveMs, aheadMs, ageMs } = toApplyBounds(bounds);
-    const params = [toRefsJson(refs), liveMs, aheadMs, ageMs];
+  async state(refs: readonly DefinitionRef[], isSettling = false): Promise<DefinitionState> {
+    const params = [toRefsJson(refs), Number(isSettling)];
     const [row] = await this.options.read(this.options.statements.DEFINITION_STATE, params);
     return {
       known: Number(row!.known),
@@ -50,8 +43,8 @@ export class DefinitionTable implements DefinitionStore {
     };
   }
 
-  async pendingSchedules({ liveMs, aheadMs } = LIVE): Promise<PendingSchedule[]> {
-    const rows = await this.options.read(this.options.statements.PENDING_SCHEDULES, [liveMs, aheadMs]);
+  async pendingSchedules(isSettling = false): Promise<PendingSchedule[]> {
+    const rows = await this.options.read(this.options.statements.PENDING_SCHEDULES, [Number(isSettling)]);
     return rows.map(({ name, definition }) => ({ name: name as string, json: definition as string }));
   }
 }
@@ -59,11 +52,6 @@ export class DefinitionTable implements DefinitionStore {
 /** Names definitions in a statement. */
 export function toRefsJson(refs: readonly DefinitionRef[]): string {
   return JSON.stringify(refs.map(({ kind, name, hash }) => ({ kind, name, hash })));
-}
-
-/** While an outage or a jump of the clock makes definitions look older than they are, none is deleted. */
-function toApplyBounds({ liveMs, aheadMs }: LiveBounds): ApplyBounds {
-  return { liveMs, aheadMs, ageMs: DEFINITION_AGE_MS + liveMs };
 }
 
 function toTopics(rows: readonly SqlRow[]): string[] {

@@ -1,4 +1,9 @@
-import { CLOCK_AHEAD_MS, DEAD_DEFINITIONS_MAX, DECLARED_RECENTLY_MS, HANDLER_SEEN_MS } from './definition-records.js';
+import {
+  DEAD_DEFINITIONS_MAX,
+  DECLARED_RECENTLY_MS,
+  DEFINITION_AGE_MS,
+  HANDLER_SEEN_MS,
+} from './definition-records.js';
 import { storeTopics } from '../limits/limit.postgres.js';
 import { isLive, isRecent, seconds } from './live-definition.postgres.js';
 
@@ -10,7 +15,7 @@ import { isLive, isRecent, seconds } from './live-definition.postgres.js';
  * that copy take `LOCK_DEFINITIONS` first, so that each of them knows the definitions of those before it.
  */
 
-const wasDeclaredRecently = isRecent('d.declared', String(DECLARED_RECENTLY_MS), String(CLOCK_AHEAD_MS));
+const wasDeclaredRecently = isRecent('d.declared', DECLARED_RECENTLY_MS);
 
 /** Serializes transactions that apply definitions. $1 stands for the schema. */
 export const LOCK_DEFINITIONS = 'SELECT pg_advisory_xact_lock(1785946996, $1::int)';
@@ -39,14 +44,31 @@ refreshed AS (
   UPDATE _jobs_definitions d SET declared = statement_timestamp()
   FROM held h WHERE d.kind = h.kind AND d.name = h.name AND d.hash = h.hash AND NOT (${wasDeclaredRecently}))`;
 
-/** Deletes definitions older than $1 milliseconds, and the oldest ones of a name that no live process declares, by $2 and $3. */
+/**
+ * Whether a definition counts as declared by a live process. While a process settles, the one in the row of the topic or schedule does: the
+ * process that declares it may be unable to renew it yet.
+ */
+const counts = (row: string, isSettling: string): string => `
+  (${isLive(row)} OR (${isSettling}::boolean AND CASE ${row}.kind
+    WHEN 'schedule' THEN EXISTS (
+      SELECT FROM _jobs_schedules a WHERE a.name = ${row}.name AND a.source = 'code' AND a.definition = ${row}.definition)
+    ELSE EXISTS (
+      SELECT FROM _jobs_topics a WHERE a.topic = ${row}.name AND ${row}.definition = CASE ${row}.kind
+        WHEN 'limits' THEN a.code_limits WHEN 'retention' THEN a.retention ELSE a.dead_letters END) END))`;
+
+const isOld = (row: string): string => `${row}.declared < statement_timestamp() - ${seconds(DEFINITION_AGE_MS)}`;
+
+/**
+ * Deletes old definitions, unless the process settles, which $1 says: after a long outage all look old. Deletes the oldest ones of a name
+ * that no live process declares.
+ */
 export const PRUNE_DEFINITIONS = `
-DELETE FROM _jobs_definitions d WHERE d.declared < statement_timestamp() - ${seconds('$1')}
+DELETE FROM _jobs_definitions d WHERE (NOT $1::boolean AND ${isOld('d')})
 OR (d.kind, d.name, d.hash) IN (
   SELECT o.kind, o.name, o.hash FROM (
-    SELECT kind, name, hash, declared, row_number() OVER (PARTITION BY kind, name ORDER BY declared DESC, hash) AS n
+    SELECT kind, name, hash, definition, declared, row_number() OVER (PARTITION BY kind, name ORDER BY declared DESC, hash) AS n
     FROM _jobs_definitions) o
-  WHERE o.n > ${DEAD_DEFINITIONS_MAX} AND NOT (${isLive('o', '$2', '$3')}))`;
+  WHERE o.n > ${DEAD_DEFINITIONS_MAX} AND NOT ${counts('o', '$1')})`;
 
 /** Deletes the schedules of the code whose definitions are all deleted. */
 export const PRUNE_SCHEDULES = `
@@ -54,10 +76,10 @@ DELETE FROM _jobs_schedules s WHERE s.source = 'code'
 AND NOT EXISTS (SELECT FROM _jobs_definitions d WHERE d.kind = 'schedule' AND d.name = s.name)`;
 
 /** The definition of each kind and name that applies. */
-const winners = (liveMs: string, aheadMs: string): string => `
+const winners = (isSettling: string): string => `
 winner AS MATERIALIZED (
   SELECT DISTINCT ON (d.kind, d.name) d.kind, d.name, d.hash, d.definition FROM _jobs_definitions d
-  WHERE ${isLive('d', liveMs, aheadMs)} ORDER BY d.kind, d.name, d.first_seen DESC, d.hash DESC)`;
+  WHERE ${counts('d', isSettling)} ORDER BY d.kind, d.name, d.first_seen DESC, d.hash DESC)`;
 
 const offer = (kind: string): string => `(jsonb_agg(definition) FILTER (WHERE kind = '${kind}')) -> 0`;
 
@@ -70,10 +92,10 @@ const applied = (kind: string, column: string): string => `
         AND EXISTS (SELECT FROM _jobs_definitions k WHERE k.kind = '${kind}' AND k.name = o.topic) THEN t.${column} END) AS new_${kind}`;
 
 /** The topics whose row has other definitions than those that apply. */
-const changedTopics = (aheadMs: string): string => `
+const changedTopics = `
 handled AS MATERIALIZED (
   SELECT DISTINCT u.topic FROM _jobs_workers w CROSS JOIN LATERAL jsonb_array_elements_text(w.topics) AS u(topic)
-  WHERE ${isRecent('w.seen', String(HANDLER_SEEN_MS), aheadMs)}),
+  WHERE ${isRecent('w.seen', HANDLER_SEEN_MS)}),
 offered AS MATERIALIZED (
   SELECT topic, ${offer('limits')} AS limits, ${offer('retention')} AS retention, ${offer('dead_letters')} AS dead_letters
   FROM (
@@ -90,36 +112,36 @@ given AS MATERIALIZED (
   WHERE code_limits IS DISTINCT FROM new_limits OR retention IS DISTINCT FROM new_retention
     OR dead_letters IS DISTINCT FROM new_dead_letters)`;
 
-/** Writes the definitions that apply to the rows of their topics. $1 and $2 say which are live. Returns the topics that changed. */
+/** Writes the definitions that apply to the rows of their topics. $1: whether the process settles. Returns the topics that changed. */
 export const APPLY_TO_TOPICS = `
-WITH ${winners('$1', '$2')},
-${changedTopics('$2')}
+WITH ${winners('$1')},
+${changedTopics}
 ${storeTopics('code_limits', 'coalesce(t.operator_limits, excluded.code_limits)', ['retention', 'dead_letters'])}`;
 
 /** Whether the row of the schedule has another definition than the one that applies. */
 const scheduleDiffers = `(s.name IS NULL OR s.source <> 'code' OR s.definition IS DISTINCT FROM w.definition)`;
 
-/** Lists the schedules whose row has another definition than the one that applies. $1 and $2 say which are live. */
+/** Lists the schedules whose row has another definition than the one that applies. $1: whether the process settles. */
 export const PENDING_SCHEDULES = `
-WITH ${winners('$1', '$2')}
+WITH ${winners('$1')}
 SELECT w.name, w.definition::text AS definition FROM winner w LEFT JOIN _jobs_schedules s ON s.name = w.name
 WHERE w.kind = 'schedule' AND ${scheduleDiffers} ORDER BY w.name`;
 
 /**
- * Compares the definitions that a process declares, in $1, with those that apply, and those with the rows of topics and schedules. $2 and $3
- * say which are live, $4 is the age of definitions to delete.
+ * Compares the definitions that a process declares, in $1, with those that apply, and those with the rows of topics and schedules. $2:
+ * whether the process settles.
  */
 export const DEFINITION_STATE = `
 WITH own AS MATERIALIZED (SELECT kind, name, hash FROM jsonb_to_recordset($1::jsonb) AS o(kind text, name text, hash text)),
-${winners('$2', '$3')},
-${changedTopics('$3')}
+${winners('$2')},
+${changedTopics}
 SELECT (SELECT count(*) FROM own o JOIN _jobs_definitions d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash) AS known,
   (SELECT json_agg(json_build_object('kind', s.kind, 'name', s.name))::text FROM (
     SELECT d.kind, d.name FROM own o JOIN _jobs_definitions d ON d.kind = o.kind AND d.name = o.name AND d.hash = o.hash
     WHERE EXISTS (
-      SELECT FROM _jobs_definitions n WHERE n.kind = d.kind AND n.name = d.name AND ${isLive('n', '$2', '$3')}
+      SELECT FROM _jobs_definitions n WHERE n.kind = d.kind AND n.name = d.name AND ${isLive('n')}
         AND (n.first_seen, n.hash) > (d.first_seen, d.hash)) LIMIT 100) s) AS superseded,
   EXISTS (SELECT FROM given) AS are_topics_due,
   EXISTS (SELECT FROM winner w LEFT JOIN _jobs_schedules s ON s.name = w.name WHERE w.kind = 'schedule' AND ${scheduleDiffers})
     AS are_schedules_due,
-  EXISTS (SELECT FROM _jobs_definitions WHERE declared < statement_timestamp() - ${seconds('$4')}) AS is_prune_due`;
+  EXISTS (SELECT FROM _jobs_definitions d WHERE NOT $2::boolean AND ${isOld('d')}) AS is_prune_due`;

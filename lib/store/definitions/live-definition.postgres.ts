@@ -1,12 +1,11 @@
-import { LIVE } from './definition-records.js';
+import { CLOCK_AHEAD_MS, DEFINITION_LIVE_MS } from './definition-records.js';
 
 /** Milliseconds as an interval. */
-export const seconds = (ms: string): string => `make_interval(secs => ${ms}::float8 / 1000.0)`;
+export const seconds = (ms: number): string => `make_interval(secs => ${ms}::float8 / 1000.0)`;
 
-/** Whether a time is at most `liveMs` old, and at most `aheadMs` in the future. The arguments are SQL. */
-export const isRecent = (time: string, liveMs: string, aheadMs: string): string =>
-  `${time} > statement_timestamp() - ${seconds(liveMs)} AND ${time} < statement_timestamp() + ${seconds(aheadMs)}`;
+/** Whether a time is at most this old. One a little in the future is recent too, but not one from before the clock was set back. */
+export const isRecent = (time: string, ageMs: number): string =>
+  `${time} > statement_timestamp() - ${seconds(ageMs)} AND ${time} < statement_timestamp() + ${seconds(CLOCK_AHEAD_MS)}`;
 
 /** Whether a live process declares the definition in `row`. */
-export const isLive = (row: string, liveMs = String(LIVE.liveMs), aheadMs = String(LIVE.aheadMs)): string =>
-  isRecent(`${row}.declared`, liveMs, aheadMs);
+export const isLive = (row: string): string => isRecent(`${row}.declared`, DEFINITION_LIVE_MS);

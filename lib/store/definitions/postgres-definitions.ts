@@ -1,5 +1,4 @@
 import type { Definition } from './definition-records.js';
-import type { ApplyBounds } from './definition-table.js';
 import { DefinitionTable } from './definition-table.js';
 import type { RunTransactions, SqlQuery, SqlRow, SqlStatement } from '../runtime/sql-runner.js';
 import { toLockNumber } from '../limits/postgres-limited-claimer.js';
@@ -11,24 +10,24 @@ export function createDefinitionTable(
   transact: RunTransactions,
   schema: () => string,
 ): DefinitionTable {
-  const run = (bounds: ApplyBounds, ...before: readonly SqlStatement[]): Promise<readonly SqlRow[]> => {
-    const { liveMs, aheadMs, ageMs } = bounds;
+  const run = (isSettling: boolean, ...before: readonly SqlStatement[]): Promise<readonly SqlRow[]> => {
+    const params = [Number(isSettling)];
     return transact([
       [
         { sql: sql.LOCK_DEFINITIONS, params: [toLockNumber(schema(), '')] },
         ...before,
-        { sql: sql.PRUNE_DEFINITIONS, params: [ageMs, liveMs, aheadMs] },
+        { sql: sql.PRUNE_DEFINITIONS, params },
         { sql: sql.PRUNE_SCHEDULES, params: [] },
-        { sql: sql.APPLY_TO_TOPICS, params: [liveMs, aheadMs] },
+        { sql: sql.APPLY_TO_TOPICS, params },
       ],
     ]);
   };
   return new DefinitionTable({
     statements: sql,
     read,
-    declare: (definitions, bounds) =>
-      run(bounds, { sql: sql.DECLARE_DEFINITIONS, params: [toDefinitionsJson(definitions)] }),
-    apply: (bounds) => run(bounds),
+    declare: (definitions, isSettling) =>
+      run(isSettling, { sql: sql.DECLARE_DEFINITIONS, params: [toDefinitionsJson(definitions)] }),
+    apply: (isSettling) => run(isSettling),
   });
 }
 

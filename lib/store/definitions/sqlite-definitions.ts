@@ -1,5 +1,4 @@
 import type { Definition } from './definition-records.js';
-import type { ApplyBounds } from './definition-table.js';
 import { DefinitionTable, toRefsJson } from './definition-table.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import * as sql from './definition.sqlite.js';
@@ -12,26 +11,27 @@ export function createDefinitionTable(
   return new DefinitionTable({
     statements: sql,
     read,
-    declare: async (definitions, bounds) => {
+    declare: async (definitions, isSettling) => {
       const [row] = await read(sql.COUNT_DECLARED, [toRefsJson(definitions)]);
       const isDeclared = Number(row!.declared) === definitions.length;
       // A read first, which takes no lock.
-      return isDeclared && (await read(sql.PENDING_TOPICS, [bounds.liveMs, bounds.aheadMs])).length === 0
+      return isDeclared && (await read(sql.PENDING_TOPICS, [Number(isSettling)])).length === 0
         ? []
-        : transact(() => declareScript(definitions, bounds));
+        : transact(() => declareScript(definitions, isSettling));
     },
-    apply: (bounds) => transact(() => applyScript(bounds)),
+    apply: (isSettling) => transact(() => applyScript(isSettling)),
   });
 }
 
-function* declareScript(definitions: readonly Definition[], bounds: ApplyBounds): SqlScript<readonly SqlRow[]> {
+function* declareScript(definitions: readonly Definition[], isSettling: boolean): SqlScript<readonly SqlRow[]> {
   const json = definitions.map(({ json: definition, ...ref }) => ({ ...ref, definition }));
   yield { sql: sql.DECLARE_DEFINITIONS, params: [JSON.stringify(json)] };
-  return yield* applyScript(bounds);
+  return yield* applyScript(isSettling);
 }
 
-function* applyScript({ liveMs, aheadMs, ageMs }: ApplyBounds): SqlScript<readonly SqlRow[]> {
-  yield { sql: sql.PRUNE_DEFINITIONS, params: [ageMs, liveMs, aheadMs] };
+function* applyScript(isSettling: boolean): SqlScript<readonly SqlRow[]> {
+  const params = [Number(isSettling)];
+  yield { sql: sql.PRUNE_DEFINITIONS, params };
   yield { sql: sql.PRUNE_SCHEDULES, params: [] };
-  return yield { sql: sql.APPLY_TO_TOPICS, params: [liveMs, aheadMs] };
+  return yield { sql: sql.APPLY_TO_TOPICS, params };
 }

@@ -1,5 +1,5 @@
 import type { Definition, TopicDefinitionKind } from '../../../lib/store/definitions/definition-records.js';
-import { DEFINITION_AGE_MS, LIVE, toDefinition } from '../../../lib/store/definitions/definition-records.js';
+import { DEFINITION_AGE_MS, toDefinition } from '../../../lib/store/definitions/definition-records.js';
 import { declareTopics, handleTopics, orphanDefinitions, toDefinitions } from '../../support/declared.js';
 import { TOPIC, WORKER_DETAILS } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
@@ -124,14 +124,80 @@ describe.each(storeKinds())('definitions on $label', (kind) => {
     });
   });
 
-  it('count as live after an outage, when the process asks for it', async () => {
-    const [first, second] = versions.limits;
-    await declare(first);
-    await declare(second);
-    await setTime('declared', -HOUR, `hash = '${second.hash}'`);
-    const wide = { ...LIVE, liveMs: LIVE.liveMs + HOUR };
-    expect(await fixture.store.definitions.apply(wide)).toEqual([]);
-    expect(await fixture.store.definitions.apply()).toEqual([TOPIC]);
+  describe.each(kindsOfDefinitions)('%s, when a process settles after an outage or its start', (of) => {
+    const [first, second, third] = versions[of];
+    const declareSettling = (definition: Definition): Promise<string[]> =>
+      fixture.store.definitions.declare([definition], true);
+    const expectApplied = async (definition: Definition): Promise<void> =>
+      expect(await readRow(fixture, of)).toEqual(JSON.parse(definition.json));
+
+    it('stay as they are until it has settled, although only the older version has declared its own again', async () => {
+      await declare(first);
+      await declare(second);
+      await orphanDefinitions(fixture);
+      expect(await declareSettling(first)).toEqual([]);
+      expect(await fixture.store.definitions.state([first], true)).toMatchObject({ areTopicsDue: false });
+      await expectApplied(second);
+      expect(await fixture.store.definitions.apply()).toEqual([TOPIC]);
+      await expectApplied(first);
+    });
+
+    it('do not end when a process handles the topic and declares nothing', async () => {
+      await declare(first);
+      await orphanDefinitions(fixture);
+      await fixture.store.reports.recordWorker('w', [TOPIC], WORKER_DETAILS);
+      expect(await fixture.store.definitions.apply(true)).toEqual([]);
+      await expectApplied(first);
+    });
+
+    it('are replaced at once by those of a new version', async () => {
+      await declare(first);
+      await orphanDefinitions(fixture);
+      expect(await declareSettling(second)).toEqual([TOPIC]);
+      await expectApplied(second);
+    });
+
+    it('do not come back when they had ended before', async () => {
+      await declare(first);
+      await declare(third);
+      await orphan(third);
+      await fixture.store.definitions.apply();
+      await orphanDefinitions(fixture);
+      expect(await declareSettling(first)).toEqual([]);
+      await expectApplied(first);
+    });
+
+    it('are not deleted, however old they look', async () => {
+      await declare(first);
+      await declare(second);
+      await orphanDefinitions(fixture, { ageMs: DEFINITION_AGE_MS + HOUR });
+      expect((await fixture.store.definitions.state([], true)).isPruneDue).toBe(false);
+      await declareSettling(first);
+      expect(await countDefinitions()).toBe(2);
+      await expectApplied(second);
+    });
+  });
+
+  it('of schedules stay when a process settles, and those of a new version apply', async () => {
+    const [first, second, third] = ['0 1 * * *', '0 2 * * *', '0 3 * * *'].map((pattern) =>
+      toDefinition('schedule', 'nightly', { pattern }),
+    );
+    await declare(first!);
+    await declare(second!);
+    const stored = (await fixture.store.definitions.pendingSchedules())[0]!.json;
+    await fixture.sql(
+      `INSERT INTO _jobs_schedules (name, definition, source, next_tick) VALUES ('nightly', '${stored}', 'code', NULL)`,
+    );
+    await orphanDefinitions(fixture);
+    await fixture.store.definitions.declare([first!], true);
+    expect(await fixture.store.definitions.pendingSchedules(true)).toEqual([]);
+    expect(await fixture.store.definitions.pendingSchedules()).toEqual([
+      { name: 'nightly', json: expect.stringContaining('0 1 *') as string },
+    ]);
+    await fixture.store.definitions.declare([third!], true);
+    expect(await fixture.store.definitions.pendingSchedules(true)).toEqual([
+      { name: 'nightly', json: expect.stringContaining('0 3 *') as string },
+    ]);
   });
 
   it('that were declared before the clock of the database was set back are not live for ever', async () => {

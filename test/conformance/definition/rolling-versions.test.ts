@@ -3,6 +3,7 @@ import type { JobHandlerOptions, JobsLogger } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
 import type { DefinitionStore } from '../../../lib/store/job-store.js';
 import { orphanDefinitions } from '../../support/declared.js';
+import { claimMany, outcomes, settlement } from '../../support/job-rows.js';
 import { overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
@@ -100,6 +101,21 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
         message: `the definitions ${JSON.stringify(expected)}`,
       });
 
+    /** Creates jobs that completed at these ages. They start in a topic without limits. */
+    async function createCompleted(agesMs: readonly number[]): Promise<string[]> {
+      const claims = await claimMany(fixture.store, agesMs.length, { topic: 'other' });
+      await fixture.store.settle(claims.map((token) => settlement(token, outcomes.completed())));
+      for (const [index, { id }] of claims.entries()) {
+        const at = { msFromNow: -agesMs[index]! };
+        await fixture.set(id, { created: at, finished: at });
+        await fixture.sql(`UPDATE _jobs SET topic = '${TOPIC}' WHERE id = '${id}'`);
+      }
+      return claims.map(({ id }) => id);
+    }
+
+    const exists = async (id: string): Promise<boolean> =>
+      (await fixture.sql(`SELECT 1 FROM _jobs WHERE id = '${id}'`)).length > 0;
+
     /** Waits until a process has recorded twice that it lives. */
     async function untilRecorded(): Promise<void> {
       const seen = async (): Promise<string> => JSON.stringify(await fixture.sql('SELECT seen FROM _jobs_workers'));
@@ -158,6 +174,36 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
       expect(old.warnings).toEqual([]);
     });
 
+    it('keep what applied before an outage, and the jobs it keeps, although the older one is the first to come back', async () => {
+      const old = await start(v1);
+      await untilApplied(old, appliedV1);
+      const fresh = await start(v2);
+      await untilApplied(fresh, appliedV2);
+      await kill(old);
+      await kill(fresh);
+      const [kept, beyond] = await createCompleted([2 * DAY, 400 * DAY]);
+      const early = await start(v1);
+      await until(async () => !(await exists(beyond!)), { timeoutMs: APPLIED_MAX_MS, message: 'the first pruning' });
+      await untilRecorded();
+      expect(await read(early.engine)).toEqual(appliedV2);
+      await start(v2);
+      await until(() => early.warnings.length > 0, { message: 'a warning', timeoutMs: APPLIED_MAX_MS });
+      expect(await read(early.engine)).toEqual(appliedV2);
+      expect(await exists(kept!)).toBe(true);
+    });
+
+    it('apply those of the older one when the newer one does not come back after an outage', async () => {
+      const old = await start(v1);
+      await untilApplied(old, appliedV1);
+      const fresh = await start(v2);
+      await untilApplied(fresh, appliedV2);
+      await kill(old);
+      await kill(fresh);
+      const early = await start(v1);
+      await untilApplied(early, appliedV1);
+      expect(early.warnings).toEqual([]);
+    });
+
     it('end what no process declares any more, when a process handles the topic', async () => {
       const old = await start(v1);
       await untilApplied(old, appliedV1);
@@ -211,12 +257,12 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
 /** Adds the hashes of what is declared to a set. */
 function watch(definitions: DefinitionStore, hashes: Set<string>): DefinitionStore {
   return {
-    declare: (given, bounds) => {
+    declare: (given, isSettling) => {
       given.forEach(({ hash }) => hashes.add(hash));
-      return definitions.declare(given, bounds);
+      return definitions.declare(given, isSettling);
     },
-    apply: (bounds) => definitions.apply(bounds),
-    state: (refs, bounds) => definitions.state(refs, bounds),
-    pendingSchedules: (bounds) => definitions.pendingSchedules(bounds),
+    apply: (isSettling) => definitions.apply(isSettling),
+    state: (refs, isSettling) => definitions.state(refs, isSettling),
+    pendingSchedules: (isSettling) => definitions.pendingSchedules(isSettling),
   };
 }
