@@ -119,13 +119,13 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     expect(await rejection(app)).toEqual(
       new InvalidOptionsError(
         'whenIdle',
-        "1 job of 'mial' is due and has no handler in this process; did you mean 'mail'?",
+        "1 job of 'mial' is due and has no handler in a live process; did you mean 'mail'?",
       ),
     );
     await app.jobs.enqueueMany(['mial', 'sms'].map((topic) => ({ topic, payload: null })));
     expect(await rejection(app)).toMatchObject({
       message:
-        "whenIdle: 2 jobs of 'mial' and 1 job of 'sms' are due and have no handler in this process; did you mean 'mail'?",
+        "whenIdle: 2 jobs of 'mial' and 1 job of 'sms' are due and have no handler in a live process; did you mean 'mail'?",
     });
   });
 
@@ -136,7 +136,7 @@ describe.each(everyKind)('whenIdle on $label', (kind) => {
     const error = await rejection(app);
     expect(error).toBeInstanceOf(InvalidOptionsError);
     expect(error).toMatchObject({
-      message: "whenIdle: 1 job of 'other' is due and has no handler in this process",
+      message: "whenIdle: 1 job of 'other' is due and has no handler in a live process",
     });
   });
 

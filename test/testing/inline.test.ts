@@ -142,7 +142,7 @@ describe("mode 'inline'", () => {
     await jobs.whenIdle();
     await jobs.enqueue('mial', null);
     await expect(jobs.whenIdle()).rejects.toThrow(
-      "whenIdle: 1 job of 'mial' is due and has no handler in this process; did you mean 'mail'?",
+      "whenIdle: 1 job of 'mial' is due and has no handler in a live process; did you mean 'mail'?",
     );
   });
 

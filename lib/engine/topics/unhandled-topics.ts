@@ -151,7 +151,7 @@ export class UnhandledTopics {
     const verbs = counts.length === 1 && counts[0]!.startsWith('1 job ') ? 'is due and has' : 'are due and have';
     return counts.length === 0
       ? undefined
-      : `${counts.join(' and ')} ${verbs} no handler in this process${this.suggest([...due.keys()])}`;
+      : `${counts.join(' and ')} ${verbs} no handler in a live process${this.suggest([...due.keys()])}`;
   }
 
   /** One pass of the loop. */
