@@ -296,7 +296,7 @@ export function recordResult(result: unknown): RecordedResult {
   }
   const text = toRecordedJson(result);
   if (text === null) {
-    return { text, loss: `result cannot be written as JSON, got ${describeValue(result)}; null is stored` };
+    return { text, loss: `${describeUnwritable(result)}; null is stored` };
   }
   if (typeof result !== 'object' || result === null) {
     return { text };
@@ -307,6 +307,52 @@ export function recordResult(result: unknown): RecordedResult {
   } catch {
     // A getter or a proxy that throws at its second read.
     return { text };
+  }
+}
+
+function describeUnwritable(result: unknown): string {
+  try {
+    const found = findUnwritable(result, { step: 'result' }, 0);
+    if (found !== undefined) {
+      return found;
+    }
+  } catch {
+    // A getter or a proxy that throws.
+  }
+  return `result cannot be written as JSON, got ${describeValue(result)}`;
+}
+
+/** Returns the first value that JSON rejects: a BigInt, a cycle, or one whose `toJSON` throws. */
+function findUnwritable(value: unknown, position: Position, depth: number): string | undefined {
+  const describe = (what: string): string => `${toPath(position)} cannot be written as JSON, got ${what}`;
+  if (typeof value === 'bigint') {
+    return isWritable(value) ? undefined : describe('a BigInt');
+  }
+  if (typeof value !== 'object' || value === null || depth > RECORDED_JSON_DEPTH_MAX) {
+    return undefined;
+  }
+  if (isInside(value, position)) {
+    return describe('a value that contains itself (a cycle)');
+  }
+  if (hasToJson(value)) {
+    return isWritable(value) ? undefined : describe('a value whose toJSON failed');
+  }
+  const parent = { value, position, depth };
+  for (const [key, member] of Object.entries(value)) {
+    const found = findUnwritable(member, { step: Array.isArray(value) ? Number(key) : key, parent }, depth + 1);
+    if (found !== undefined) {
+      return found;
+    }
+  }
+  return undefined;
+}
+
+function isWritable(value: unknown): boolean {
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false;
   }
 }
 

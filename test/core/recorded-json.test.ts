@@ -108,11 +108,32 @@ describe('a result that JSON cannot hold', () => {
     expect(recorded.loss).toBe(`${loss}, which JSON writes as empty; a note is stored in its place`);
   });
 
-  it.each([[1n], [() => 1], [Object.assign([], { 0: globalThis })]])('is null, and is named: %p', (value) => {
-    expect(recordResult(value)).toEqual({
-      text: null,
-      loss: expect.stringMatching(/^result cannot be written as JSON, got .*; null is stored$/) as string,
-    });
+  const cyclic: { rows: unknown[] } = { rows: [] };
+  cyclic.rows.push({ parent: cyclic });
+  const broken = {
+    toJSON: () => {
+      throw new Error('broken');
+    },
+  };
+
+  it.each<[string, unknown, string]>([
+    ['a BigInt', 1n, 'result cannot be written as JSON, got a BigInt'],
+    ['a function', () => 1, 'result cannot be written as JSON, got a function'],
+    [
+      'a BigInt in a list, behind what JSON omits',
+      { skip: () => 1, no: undefined, at: new Date(0), rows: [1, { 'the id': 5n }] },
+      'result.rows[1]["the id"] cannot be written as JSON, got a BigInt',
+    ],
+    ['a cycle', cyclic, 'result.rows[0].parent cannot be written as JSON, got a value that contains itself (a cycle)'],
+    ['a toJSON that throws', [broken], 'result[0] cannot be written as JSON, got a value whose toJSON failed'],
+  ])('is null with %s, and the place is named', (_name, value, loss) => {
+    expect(recordResult(value)).toEqual({ text: null, loss: `${loss}; null is stored` });
+  });
+
+  it('is null with an object of the process that contains itself, and its place is named', () => {
+    const { text, loss } = recordResult([globalThis]);
+    expect(text).toBeNull();
+    expect(loss).toMatch(/^result\[0\]\..* cannot be written as JSON, got .*; null is stored$/);
   });
 
   it.each([undefined, null, 1, 'a\u0000', [], {}, { at: new Date(0), no: undefined, nan: NaN }, Object.create(null)])(
