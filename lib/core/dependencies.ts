@@ -78,7 +78,10 @@ export interface Dependency {
 /** Describes the members for requests. {@link readDependencies} checks them together. */
 export const DEPENDENCY_OPTIONS = {
   ref: optional(text(255), 'names the job for depends_on of other jobs of the request'),
-  dependsOn: optional(listOf(text(255)), 'refs of the request, or ids of stored jobs, for which the job waits'),
+  dependsOn: optional(
+    listOf(text(255), { canBeEmpty: true }),
+    'refs of the request, or ids of stored jobs, for which the job waits',
+  ),
   onParentFailure: optional(oneOf(...PARENT_FAILURE_MODES), "when a parent fails or is deleted; default 'cancel'"),
 };
 

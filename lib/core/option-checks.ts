@@ -192,13 +192,13 @@ export function text(lengthMax: number): Check<string> {
   };
 }
 
-/** A list of at least one value. Drops repeated values. */
-export function listOf<T>(member: Check<T>): Check<readonly T[]> {
+/** A list of at least one value, unless it `canBeEmpty`. Drops repeated values. */
+export function listOf<T>(member: Check<T>, { canBeEmpty = false } = {}): Check<readonly T[]> {
   return {
-    expects: `a non-empty list of ${member.expects}`,
-    schema: { type: 'array', items: member.schema ?? {}, minItems: 1 },
+    expects: `a ${canBeEmpty ? '' : 'non-empty '}list of ${member.expects}`,
+    schema: { type: 'array', items: member.schema ?? {}, ...(!canBeEmpty && { minItems: 1 }) },
     parse: (value, path) => {
-      if (!Array.isArray(value) || value.length === 0) {
+      if (!Array.isArray(value) || (value.length === 0 && !canBeEmpty)) {
         return undefined;
       }
       return Object.freeze([...new Set(value.map((item, index) => applyCheck(member, item, `${path}[${index}]`)))]);

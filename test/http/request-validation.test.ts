@@ -218,4 +218,9 @@ describe.each(everyAdapter)('request validation on $adapter', (adapterKind) => {
   it('stores nothing', async () => {
     expect((await app().jobs.list()).total).toBe(0);
   });
+
+  it('accepts a job that depends on no other, as the service does', async () => {
+    const { status } = await api().post('/enqueue-many', { jobs: [{ ...enqueue, depends_on: [] }] });
+    expect(status).toBe(201);
+  });
 });
