@@ -1,5 +1,5 @@
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
-import { JobsEngine } from 'nestjs-jobs';
+import { InvalidOptionsError, JobsEngine } from 'nestjs-jobs';
 import {
   claim,
   claimOne,
@@ -59,6 +59,15 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
     expect((await fixture.job(first!.id)).expiresAt).toEqual(at);
     const { expiresAt, created } = await fixture.job(second!.id);
     expect(expiresAt!.getTime() - created.getTime()).toBe(1_500);
+  });
+
+  it('in the past is accepted for a job that is due at once, which then expires, and refused with a delay', async () => {
+    const queue = await start(() => null);
+    const expiresAt = new Date(Date.now() - 3_600_000);
+    const { id } = await queue.enqueue(TOPIC, null, { expiresAt });
+    await until(async () => (await fixture.job(id)).status === 'cancelled', { message: 'the expiry' });
+    expect(await fixture.job(id)).toMatchObject({ lastError: 'expired', attempt: 0 });
+    await expect(queue.enqueue(TOPIC, null, { expiresAt, delay: '1s' })).rejects.toThrow(InvalidOptionsError);
   });
 
   it('is not claimed after it, and does not hide jobs that wait behind it', async () => {
