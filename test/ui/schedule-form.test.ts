@@ -129,7 +129,7 @@ describe.each(onlyFastify)('the form of a schedule on $database and $adapter', (
     await ui.dialog.getByLabel('Name').fill('taken');
     await ui.dialog.getByLabel('Topic').fill('other');
     await ui.dialog.getByRole('button', { name: 'Create' }).click();
-    await ui.dialog.getByText('Another schedule has this name.').waitFor();
+    await ui.dialog.getByText('A schedule that was created here or over HTTP has this name.').waitFor();
     expect(await read('taken')).toMatchObject({ topic: 'mail', revision: 1 });
 
     // The code of a process declares the name while the form is open.

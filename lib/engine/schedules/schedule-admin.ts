@@ -185,7 +185,10 @@ export class ScheduleAdmin {
 
   private assertNotDeclared(name: string, stored: StoredSchedule | undefined): void {
     if (this.parts.scheduler.declares(name) || (stored?.source === 'code' && stored.isDeclared)) {
-      throw new ScheduleStateError(name, 'is declared by the code of a process; change it there, or pause it');
+      throw new ScheduleStateError(
+        name,
+        'is declared by the code of a process; change it there, pause it, or choose another name',
+      );
     }
   }
 

@@ -77,7 +77,10 @@ export class Scheduler {
   /** Declares a schedule of this process's code. @throws InvalidOptionsError when the name is declared already. */
   declare(name: string, definition: ScheduleDefinition, topic: Declaration['topic']): void {
     if (this.declarations.has(name)) {
-      throw new InvalidOptionsError(`schedule '${name}'`, 'is declared twice; give one of them another name');
+      throw new InvalidOptionsError(
+        `schedule '${name}'`,
+        'is declared twice by the code of this process; give one of them another name',
+      );
     }
     this.declarations.set(name, { definition, topic });
     this.parts.declarer.addSchedule(name, definition);

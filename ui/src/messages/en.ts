@@ -707,7 +707,10 @@ export const en = {
     editTitle: (name: string) => `Edit ${name}`,
     name: 'Name',
     nameHint: 'Letters, digits and _ . : -',
-    nameTaken: 'Another schedule has this name.',
+    nameTaken: (isOfCode: boolean): string =>
+      isOfCode
+        ? 'The code declares a schedule with this name. Choose another name, or change it in the code.'
+        : 'A schedule that was created here or over HTTP has this name. Choose another name, or edit that one.',
     runsBy: 'Runs by',
     byCron: 'cron pattern',
     byInterval: 'interval',

@@ -674,7 +674,10 @@ export const zhCn: Messages = {
     editTitle: (name) => `编辑 ${name}`,
     name: '名称',
     nameHint: '字母、数字和 _ . : -',
-    nameTaken: '已有同名的定时计划。',
+    nameTaken: (isOfCode) =>
+      isOfCode
+        ? '代码中已声明同名的定时计划。请换一个名称，或在代码中修改。'
+        : '已有在此处或通过 HTTP 创建的同名定时计划。请换一个名称，或编辑该计划。',
     runsBy: '运行方式',
     byCron: 'cron 表达式',
     byInterval: '间隔',
