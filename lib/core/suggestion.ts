@@ -62,18 +62,30 @@ export function suggestNearest(unknown: string, names: readonly string[]): strin
 /** Returns the name that looks most like `unknown`; `undefined` if none is similar. */
 export function findNearest(unknown: string, names: readonly string[]): string | undefined {
   const given = unknown.toLowerCase();
+  const word = given.replace(/^-+/, '');
   const distanceMax = Math.max(2, Math.ceil(unknown.length * 0.4));
   let nearest: string | undefined;
   let leastDistance = Infinity;
   for (const name of names) {
     const isComparable = Math.abs(name.length - given.length) <= distanceMax || name.toLowerCase().startsWith(given);
-    const distance = isComparable ? measureDistance(given, name.toLowerCase()) : Infinity;
+    const distance =
+      readLastWord(name) === word ? 1 : isComparable ? measureDistance(given, name.toLowerCase()) : Infinity;
     if (distance <= distanceMax && distance < leastDistance) {
       nearest = name;
       leastDistance = distance;
     }
   }
   return nearest;
+}
+
+/** Returns `spread` for `--rate-spread` and `rateSpread`; `undefined` for a name of one word. */
+function readLastWord(name: string): string | undefined {
+  const words = name
+    .replaceAll(/([a-z\d])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .split(/[-_.]+/)
+    .filter(Boolean);
+  return words.length > 1 ? words.at(-1) : undefined;
 }
 
 /** Returns 0 for a prefix, such as `auth` of `authenticate`; otherwise the edit distance. */

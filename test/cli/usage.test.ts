@@ -86,6 +86,7 @@ describe('a wrong command line ends with 2 and names the mistake:', () => {
     [['lst'], "there is no verb 'lst'; did you mean 'list'?"],
     [['schedules', 'shw'], "there is no verb 'schedules shw'; did you mean 'show'?"],
     [['list', '--tpoic', 'mail'], "list has no option --tpoic; did you mean '--topic'?"],
+    [['limits', 'set', 'mail', '--spread'], "limits set has no option --spread; did you mean '--rate-spread'?"],
     [['list', '--status', 'faild'], "--status: expected 'pending'"],
     [['list', '--limit', 'many'], '--limit: expected a whole number from 1 to 200'],
     [['list', '--limit', '5', '--limit', '6'], '--limit is given more than once'],

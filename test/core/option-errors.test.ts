@@ -76,6 +76,7 @@ describe('an unknown option', () => {
     ['sqlight', 'sqlite'],
     ['topic', 'topics'],
     ['htpp', 'http'],
+    ['retries', 'maxRetries'],
   ])('%s is rejected with the suggestion %s', (stranger, nearest) => {
     expect(catchError({ [stranger]: 1 })).toMatchObject({
       option: stranger,
