@@ -72,7 +72,10 @@ export const ENQUEUE_FIELDS = [
 /** A field of a job in requests. */
 export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
 
-/** Fields that change no other job and give a job no advantage over others. */
+/**
+ * Fields that change no other job, and let a job overtake others at most by its time: `runAt` in the past starts it before jobs of its
+ * priority that are due later. A unique key, which callers share, lets one caller hold it with a delayed job, so that others store none.
+ */
 const DEFAULT_ENQUEUE_FIELDS = ['topic', 'payload', 'run_at', 'delay', 'unique_key', 'metadata'] as const;
 
 /** A Nest guard. */
