@@ -19,7 +19,10 @@ import type { DeadLetterRoutes } from './dead-letter-routes.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { SettlingPeriod } from './settling-period.js';
 
-type DefinitionDeclarerParts = Pick<EngineParts, 'store' | 'registry' | 'wakeSignal' | 'logger' | 'worker'> & {
+type DefinitionDeclarerParts = Pick<
+  EngineParts,
+  'store' | 'clock' | 'registry' | 'wakeSignal' | 'logger' | 'worker'
+> & {
   readonly deadLetters: DeadLetterRoutes;
 };
 
@@ -38,12 +41,14 @@ export class DefinitionDeclarer {
   /** What the table has of this process, by kind and name. */
   private readonly written = new Map<string, Definition>();
   private readonly schedules = new Map<string, Definition>();
-  private readonly settling = new SettlingPeriod();
+  private readonly settling: SettlingPeriod;
   private hasDefinitions = false;
   /** Definitions of this process that do not apply, and are in the log. */
   private reported: ReadonlySet<string> = new Set();
 
-  constructor(private readonly parts: DefinitionDeclarerParts) {}
+  constructor(private readonly parts: DefinitionDeclarerParts) {
+    this.settling = new SettlingPeriod(parts.clock);
+  }
 
   /** Adds a topic that has a handler now. If it receives the dead letters of other topics, their definitions change too. */
   add(topic: string): void {

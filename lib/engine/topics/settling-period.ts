@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.js';
 import { CLOCK_AHEAD_MS, DEFINITION_LIVE_MS } from '../../store/definitions/definition-records.js';
 
 /** A record that is this much later than planned follows an outage, or a step of the clock. */
@@ -12,9 +13,14 @@ export class SettlingPeriod {
   private lastMs: number | undefined;
   private endMs = -Infinity;
   private isOpen = true;
+  /** By the clock of this process. */
+  private recordedMs = -Infinity;
 
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
+
+  /** Also when this process has not recorded that it lives for so long that its own declarations look old: an outage may just have ended. */
   get isSettling(): boolean {
-    return this.isOpen;
+    return this.isOpen || this.clock.now() - this.recordedMs > DEFINITION_LIVE_MS;
   }
 
   /**
@@ -27,6 +33,7 @@ export class SettlingPeriod {
     const nowMs = now.getTime();
     const passedMs = this.lastMs === undefined ? Infinity : nowMs - this.lastMs;
     this.lastMs = nowMs;
+    this.recordedMs = this.clock.now();
     if (passedMs > intervalMs + LATE_MS || passedMs < -CLOCK_AHEAD_MS) {
       this.endMs = nowMs + DEFINITION_LIVE_MS;
     }

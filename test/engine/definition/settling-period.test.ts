@@ -3,8 +3,10 @@ import { SettlingPeriod } from '../../../lib/engine/topics/settling-period.js';
 const EVERY_MS = 4_000;
 
 describe('the time in which declarations of live processes may look old', () => {
+  /** The clock of the process, which does not step with that of the database. */
+  let nowMs = 0;
   const open = (): { record: (atMs: number) => boolean; period: SettlingPeriod } => {
-    const period = new SettlingPeriod();
+    const period = new SettlingPeriod({ now: () => nowMs });
     return {
       period,
       record: (atMs) => {
@@ -30,6 +32,15 @@ describe('the time in which declarations of live processes may look old', () => 
     const record = settle();
     expect([76_000, 80_000, 84_000, 88_000].map(record)).toEqual([true, true, true, true]);
     expect(record(92_000)).toBe(false);
+  });
+
+  it('begins before the first record after an outage', () => {
+    const { record, period } = open();
+    [0, 4_000, 8_000, 12_000, 16_000].forEach(record);
+    nowMs += 14_000;
+    expect(period.isSettling).toBe(false);
+    nowMs += 1;
+    expect(period.isSettling).toBe(true);
   });
 
   it('lasts as long after a step of the clock, in either direction', () => {
