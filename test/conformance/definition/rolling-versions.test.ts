@@ -1,3 +1,7 @@
+/**
+ * @slow
+ */
+
 import { isDeepStrictEqual } from 'node:util';
 import type { JobHandlerOptions, JobsLogger } from 'nestjs-jobs';
 import { JobsEngine } from 'nestjs-jobs';
