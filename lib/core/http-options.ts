@@ -73,8 +73,8 @@ export const ENQUEUE_FIELDS = [
 export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
 
 /**
- * Fields that change no other job, and let a job overtake others at most by its time: `runAt` in the past starts it before jobs of its
- * priority that are due later. A unique key, which callers share, lets one caller hold it with a delayed job, so that others store none.
+ * Fields that change no other job. With two of them a caller can get in the way of others: a `runAt` in the past starts the job before those
+ * of its priority that became due later, and while a delayed job holds a unique key, no other caller can store a job with this key.
  */
 const DEFAULT_ENQUEUE_FIELDS = ['topic', 'payload', 'run_at', 'delay', 'unique_key', 'metadata'] as const;
 

@@ -102,7 +102,7 @@ function readObject(value: object, position: Position): void {
   if (hasToJson(value)) {
     return checkConverted(value, position);
   }
-  const depth = position.parent ? position.parent.depth + 1 : 0;
+  const depth = countParents(position);
   if (isInside(value, position)) {
     return reject(position, 'contains itself (a cycle)');
   }
@@ -111,6 +111,11 @@ function readObject(value: object, position: Position): void {
   }
   const parent = { value, position, depth };
   return Array.isArray(value) ? checkArray(value, parent) : checkMembers(value, parent);
+}
+
+/** Returns the number of arrays and objects around the value. */
+function countParents({ parent }: Position): number {
+  return parent ? parent.depth + 1 : 0;
 }
 
 /** Returns whether the value is one of its own parents. */
@@ -202,17 +207,20 @@ function reject(position: Position, reason: string): never {
 }
 
 /** Top-level members that mark an encoded payload: those of `encryptPayloads`, and those of another codec. */
-const ENCODED_MARKS = ['$encrypted', '$encoded'] as const;
+type EncodedMark = '$encrypted' | '$encoded';
 
 /**
  * Returns the member that marks a stored payload as encoded; `undefined` for a plain one. A plain payload never has such a member, because
- * `assertPlain` rejects it when it is enqueued.
+ * `assertPlain` rejects it when it is enqueued. It is asked of the payload of every job, and `in` with a constant name costs the least.
  */
-export function findEncodedMark(stored: unknown): (typeof ENCODED_MARKS)[number] | undefined {
-  // Asked of the payload of every job. `in` with a constant name costs the least.
-  return typeof stored === 'object' && stored !== null && ('$encrypted' in stored || '$encoded' in stored)
-    ? ENCODED_MARKS.find((mark) => Object.hasOwn(stored, mark))
-    : undefined;
+export function findEncodedMark(stored: unknown): EncodedMark | undefined {
+  if (typeof stored !== 'object' || stored === null) {
+    return undefined;
+  }
+  if ('$encrypted' in stored && Object.hasOwn(stored, '$encrypted')) {
+    return '$encrypted';
+  }
+  return '$encoded' in stored && Object.hasOwn(stored, '$encoded') ? '$encoded' : undefined;
 }
 
 /** @throws InvalidPayloadError if no process could run a job with this payload, because it looks like an encoded one. */
@@ -302,7 +310,7 @@ export function recordResult(result: unknown): RecordedResult {
     return { text };
   }
   try {
-    const loss = findLoss(result, { step: 'result' }, 0);
+    const loss = findFirst(nameLoss, result, { step: 'result' });
     return loss === undefined ? { text } : { text: toRecordedJson(withNotes(result)), loss };
   } catch {
     // A getter or a proxy that throws at its second read.
@@ -312,7 +320,7 @@ export function recordResult(result: unknown): RecordedResult {
 
 function describeUnwritable(result: unknown): string {
   try {
-    const found = findUnwritable(result, { step: 'result' }, 0);
+    const found = findFirst(nameUnwritable, result, { step: 'result' });
     if (found !== undefined) {
       return found;
     }
@@ -322,29 +330,25 @@ function describeUnwritable(result: unknown): string {
   return `result cannot be written as JSON, got ${describeValue(result)}`;
 }
 
-/** Returns the first value that JSON rejects: a BigInt, a cycle, or one whose `toJSON` throws. */
-function findUnwritable(value: unknown, position: Position, depth: number): string | undefined {
-  const describe = (what: string): string => `${toPath(position)} cannot be written as JSON, got ${what}`;
+/** Names a value that JSON rejects: a BigInt, a cycle, or one whose `toJSON` throws. */
+function nameUnwritable(value: unknown, position: Position): string | undefined {
+  const suspect = nameSuspect(value, position);
+  return suspect === undefined || isWritable(value)
+    ? undefined
+    : `${toPath(position)} cannot be written as JSON, got ${suspect}`;
+}
+
+function nameSuspect(value: unknown, position: Position): string | undefined {
   if (typeof value === 'bigint') {
-    return isWritable(value) ? undefined : describe('a BigInt');
+    return 'a BigInt';
   }
-  if (typeof value !== 'object' || value === null || depth > RECORDED_JSON_DEPTH_MAX) {
+  if (typeof value !== 'object' || value === null) {
     return undefined;
   }
   if (isInside(value, position)) {
-    return describe('a value that contains itself (a cycle)');
+    return 'a value that contains itself (a cycle)';
   }
-  if (hasToJson(value)) {
-    return isWritable(value) ? undefined : describe('a value whose toJSON failed');
-  }
-  const parent = { value, position, depth };
-  for (const [key, member] of Object.entries(value)) {
-    const found = findUnwritable(member, { step: Array.isArray(value) ? Number(key) : key, parent }, depth + 1);
-    if (found !== undefined) {
-      return found;
-    }
-  }
-  return undefined;
+  return hasToJson(value) ? 'a value whose toJSON failed' : undefined;
 }
 
 function isWritable(value: unknown): boolean {
@@ -356,23 +360,37 @@ function isWritable(value: unknown): boolean {
   }
 }
 
-/** Returns the first value that JSON writes as empty. @param depth JSON has no cycle, but a `toJSON` may hide one. */
-function findLoss(value: object, position: Position, depth: number): string | undefined {
-  if (hasToJson(value) || depth > RECORDED_JSON_DEPTH_MAX) {
+/** Names a value that JSON writes as empty. */
+function nameLoss(value: unknown, position: Position): string | undefined {
+  if (typeof value !== 'object' || value === null || hasToJson(value)) {
     return undefined;
   }
   const tag = readTag(value);
-  if (isWrittenAsEmpty(value, tag) && !isBoxed(tag)) {
-    return `${toPath(position)} is ${toArticle(tag)}, which JSON writes as empty; a note is stored in its place`;
+  return isWrittenAsEmpty(value, tag) && !isBoxed(tag)
+    ? `${toPath(position)} is ${toArticle(tag)}, which JSON writes as empty; a note is stored in its place`
+    : undefined;
+}
+
+/** Returns the first answer of `name` for a value and its members, in the order of JSON. A `toJSON` hides the members. */
+function findFirst(
+  name: (value: unknown, position: Position) => string | undefined,
+  value: unknown,
+  position: Position,
+): string | undefined {
+  const depth = countParents(position);
+  if (depth > RECORDED_JSON_DEPTH_MAX) {
+    return undefined;
+  }
+  const found = name(value, position);
+  if (found !== undefined || typeof value !== 'object' || value === null || hasToJson(value)) {
+    return found;
   }
   const parent = { value, position, depth };
   for (const [key, member] of Object.entries(value)) {
-    if (typeof member === 'object' && member !== null) {
-      const step = Array.isArray(value) ? Number(key) : key;
-      const loss = findLoss(member as object, { step, parent }, depth + 1);
-      if (loss !== undefined) {
-        return loss;
-      }
+    const step = Array.isArray(value) ? Number(key) : key;
+    const inMember = findFirst(name, member, { step, parent });
+    if (inMember !== undefined) {
+      return inMember;
     }
   }
   return undefined;

@@ -6,8 +6,8 @@ const LATE_MS = 6_000;
 
 /**
  * Decides whether declarations of live processes may look old. They do after an outage of the database, or when its clock was set, until each
- * process has declared again. A process that has just started cannot know whether there was an outage, so it waits as long. Meanwhile no
- * older definition replaces the one that applies.
+ * process has declared again. A process that has just started cannot know whether there was an outage, so it waits as long. Until then
+ * no older definition replaces the one that applies.
  */
 export class SettlingPeriod {
   private lastMs: number | undefined;

@@ -167,8 +167,8 @@ function splitBrief(completions: readonly Completion[]): {
     set.startedMs = Math.max(set.startedMs, startedMs);
     set.durationMs = Math.max(set.durationMs, durationMs);
   }
-  const [large, small] = [sets.filter(isLarge), sets.filter((each) => !isLarge(each))];
-  return { sets: large, others: others.concat(...small.map((each) => each.completions)) };
+  const small = sets.filter((each) => !isLarge(each));
+  return { sets: sets.filter(isLarge), others: others.concat(...small.map((each) => each.completions)) };
 }
 
 function isLarge({ completions }: BriefSet): boolean {

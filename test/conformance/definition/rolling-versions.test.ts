@@ -105,6 +105,22 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
         message: `the definitions ${JSON.stringify(expected)}`,
       });
 
+    /** Starts a process of the older version, and then one of the newer. */
+    async function startBoth(): Promise<readonly [old: Process, fresh: Process]> {
+      const old = await start(v1);
+      await untilApplied(old, appliedV1);
+      const fresh = await start(v2);
+      await untilApplied(fresh, appliedV2);
+      return [old, fresh];
+    }
+
+    /** Runs a process of each version, until an outage ends both. */
+    async function startAndKillBoth(): Promise<void> {
+      for (const process of await startBoth()) {
+        await kill(process);
+      }
+    }
+
     /** Creates jobs that completed at these ages. They start in a topic without limits. */
     async function createCompleted(agesMs: readonly number[]): Promise<string[]> {
       const claims = await claimMany(fixture.store, agesMs.length, { topic: 'other' });
@@ -128,10 +144,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     }
 
     it('keep the definitions of the newer one when the older one starts again and ends', async () => {
-      const old = await start(v1);
-      await untilApplied(old, appliedV1);
-      const fresh = await start(v2);
-      await untilApplied(fresh, appliedV2);
+      const [, fresh] = await startBoth();
       const again = await start(v1);
       await until(() => again.warnings.length > 0, { message: 'a warning', timeoutMs: APPLIED_MAX_MS });
       expect(again.warnings).toEqual([expect.stringContaining(`limits of '${TOPIC}'`)]);
@@ -149,10 +162,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     });
 
     it('apply those of the older one when the newer one is gone, and of the newer one when it is back', async () => {
-      const old = await start(v1);
-      await untilApplied(old, appliedV1);
-      const fresh = await start(v2);
-      await untilApplied(fresh, appliedV2);
+      const [old, fresh] = await startBoth();
       await kill(fresh);
       await untilApplied(old, appliedV1);
       const newest = await start(v3);
@@ -179,12 +189,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     });
 
     it('keep what applied before an outage, and the jobs it keeps, although the older one is the first to come back', async () => {
-      const old = await start(v1);
-      await untilApplied(old, appliedV1);
-      const fresh = await start(v2);
-      await untilApplied(fresh, appliedV2);
-      await kill(old);
-      await kill(fresh);
+      await startAndKillBoth();
       const [kept, beyond] = await createCompleted([2 * DAY, 400 * DAY]);
       const early = await start(v1);
       await until(async () => !(await exists(beyond!)), { timeoutMs: APPLIED_MAX_MS, message: 'the first pruning' });
@@ -197,12 +202,7 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
     });
 
     it('apply those of the older one when the newer one does not come back after an outage', async () => {
-      const old = await start(v1);
-      await untilApplied(old, appliedV1);
-      const fresh = await start(v2);
-      await untilApplied(fresh, appliedV2);
-      await kill(old);
-      await kill(fresh);
+      await startAndKillBoth();
       const early = await start(v1);
       await untilApplied(early, appliedV1);
       expect(early.warnings).toEqual([]);
