@@ -14,6 +14,7 @@ import type { OneWorkerHint } from '../../store/runtime/store-hints.js';
 import type { WakeListener } from '../runtime/wake-signal.js';
 import type { LaneScan } from '../../store/jobs/job-records.js';
 import { LimitedDispatcher } from './limited-dispatcher.js';
+import type { TopicCapacity } from './claim-capacity.js';
 import { ClaimCapacity } from './claim-capacity.js';
 import { Claimer } from './claimer.js';
 import { LaneIndex } from './lane-index.js';
@@ -84,7 +85,7 @@ export class Dispatcher implements WakeListener {
       ...options,
       lanes,
       capacity,
-      onFound: (scan, version) => this.onFound(scan, version),
+      onFound: (scan, version, topics) => this.onFound(scan, version, topics),
       onScanned: () => this.endWait(),
       onLateJobs: () => this.wakeLoop(),
     });
@@ -235,6 +236,8 @@ export class Dispatcher implements WakeListener {
     while (this.isStarted) {
       if (declarer.isPending) {
         await declarer.write();
+        // A scan from before has left out the topics that were not written.
+        this.lanes.invalidate();
       }
       if (scanner.mustScanFirst) {
         await scanner.scan();
@@ -307,8 +310,8 @@ export class Dispatcher implements WakeListener {
     }
   }
 
-  private onFound(scan: LaneScan, version: number): void {
-    this.limited.recordScan(scan, version);
+  private onFound(scan: LaneScan, version: number, topics: readonly TopicCapacity[]): void {
+    this.limited.recordScan(scan, version, topics);
     if (this.options.liveWorkers.otherCount > 0) {
       const due = [...scan.waiting, ...scan.keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
       const full = [...new Set(due.map(({ topic }) => topic))].filter((topic) => !this.capacity.hasSlotsFor([topic]));

@@ -11,8 +11,8 @@ type LaneScannerParts = Pick<
 > & {
   readonly lanes: LaneIndex;
   readonly capacity: ClaimCapacity;
-  /** A scan has found these lanes. `version` is that of its request. */
-  readonly onFound: (scan: LaneScan, version: number) => void;
+  /** A scan of these topics has found lanes. `version` is that of its request. */
+  readonly onFound: (scan: LaneScan, version: number, topics: readonly TopicCapacity[]) => void;
   /** A scan has ended. */
   readonly onScanned: () => void;
   /** A background scan found jobs below the lower bounds of claims. */
@@ -179,7 +179,7 @@ export class LaneScanner {
       } else {
         this.scanInBackground(topics);
       }
-      this.options.onFound(scan, version);
+      this.options.onFound(scan, version, topics);
       this.hasFoundLanes = lanes.recordScan(topics, scan, clock.now(), mode, version);
       const pollInMs = this.pollInMs();
       this.validity = { version, scannedAtMs: clock.now(), pollInMs, takesTurns: this.mode === 'full' };

@@ -80,11 +80,14 @@ export class LimitedDispatcher {
     }
   }
 
-  /** @param version in which the scan was sent. */
-  recordScan(scan: LaneScan, version: number): void {
-    const { clock, registry } = this.parts;
+  /**
+   * @param version in which the scan was sent.
+   * @param topics those it has covered.
+   */
+  recordScan(scan: LaneScan, version: number, topics: readonly { readonly topic: string }[]): void {
     if (scan.keyed.length > 0 || !this.topics.isEmpty || scan.waiting.some(({ isLimited }) => isLimited)) {
-      this.topics.recordScan(scan, clock.now(), version, (topic) => registry.claims(topic));
+      const scanned = new Set(topics.map(({ topic }) => topic));
+      this.topics.recordScan(scan, this.parts.clock.now(), version, scanned);
       this.startLoop();
       this.loop.wake();
     }

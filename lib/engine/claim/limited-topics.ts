@@ -110,23 +110,18 @@ export class LimitedTopics {
     }
   }
 
-  /** @param isClaimed whether this process claims jobs of a topic. */
-  recordScan(
-    { waiting, keyed }: LaneScan,
-    nowMs: number,
-    version: number,
-    isClaimed: (topic: string) => boolean,
-  ): void {
+  /** @param scanned the topics that the scan has covered. It says nothing about others, whose limits are not written yet. */
+  recordScan({ waiting, keyed }: LaneScan, nowMs: number, version: number, scanned: ReadonlySet<string>): void {
     const keyedTopics = new Set(keyed.map(({ topic }) => topic));
     const found = [...waiting.filter(({ topic, isLimited }) => isLimited || keyedTopics.has(topic)), ...keyed];
-    const limited = new Set(found.map(({ topic }) => topic).filter(isClaimed));
+    const limited = new Set(found.map(({ topic }) => topic).filter((topic) => scanned.has(topic)));
     for (const { topic, isLimited, isPaused } of waiting) {
       if (!isLimited && !isPaused && !limited.has(topic)) {
         this.topics.delete(topic);
       }
     }
     limited.forEach((topic) => this.add(topic));
-    for (const known of this.topics.values()) {
+    for (const known of [...this.topics.values()].filter(({ topic }) => scanned.has(topic))) {
       this.recordLanes(
         known,
         [...waiting, ...keyed].filter(({ topic }) => topic === known.topic),
