@@ -1,6 +1,8 @@
 import type { EntitySchemaColumnOptions } from 'typeorm';
 import { EntitySchema } from 'typeorm';
 import { Job } from '../core/job.js';
+import type { Column, ColumnName } from '../store/jobs/columns.js';
+import { columnsWith, SQL_TYPES } from '../store/jobs/columns.js';
 import type { DatabaseKind } from './data-source-settings.js';
 
 /**
@@ -9,52 +11,27 @@ import type { DatabaseKind } from './data-source-settings.js';
  * prefix of the application changes them.
  */
 export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
-  const types = columnTypes[kind];
-  const text = (name: string): EntitySchemaColumnOptions => ({ name, type: 'text' });
-  const integer = (name: string): EntitySchemaColumnOptions => ({ name, type: 'integer', default: 0 });
-  const time = (name: string): EntitySchemaColumnOptions => ({ name, type: types.time });
-  const json = (name: string): EntitySchemaColumnOptions => ({ name, type: types.json, nullable: true });
-
   return new EntitySchema<Job>({
     name: 'Job',
     target: Job,
     tableName: '_jobs',
-    columns: {
-      id: { name: 'id', type: types.id, primary: true },
-      topic: text('topic'),
-      payload: { name: 'payload', type: types.json },
-      status: { ...text('status'), default: 'pending' },
-      runAt: time('run_at'),
-      lockedUntil: { ...time('locked_until'), nullable: true },
-      lockedBy: { ...text('locked_by'), nullable: true },
-      attempt: integer('attempt'),
-      retries: integer('retries'),
-      maxRetries: { ...integer('max_retries'), default: 3 },
-      priority: integer('priority'),
-      timeoutMs: { name: 'timeout_ms', type: types.bigint, nullable: true, transformer: numberFromBigint },
-      lastError: { ...text('last_error'), nullable: true },
-      errors: { ...json('errors'), transformer: emptyListFromNull },
-      result: json('result'),
-      progress: json('progress'),
-      steps: { ...json('steps'), transformer: emptyListFromNull },
-      actions: { ...json('actions'), transformer: emptyListFromNull },
-      uniqueKey: { ...text('unique_key'), nullable: true },
-      concurrencyKey: { ...text('concurrency_key'), nullable: true },
-      metadata: json('metadata'),
-      expiresAt: { ...time('expires_at'), nullable: true },
-      cancelRequested: { name: 'cancel_requested', type: 'boolean', default: false },
-      started: { ...time('started'), nullable: true },
-      finished: { ...time('finished'), nullable: true },
-      created: time('created'),
-      updated: time('updated'),
-    },
+    columns: Object.fromEntries(columnsWith('field').map(([name, column]) => [column.field, toEntityColumn(name, column, kind)])),
   });
 }
 
-const columnTypes = {
-  postgres: { id: 'uuid', time: 'timestamptz', json: 'jsonb', bigint: 'bigint' },
-  sqlite: { id: 'text', time: 'datetime', json: 'simple-json', bigint: 'integer' },
-} as const;
+function toEntityColumn(name: ColumnName, column: Column, kind: DatabaseKind): EntitySchemaColumnOptions {
+  const { type, isNullable, isList, initial } = column;
+  const transformer = isList ? emptyListFromNull : type === 'milliseconds' ? numberFromBigint : undefined;
+  return {
+    name,
+    // TypeORM converts the JSON of SQLite only in a column of this type.
+    type: type === 'json' && kind === 'sqlite' ? 'simple-json' : SQL_TYPES[type][kind],
+    primary: name === 'id',
+    nullable: isNullable === true,
+    ...(initial === undefined ? {} : { default: initial }),
+    ...(transformer && { transformer }),
+  };
+}
 
 const numberFromBigint = {
   to: (value: number | null): number | null => value,

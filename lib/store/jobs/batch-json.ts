@@ -1,8 +1,7 @@
 import type { Retention } from '../../core/options.js';
-import type { Expiry } from '../../core/expiry.js';
 import { countFitting, SET_JOBS_MAX } from '../../core/limits.js';
 import type { ClaimToken } from '../../core/job.js';
-import type { UniqueMode } from '../../core/unique-key.js';
+import { INSERT_MEMBERS } from './columns.js';
 import type { RollupEntry } from '../reports/report-records.js';
 import type { Completion, JobInsert, LostLease, ProgressEntry, Settlement } from './job-records.js';
 
@@ -32,39 +31,24 @@ export function toInsertJson(jobs: readonly JobInsert[], timeText: (moment: Date
 
 /** Leaves out absent members: most are absent. */
 function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
-  const { id, topic, payload, runAt, delayMs, maxRetries, priority, metadata, idempotency } = job;
-  const rest = [
-    member('run_at', runAt && timeText(runAt)),
-    member('timeout_ms', job.timeoutMs),
-    member('backoff', job.backoff),
-    member('unique_key', job.uniqueKey),
-    job.uniqueMode === null ? '' : toModeText(job.uniqueKey, job.uniqueMode),
-    member('concurrency_key', job.concurrencyKey),
-    job.isWatched ? ',"watched":1' : '',
-    job.expiry === null ? '' : toExpiryText(job.expiry, timeText),
-    job.replacement ? `,"holder_id":"${job.replacement.id}","holder_payload":${job.replacement.payload}` : '',
-    metadata === null ? '' : `,"metadata":${metadata}`,
-    idempotency ? member('idempotency_key', idempotency.key) + member('body_hash', idempotency.bodyHash) : '',
-  ].join('');
-  const head = `"ord":${ord},"id":${JSON.stringify(id)},"topic":${JSON.stringify(topic)},"payload":${payload}`;
-  return `{${head},"delay_ms":${delayMs},"max_retries":${maxRetries},"priority":${priority}${rest}}`;
+  const { replacement } = job;
+  let text = `{"ord":${ord}`;
+  for (const { name, type, value } of INSERT_MEMBERS) {
+    const given = value(job);
+    if (given !== null && given !== undefined) {
+      text += `,"${name}":${toMemberText(given, type, timeText)}`;
+    }
+  }
+  return replacement
+    ? `${text},"holder_id":"${replacement.id}","holder_payload":${replacement.payload}}`
+    : `${text}}`;
 }
 
-function toModeText(uniqueKey: string | null, { untilStarted, forMs, debounce }: UniqueMode): string {
-  const waitingKey = untilStarted ? uniqueKey : null;
-  return (
-    member('waiting_key', waitingKey) +
-    member('unique_for_ms', forMs) +
-    member('debounce_max_ms', debounce?.max ?? null)
-  );
-}
-
-function toExpiryText({ at, inMs }: Expiry, timeText: (moment: Date) => string): string {
-  return at ? member('expires_at', timeText(at)) : member('expires_in_ms', inMs);
-}
-
-function member(name: string, value: unknown): string {
-  return value === null ? '' : `,"${name}":${JSON.stringify(value)}`;
+function toMemberText(value: unknown, type: string, timeText: (moment: Date) => string): string {
+  if (typeof value === 'string') {
+    return type === 'jsonb' ? value : JSON.stringify(value);
+  }
+  return value instanceof Date ? `"${timeText(value)}"` : JSON.stringify(value);
 }
 
 export function toTokenJson(tokens: readonly ClaimToken[]): string {

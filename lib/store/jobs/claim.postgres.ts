@@ -1,15 +1,24 @@
 import { PRIORITY_MIN } from '../../core/limits.js';
-import { USUAL_CLAIM as usual } from './row-mapper.js';
+import type { ColumnName } from './columns.js';
+import { COLUMNS, columnsWith, USUAL_CLAIM } from './columns.js';
 import { isUnexpired, ms, msOfMany, scanTiming, skipLocked } from './job-row.postgres.js';
 
 /** The columns in `numbers`, in this order. `numbers` is NULL for most first attempts: each column costs both sides. */
-export const NUMBERS = [...Object.keys(usual), 'timeout_ms', 'watched', 'expires'] as const;
+export const NUMBERS: readonly ColumnName[] = columnsWith('claim')
+  .filter(([, { type, claim }]) => claim !== 'always' && type !== 'json')
+  .map(([name]) => name);
 
-const numberOf = (column: string): string => (column === 'expires' ? ms('j.expires_at') : `j.${column}`);
+const toNumber = (name: ColumnName): string => (COLUMNS[name].type === 'time' ? ms(`j.${name}`) : `j.${name}`);
 
-const isUsual = `${Object.entries(usual)
-  .map(([column, value]) => `j.${column} = ${value}`)
-  .join(' AND ')} AND j.timeout_ms IS NULL AND j.watched IS NULL AND j.expires_at IS NULL`;
+const isUsual = NUMBERS.map((name) =>
+  name in USUAL_CLAIM ? `j.${name} = ${USUAL_CLAIM[name as keyof typeof USUAL_CLAIM]}` : `j.${name} IS NULL`,
+).join(' AND ');
+
+/** The columns that a claim returns as they are. */
+const plain = columnsWith('claim')
+  .filter(([, { type, claim }]) => (claim === 'always' || type === 'json') && type !== 'time')
+  .map(([name]) => `j.${name}`)
+  .join(', ');
 
 /** NULL for a topic that is neither paused nor limited. */
 const stateOf = (topic: string): string => `
@@ -34,8 +43,8 @@ export const asClaimed = `status = 'processing', attempt = attempt + 1, locked_b
 
 /** What a claim returns of each job. */
 export const claimedColumns = `
-  j.ctid AS row_ref, j.id, j.topic, j.payload, j.backoff, j.metadata,
-  CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map(numberOf).join(', ')}] END AS numbers,
+  j.ctid AS row_ref, ${plain},
+  CASE WHEN NOT (${isUsual}) THEN ARRAY[${NUMBERS.map(toNumber).join(', ')}] END AS numbers,
   ${msOfMany('j.run_at')} AS run_at, CASE WHEN j.created <> j.run_at THEN ${msOfMany('j.created')} END AS created,
   (SELECT ${ms('statement_timestamp()')}) AS at`;
 

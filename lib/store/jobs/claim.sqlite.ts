@@ -1,5 +1,6 @@
 import { PRIORITY_MIN } from '../../core/limits.js';
-import { USUAL_CLAIM } from './row-mapper.js';
+import type { ColumnName } from './columns.js';
+import { COLUMNS, SELDOM_CLAIMED, USUAL_CLAIM } from './columns.js';
 import { byId, fromNow, isUnexpired, ms, now, scanTiming } from './job-row.sqlite.js';
 
 /** NULL for a topic that is neither paused nor limited. */
@@ -19,15 +20,18 @@ SELECT lane.key AS lane_index FROM json_each(?1) AS lane WHERE ${isClaimable(`la
   SELECT 1 FROM _jobs WHERE ${isUnkeyed} AND topic = lane.value ->> 'topic'
     AND priority = lane.value ->> 'priority' AND run_at >= lane.value ->> 'from' AND run_at <= ${now} AND ${isUnexpired})`;
 
-/** Whether a job has only the usual values of a first attempt. */
-const isUsual = `${Object.entries(USUAL_CLAIM)
-  .map(([column, value]) => `${column} = ${value}`)
-  .join(' AND ')} AND coalesce(timeout_ms, backoff, metadata, watched, expires_at) IS NULL`;
+const usual = Object.entries(USUAL_CLAIM);
 
-const unusual = `json_object('timeout_ms', timeout_ms, 'watched', watched, 'expires', ${ms('expires_at')}, 'backoff', CAST(backoff AS text), 'metadata', CAST(metadata AS text), ${Object.keys(
-  USUAL_CLAIM,
-)
-  .map((column) => `'${column}', ${column}`)
+/** Whether a job has only the usual values of a first attempt. */
+const isUsual = `${usual.map(([name, value]) => `${name} = ${value}`).join(' AND ')} AND coalesce(${SELDOM_CLAIMED.join(', ')}) IS NULL`;
+
+const toMember = (name: ColumnName): string => {
+  const { type } = COLUMNS[name];
+  return type === 'time' ? ms(name) : type === 'json' ? `CAST(${name} AS text)` : name;
+};
+
+const unusual = `json_object(${[...SELDOM_CLAIMED.map((name) => [name, toMember(name)]), ...usual.map(([name]) => [name, name])]
+  .map(([name, value]) => `'${name}', ${value}`)
   .join(', ')})`;
 
 /** What a claim returns of each job. */

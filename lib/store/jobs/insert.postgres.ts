@@ -1,20 +1,59 @@
+import type { Column, ColumnName } from './columns.js';
+import { columnsWith, INSERT_MEMBERS } from './columns.js';
 import { holdsKey, holdsWaitingKey, matchesId, isKeyKept, ms } from './job-row.postgres.js';
 import { JOBS_CHANNEL } from '../postgres/session.postgres.js';
 
 /** The time at which a job without `runAt` is due; `delayMs` is SQL. */
 const fromNow = (delayMs: string): string => `statement_timestamp() + make_interval(secs => ${delayMs} / 1000.0)`;
 
-/** For `created` and `updated`. A default of the column would not read the time that tests move. */
-const bothNow = 'statement_timestamp(), statement_timestamp()';
+const now = 'statement_timestamp()';
+
+/** A job with a concurrency key has a flow key from the moment at which it is due. */
+const keyWhenDue = `CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= ${now} THEN concurrency_key END`;
 
 /** Sends the notification $2 with the commit, unless $2 is NULL. */
 const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END`;
 
-/* Plain jobs, which have no key of any kind and no expiry. */
+/** The columns that an insert writes, with their values as SQL, computed from members of the new job. */
+const written = columnsWith('insert').map(([name, column]) => ({ name, value: toValue(name, column) }));
 
-const plainColumns =
-  'id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, metadata, created, updated';
-const plainRunAt = `coalesce($5::timestamptz, ${fromNow('$6::float8')})`;
+function toValue(name: ColumnName, { type, isNullable, insert }: Column): string {
+  if (insert === undefined || 'sql' in insert) {
+    return insert?.sql === 'key when due' ? keyWhenDue : now;
+  }
+  if ('member' in insert) {
+    return insert.at ? `coalesce(${name}, ${fromNow(insert.member)})` : fromNow(insert.member);
+  }
+  // A JSON null arrives as an SQL NULL, in columns of JSON too.
+  return type === 'json' && !isNullable ? `coalesce(${name}, 'null')` : name;
+}
+
+/* Plain jobs, whose other columns have no value: no key of any kind, and no expiry. */
+
+const plain = columnsWith('insert').filter(([, { insert }]) => insert.isPlain);
+const plainColumns = plain.map(([name]) => name).join(', ');
+
+/** Each job has a value of its own. */
+const INDIVIDUAL: readonly string[] = ['id', 'topic', 'payload'];
+
+/** What an application sets for many jobs alike, as parameters from $5 on. $1 is the id, $3 the topic and $4 the payload. */
+export const PLAIN_SETTINGS = INSERT_MEMBERS.filter(({ name, isPlain }) => isPlain && !INDIVIDUAL.includes(name));
+
+const settingNames = PLAIN_SETTINGS.map(({ name }) => name);
+
+const settingArrays = PLAIN_SETTINGS.map(({ type }, index) => `unnest($${index + 5}::${type}[])`).join(', ');
+
+/** The values of all plain columns, where the settings are parameters. */
+const plainValues = (topic: string, payload: string, id: string): string => {
+  const given: Readonly<Record<string, string>> = { id, topic, payload };
+  const parameters = new Map(PLAIN_SETTINGS.map(({ name, type }, index) => [name, `$${index + 5}::${type}`]));
+  return plain
+    .map(([name, { insert }]) => {
+      const value = given[name] ?? parameters.get(name) ?? now;
+      return 'member' in insert ? `coalesce(${value}, ${fromNow(parameters.get(insert.member)!)})` : value;
+    })
+    .join(', ');
+};
 
 /** Fails with a division by zero when a trigger left a row out, so that nothing is stored. */
 const isWhole = '1 / (CASE WHEN count(*) = cardinality($1::uuid[]) THEN 1 ELSE 0 END) AS whole';
@@ -26,12 +65,9 @@ const isWhole = '1 / (CASE WHEN count(*) = cardinality($1::uuid[]) THEN 1 ELSE 0
 export const INSERT_PLAIN_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${plainColumns})
-  SELECT id, topic, payload, coalesce(run_at, ${fromNow('delay_ms')}), max_retries, priority, timeout_ms, backoff, metadata,
-    ${bothNow}
-  FROM ROWS FROM (unnest($1::uuid[]), unnest($3::text[]), jsonb_array_elements($4::jsonb), unnest($5::timestamptz[]),
-      unnest($6::float8[]), unnest($7::int[]), unnest($8::int[]), unnest($9::bigint[]), unnest($10::jsonb[]),
-      unnest($11::jsonb[]))
-    AS n(id, topic, payload, run_at, delay_ms, max_retries, priority, timeout_ms, backoff, metadata)
+  SELECT ${plain.map(([name, column]) => (name === 'payload' ? name : toValue(name, column))).join(', ')}
+  FROM ROWS FROM (unnest($1::uuid[]), unnest($3::text[]), jsonb_array_elements($4::jsonb), ${settingArrays})
+    AS n(id, topic, payload, ${settingNames.join(', ')})
   RETURNING 1)
 SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notified, ${isWhole} FROM stored`;
 
@@ -42,7 +78,7 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notifie
 export const INSERT_ALIKE_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${plainColumns})
-  SELECT id, $3::text, payload, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb, ${bothNow}
+  SELECT ${plainValues('$3::text', 'payload', 'id')}
   FROM ROWS FROM (unnest($1::uuid[]), jsonb_array_elements($4::jsonb)) AS n(id, payload)
   RETURNING 1)
 SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notified, ${isWhole} FROM stored`;
@@ -50,34 +86,18 @@ SELECT ${ms('statement_timestamp()')} AS created, count(*), ${notify} AS notifie
 /** The same for one job, in seven tenths of the time: most requests store one. */
 export const INSERT_PLAIN_JOB = `
 INSERT INTO _jobs (${plainColumns})
-VALUES ($1::uuid, $3::text, $4::jsonb, ${plainRunAt}, $7::int, $8::int, $9::bigint, $10::jsonb, $11::jsonb, ${bothNow})
+VALUES (${plainValues('$3::text', '$4::jsonb', '$1::uuid')})
 RETURNING ${ms('statement_timestamp()')} AS created, 1 AS count, ${notify} AS notified`;
 
 /* Any jobs, as JSON. */
 
 /** @param parameter the JSON array of jobs. @param more further columns. */
-export const insertInput = (
-  parameter: string,
-  more = '',
-): string => `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, id uuid, topic text, payload jsonb, run_at timestamptz,
-  delay_ms float8, max_retries int, priority int, timeout_ms bigint, backoff jsonb, unique_key text, metadata jsonb,
-  idempotency_key text, body_hash text, concurrency_key text, waiting_key text, unique_for_ms float8,
-  debounce_max_ms float8, watched smallint, expires_at timestamptz, expires_in_ms float8${more})`;
+export const insertInput = (parameter: string, more = ''): string =>
+  `jsonb_to_recordset(${parameter}::jsonb) AS n(ord int, ${INSERT_MEMBERS.map(({ name, type }) => `${name} ${type}`).join(', ')}${more})`;
 
-export const insertColumns = `id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at,
-  debounce_until`;
+export const insertColumns = written.map(({ name }) => name).join(', ');
 
-/**
- * `jsonb_to_recordset` converts a JSON null to an SQL NULL, in jsonb columns too. A job with a concurrency key has a flow key from the
- * moment at which it is due.
- */
-export const insertValues = `id, topic, coalesce(payload, 'null'),
-  coalesce(run_at, ${fromNow('delay_ms')}),
-  max_retries, priority, timeout_ms, backoff, unique_key, metadata, idempotency_key, body_hash, concurrency_key, ${bothNow},
-  CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= statement_timestamp() THEN concurrency_key END,
-  waiting_key, ${fromNow('unique_for_ms')}, watched, coalesce(expires_at, ${fromNow('expires_in_ms')}),
-  ${fromNow('debounce_max_ms')}`;
+export const insertValues = written.map(({ value }) => value).join(', ');
 
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one

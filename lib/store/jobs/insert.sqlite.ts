@@ -1,17 +1,31 @@
+import type { Column, ColumnName } from './columns.js';
+import { columnsWith } from './columns.js';
 import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now } from './job-row.sqlite.js';
 
+/** The value of a column, computed from members of the new job in `value`. */
+function toValue(name: ColumnName, { type, isNullable, insert }: Column): string {
+  if (insert === undefined || 'sql' in insert) {
+    return insert?.sql === 'key when due' ? keyWhenDue : now;
+  }
+  if ('member' in insert) {
+    const later = fromNow(`value ->> '${insert.member}'`);
+    const computed = isNullable ? `iif(value ->> '${insert.member}' IS NULL, NULL, ${later})` : later;
+    return insert.at ? `coalesce(value ->> '${name}', ${computed})` : computed;
+  }
+  if (type === 'json') {
+    return isNullable ? `nullif(value -> '${name}', 'null')` : `value -> '${name}'`;
+  }
+  return `value ->> '${name}'`;
+}
+
+/** A job with a concurrency key has a flow key from the moment at which it is due. */
+const keyWhenDue = `iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL)`;
+
+const written = columnsWith('insert');
+
 const insertInto = (from: string): string => `
-INSERT INTO _jobs AS j (id, topic, payload, run_at, max_retries, priority, timeout_ms, backoff, unique_key, metadata,
-  idempotency_key, body_hash, concurrency_key, created, updated, flow_key, waiting_key, unique_until, watched, expires_at,
-  debounce_until)
-SELECT value ->> 'id', value ->> 'topic', value -> 'payload',
-  coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}), value ->> 'max_retries', value ->> 'priority',
-  value ->> 'timeout_ms', nullif(value -> 'backoff', 'null'), value ->> 'unique_key', nullif(value -> 'metadata', 'null'),
-  value ->> 'idempotency_key', value ->> 'body_hash', value ->> 'concurrency_key', ${now}, ${now},
-  iif(coalesce(value ->> 'run_at', ${fromNow(`value ->> 'delay_ms'`)}) <= ${now}, value ->> 'concurrency_key', NULL),
-  value ->> 'waiting_key', iif(value ->> 'unique_for_ms' IS NULL, NULL, ${fromNow(`value ->> 'unique_for_ms'`)}), value ->> 'watched',
-  coalesce(value ->> 'expires_at', iif(value ->> 'expires_in_ms' IS NULL, NULL, ${fromNow(`value ->> 'expires_in_ms'`)})),
-  iif(value ->> 'debounce_max_ms' IS NULL, NULL, ${fromNow(`value ->> 'debounce_max_ms'`)})
+INSERT INTO _jobs AS j (${written.map(([name]) => name).join(', ')})
+SELECT ${written.map(([name, column]) => toValue(name, column)).join(', ')}
 FROM ${from}`;
 
 /**

@@ -1,4 +1,5 @@
 import { BLOCKED_UNTIL } from '../links/link-store.js';
+import { columnsWith } from './columns.js';
 import { IDEMPOTENCY_MS } from './job-records.js';
 
 /*
@@ -22,17 +23,23 @@ export const isoMicroseconds = (time: string): string =>
   `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /** The columns of a whole job; `id` and `flag` are SQL for the columns `id` and `cancel_requested`. */
-export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string => {
-  const texts = ['topic', 'status', 'locked_by', 'last_error', 'unique_key', 'concurrency_key'];
-  const numbers = ['attempt', 'retries', 'max_retries', 'priority', 'timeout_ms'];
-  const plain = [...texts, ...numbers].map((name) => `${row}.${name}`);
-  const json = ['payload', 'errors', 'result', 'progress', 'steps', 'actions', 'metadata'].map(
-    (name) => `${row}.${name}::text AS ${name}`,
-  );
-  const names = ['run_at', 'locked_until', 'expires_at', 'started', 'finished', 'created', 'updated'];
-  const times = names.map((name) => `${ms(`${row}.${name}`)} AS ${name}`);
-  return [id, flag, ...plain, ...json, ...times].join(', ');
-};
+export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string =>
+  columnsWith('field')
+    .map(([name, { type }]) => {
+      switch (type) {
+        case 'uuid':
+          return id;
+        case 'flag':
+          return flag;
+        case 'json':
+          return `${row}.${name}::text AS ${name}`;
+        case 'time':
+          return `${ms(`${row}.${name}`)} AS ${name}`;
+        default:
+          return `${row}.${name}`;
+      }
+    })
+    .join(', ');
 
 /** The due time of a blocked job. */
 export const blockedUntil = `'${BLOCKED_UNTIL.toISOString()}'::timestamptz`;

@@ -1,4 +1,5 @@
 import { BLOCKED_UNTIL } from '../links/link-store.js';
+import { columnsWith } from './columns.js';
 import { IDEMPOTENCY_MS } from './job-records.js';
 
 /*
@@ -60,11 +61,10 @@ export const hasUnfinishedChild = (row: string): string => `EXISTS (
   SELECT 1 FROM _jobs_links AS k JOIN _jobs AS c ON c.id = k.child_id
   WHERE k.parent_id = ${row}.id AND c.status IN ('pending', 'processing'))`;
 
-/** The columns that `toJob` reads. */
-export const jobColumns = `id, topic, payload, status, ${ms('run_at')} AS run_at, ${ms('locked_until')} AS locked_until,
-  locked_by, attempt, retries, max_retries, priority, timeout_ms, last_error, errors, result, progress, steps, actions, unique_key,
-  concurrency_key, metadata, cancel_requested, ${ms('expires_at')} AS expires_at, ${ms('started')} AS started, ${ms('finished')} AS finished, ${ms('created')} AS created,
-  ${ms('updated')} AS updated`;
+/** The columns of a whole job. */
+export const jobColumns = columnsWith('field')
+  .map(([name, { type }]) => (type === 'time' ? `${ms(name)} AS ${name}` : name))
+  .join(', ');
 
 /** Whether `uniqueFor` still keeps the row. */
 export const isKeptUnique = `coalesce(unique_until > ${now}, 0)`;

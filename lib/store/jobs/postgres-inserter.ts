@@ -2,6 +2,7 @@ import { QueueUnavailableError } from '../../core/errors.js';
 import { compareUniqueKeys } from '../../core/unique-key.js';
 import { toInsertJson, splitIntoPieces } from './batch-json.js';
 import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from './batch-results.js';
+import { INSERT_MEMBERS } from './columns.js';
 import type { InsertedJob, JobInsert } from './job-records.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
 import { toDebouncedJob, toInsertedJobs } from './row-mapper.js';
@@ -16,6 +17,7 @@ import {
   INSERT_JOBS,
   INSERT_PLAIN_JOB,
   INSERT_PLAIN_JOBS,
+  PLAIN_SETTINGS,
   RELEASE_KEYS,
 } from './insert.postgres.js';
 import { INSERT_DEBOUNCED_JOBS, LOCK_WAITING_HOLDERS, RELEASE_UNIQUE_KEYS } from './unique.postgres.js';
@@ -215,9 +217,11 @@ export class JobInserter {
   }
 }
 
-/** Whether a job has no key of any kind and no expiry, and no job waits for it. */
-function isPlain({ uniqueKey, concurrencyKey, idempotency, expiry, isWatched }: JobInsert): boolean {
-  return uniqueKey === null && concurrencyKey === null && idempotency === null && expiry === null && !isWatched;
+const OTHER_MEMBERS = INSERT_MEMBERS.filter(({ isPlain }) => !isPlain);
+
+/** Whether only plain columns of a job have a value: no key of any kind, no expiry, and no job waits for it. */
+function isPlain(job: JobInsert): boolean {
+  return OTHER_MEMBERS.every(({ value }) => (value(job) ?? null) === null);
 }
 
 /** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */
@@ -281,36 +285,33 @@ function toPlainInsert(jobs: readonly JobInsert[]): PlainInsert {
     : { text: INSERT_PLAIN_JOBS, id, values: [jobs.map(({ topic }) => topic), payloads, ...toSettingColumns(jobs)] };
 }
 
-/** Whether two jobs differ in ids and payloads only. */
+/** Whether two jobs differ in ids and payloads only. Compares objects by identity: jobs with equal ones take the slower statement. */
 function areAlike(one: JobInsert, other: JobInsert): boolean {
-  return (
-    one.topic === other.topic &&
-    one.runAt?.getTime() === other.runAt?.getTime() &&
-    one.delayMs === other.delayMs &&
-    one.maxRetries === other.maxRetries &&
-    one.priority === other.priority &&
-    one.timeoutMs === other.timeoutMs &&
-    // By identity: equal values take the slower statement.
-    one.backoff === other.backoff &&
-    one.metadata === other.metadata
-  );
+  return one.topic === other.topic && PLAIN_SETTINGS.every(({ value }) => isSame(value(one), value(other)));
 }
 
-function toSettings({ runAt, delayMs, maxRetries, priority, timeoutMs, backoff, metadata }: JobInsert): unknown[] {
-  return [runAt?.toISOString(), delayMs, maxRetries, priority, timeoutMs, backoff && JSON.stringify(backoff), metadata];
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || (one instanceof Date && other instanceof Date && one.getTime() === other.getTime());
 }
 
-/** One array for each column; NULL for a column without values. */
+function toSettings(job: JobInsert): unknown[] {
+  return PLAIN_SETTINGS.map(({ value }) => toParameter(value(job)));
+}
+
+/** One array for each setting; NULL for one that no job has. */
 function toSettingColumns(jobs: readonly JobInsert[]): unknown[] {
-  const toColumn = <T>(value: (job: JobInsert) => T | null): readonly (T | null)[] | null =>
-    jobs.some((job) => value(job) !== null) ? jobs.map(value) : null;
-  return [
-    toColumn(({ runAt }) => runAt?.toISOString() ?? null),
-    toArrayText(jobs.map(({ delayMs }) => delayMs)),
-    toArrayText(jobs.map(({ maxRetries }) => maxRetries)),
-    toArrayText(jobs.map(({ priority }) => priority)),
-    toColumn(({ timeoutMs }) => timeoutMs),
-    toColumn(({ backoff }) => backoff && JSON.stringify(backoff)),
-    toColumn(({ metadata }) => metadata),
-  ];
+  return PLAIN_SETTINGS.map(({ value }) => {
+    const column = jobs.map((job) => toParameter(value(job)));
+    if (column.every((each) => each === null)) {
+      return null;
+    }
+    return column.every((each) => typeof each === 'number') ? toArrayText(column) : column;
+  });
+}
+
+function toParameter(value: unknown): string | number | null {
+  if (value instanceof Date) {
+    return value.toISOString();
+  }
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : ((value ?? null) as string | number | null);
 }

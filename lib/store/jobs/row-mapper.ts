@@ -18,6 +18,8 @@ import { Job } from '../../core/job.js';
 import type { JobActionEntry } from '../../core/job-action.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
+import type { ColumnType } from './columns.js';
+import { columnsWith, USUAL_CLAIM } from './columns.js';
 
 /*
  * Converts rows to jobs and results. JSON arrives as text and times as milliseconds since 1970 from both databases: the statements
@@ -25,36 +27,45 @@ import type { SqlRow } from '../runtime/sql-runner.js';
  * parsers, ids arrive as text and flags as numbers.
  */
 
+function isNull(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+function toJson(value: unknown): unknown {
+  return isNull(value) ? null : (JSON.parse(value as string) as unknown);
+}
+
+function toNumber(value: unknown): number | null {
+  return isNull(value) ? null : Number(value);
+}
+
+function toText(value: unknown): unknown {
+  return value ?? null;
+}
+
+const READERS: Readonly<Record<ColumnType, (value: unknown) => unknown>> = {
+  uuid: toText,
+  text: toText,
+  integer: toNumber,
+  smallint: toNumber,
+  milliseconds: toNumber,
+  flag: (value) => Boolean(Number(value)),
+  time: (value) => (isNull(value) ? null : time(value)),
+  json: toJson,
+};
+
+/** The members of a job, and how each is read from its column. */
+const members = columnsWith('field').map(([name, { field, type, isList }]) => {
+  const read = READERS[type];
+  return { name, field, read: isList ? (value: unknown) => read(value) ?? [] : read };
+});
+
 export function toJob(row: SqlRow): Job {
-  return Object.assign(new Job(), {
-    id: row.id as string,
-    topic: row.topic as string,
-    payload: json(row.payload),
-    status: row.status as JobStatus,
-    runAt: time(row.run_at),
-    lockedUntil: timeOrNull(row.locked_until),
-    lockedBy: row.locked_by as string | null,
-    attempt: Number(row.attempt),
-    retries: Number(row.retries),
-    maxRetries: Number(row.max_retries),
-    priority: Number(row.priority),
-    timeoutMs: numberOrNull(row.timeout_ms),
-    lastError: row.last_error as string | null,
-    errors: (json(row.errors) ?? []) as JobFailure[],
-    result: json(row.result),
-    progress: json(row.progress),
-    steps: (json(row.steps) ?? []) as JobStep[],
-    actions: (json(row.actions) ?? []) as JobActionEntry[],
-    uniqueKey: row.unique_key as string | null,
-    concurrencyKey: row.concurrency_key as string | null,
-    metadata: json(row.metadata) as Record<string, unknown> | null,
-    expiresAt: timeOrNull(row.expires_at),
-    cancelRequested: Boolean(Number(row.cancel_requested)),
-    started: timeOrNull(row.started),
-    finished: timeOrNull(row.finished),
-    created: time(row.created),
-    updated: time(row.updated),
-  });
+  const job: Record<string, unknown> = {};
+  for (const { name, field, read } of members) {
+    job[field] = read(row[name]);
+  }
+  return Object.assign(new Job(), job);
 }
 
 const NO_STEPS: readonly JobStep[] = Object.freeze([]);
@@ -93,9 +104,6 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   return job;
 }
 
-/** The values of most claims: a first attempt with the default options. The statements return NULL instead of them. */
-export const USUAL_CLAIM = { attempt: 1, retries: 0, max_retries: 3, priority: 0 } as const;
-
 /** A claimed job. A class, because thousands are in memory at once: see docs/adr/0020-short-lived-objects.md. */
 class ClaimedRow implements Claim {
   readonly id: string;
@@ -121,20 +129,20 @@ class ClaimedRow implements Claim {
     this.attempt = Number(row.attempt ?? USUAL_CLAIM.attempt);
     this.rowRef = row.row_ref as string;
     this.topic = row.topic as string;
-    this.payload = json(row.payload);
+    this.payload = toJson(row.payload);
     this.payloadLength = (row.payload as string).length;
     this.retries = Number(row.retries ?? USUAL_CLAIM.retries);
     this.maxRetries = Number(row.max_retries ?? USUAL_CLAIM.max_retries);
     this.priority = Number(row.priority ?? USUAL_CLAIM.priority);
-    this.timeoutMs = numberOrNull(row.timeout_ms);
-    this.backoff = json(row.backoff) as Backoff | null;
-    this.metadata = json(row.metadata) as Record<string, unknown> | null;
+    this.timeoutMs = toNumber(row.timeout_ms);
+    this.backoff = toJson(row.backoff) as Backoff | null;
+    this.metadata = toJson(row.metadata) as Record<string, unknown> | null;
     this.runAt = time(row.run_at);
     this.created = time(row.created ?? row.run_at);
     this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
     // NULL and, for the usual values, absent: not watched, and no expiry.
     this.isWatched = Boolean(row.watched);
-    this.expiresMs = numberOrNull(row.expires);
+    this.expiresMs = toNumber(row.expires_at);
   }
 }
 
@@ -159,7 +167,7 @@ class InsertedRow implements InsertedJob {
 export function toInsertedJobs(row: SqlRow, jobs: readonly JobInsert[]): InsertedJob[] {
   const created = time(row.created);
   const isWhole = Number(row.count) === jobs.length;
-  const ids = isWhole ? undefined : new Set((json(row.ids) ?? []) as string[]);
+  const ids = isWhole ? undefined : new Set((toJson(row.ids) ?? []) as string[]);
   return jobs
     .filter(({ id }) => ids?.has(id) ?? true)
     .map(({ id, runAt, delayMs }) => {
@@ -278,10 +286,6 @@ function toRescued(row: SqlRow): Rescued {
   };
 }
 
-function json(value: unknown): unknown {
-  return value === null || value === undefined ? null : (JSON.parse(value as string) as unknown);
-}
-
 /**
  * Cuts off microseconds. PostgreSQL multiplies seconds as floating-point numbers, so that a whole millisecond may arrive slightly
  * smaller. Comparing is exact; a sum would be rounded to the next millisecond from the year 2109 on.
@@ -290,14 +294,6 @@ export function time(value: unknown): Date {
   const ms = Number(value);
   const next = Math.ceil(ms);
   return new Date(next - ms < 0.000_5 ? next : next - 1);
-}
-
-function timeOrNull(value: unknown): Date | null {
-  return value === null || value === undefined ? null : time(value);
-}
-
-function numberOrNull(value: unknown): number | null {
-  return value === null || value === undefined ? null : Number(value);
 }
 
 /* SQL that both databases share; `j` is the row. */

@@ -1,4 +1,4 @@
-import { jobColumns } from '../jobs/job-row.postgres.js';
+import { COLUMNS } from '../jobs/columns.js';
 
 /**
  * Locks migrations against other processes until the transaction ends; the number is this package's own. A change of the table that
@@ -23,10 +23,10 @@ WHERE c.oid = '_jobs'::regclass`;
 
 /** Fails unless all columns of this version exist, those of `_jobs_topics` and `_jobs_schedules` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns('_jobs')}, backoff, idempotency_key, body_hash, unstarted_attempt, flow_key, waiting_key, unique_until, debounce_until, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
+SELECT ${Object.keys(COLUMNS).join(', ')}, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
   (SELECT max(code_limits::text) FROM _jobs_topics), (SELECT max(retention::text) FROM _jobs_topics),
   (SELECT max(dead_letters::text) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
-  watched, (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
+  (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
   (SELECT max(attempts_failed) FROM _jobs_rollup),
   (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
   (SELECT max(declared) FROM _jobs_definitions) FROM _jobs LIMIT 0`;

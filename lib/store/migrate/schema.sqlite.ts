@@ -1,4 +1,5 @@
-import { byId, jobColumns } from '../jobs/job-row.sqlite.js';
+import { COLUMNS } from '../jobs/columns.js';
+import { byId } from '../jobs/job-row.sqlite.js';
 
 /* Statements about the tables. */
 
@@ -16,10 +17,10 @@ SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM _jobs_migrations WHERE name = ?2)`
 
 /** Fails unless all columns that this version needs exist, `_jobs_topics` and `_jobs_schedules` included. */
 export const CHECK_TABLE = `
-SELECT ${jobColumns}, backoff, idempotency_key, body_hash, unstarted_attempt, flow_key, waiting_key, unique_until, debounce_until, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
+SELECT ${Object.keys(COLUMNS).join(', ')}, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
   (SELECT max(code_limits) FROM _jobs_topics), (SELECT max(retention) FROM _jobs_topics),
   (SELECT max(dead_letters) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
-  watched, (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details) FROM _jobs_workers), (SELECT max(attempts_failed) FROM _jobs_rollup),
+  (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details) FROM _jobs_workers), (SELECT max(attempts_failed) FROM _jobs_rollup),
   (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
   (SELECT max(declared) FROM _jobs_definitions)
 FROM _jobs ${byId}
