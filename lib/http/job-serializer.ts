@@ -2,14 +2,18 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { BulkResult } from '../core/bulk.js';
 import { describeValue } from '../core/error-text.js';
 import { foldMessage } from '../core/error-groups.js';
+import type { FailureReason } from '../core/failure-reason.js';
 import { explainFailure, readErrorName } from '../core/failure-reason.js';
 import type { HttpSettings } from '../core/http-options.js';
 import { Job } from '../core/job.js';
-import type { JobFailure, JobPage } from '../core/job.js';
+import type { JobFailure, JobPage, JobStep } from '../core/job.js';
+import type { JobActionEntry } from '../core/job-action.js';
 import type { JobLogLine } from '../core/job-log.js';
 import type { ErrorGroup, WaitingReason } from '../core/job-reports.js';
 import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
+import type { Column, ColumnName, COLUMNS } from '../store/jobs/columns.js';
+import { columnsWith } from '../store/jobs/columns.js';
 import { badRedaction } from './http.messages.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
 
@@ -109,44 +113,60 @@ export class JobSerializer {
   }
 }
 
+/** The members of lists in a job. Omits what a later release may add to the rows, and the results of steps. */
+const ITEMS = {
+  errors: ({ attempt, started, finished, message, stack, worker }: JobFailure) => ({
+    attempt,
+    started,
+    finished,
+    message,
+    name: readErrorName(stack),
+    stack,
+    worker,
+  }),
+  steps: ({ name, finished }: JobStep) => ({ name, finished }),
+  actions: ({ action, via, by, time }: JobActionEntry) => ({ action, via, by, time }),
+};
+
+type ListName = keyof typeof ITEMS;
+type Columns = typeof COLUMNS;
+type ShownName = { [Name in ColumnName]: Columns[Name] extends { api: object } ? Name : never }[ColumnName];
+type ShownTime<Entry> = Entry extends { isNullable: true } ? string | null : string;
+type ShownValue<Entry> = Entry extends { type: 'time' }
+  ? ShownTime<Entry>
+  : Entry extends { field: infer Field extends keyof Job }
+    ? Job[Field]
+    : never;
+
+/** The columns of a job in a response. */
+type ShownColumns = {
+  [Name in ShownName]: Name extends ListName ? ReturnType<(typeof ITEMS)[Name]>[] : ShownValue<Columns[Name]>;
+};
+
 /** A job in a response: the members of the entity in snake_case, times as text. */
-export type JobDto = ReturnType<typeof toJobDto>;
+export type JobDto = ShownColumns & {
+  failed_because: FailureReason | null;
+  waiting_because: Pick<WaitingReason, 'code' | 'text'> | null;
+  blocked?: true;
+  waiting_on?: number;
+  deduplicated?: true;
+  replaced?: true;
+};
 
 /**
  * @param stored the job before `redact`.
  * @param waitingOn the number of its parents that have not ended; `undefined`: it is not blocked.
  */
-export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | null = null, waitingOn?: number) {
+export function toJobDto(
+  job: Job,
+  stored: Job = job,
+  waiting: WaitingReason | null = null,
+  waitingOn?: number,
+): JobDto {
   const { deduplicated, replaced } = stored;
   return {
-    id: job.id,
-    topic: job.topic,
-    payload: orNull(job.payload),
-    status: job.status,
-    run_at: toText(job.runAt),
-    locked_until: toTextOrNull(job.lockedUntil),
-    locked_by: orNull(job.lockedBy),
-    attempt: job.attempt,
-    retries: job.retries,
-    max_retries: job.maxRetries,
-    priority: job.priority,
-    timeout_ms: orNull(job.timeoutMs),
-    last_error: orNull(job.lastError),
+    ...toColumns(job),
     failed_because: explainFailure(job),
-    errors: (job.errors ?? []).map(toFailureDto),
-    result: orNull(job.result),
-    progress: orNull(job.progress),
-    steps: (job.steps ?? []).map(({ name, finished }) => ({ name, finished })),
-    actions: (job.actions ?? []).map(({ action, via, by, time }) => ({ action, via, by, time })),
-    unique_key: orNull(job.uniqueKey),
-    concurrency_key: orNull(job.concurrencyKey),
-    metadata: orNull(job.metadata),
-    expires_at: toTextOrNull(job.expiresAt),
-    cancel_requested: job.cancelRequested ?? false,
-    started: toTextOrNull(job.started),
-    finished: toTextOrNull(job.finished),
-    created: toText(job.created),
-    updated: toText(job.updated),
     waiting_because: waiting && { code: waiting.code, text: waiting.text },
     ...(waitingOn === undefined ? {} : { blocked: true as const, waiting_on: waitingOn }),
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
@@ -154,22 +174,29 @@ export function toJobDto(job: Job, stored: Job = job, waiting: WaitingReason | n
   };
 }
 
+const shown = columnsWith('api');
+
+/** A redacted job may lack members. */
+function toColumns(job: Job): ShownColumns {
+  return Object.fromEntries(shown.map(([name, column]) => [name, toShown(name, column, job)])) as ShownColumns;
+}
+
+function toShown(name: ColumnName, { field, type, isNullable, isList, initial }: Column, job: Job): unknown {
+  const value: unknown = job[field!];
+  if (isList) {
+    return ((value ?? []) as readonly unknown[]).map(ITEMS[name as ListName] as (item: unknown) => unknown);
+  }
+  if (type === 'time') {
+    return isNullable ? toTextOrNull(value as Date | null) : toText(value as Date | undefined);
+  }
+  return value ?? (type === 'flag' ? initial : null);
+}
+
 /** Hides what the job was given and what it has done. For callers who may enqueue, and get a job that another call has stored. */
 export function withoutContents(job: JobDto): JobDto {
-  return {
-    ...job,
-    payload: null,
-    locked_by: null,
-    last_error: null,
-    failed_because: null,
-    errors: [],
-    result: null,
-    progress: null,
-    steps: [],
-    actions: [],
-    concurrency_key: null,
-    metadata: null,
-  };
+  const contents = shown.filter(([, { api }]) => api.isContent);
+  const hidden = Object.fromEntries(contents.map(([name, { isList }]) => [name, isList ? [] : null]));
+  return { ...job, ...hidden, failed_because: null };
 }
 
 export interface JobLogDto {
@@ -216,11 +243,6 @@ export function toScheduleDto(schedule: Schedule) {
     created: toText(schedule.created),
     updated: toText(schedule.updated),
   };
-}
-
-/** Omits members that a later release may add to the rows. */
-function toFailureDto({ attempt, started, finished, message, stack, worker }: JobFailure) {
-  return { attempt, started, finished, message, name: readErrorName(stack), stack, worker };
 }
 
 /** Jobs that were stored together. */

@@ -4,8 +4,9 @@ import type { WaitingReason } from '../core/job-reports.js';
 import { GRAPH_NODES_MAX, PARENT_FAILURE_MODES } from '../core/dependencies.js';
 import { LOG_LEVELS } from '../core/job-log.js';
 import { FINAL_STATUSES, JOB_STATUSES } from '../core/job-state.js';
-import { PRIORITY_MAX, PRIORITY_MIN } from '../core/limits.js';
 import type { JsonSchema } from '../core/option-checks.js';
+import type { Column, ColumnType } from '../store/jobs/columns.js';
+import { columnsWith } from '../store/jobs/columns.js';
 
 const ANY: JsonSchema = {};
 export const TIME: JsonSchema = { type: 'string', format: 'date-time' };
@@ -30,41 +31,29 @@ const WAITING_MS = orNull(NUMBER);
 const COUNTED_AT: JsonSchema = { ...TIME, description: 'Each count was exact at this time, or later' };
 const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
 
+const OF_TYPE: Readonly<Record<ColumnType, JsonSchema>> = {
+  uuid: UUID,
+  text: TEXT,
+  integer: COUNT,
+  smallint: COUNT,
+  milliseconds: NUMBER,
+  flag: FLAG,
+  time: TIME,
+  json: ANY,
+};
+
+function toMemberSchema({ type, isNullable, isList, api }: Column): JsonSchema {
+  const given = typeof api?.schema === 'string' ? ref(api.schema) : (api?.schema ?? OF_TYPE[type]);
+  const described = api?.description === undefined ? {} : { description: api.description };
+  if (isList) {
+    return listOfSchema(given, described);
+  }
+  return { ...(isNullable && given !== ANY ? orNull(given) : given), ...described };
+}
+
 const JOB: Readonly<Record<string, JsonSchema>> = {
-  id: { ...UUID, description: 'UUID v7: ordered by creation, as far as the clocks of machines agree' },
-  topic: TEXT,
-  payload: ANY,
-  status: ref('JobStatus'),
-  run_at: { ...TIME, description: 'No attempt starts before this moment' },
-  locked_until: orNull(TIME),
-  locked_by: orNull(TEXT),
-  attempt: { ...COUNT, description: 'How often a worker claimed it' },
-  retries: { ...COUNT, description: 'Failed attempts since the job was enqueued or last requeued' },
-  max_retries: COUNT,
-  priority: { type: 'integer', minimum: PRIORITY_MIN, maximum: PRIORITY_MAX },
-  timeout_ms: orNull(NUMBER),
-  last_error: orNull(TEXT),
+  ...Object.fromEntries(columnsWith('api').map(([name, column]) => [name, toMemberSchema(column)])),
   failed_because: { ...orNull(ref('FailureReason')), description: 'Why a failed job will not run again' },
-  errors: listOfSchema(ref('JobFailure'), { description: 'The last 20 failures, oldest first' }),
-  result: ANY,
-  progress: ANY,
-  steps: listOfSchema(ref('JobStep'), { description: 'The finished steps of its handler, in their order' }),
-  actions: listOfSchema(ref('JobAction'), {
-    description: 'The last 20 times that a caller re-queued, promoted or cancelled it, oldest first',
-  }),
-  unique_key: orNull(TEXT),
-  concurrency_key: orNull(TEXT),
-  metadata: orNull({ type: 'object' }),
-  expires_at: {
-    ...orNull(TIME),
-    description:
-      'The job is cancelled if it has not started by then; null for a job without expiry, and once it has started',
-  },
-  cancel_requested: FLAG,
-  started: orNull(TIME),
-  finished: orNull(TIME),
-  created: TIME,
-  updated: TIME,
   waiting_because: {
     ...orNull(ref('WaitingReason')),
     description: 'Why a pending job does not start; null for other jobs, and in the response of an enqueue',
