@@ -15,7 +15,9 @@ export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
     name: 'Job',
     target: Job,
     tableName: '_jobs',
-    columns: Object.fromEntries(columnsWith('field').map(([name, column]) => [column.field, toEntityColumn(name, column, kind)])),
+    columns: Object.fromEntries(
+      columnsWith('field').map(([name, column]) => [column.field, toEntityColumn(name, column, kind)]),
+    ),
   });
 }
 

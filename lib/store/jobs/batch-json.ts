@@ -39,9 +39,7 @@ function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => stri
       text += `,"${name}":${toMemberText(given, type, timeText)}`;
     }
   }
-  return replacement
-    ? `${text},"holder_id":"${replacement.id}","holder_payload":${replacement.payload}}`
-    : `${text}}`;
+  return replacement ? `${text},"holder_id":"${replacement.id}","holder_payload":${replacement.payload}}` : `${text}}`;
 }
 
 function toMemberText(value: unknown, type: string, timeText: (moment: Date) => string): string {

@@ -30,7 +30,10 @@ const toMember = (name: ColumnName): string => {
   return type === 'time' ? ms(name) : type === 'json' ? `CAST(${name} AS text)` : name;
 };
 
-const unusual = `json_object(${[...SELDOM_CLAIMED.map((name) => [name, toMember(name)]), ...usual.map(([name]) => [name, name])]
+const unusual = `json_object(${[
+  ...SELDOM_CLAIMED.map((name) => [name, toMember(name)]),
+  ...usual.map(([name]) => [name, name]),
+]
   .map(([name, value]) => `'${name}', ${value}`)
   .join(', ')})`;
 

@@ -231,7 +231,7 @@ export const COLUMNS = {
   body_hash: { type: 'text', isNullable: true, insert: { value: ({ idempotency }) => idempotency?.bodyHash } },
   /** The last attempt that the job may use, until its handler is called: see docs/adr/0019-unstarted-last-attempts.md. */
   unstarted_attempt: { type: 'integer', isNullable: true },
-  /** The concurrency key of a job that is due: see docs/adr/0025-limits-are-counted.md. */
+  /** The concurrency key of a job that is due: see docs/adr/0025-limits-count-rows.md. */
   flow_key: { type: 'text', isNullable: true, insert: { sql: 'key when due' } },
   /** The unique key of a job that holds it until it has started. */
   waiting_key: {
@@ -262,7 +262,10 @@ export const COLUMNS = {
 
 export type ColumnName = keyof typeof COLUMNS;
 /** The columns with a property, with their entries. */
-type ColumnWith<Property extends keyof Column> = readonly [name: ColumnName, column: Column & Required<Pick<Column, Property>>];
+type ColumnWith<Property extends keyof Column> = readonly [
+  name: ColumnName,
+  column: Column & Required<Pick<Column, Property>>,
+];
 
 /** Returns the columns that have a property, in their order. */
 export function columnsWith<Property extends keyof Column>(property: Property): readonly ColumnWith<Property>[] {
@@ -289,22 +292,24 @@ const PARAMETER_TYPES: Readonly<Record<ColumnType, string>> = {
 } as Record<ColumnType, string>;
 
 /** The members of a new job, in the order of the columns. */
-export const INSERT_MEMBERS: readonly InsertMember[] = columnsWith('insert').flatMap(([name, column]): InsertMember[] => {
-  const { type, insert } = column;
-  if ('sql' in insert) {
-    return [];
-  }
-  const isPlain = insert.isPlain === true;
-  const parameter = PARAMETER_TYPES[type];
-  if ('value' in insert) {
-    return [{ name, type: parameter, isPlain, value: insert.value }];
-  }
-  const { at, inMs, member } = insert;
-  return [
-    ...(at ? [{ name, type: parameter, isPlain, value: at }] : []),
-    { name: member, type: 'float8', isPlain, value: inMs },
-  ];
-});
+export const INSERT_MEMBERS: readonly InsertMember[] = columnsWith('insert').flatMap(
+  ([name, column]): InsertMember[] => {
+    const { type, insert } = column;
+    if ('sql' in insert) {
+      return [];
+    }
+    const isPlain = insert.isPlain === true;
+    const parameter = PARAMETER_TYPES[type];
+    if ('value' in insert) {
+      return [{ name, type: parameter, isPlain, value: insert.value }];
+    }
+    const { at, inMs, member } = insert;
+    return [
+      ...(at ? [{ name, type: parameter, isPlain, value: at }] : []),
+      { name: member, type: 'float8', isPlain, value: inMs },
+    ];
+  },
+);
 
 /** The values of most claims: a first attempt with the default options. Statements return NULL instead of them. */
 export const USUAL_CLAIM = Object.fromEntries(

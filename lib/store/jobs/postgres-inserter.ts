@@ -313,5 +313,7 @@ function toParameter(value: unknown): string | number | null {
   if (value instanceof Date) {
     return value.toISOString();
   }
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : ((value ?? null) as string | number | null);
+  return typeof value === 'object' && value !== null
+    ? JSON.stringify(value)
+    : ((value ?? null) as string | number | null);
 }

@@ -13,7 +13,7 @@ import type {
 } from './job-records.js';
 import type { OtherWorker, PresenceReply } from '../reports/report-records.js';
 import type { Backoff } from '../../core/backoff.js';
-import type { Claim, JobFailure, JobStep } from '../../core/job.js';
+import type { Claim, JobStep } from '../../core/job.js';
 import { Job } from '../../core/job.js';
 import type { JobActionEntry } from '../../core/job-action.js';
 import type { JobStatus } from '../../core/job-state.js';
