@@ -43,6 +43,28 @@ export interface ListFilter {
   readonly asOf?: string | null;
 }
 
+/** The conditions on a key of a job, for each of which there is an index, and what tells its key from others in a cursor. */
+const KEY_FILTERS = { concurrencyKey: [], groupId: ['group'] } as const satisfies Partial<
+  Record<keyof ListFilter, readonly string[]>
+>;
+
+/** A condition on a key of a job. A list has at most one. */
+export type KeyFilter = keyof typeof KEY_FILTERS;
+
+const KEY_FILTER_NAMES = Object.keys(KEY_FILTERS) as readonly KeyFilter[];
+
+/** The condition of a filter on a key of a job. */
+export interface KeyCondition {
+  readonly name: KeyFilter;
+  readonly key: string;
+}
+
+/** Returns the condition on a key of a job; `null`: the filter has none. */
+export function findKeyCondition(filter: Pick<ListFilter, KeyFilter>): KeyCondition | null {
+  const name = KEY_FILTER_NAMES.find((each) => filter[each] !== null);
+  return name === undefined ? null : { name, key: filter[name]! };
+}
+
 /**
  * Checks a filter and decodes its cursor.
  *
@@ -135,8 +157,8 @@ function hashConditions(conditions: Conditions): string {
 
 /** Returns the same text for filters that mean the same. */
 export function toConditionsText(conditions: Conditions): string {
-  const { topics, statuses, due, q, errorKey, concurrencyKey, groupId, createdFrom, createdTo } = conditions;
-  const { finishedFrom, finishedTo, order } = conditions;
+  const { topics, statuses, due, q, errorKey, createdFrom, createdTo, finishedFrom, finishedTo, order } = conditions;
+  const key = findKeyCondition(conditions);
   const searchesLess = q !== null && !conditions.searchPayloads;
   return JSON.stringify([
     topics && [...topics].sort(),
@@ -146,8 +168,7 @@ export function toConditionsText(conditions: Conditions): string {
     errorKey,
     createdFrom,
     createdTo,
-    ...(concurrencyKey === null ? [] : [concurrencyKey]),
-    ...(groupId === null ? [] : ['group', groupId]),
+    ...(key === null ? [] : [...KEY_FILTERS[key.name], key.key]),
     ...(searchesLess ? ['without payloads'] : []),
     ...(order === 'created' ? [] : [order, finishedFrom, finishedTo]),
   ]);
@@ -211,15 +232,11 @@ function rejectOtherThanEnded(
   }
 }
 
-/** Rejects a filter on concurrency key or group together with another search: only one search runs for a list. */
-function rejectKeyContradictions(
-  { q, errorKey, due, concurrencyKey, groupId }: OptionValues<typeof LIST_OPTIONS>,
-  path: string,
-): void {
-  const [other, key] = Object.entries({ q, errorKey, due, concurrencyKey, groupId })
-    .filter(([, value]) => value !== null)
-    .map(([name]) => name);
-  if (key !== undefined && (concurrencyKey !== null || groupId !== null)) {
+/** Rejects a filter on a key together with another search: only one search runs for a list. */
+function rejectKeyContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: string): void {
+  const searches = ['q', 'errorKey', 'due', ...KEY_FILTER_NAMES] as const;
+  const [other, key] = searches.filter((name) => given[name] !== null);
+  if (key !== undefined && findKeyCondition(given) !== null) {
     throw new InvalidOptionsError(path ? `${path}.${key}` : key, `contradicts ${other}; give one of the two`);
   }
 }

@@ -52,6 +52,18 @@ export function pickFields<Table extends Readonly<Record<string, Option<unknown>
   return Object.fromEntries(fields) as { readonly [Key in Name]: Field<OptionValue<Table[Key]>> };
 }
 
+/** All fields of core's options, except some. */
+export function fieldsExcept<
+  Table extends Readonly<Record<string, Option<unknown>>>,
+  Name extends keyof Table & string = never,
+>(
+  options: Table,
+  ...except: readonly Name[]
+): { readonly [Key in Exclude<keyof Table & string, Name>]: Field<OptionValue<Table[Key]>> } {
+  const names = Object.keys(options).filter((name) => !(except as readonly string[]).includes(name));
+  return pickFields(options, ...(names as Exclude<keyof Table & string, Name>[]));
+}
+
 type OptionValue<O> = O extends Option<infer T> ? Exclude<T, null | undefined> : never;
 
 /** An object with fields of its own. */

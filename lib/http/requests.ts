@@ -13,7 +13,7 @@ import { topicCheck } from '../core/topic.js';
 import { LIMIT_OPTIONS, RATE_OPTIONS } from '../core/topic-limits.js';
 import { listOfSchema, ref } from './schemas.js';
 import type { Field } from './request-fields.js';
-import { pickFields, listOfObjects, objectOf } from './request-fields.js';
+import { fieldsExcept, pickFields, listOfObjects, objectOf } from './request-fields.js';
 
 /** Upper bound of the jobs in one `POST /enqueue-many`. */
 const ENQUEUE_MANY_MAX = 1_000;
@@ -31,38 +31,10 @@ const camelCase = { acceptsCamelCase: true } as const;
 const topic = { ...toField(topicCheck, 'the kind of work'), ...required };
 const topics = { ...toField(oneOrMany(topicCheck), 'of one of these topics'), isRepeatable: true };
 
-const enqueueOptions = pickFields(
-  ENQUEUE_OPTIONS,
-  'runAt',
-  'delay',
-  'expiresIn',
-  'expiresAt',
-  'maxRetries',
-  'priority',
-  'timeout',
-  'uniqueKey',
-  'uniqueUntil',
-  'uniqueFor',
-  'debounce',
-  'concurrencyKey',
-  'metadata',
-);
-const requeueOptions = pickFields(REQUEUE_OPTIONS, 'payload', 'runAt', 'maxRetries', 'dependants');
-const conditions = pickFields(
-  LIST_OPTIONS,
-  'topic',
-  'status',
-  'due',
-  'q',
-  'errorKey',
-  'concurrencyKey',
-  'groupId',
-  'createdFrom',
-  'createdTo',
-  'finishedFrom',
-  'finishedTo',
-);
-const bulkOptions = pickFields(BULK_OPTIONS, 'action', 'ids', 'dryRun', 'asOf', 'max', 'pace', 'cursor');
+const enqueueOptions = fieldsExcept(ENQUEUE_OPTIONS, 'backoff');
+const requeueOptions = fieldsExcept(REQUEUE_OPTIONS);
+const conditions = fieldsExcept(LIST_OPTIONS, 'searchPayloads', 'order', 'limit', 'offset', 'cursor');
+const bulkOptions = fieldsExcept(BULK_OPTIONS, 'filter');
 
 /** `POST /enqueue`, and each job of `POST /enqueue-many`. */
 export const ENQUEUE = {

@@ -13,7 +13,7 @@ import type { Actor } from '../../core/job-action.js';
 import { JOB_ACTIONS, toJobStatus } from '../../core/job-state.js';
 import type { JobStatus } from '../../core/job-state.js';
 import type { ListFilter } from '../../core/list-filter.js';
-import { limitToTopics } from '../../core/list-filter.js';
+import { findKeyCondition, limitToTopics } from '../../core/list-filter.js';
 import type { ActionGuard, ActionResult, ListedIds, JobSummary, RequeueChanges } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { JobActions } from './job-admin.js';
@@ -243,8 +243,9 @@ function toPacedChanges(intervalMs: number, { pacedUntil }: BulkPosition, firstS
 }
 
 /** Whether a list by this filter is in the order of ids as far as it goes. A search finds the newest or first jobs of each topic. */
-function isOrderedById({ order, q, errorKey, concurrencyKey, groupId, due }: ListFilter): boolean {
-  return order === 'created' && [q, errorKey, concurrencyKey, groupId, due].every((condition) => condition === null);
+function isOrderedById(filter: ListFilter): boolean {
+  const { order, q, errorKey, due } = filter;
+  return order === 'created' && [q, errorKey, findKeyCondition(filter), due].every((condition) => condition === null);
 }
 
 /**

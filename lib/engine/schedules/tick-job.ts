@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readEnqueueOptions } from '../../core/job-options.js';
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
 import type { StoredSchedule } from '../../store/schedules/schedule-records.js';
@@ -21,17 +22,12 @@ export function toScheduledJob(
 ): NewJobRow {
   const { topic, payload, maxRetries, priority, timeoutMs, backoff, metadata } = definition;
   return enqueuer.toRowOfSettings(topic, payload, {
+    ...readEnqueueOptions(),
     runAt,
-    delayMs: 0,
     maxRetries: maxRetries ?? undefined,
     priority: priority ?? undefined,
     timeoutMs: timeoutMs ?? undefined,
     backoff: backoff ?? undefined,
-    uniqueKey: undefined,
-    uniqueMode: undefined,
-    concurrencyKey: undefined,
-    expiresAt: undefined,
-    expiresInMs: undefined,
     metadata: JSON.stringify({ ...metadata, [SCHEDULE_METADATA]: { name, tick: tick.toISOString() } }),
   });
 }

@@ -3,7 +3,7 @@ import { JOB_STATUSES } from '../../core/job-state.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
 import { SMALL_TABLE_JOBS } from '../../core/limits.js';
 import type { ListFilter, ListPosition } from '../../core/list-filter.js';
-import { isDated } from '../../core/list-filter.js';
+import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import { isInTopic } from '../../core/search-text.js';
 import type { SearchSource, SearchWindow } from './job-search.js';
 import { isFoundBySearch, searchJobs } from './job-search.js';
@@ -260,8 +260,9 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
 }
 
 /** Whether the filter has no condition but dates of creation. */
-function isUnfiltered({ topics, statuses, q, errorKey, concurrencyKey, groupId }: ListFilter): boolean {
-  return [topics, statuses, q, errorKey, concurrencyKey, groupId].every((condition) => condition === null);
+function isUnfiltered(filter: ListFilter): boolean {
+  const { topics, statuses, q, errorKey } = filter;
+  return [topics, statuses, q, errorKey, findKeyCondition(filter)].every((condition) => condition === null);
 }
 
 /** Reads the newest jobs that match the conditions of a search other than its text. */

@@ -1,8 +1,8 @@
 import { parseJobId } from '../../core/job-state.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
 import { countRows, MEBIBYTE, SEARCHED_FAILURES_MAX, SEARCHED_JOBS_MAX } from '../../core/limits.js';
-import type { ListFilter } from '../../core/list-filter.js';
-import { isDated } from '../../core/list-filter.js';
+import type { KeyFilter, ListFilter } from '../../core/list-filter.js';
+import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import type { SearchTerms } from '../../core/search-text.js';
 import { isInTopic, parseSearch } from '../../core/search-text.js';
 import type { FailureKind, TopicShare } from '../reports/report-records.js';
@@ -27,8 +27,9 @@ export interface SearchSource {
     shares: readonly TopicShare[],
     asOf: string | null,
   ): Promise<string[]>;
-  /** Finds the newest jobs with a concurrency key, up to `max`. */
-  withConcurrencyKey(
+  /** Finds the newest jobs with a key, up to `max`. */
+  withKey(
+    filter: KeyFilter,
     key: string,
     topics: readonly string[],
     statuses: readonly JobFilterStatus[],
@@ -39,14 +40,6 @@ export interface SearchSource {
   holdersOf(uniqueKeys: readonly string[], topics: readonly string[]): Promise<string[]>;
   /** Searches the payload, the metadata and the unique key of jobs. */
   contents(ids: readonly string[], terms: SearchTerms): Promise<SearchedContents>;
-  /** Finds the newest members of a group, up to `max`. */
-  inGroup(
-    id: string,
-    topics: readonly string[],
-    statuses: readonly JobFilterStatus[],
-    max: number,
-    asOf: string | null,
-  ): Promise<string[]>;
   /** Counts the pending jobs of each topic that are due, or not due, up to its limit. */
   waitingUpTo(due: boolean, shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds those of each topic that would run first. */
@@ -89,7 +82,7 @@ const FIRST_PIECE_JOBS = 100;
 const PIECE_JOBS_MAX = 2_000;
 /** How many pending jobs are searched by due time. */
 const WAITING_MAX = 10_000;
-/** How many jobs are searched by concurrency key or by group. */
+/** How many jobs are searched by a key. */
 const KEYED_MAX = 10_000;
 
 const FAILURE_KINDS = ['failed', 'retrying'] as const satisfies readonly FailureKind[];
@@ -104,9 +97,9 @@ interface SearchScope {
   readonly readNewest: (limit: number) => Promise<readonly string[]>;
 }
 
-/** Whether the search for single jobs finds all matches: for filters on error, concurrency key, group or due time. */
+/** Whether the search for single jobs finds all matches: for filters on error, a key or due time. */
 export function isFoundBySearch(query: ListFilter): boolean {
-  return query.errorKey !== null || query.concurrencyKey !== null || query.groupId !== null || isFoundByDueTime(query);
+  return query.errorKey !== null || findKeyCondition(query) !== null || isFoundByDueTime(query);
 }
 
 /** With dates, the time in the ids selects few enough rows to check each due time. So does the index of jobs that wait for a retry. */
@@ -114,7 +107,7 @@ function isFoundByDueTime({ due, statuses, ...dates }: ListFilter): boolean {
   return due !== null && !isDated(dates) && (statuses?.includes('pending') ?? true);
 }
 
-/** Finds single jobs by error, concurrency key, group, text or due time. Leaves out topics that contain the text. */
+/** Finds single jobs by error, a key, text or due time. Leaves out topics that contain the text. */
 export async function searchJobs(query: ListFilter, scope: SearchScope, source: SearchSource): Promise<FoundJobs> {
   const { q } = query;
   const found = q === null ? NOTHING : await searchText(q, query, scope, source);
@@ -136,20 +129,18 @@ function isTimed(query: ListFilter): boolean {
 }
 
 async function searchByCondition(
-  { q, errorKey, concurrencyKey, groupId, due, asOf = null }: ListFilter,
+  query: ListFilter,
   { topics, statuses }: SearchScope,
   source: SearchSource,
 ): Promise<Pick<FoundJobs, 'ids' | 'isSearchCut'>> {
+  const { q, errorKey, due, asOf = null } = query;
   if (errorKey !== null) {
     const kinds = FAILURE_KINDS.filter((kind) => statuses.includes(kind));
     return searchFailed(kinds, topics, source, (kind, shares) => source.failedAlike(errorKey, kind, shares, asOf));
   }
-  if (concurrencyKey !== null) {
-    const ids = await source.withConcurrencyKey(concurrencyKey, topics, statuses, KEYED_MAX, asOf);
-    return { ids, isSearchCut: ids.length >= KEYED_MAX };
-  }
-  if (groupId !== null) {
-    const ids = await source.inGroup(groupId, topics, statuses, KEYED_MAX, asOf);
+  const condition = findKeyCondition(query);
+  if (condition) {
+    const ids = await source.withKey(condition.name, condition.key, topics, statuses, KEYED_MAX, asOf);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   const searched = topics.filter((topic) => isInTopic(q, topic));

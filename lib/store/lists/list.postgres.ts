@@ -1,4 +1,5 @@
 import { READ_MESSAGE_CHARS } from '../../core/error-groups.js';
+import type { KeyFilter } from '../../core/list-filter.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
 import { SEARCHED_BYTES_MAX } from './job-search.js';
 import type { FailureKind } from '../reports/report-records.js';
@@ -293,17 +294,23 @@ SELECT l.topic, ${message} AS message, string_agg(n.id::text, ' ') AS ids FROM $
  * Lists the newest jobs with the concurrency key $1 in the topics $2 and the statuses $3. Sorted by the key too, or the planner might
  * read all jobs in the order of ids.
  */
-export const WITH_CONCURRENCY_KEY = `
+const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND ${hasStatus('', '$3')}
   AND ${isUnchangedSince('$5')}
 ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
 
 /** Lists the newest members of group $1 in the topics $2 and the statuses $3. */
-export const IN_GROUP = `
+const IN_GROUP = `
 SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
 WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND ${hasStatus('j.', '$3')}
   AND ${isUnchangedSince('$5', 'j.')}
 ORDER BY l.parent_id DESC LIMIT $4::int`;
+
+/** Finds the newest jobs with a key. */
+export const WITH_KEY: Readonly<Record<KeyFilter, string>> = {
+  concurrencyKey: WITH_CONCURRENCY_KEY,
+  groupId: IN_GROUP,
+};
 
 /**
  * Counts the newest failed jobs ($1) and the newest jobs that wait for a retry ($2) of each topic by message and by time, in slots

@@ -1,4 +1,5 @@
 import { READ_MESSAGE_CHARS } from '../../core/error-groups.js';
+import type { KeyFilter } from '../../core/list-filter.js';
 import { SEARCHED_BYTES_MAX } from './job-search.js';
 import type { FailureKind } from '../reports/report-records.js';
 import { ERROR_SLOT_MS, ERROR_SLOTS } from '../reports/report-records.js';
@@ -216,19 +217,25 @@ FROM ${newest(kind, 'id, last_error', isUnchangedSince('?3'))} GROUP BY 2`,
 );
 
 /** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
-export const WITH_CONCURRENCY_KEY = `
+const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
 WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5')}
 ORDER BY id DESC LIMIT ?4`;
 
 /** Finds the ?4 newest members of group ?1 in the topics ?2 and the statuses ?3. */
-export const IN_GROUP = `
+const IN_GROUP = `
 SELECT _jobs.id FROM _jobs_links AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.parent_id
 WHERE l.child_id = ?1 AND l.mode = 'member'
   AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
+
+/** Finds the newest jobs with a key. */
+export const WITH_KEY: Readonly<Record<KeyFilter, string>> = {
+  concurrencyKey: WITH_CONCURRENCY_KEY,
+  groupId: IN_GROUP,
+};
 
 /**
  * Counts jobs by error message and by time, in slots before now: the ?2 newest failed jobs of topic ?1, and the ?3 newest that wait for

@@ -52,9 +52,8 @@ export class SqliteLists {
         ),
       ),
     contents: (ids, terms) => this.searchContents(ids, terms),
-    withConcurrencyKey: async (...conditions) =>
-      toIds(await this.read(list.WITH_CONCURRENCY_KEY, toSearchParams(...conditions))),
-    inGroup: async (...conditions) => toIds(await this.read(list.IN_GROUP, toSearchParams(...conditions))),
+    withKey: async (filter, ...conditions) =>
+      toIds(await this.read(list.WITH_KEY[filter], toSearchParams(...conditions))),
     failedAlike: async (errorKey, kind, shares, asOf) =>
       findInErrorGroup(
         await this.readShares(shares, list.FAILED_TEXTS[kind], (row) => row, toSqliteMoment(asOf)),

@@ -63,8 +63,7 @@ export class PostgresStats implements JobReports, ReportRecords {
       const params = [ids, uniqueKeys, toJsonText(text), member?.path ?? null, member?.value ?? null];
       return toSearchedContents((await this.query(list.SEARCH_CONTENTS, params))[0]!);
     },
-    withConcurrencyKey: (...params) => this.texts('id', list.WITH_CONCURRENCY_KEY, params),
-    inGroup: (...params) => this.texts('id', list.IN_GROUP, params),
+    withKey: (filter, ...params) => this.texts('id', list.WITH_KEY[filter], params),
     failedAlike: async (errorKey, kind, shares, asOf) =>
       findInErrorGroup(await this.query(list.FAILED_TEXTS[kind], [toShareJson(shares), asOf]), errorKey),
     waitingUpTo: async (due, shares) =>
