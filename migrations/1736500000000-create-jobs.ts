@@ -93,6 +93,8 @@ const postgresTables = [
     watched smallint,
     expires_at timestamptz,
     actions jsonb,
+    rescued_attempt integer,
+    ended_by text,
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -247,6 +249,8 @@ const sqliteTables = [
     watched integer,
     expires_at datetime,
     actions text,
+    rescued_attempt integer,
+    ended_by text,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),

@@ -14,8 +14,6 @@ export interface FailureReason {
 /** Matches the first line of a stack: `TypeError: x`, `TypeError [ERR_CODE]: x` or `TypeError`. */
 const NAME = /^([A-Za-z_$][\w$.]{0,99})(?: \[[^\]\n]{1,99}\])?(?::|\n|$)/;
 const CAUSE = '\n[cause]: ';
-/** Start of the message of an attempt whose lease has expired. */
-export const LEASE_LOST_START = 'lease of attempt ';
 
 /** Returns the class of an error from the first line of its stack; `null`: not known. */
 export function readErrorName(stack: string | null | undefined): string | null {
@@ -23,7 +21,14 @@ export function readErrorName(stack: string | null | undefined): string | null {
 }
 
 /** Derives why a job failed for good from its row. Returns `null` for a job with another status. */
-export function explainFailure({ status, retries, maxRetries, errors }: Job): FailureReason | null {
+export function explainFailure({
+  status,
+  attempt,
+  rescuedAttempt,
+  retries,
+  maxRetries,
+  errors,
+}: Job): FailureReason | null {
   if (status !== 'failed') {
     return null;
   }
@@ -32,7 +37,7 @@ export function explainFailure({ status, retries, maxRetries, errors }: Job): Fa
     return { code: 'unrecoverable', text: `the error allows no retry${describeError(last)}` };
   }
   const used = maxRetries === 0 ? 'the job allows none' : `${retries} of ${maxRetries} used`;
-  return last?.stack === null && last.message.startsWith(LEASE_LOST_START)
+  return rescuedAttempt === attempt
     ? { code: 'lease_lost', text: `the worker stopped during the last attempt; no retries left: ${used}` }
     : { code: 'no_retries_left', text: `no retries left: ${used}` };
 }

@@ -40,6 +40,8 @@ export class Job<T = unknown, R = unknown> {
    * Retries that the job may use. When `retries` has reached this number, the next failed attempt fails the job for good.
    */
   maxRetries!: number;
+  /** The last attempt whose process stopped before the handler had ended. `null`: there was none. */
+  rescuedAttempt!: number | null;
   /** −1000 to 1000. Lower runs first. */
   priority!: number;
   /** Time limit of one attempt in milliseconds, if it was set at enqueue; otherwise the handler's limit applies. */

@@ -1,6 +1,6 @@
 import { UnrecoverableError } from '../../lib/core/errors.js';
 import { toFailure } from '../../lib/core/error-text.js';
-import { explainFailure, LEASE_LOST_START, readErrorName } from '../../lib/core/failure-reason.js';
+import { explainFailure, readErrorName } from '../../lib/core/failure-reason.js';
 import { Job } from '../../lib/core/job.js';
 
 /** A job whose last attempt ended with this error. */
@@ -56,10 +56,17 @@ describe('why a job failed for good', () => {
   });
 
   it('is that the worker stopped in the last attempt', () => {
-    expect(explainFailure(failedJob(`${LEASE_LOST_START}3 lost: worker a stopped`))).toEqual({
+    expect(explainFailure(failedJob('x', { attempt: 3, rescuedAttempt: 3 }))).toEqual({
       code: 'lease_lost',
       text: 'the worker stopped during the last attempt; no retries left: 2 of 2 used',
     });
+  });
+
+  it('is that no retries are left when an earlier worker has stopped', () => {
+    expect(explainFailure(failedJob('x', { attempt: 3, rescuedAttempt: 2 }))?.code).toBe('no_retries_left');
+    // The text of an error decides nothing: a handler may throw any.
+    const text = 'lease of attempt 3 lost: worker a stopped renewing it; its handler may have run';
+    expect(explainFailure(failedJob(text, { attempt: 3, rescuedAttempt: null }))?.code).toBe('no_retries_left');
   });
 
   it('is null for a job that has not failed', () => {

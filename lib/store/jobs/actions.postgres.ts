@@ -58,7 +58,7 @@ const requeue = (source: string, runAt: string): ActionStatement =>
     `
   UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
     progress = NULL, steps = CASE WHEN $4::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL,
-    expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
+    ended_by = NULL, expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
     actions = ${appendAction('$7::jsonb')}, updated = statement_timestamp()
   FROM ${source} WHERE ${matchesId('l')} AND ${isRequeued}`,
     { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },

@@ -54,7 +54,7 @@ const requeued = `
 
 const asRequeued = (runAt: string): string => `
 UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
-  steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
+  steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, ended_by = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
   max_retries = coalesce(?6, max_retries), actions = ${appendAction('?7')}, updated = ${now}`;
 
 const requeue = (columns: string): string =>

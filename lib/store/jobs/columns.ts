@@ -120,6 +120,7 @@ export const COLUMNS = {
     claim: { usual: 1 },
     api: { description: 'How often a worker claimed it' },
   },
+  rescued_attempt: { type: 'integer', isNullable: true, field: 'rescuedAttempt' },
   retries: {
     type: 'integer',
     initial: 0,
@@ -231,6 +232,8 @@ export const COLUMNS = {
   body_hash: { type: 'text', isNullable: true, insert: { value: ({ idempotency }) => idempotency?.bodyHash } },
   /** The last attempt that the job may use, until its handler is called: see docs/adr/0019-unstarted-last-attempts.md. */
   unstarted_attempt: { type: 'integer', isNullable: true },
+  /** What cancelled the job before it had started: `parent` for a parent or a group, or `expiry`. NULL after a re-queue. */
+  ended_by: { type: 'text', isNullable: true },
   /** The concurrency key of a job that is due: see docs/adr/0025-limits-count-rows.md. */
   flow_key: { type: 'text', isNullable: true, insert: { sql: 'key when due' } },
   /** The unique key of a job that holds it until it has started. */

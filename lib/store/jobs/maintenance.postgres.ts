@@ -33,6 +33,7 @@ rescued AS (UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = j.retries + (NOT j.cancel_requested AND j.retries < j.max_retries)::int,
   run_at = CASE WHEN j.cancel_requested OR j.retries >= j.max_retries THEN j.run_at ELSE statement_timestamp() END,
+  rescued_attempt = CASE WHEN ${isUnstarted} THEN j.rescued_attempt ELSE j.attempt END,
   last_error = CASE WHEN ${isUnstarted} THEN j.last_error ELSE ${LEASE_LOST} END,
   errors = CASE WHEN ${isUnstarted} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
@@ -61,7 +62,7 @@ const expire = (guard: string): string => `
 WITH overdue AS (
   SELECT id, watched FROM _jobs WHERE ${isOverdue('$2::timestamptz')} ORDER BY expires_at LIMIT $1::int ${skipLocked}),
 ended AS (
-  UPDATE _jobs j SET status = 'cancelled', last_error = '${EXPIRED}', finished = statement_timestamp(), updated = statement_timestamp()
+  UPDATE _jobs j SET status = 'cancelled', last_error = '${EXPIRED}', ended_by = 'expiry', finished = statement_timestamp(), updated = statement_timestamp()
   FROM overdue WHERE ${matchesId('overdue')}${guard} RETURNING j.id, j.topic, j.attempt, j.status)
 SELECT *, NULL::smallint AS watched FROM ended
 UNION ALL

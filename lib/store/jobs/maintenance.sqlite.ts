@@ -26,7 +26,7 @@ export const HAS_EXPIRED = `
 SELECT EXISTS (SELECT 1 FROM ${expiredFrom('?1')}) AS has_expired, EXISTS (SELECT 1 FROM ${overdueFrom('?1')}) AS has_overdue, ${scanTiming}`;
 
 const expire = (guard: string): string => `
-UPDATE _jobs ${byId} SET status = 'cancelled', last_error = '${EXPIRED}', finished = ${now}, updated = ${now}
+UPDATE _jobs ${byId} SET status = 'cancelled', last_error = '${EXPIRED}', ended_by = 'expiry', finished = ${now}, updated = ${now}
 WHERE id IN (SELECT id FROM ${overdueFrom('?2')}${guard} ORDER BY expires_at LIMIT ?1) RETURNING id, topic, attempt, status`;
 
 /** pending → cancelled for up to ?1 jobs that have not started by their expiry. Leaves out watched jobs. */
@@ -55,7 +55,7 @@ UPDATE _jobs AS j ${byId} SET
   status = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${isLost} THEN 'failed' ELSE 'pending' END,
   retries = retries + (NOT cancel_requested AND retries < max_retries),
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
-  last_error = iif(${isUnstarted}, last_error, ${LEASE_LOST}),
+  rescued_attempt = iif(${isUnstarted}, rescued_attempt, attempt), last_error = iif(${isUnstarted}, last_error, ${LEASE_LOST}),
   errors = iif(${isUnstarted}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
   flow_key = NULL, finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (

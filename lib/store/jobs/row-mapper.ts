@@ -1,4 +1,3 @@
-import { LEASE_LOST_START } from '../../core/failure-reason.js';
 import type {
   InsertedJob,
   JobInsert,
@@ -82,6 +81,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.lockedUntil = null;
   job.lockedBy = null;
   job.attempt = 0;
+  job.rescuedAttempt = null;
   job.retries = 0;
   job.maxRetries = row.maxRetries;
   job.priority = row.priority;
@@ -298,18 +298,17 @@ export function time(value: unknown): Date {
 
 /* SQL that both databases share; `j` is the row. */
 
-const leaseLost = `'${LEASE_LOST_START}' || j.attempt || ' lost: worker '`;
 const LEASE_LOST_END = ' stopped renewing it; its handler may have run';
 
 /** The error that the rescue records for an attempt that had started. */
-export const LEASE_LOST = `${leaseLost} || coalesce(j.locked_by, '?') || '${LEASE_LOST_END}'`;
+export const LEASE_LOST = `'lease of attempt ' || j.attempt || ' lost: worker ' || coalesce(j.locked_by, '?') || '${LEASE_LOST_END}'`;
 
 /** Whether a message is `LEASE_LOST` of the attempt `o.attempt`, without a reason. */
 export const isUnexplainedLoss = (message: string): string =>
-  `coalesce(${message} LIKE '${LEASE_LOST_START}' || o.attempt || ' lost: worker %${LEASE_LOST_END}', false)`;
+  `coalesce(${message} LIKE 'lease of attempt ' || o.attempt || ' lost: worker %${LEASE_LOST_END}', false)`;
 
 /** The error of a job that had not started by its expiry. */
 export const EXPIRED = 'expired';
 
-/** Whether a rescue, and not the attempt itself, has recorded the last error. */
-export const WAS_RESCUED = `coalesce(j.last_error LIKE ${leaseLost} || '%', false)`;
+/** Whether a rescue, and not the attempt itself, has ended the last attempt. */
+export const WAS_RESCUED = 'coalesce(j.rescued_attempt = j.attempt, false)';

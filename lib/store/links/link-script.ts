@@ -309,10 +309,6 @@ export function toParentError(id: string): string {
   return `parent ${id} failed`;
 }
 
-const ANY_ID = '________-____-____-____-____________';
-/** Patterns of SQL's LIKE for the errors of jobs that a parent or a group has cancelled. `requeue` with dependants finds jobs by them. */
-export const PARENT_ERROR_PATTERNS = [toParentError(ANY_ID), `%group ${ANY_ID} failed%`] as const;
-
 /** A blocked child, locked, and the error with which it is cancelled; `null`: it is not. */
 export interface LockedChild {
   readonly id: string;

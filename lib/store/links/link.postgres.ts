@@ -1,5 +1,5 @@
 import { PARENTS_MAX } from '../../core/dependencies.js';
-import { PARENT_ERROR_PATTERNS, SEARCH_LIMITS } from './link-script.js';
+import { SEARCH_LIMITS } from './link-script.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId, waitBriefly } from '../jobs/job-row.postgres.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from '../jobs/settle.postgres.js';
 export { TAKE_BACK_STARTS } from '../limits/limited-claim.postgres.js';
@@ -110,6 +110,7 @@ UPDATE _jobs j SET
     ELSE statement_timestamp() END,
   finished = CASE WHEN c.error IS NOT NULL THEN statement_timestamp() END,
   last_error = CASE WHEN c.error IS NULL THEN j.last_error ELSE c.error END,
+  ended_by = CASE WHEN c.error IS NULL THEN j.ended_by ELSE 'parent' END,
   updated = statement_timestamp()
 FROM jsonb_to_recordset($1::jsonb) AS c(id uuid, error text)
 WHERE ${matchesId('c')} AND ${isWaiting}
@@ -156,10 +157,6 @@ export const DELETE_LINKS = `
 DELETE FROM _jobs_links WHERE child_id = ANY (${ids}) AND NOT EXISTS (SELECT FROM _jobs c WHERE c.id = child_id)
   AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = child_id)`;
 
-/** Whether a parent or a group has cancelled the job. */
-const isCancelledByParent = (row: string): string =>
-  `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
-
 /**
  * cancelled → pending, blocked, for up to $3 children of the parents in $1 that a parent has cancelled. Leaves out children that another
  * ended parent would cancel again, and those whose unique key is taken. Of several with the same key it takes the newest.
@@ -168,7 +165,7 @@ export const REQUEUE_CHILDREN = `
 WITH n AS (
   SELECT c.id, c.topic, c.unique_key FROM _jobs c
   WHERE c.id = ANY (ARRAY(SELECT l.child_id FROM _jobs_links l WHERE l.parent_id = ANY (${ids}) AND l.mode = 'cancel' AND l.outcome <> 'completed'))
-  AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
+  AND c.status = 'cancelled' AND c.ended_by = 'parent'
   AND NOT EXISTS (
     SELECT FROM _jobs_links o LEFT JOIN _jobs p ON p.id = o.parent_id
     WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))
@@ -180,7 +177,7 @@ one AS (
   ORDER BY topic, unique_key, CASE WHEN unique_key IS NULL THEN id END, id DESC),
 c AS (SELECT j.id, j.actions FROM one JOIN _jobs j ON ${matchesId('one')} ORDER BY j.id FOR NO KEY UPDATE OF j)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
-  flow_key = NULL, expires_at = NULL, actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
+  ended_by = NULL, flow_key = NULL, expires_at = NULL, actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled'
 RETURNING j.id, j.topic, j.unique_key, j.watched`;
 

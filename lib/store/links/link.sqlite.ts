@@ -1,4 +1,4 @@
-import { PARENT_ERROR_PATTERNS, SEARCH_LIMITS } from './link-script.js';
+import { SEARCH_LIMITS } from './link-script.js';
 import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from '../jobs/job-row.sqlite.js';
 export { SETTLE_WATCHED, SETTLED_STATE } from '../jobs/settle.sqlite.js';
 export { TAKE_BACK_STARTS } from '../limits/limited-claim.sqlite.js';
@@ -76,7 +76,7 @@ UPDATE _jobs AS j ${byId} SET
   status = iif(c.error IS NULL, 'pending', 'cancelled'),
   run_at = iif(c.error IS NULL, max(coalesce((SELECT max(l.run_at) FROM _jobs_links AS l WHERE l.child_id = c.id), ${now}), ${now}), ${now}),
   finished = iif(c.error IS NULL, NULL, ${now}),
-  last_error = iif(c.error IS NULL, j.last_error, c.error),
+  last_error = iif(c.error IS NULL, j.last_error, c.error), ended_by = iif(c.error IS NULL, j.ended_by, 'parent'),
   updated = ${now}
 FROM c
 WHERE j.id IN (SELECT id FROM c) AND j.id = c.id AND j.status = 'pending' AND j.run_at = ${blockedUntil}
@@ -121,22 +121,18 @@ export const DELETE_LINKS = `
 DELETE FROM _jobs_links WHERE child_id IN ${ids} AND NOT EXISTS (SELECT 1 FROM _jobs AS c WHERE c.id = child_id)
   AND NOT EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = child_id)`;
 
-/** Whether a parent or a group has cancelled the job. */
-const isCancelledByParent = (row: string): string =>
-  `(${PARENT_ERROR_PATTERNS.map((pattern) => `${row}.last_error LIKE '${pattern}'`).join(' OR ')})`;
-
 /**
  * cancelled → pending, blocked, for up to ?3 children of the parents in ?1 that a parent has cancelled. Leaves out children that another
  * ended parent would cancel again, and those whose unique key is taken. Of several with the same key it takes the newest.
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
-  flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
+  ended_by = NULL, flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
 WHERE status = 'cancelled' AND id IN (
   SELECT max(id) FROM (
     SELECT DISTINCT c.id, c.topic, c.unique_key FROM json_each(?1) AS e
     CROSS JOIN _jobs_links AS l ON l.parent_id = e.value AND l.mode = 'cancel' AND l.outcome <> 'completed'
-    CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND ${isCancelledByParent('c')}
+    CROSS JOIN _jobs AS c ON c.id = l.child_id AND c.status = 'cancelled' AND c.ended_by = 'parent'
     WHERE NOT EXISTS (
       SELECT 1 FROM _jobs_links AS o LEFT JOIN _jobs AS p ON p.id = o.parent_id
       WHERE o.child_id = c.id AND o.mode = 'cancel' AND o.outcome <> 'completed' AND coalesce(p.status IN ('failed', 'cancelled'), true))

@@ -26,6 +26,7 @@ describe.each(storeKinds())('rescue on $label', (kind) => {
     expect(job.finished).toBeNull();
     expect(job.runAt).toEqual(job.updated);
     expect(job.lastError).toMatch(/lease of attempt 1 lost: worker worker-1/);
+    expect(job.rescuedAttempt).toBe(1);
     expect(job.errors).toEqual([
       {
         attempt: 1,
