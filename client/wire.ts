@@ -51,8 +51,8 @@ export interface Job<T = unknown> {
   /** Input of the handler. */
   payload: T;
   status: JobStatus;
-  /** Earliest start. */
-  run_at: string;
+  /** Earliest start; `null` while the job is `blocked`, and if it was cancelled then. */
+  run_at: string | null;
   /** When the lease of the running attempt expires; `null` unless `processing`. */
   locked_until: string | null;
   /** Process that runs the job; `null` unless `processing`. */
@@ -101,7 +101,7 @@ export interface Job<T = unknown> {
   updated: string;
   /** Why a pending job does not start; `null` for other jobs, and in the response of an enqueue. */
   waiting_because: WaitingReason | null;
-  /** Present if the job waits for parents. Its `run_at` is then in the year 9999. */
+  /** Present if the job waits for parents. */
   blocked?: true;
   /** Number of parents for which a blocked job waits. */
   waiting_on?: number;

@@ -14,6 +14,7 @@ import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { Column, ColumnName, COLUMNS } from '../store/jobs/columns.js';
 import { columnsWith } from '../store/jobs/columns.js';
+import { BLOCKED_UNTIL } from '../store/links/link-store.js';
 import { badRedaction } from './http.messages.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
 
@@ -144,7 +145,9 @@ type ShownColumns = {
 };
 
 /** A job in a response: the members of the entity in snake_case, times as text. */
-export type JobDto = ShownColumns & {
+export type JobDto = Omit<ShownColumns, 'run_at'> & {
+  /** `null` if the job waits for parents, or was cancelled while it did: the due time in its row is no time at which it may start. */
+  run_at: string | null;
   failed_because: FailureReason | null;
   waiting_because: Pick<WaitingReason, 'code' | 'text'> | null;
   blocked?: true;
@@ -166,12 +169,18 @@ export function toJobDto(
   const { deduplicated, replaced } = stored;
   return {
     ...toColumns(job),
+    ...(isNever(job.runAt) ? { run_at: null } : {}),
     failed_because: explainFailure(job),
     waiting_because: waiting && { code: waiting.code, text: waiting.text },
     ...(waitingOn === undefined ? {} : { blocked: true as const, waiting_on: waitingOn }),
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
     ...(replaced === true ? { replaced: true as const } : {}),
   };
+}
+
+/** A redacted job may lack members. */
+function isNever(runAt: Date | undefined): boolean {
+  return runAt?.getTime() === BLOCKED_UNTIL.getTime();
 }
 
 const shown = columnsWith('api');

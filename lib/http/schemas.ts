@@ -53,12 +53,17 @@ function toMemberSchema({ type, isNullable, isList, api }: Column): JsonSchema {
 
 const JOB: Readonly<Record<string, JsonSchema>> = {
   ...Object.fromEntries(columnsWith('api').map(([name, column]) => [name, toMemberSchema(column)])),
+  run_at: {
+    ...orNull(TIME),
+    description:
+      'No attempt starts before this moment; null while the job waits for parents, and may start at no known time',
+  },
   failed_because: { ...orNull(ref('FailureReason')), description: 'Why a failed job will not run again' },
   waiting_because: {
     ...orNull(ref('WaitingReason')),
     description: 'Why a pending job does not start; null for other jobs, and in the response of an enqueue',
   },
-  blocked: { const: true, description: 'The job waits for parents, and its `run_at` is in the year 9999' },
+  blocked: { const: true, description: 'The job waits for parents, and its `run_at` is null' },
   waiting_on: { ...COUNT, description: 'Number of parents for which a blocked job waits' },
   deduplicated: { const: true, description: 'This job already held the unique key of the request' },
   replaced: { const: true, description: 'The debounced request replaced the payload of this job' },

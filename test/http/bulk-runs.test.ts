@@ -24,7 +24,7 @@ describe('a bulk run over HTTP', () => {
     const { body: second } = await api.post<BulkResult>('/bulk', { ...bound, cursor: first.next_cursor });
     expect(second).toMatchObject({ matched: 1, changed: 1, more: false, next_cursor: null });
     const requeued = await Promise.all(ids.map((id) => api.get<Job>(`/${id}`)));
-    const times = requeued.map(({ body }) => Date.parse(body.run_at)).sort((a, b) => a - b);
+    const times = requeued.map(({ body }) => Date.parse(body.run_at!)).sort((a, b) => a - b);
     expect([times[1]! - times[0]!, times[2]! - times[1]!]).toEqual([60_000, 60_000]);
 
     const other = { ...bound, pace: '1/s', cursor: first.next_cursor };

@@ -142,7 +142,7 @@ describe.each([
     const group = { jobs: members, name: 'g', on_finish: { topic: 'later', payload: 3, delay: '1h' } };
     const grouped = await responses.check(201, '/groups', api.post<GroupBody>('/groups', group));
     const [first, second] = grouped.body.jobs;
-    expect(second).toMatchObject({ blocked: true, waiting_on: 1 });
+    expect(second).toMatchObject({ blocked: true, waiting_on: 1, run_at: null });
     await responses.check(200, '/groups', api.get('/groups?limit=1'));
     await responses.check(200, '/groups/{id}', api.get(`/groups/${grouped.body.id}`));
     const graph = await responses.check(200, '/{id}/graph', api.get(`/${first!.id}/graph`));

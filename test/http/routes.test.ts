@@ -310,7 +310,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
     const { id } = await app().jobs.enqueue('fail', 1, { delay: '1h' });
     const { status, body } = await api().post<Job>(`/${id}/promote`);
     expect({ status, body }).toMatchObject({ status: 200, body: { id, status: 'pending', attempt: 0 } });
-    expect(Date.parse(body.run_at)).toBeLessThan(Date.parse(body.created) + 60_000);
+    expect(Date.parse(body.run_at!)).toBeLessThan(Date.parse(body.created) + 60_000);
     await app().event('failed', id);
     expect(await api().post(`/${id}/promote`)).toMatchObject({ status: 409, body: { code: 'JOB_STATE' } });
   });

@@ -109,7 +109,7 @@ export const COLUMNS = {
     field: 'runAt',
     insert: { at: ({ runAt }) => runAt, inMs: ({ delayMs }) => delayMs, member: 'delay_ms', isPlain: true },
     claim: 'always',
-    api: { description: 'No attempt starts before this moment' },
+    api: {},
   },
   locked_until: { type: 'time', isNullable: true, field: 'lockedUntil', api: {} },
   locked_by: { type: 'text', isNullable: true, field: 'lockedBy', api: { isContent: true } },

@@ -49,7 +49,7 @@ const failure = (attempt: number, second: number) => ({
 const titles = (job: Job): string[] => buildTimeline(job).map((entry) => ('note' in entry ? entry.note : entry.title));
 
 describe('a job that waits for others', () => {
-  const blocked: Job = { ...JOB, blocked: true, waiting_on: 2, run_at: '9999-12-31T00:00:00.000Z' };
+  const blocked: Job = { ...JOB, blocked: true, waiting_on: 2, run_at: null };
 
   it('cannot be run now, and is not due at a known time', () => {
     expect(actionsFor(blocked)).toEqual(['cancel', 'delete']);

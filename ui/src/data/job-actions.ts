@@ -55,6 +55,6 @@ export function findRefusal(
 ): string | null {
   const { refusals } = messages.actions;
   if (!ALLOWED[action].includes(job.status)) return refusals[action];
-  if (action === 'promote' && Date.parse(job.run_at) <= now) return refusals.alreadyDue;
+  if (action === 'promote' && job.run_at !== null && Date.parse(job.run_at) <= now) return refusals.alreadyDue;
   return action === 'cancel' && job.cancel_requested ? refusals.alreadyCancelling : null;
 }

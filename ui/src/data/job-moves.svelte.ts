@@ -71,8 +71,9 @@ class JobMoves {
     if (!cancelled) return;
     if (cancelled.status === 'cancelled') {
       // Due when it was, as far as that is still to come. The jobs that waited for it wait again.
-      const isLater = Date.parse(cancelled.run_at) > serverClock.now;
-      const changes = { dependants: true, ...(isLater && { run_at: cancelled.run_at }) };
+      const { run_at } = cancelled;
+      const isLater = run_at !== null && Date.parse(run_at) > serverClock.now;
+      const changes = { dependants: true, ...(isLater && { run_at }) };
       const undo = (): void => void this.#requeue(cancelled, changes);
       notices.show({ text: messages.actions.cancelled(toShortName(job)), tone: 'neutral', undo });
     } else {

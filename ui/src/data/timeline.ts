@@ -166,7 +166,7 @@ function latest(job: Job): TimelineEvent[] {
   switch (status) {
     case 'pending': {
       // It becomes due when the jobs have ended for which it waits.
-      if (job.blocked) return [];
+      if (run_at === null) return [];
       const isDelayed = between(created, run_at) > DELAY_MS || attempt > 0;
       return isDelayed ? [{ title: attempt > 0 ? words.nextDue : words.due, at: run_at, tone: 'waiting' }] : [];
     }
