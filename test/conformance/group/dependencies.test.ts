@@ -418,6 +418,17 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     expect([await status(ids.a), await status(ids.b)]).toEqual(['failed', 'cancelled']);
   });
 
+  it('leave a job that an operator has re-queued and cancelled since', async () => {
+    const ids = await enqueue(['a'], ['b', ['a']], ['c', ['a']]);
+    const { a } = await claimByRef(fixture.store);
+    await settleOne(fixture.store, a!, outcomes.failed());
+    const engine = new JobsEngine({ store: fixture.store, role: 'producer' });
+    await engine.jobs.requeue(ids.b!);
+    await engine.jobs.cancel(ids.b!);
+    await engine.jobs.requeue(ids.a!, { dependants: true });
+    expect([await status(ids.b), await status(ids.c)]).toEqual(['cancelled', 'pending']);
+  });
+
   it('re-queue hundreds of descendants, deep and wide', async () => {
     const chain = Array.from({ length: 250 }, (_, index): [string, string[]] => [
       `c${index}`,
