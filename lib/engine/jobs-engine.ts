@@ -1,6 +1,6 @@
 /*
  * engine/: the queue without Nest. In: options, handlers and new jobs. Out: outcomes in the table, and events.
- * This file joins the parts. Read enqueue/, claim/ and run/ next, in the order of a job's life; then
+ * This file joins the parts, which create-parts.ts creates. Read enqueue/, claim/ and run/ next, in the order of a job's life; then
  * changes/, lists/ and reports/ (what people ask for) and maintain/ (rescue, pruning). lifecycle.ts starts and stops the loops.
  */
 import { randomBytes } from 'node:crypto';
@@ -8,72 +8,61 @@ import { hostname } from 'node:os';
 import type { Observable } from 'rxjs';
 import type { Clock } from '../core/clock.js';
 import { endsWithin } from '../core/clock.js';
+import type { SchedulePattern } from '../core/cron.js';
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { WorkerProcess } from '../core/job-reports.js';
 import type { JobEvent } from '../core/job-events.js';
-import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { AnyHandler, BatchHandlerFunction, JobHandlerFunction } from '../core/job-handler.js';
 import type { BatchOptions, JobHandlerOptions } from '../core/job-options.js';
+import type { WorkerProcess } from '../core/job-reports.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
+import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { JobsLogger } from '../core/logger.js';
 import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
+import type { ScheduleOptions } from '../core/schedule.js';
+import { readSchedule, readScheduleName } from '../core/schedule.js';
+import type { JobStore } from '../store/job-store.js';
+import { systemClock } from '../store/runtime/system-clock.js';
+import type { StoreTransaction } from '../store/transactions/application-transactions.js';
+import type { BulkActions } from './changes/bulk-actions.js';
+import type { ChangeFeed } from './changes/change-feed.js';
+import type { GroupAdmin } from './changes/group-admin.js';
+import type { IdleWatch, WhenIdleOptions } from './changes/idle-watch.js';
+import type { JobAdmin } from './changes/job-admin.js';
+import type { JobWaiter } from './changes/job-waiter.js';
+import type { TopicAdmin } from './changes/topic-admin.js';
+import type { Dispatcher } from './claim/dispatcher.js';
+import type { Definitions, Running, Upkeep } from './create-parts.js';
+import {
+  createAdmin,
+  createBasics,
+  createDefinitions,
+  createEvents,
+  createLifecycle,
+  createReports,
+  createRunning,
+  createSharedParts,
+  createUpkeep,
+} from './create-parts.js';
+import { reportLinkChanges } from './follow-up/link-events.js';
+import type { EngineLifecycle } from './lifecycle.js';
+import { RELEASE_GRACE_MS } from './lifecycle.js';
+import type { LimitsAdmin } from './limits/limits-admin.js';
+import type { JobGraphs } from './lists/job-graphs.js';
 import type { PruneResult } from './maintain/pruner.js';
 import { Pruner } from './maintain/pruner.js';
 import type { TablesInUse } from './maintain/table-sweepers.js';
-import { TableSweepers } from './maintain/table-sweepers.js';
-import { Rescuer } from './maintain/rescuer.js';
-import { MetricsRecorder } from './reports/metrics-recorder.js';
-import { UnhandledTopics } from './topics/unhandled-topics.js';
-import { WorkerPresence } from './maintain/worker-presence.js';
-import { JobRunner } from './run/job-runner.js';
-import { BulkActions } from './changes/bulk-actions.js';
-import { Dispatcher } from './claim/dispatcher.js';
-import { LiveWorkers } from './runtime/live-workers.js';
-import type { Enqueuer } from './enqueue/enqueuer.js';
-import { createEnqueuer } from './enqueue/hooked-enqueuer.js';
+import type { ErrorStats } from './reports/error-stats.js';
+import type { QueueGauges } from './reports/queue-gauges.js';
+import type { QueueHealth } from './reports/queue-health.js';
+import type { QueueStats } from './reports/queue-stats.js';
 import type { EngineParts } from './runtime/engine-parts.js';
-import { EventStream } from './runtime/event-stream.js';
-import { PayloadDecoder } from './codec/payload-decoder.js';
-import { FailureLog } from './runtime/failure-log.js';
-import { HandlerRegistry } from './runtime/handler-registry.js';
-import { Heartbeat } from './run/heartbeat.js';
-import type { WhenIdleOptions } from './changes/idle-watch.js';
-import { IdleWatch } from './changes/idle-watch.js';
-import { createEmit } from './create-emit.js';
-import { createHook } from './telemetry/create-hook.js';
-import { JobActions, JobAdmin } from './changes/job-admin.js';
-import { JobWaiter } from './changes/job-waiter.js';
-import { KnownTopics } from './topics/known-topics.js';
-import { QueueGauges } from './reports/queue-gauges.js';
-import { QueueHealth } from './reports/queue-health.js';
-import { QueueStats } from './reports/queue-stats.js';
-import { ErrorStats } from './reports/error-stats.js';
-import { TopicAdmin } from './changes/topic-admin.js';
-import { ChangeFeed } from './changes/change-feed.js';
-import { DeadLetterRoutes } from './topics/dead-letter-routes.js';
-import { DefinitionDeclarer } from './topics/definition-declarer.js';
-import type { SchedulePattern } from '../core/cron.js';
-import type { ScheduleOptions } from '../core/schedule.js';
-import { readSchedule, readScheduleName } from '../core/schedule.js';
-import { LimitsAdmin } from './limits/limits-admin.js';
-import { ScheduleAdmin } from './schedules/schedule-admin.js';
-import { Scheduler } from './schedules/scheduler.js';
-import { GroupAdmin } from './changes/group-admin.js';
-import { reportLinkChanges } from './follow-up/link-events.js';
-import { JobGraphs } from './lists/job-graphs.js';
-import { Completer } from './run/completer.js';
-import { LogWriter } from './logs/log-writer.js';
-import { StepWriter } from './run/job-steps.js';
-import { ProgressWriter } from './run/progress-writer.js';
-import { systemClock } from '../store/runtime/system-clock.js';
-import { WakeSignal } from './runtime/wake-signal.js';
-import { RELEASE_GRACE_MS, EngineLifecycle } from './lifecycle.js';
-import type { JobStore } from '../store/job-store.js';
-import type { StoreTransaction } from '../store/transactions/application-transactions.js';
+import type { EventStream } from './runtime/event-stream.js';
+import type { ScheduleAdmin } from './schedules/schedule-admin.js';
+import type { KnownTopics } from './topics/known-topics.js';
 
 /** The module's options, the store, and parts that a test may replace. */
 export interface JobsEngineOptions extends JobsOptions {
@@ -89,18 +78,8 @@ export interface JobsEngineOptions extends JobsOptions {
   worker?: string;
 }
 
-/** The parts that a test drives itself, instead of the loops. */
-export interface TestedParts extends EngineParts {
-  readonly enqueuer: Enqueuer;
-  readonly runner: JobRunner;
-  readonly heartbeat: Heartbeat;
-  readonly progressWriter: ProgressWriter;
-  readonly logWriter: LogWriter;
-  readonly scheduler: Scheduler;
-  readonly rescuer: Rescuer;
-  readonly unhandledTopics: UnhandledTopics;
-  readonly waiter: JobWaiter;
-}
+/** The parts inside the engine. The engine of `nestjs-jobs/testing` drives them itself, instead of the loops. */
+export type InnerParts = EngineParts & Definitions & Running & Upkeep & { readonly waiter: JobWaiter };
 
 /**
  * The queue without Nest: joins the store, the loops and the parts that users call. Make one for each process and database.
@@ -141,83 +120,50 @@ export class JobsEngine {
   readonly schedules: ScheduleAdmin;
   /** Sets and reads the limits of topics over all processes. */
   readonly limits: LimitsAdmin;
-  /** For the engine of `nestjs-jobs/testing`. */
-  protected readonly parts: TestedParts;
-  protected readonly declarer: DefinitionDeclarer;
-  protected readonly deadLetters: DeadLetterRoutes;
+  protected readonly parts: InnerParts;
 
   private readonly stream: EventStream;
-  private readonly onClose: (() => void) | undefined;
   private readonly store: JobStore;
-  private readonly clock: Clock;
-  private readonly registry: HandlerRegistry;
-  private readonly enqueuer: Enqueuer;
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
-  private readonly scheduler: Scheduler;
-  private readonly presence: WorkerPresence;
   private readonly lifecycle: EngineLifecycle;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
-    const { store, clock = systemClock, logger: givenLogger = silentLogger, random = Math.random, ...others } = options;
-    const { worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`, ...given } = others;
-    if (!store) {
-      throw new InvalidOptionsError('store', `expected a store from createJobStore(), got ${describeValue(store)}`);
-    }
-    this.settings = readJobsOptions(given);
-    const logger = guardLogger(givenLogger, this.settings.log);
-    this.store = store;
-    this.clock = clock;
-    const registry = (this.registry = createRegistry(this.settings, store));
-    this.worker = worker;
-    const failureLog = new FailureLog(clock, logger);
-    this.gauges = new QueueGauges({ store, clock });
-    const hook = createHook(this.settings, this.gauges);
-    this.onClose = hook.onClose;
-    const partsWithoutEvents = { ...this.settings, store, clock, logger, failureLog, random, worker, registry, hook };
-    // First the parts that receive events, then those that emit them.
-    this.stream = new EventStream(logger);
-    this.stats = new QueueStats(partsWithoutEvents);
-    this.errors = new ErrorStats(partsWithoutEvents);
-    this.changes = new ChangeFeed({ ...partsWithoutEvents, stats: this.stats });
-    const liveWorkers = new LiveWorkers(partsWithoutEvents);
-    const metrics = new MetricsRecorder({ ...partsWithoutEvents, liveWorkers });
-    const waiter = new JobWaiter(partsWithoutEvents);
-    const { stream, stats, changes } = this;
-    const emit = createEmit({ ...partsWithoutEvents, metrics, changes, stream, waiter });
-    const decoder = new PayloadDecoder(partsWithoutEvents);
-    const parts: EngineParts = { ...partsWithoutEvents, decoder, emit, liveWorkers, wakeSignal: new WakeSignal(store) };
-    const unhandledTopics = new UnhandledTopics(parts);
-    this.enqueuer = createEnqueuer({ ...parts, unhandledTopics });
-    const running = createRunner(parts);
-    const { runner, progressWriter, logWriter, rescuer } = running;
-    const deadLetters = (this.deadLetters = new DeadLetterRoutes(parts));
-    const declarer = (this.declarer = new DefinitionDeclarer({ ...parts, deadLetters }));
-    this.dispatcher = new Dispatcher({ ...parts, runner, declarer });
-    this.scheduler = new Scheduler({ ...parts, enqueuer: this.enqueuer, declarer });
-    const { enqueuer, dispatcher, scheduler } = this;
-    const actions = new JobActions({ ...parts, runner, changes });
-    this.jobs = new JobAdmin({ ...parts, actions, waiter, encoder: enqueuer.encoder });
-    this.bulk = new BulkActions({ ...parts, actions });
-    this.graphs = new JobGraphs(parts);
-    this.groups = new GroupAdmin({ ...parts, enqueuer, actions });
-    this.knownTopics = new KnownTopics(parts);
-    this.topics = new TopicAdmin({ ...parts, stats, dispatcher, changes, unhandledTopics });
-    this.limits = new LimitsAdmin({ ...parts, changes, unhandledTopics });
-    this.idleWatch = new IdleWatch({ ...parts, enqueuer, dispatcher, runner, unhandledTopics });
-    this.schedules = new ScheduleAdmin({ ...parts, enqueuer, scheduler });
-    const sweepers = new TableSweepers(parts);
-    const shown = { stats, runner, declarer };
-    const presence = (this.presence = new WorkerPresence({ ...parts, sweepers, ...shown, scheduler, dispatcher }));
-    reportLinkChanges({ ...parts, changes });
-    this.parts = { ...parts, ...running, enqueuer, scheduler, unhandledTopics, waiter };
-    const pruner = new Pruner({ ...parts, declarer, tablesInUse: () => sweepers.inUse });
-    const maintenance = [scheduler, rescuer, pruner, sweepers, unhandledTopics];
-    const recorders = [metrics, progressWriter, logWriter];
-    this.lifecycle = new EngineLifecycle({ ...this.parts, ...running, dispatcher, presence, maintenance, recorders });
-    const loops = { 'claiming jobs': dispatcher, 'renewing leases': running.heartbeat, 'rescuing jobs': rescuer };
-    this.health = new QueueHealth({ ...parts, gauges: this.gauges, lifecycle: this.lifecycle, loops });
+    const { settings, ...given } = readEngineOptions(options);
+    const basics = createBasics(settings, given);
+    const events = createEvents(basics);
+    const shared = createSharedParts(basics, events);
+    const definitions = createDefinitions(shared);
+    const running = createRunning(shared, definitions);
+    const upkeep = createUpkeep(shared, events, definitions, running);
+    const admin = createAdmin(shared, events, definitions, running);
+    const lifecycle = createLifecycle(shared, events, definitions, running, upkeep);
+    const reports = createReports(shared, basics, running, upkeep, lifecycle);
+    reportLinkChanges({ ...shared, changes: events.changes });
+
+    this.settings = settings;
+    this.worker = shared.worker;
+    this.jobs = admin.jobs;
+    this.bulk = admin.bulk;
+    this.groups = admin.groups;
+    this.graphs = reports.graphs;
+    this.topics = admin.topics;
+    this.knownTopics = definitions.knownTopics;
+    this.stats = events.stats;
+    this.errors = reports.errors;
+    this.health = reports.health;
+    this.gauges = basics.gauges;
+    this.changes = events.changes;
+    this.schedules = admin.schedules;
+    this.limits = admin.limits;
+
+    this.parts = { ...shared, ...definitions, ...running, ...upkeep, waiter: events.waiter };
+    this.stream = events.stream;
+    this.store = shared.store;
+    this.dispatcher = running.dispatcher;
+    this.idleWatch = admin.idleWatch;
+    this.lifecycle = lifecycle;
   }
 
   get database(): 'postgres' | 'sqlite' {
@@ -237,7 +183,7 @@ export class JobsEngine {
    * IdempotencyConflictError when a request with the same key had another body.
    */
   enqueue(topic: TopicLike, payload: unknown, options?: EnqueueOptions, idempotency?: Idempotency): Promise<Job> {
-    return this.enqueuer.enqueue(topic, payload, options, idempotency);
+    return this.parts.enqueuer.enqueue(topic, payload, options, idempotency);
   }
 
   /**
@@ -247,12 +193,12 @@ export class JobsEngine {
    * transaction; the errors of `enqueue`.
    */
   enqueueTx(tx: StoreTransaction, topic: TopicLike, payload: unknown, options?: EnqueueOptions): Promise<Job> {
-    return this.enqueuer.enqueueTx(tx, topic, payload, options);
+    return this.parts.enqueuer.enqueueTx(tx, topic, payload, options);
   }
 
   /** Stores all jobs or none, in the caller's transaction if one is given. @throws the errors of `enqueueTx`. */
   enqueueMany(jobs: readonly AnyNewJob[], tx?: StoreTransaction): Promise<Job[]> {
-    return this.enqueuer.enqueueMany(jobs, tx);
+    return this.parts.enqueuer.enqueueMany(jobs, tx);
   }
 
   /**
@@ -265,15 +211,15 @@ export class JobsEngine {
   register(topic: TopicLike, run: BatchHandlerFunction, options: JobHandlerOptions & { batch: BatchOptions }): void;
   register(topic: TopicLike, run: AnyHandler, options: JobHandlerOptions | undefined, source: string | undefined): void;
   register(topic: TopicLike, run: AnyHandler, options?: JobHandlerOptions, source?: string): void {
-    this.registry.register(topic, run as JobHandlerFunction, options, source);
-    this.deadLetters.assertNoCycle(toTopicName(topic));
-    this.presence.update();
+    this.parts.registry.register(topic, run as JobHandlerFunction, options, source);
+    this.parts.deadLetters.assertNoCycle(toTopicName(topic));
+    this.parts.presence.update();
     this.dispatcher.addTopic(toTopicName(topic));
   }
 
   /** Whether the code of this process computes the concurrency key of jobs of this topic from their payloads. */
   computesKey(topic: string): boolean {
-    return this.registry.get(topic)?.concurrencyKey !== undefined;
+    return this.parts.registry.get(topic)?.concurrencyKey !== undefined;
   }
 
   /**
@@ -285,7 +231,7 @@ export class JobsEngine {
    */
   declareFailureHandler(target: TopicLike, of: TopicLike | undefined, source: string): void {
     const option = `topic of ${source}`;
-    this.deadLetters.listen({
+    this.parts.deadLetters.listen({
       source: of === undefined ? undefined : toTopicName(of, option),
       target: toTopicName(target, option),
       method: source,
@@ -300,7 +246,7 @@ export class JobsEngine {
    */
   declareSchedule(name: string, pattern: SchedulePattern, options: ScheduleOptions = {}): void {
     const topic = options.topic ?? name;
-    this.scheduler.declare(
+    this.parts.scheduler.declare(
       readScheduleName(name),
       readSchedule(pattern, { ...options, topic }, `schedule '${name}'`),
       topic,
@@ -314,7 +260,7 @@ export class JobsEngine {
    * @throws QueueUnavailableError after `close`; InvalidOptionsError when `@OnJobFailed` names a topic without a handler here.
    */
   async start(): Promise<void> {
-    this.deadLetters.assertHandled();
+    this.parts.deadLetters.assertHandled();
     return this.lifecycle.start();
   }
 
@@ -340,10 +286,14 @@ export class JobsEngine {
   /** Stops for good, and completes `events`. Waits up to 2 s for jobs that are being enqueued. */
   async close(): Promise<void> {
     await Promise.all([this.parts.waiter.close(), this.lifecycle.close()]);
-    await endsWithin(this.clock, RELEASE_GRACE_MS, Promise.all([this.enqueuer.idle(), this.changes.close()]));
+    await endsWithin(
+      this.parts.clock,
+      RELEASE_GRACE_MS,
+      Promise.all([this.parts.enqueuer.idle(), this.changes.close()]),
+    );
     this.stats.counter.stop();
     this.stream.complete();
-    this.onClose?.();
+    this.parts.hook.onClose?.();
   }
 
   /**
@@ -361,7 +311,7 @@ export class JobsEngine {
    */
   prune(): Promise<PruneResult> {
     const tablesInUse = (): TablesInUse => ({ hasLinks: true, hasLogs: true });
-    return new Pruner({ ...this.parts, declarer: this.declarer, tablesInUse }).pruneAll();
+    return new Pruner({ ...this.parts, tablesInUse }).pruneAll();
   }
 
   /**
@@ -374,21 +324,18 @@ export class JobsEngine {
   }
 }
 
-function createRegistry({ role, topics }: JobsSettings, { capabilities }: JobStore): HandlerRegistry {
-  return new HandlerRegistry({
-    topics: role === 'producer' ? [] : topics,
-    canRunTransactions: capabilities.transactionsAtOnce > 0,
-  });
-}
-
-/** Creates the parts that run jobs and rescue them. */
-function createRunner(parts: EngineParts) {
-  const writers = {
-    completer: new Completer(parts),
-    heartbeat: new Heartbeat(parts),
-    progressWriter: new ProgressWriter(parts),
-    logWriter: new LogWriter(parts),
-    stepWriter: new StepWriter(parts),
-  };
-  return { ...writers, rescuer: new Rescuer(parts), runner: new JobRunner({ ...parts, ...writers }) };
+/** Checks the options of the module, and separates them from the objects that are given to the engine. */
+function readEngineOptions({
+  store,
+  clock = systemClock,
+  logger = silentLogger,
+  random = Math.random,
+  worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`,
+  ...moduleOptions
+}: JobsEngineOptions) {
+  if (!store) {
+    throw new InvalidOptionsError('store', `expected a store from createJobStore(), got ${describeValue(store)}`);
+  }
+  const settings = readJobsOptions(moduleOptions);
+  return { settings, store, clock, logger: guardLogger(logger, settings.log), random, worker };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Claim, Outcome } from '../core/job.js';
 import { encodePayload } from '../core/payload.js';
 import type { RegisteredHandler } from '../engine/runtime/handler-registry.js';
-import type { TestedParts } from '../engine/jobs-engine.js';
+import type { InnerParts } from '../engine/jobs-engine.js';
 import { Attempt } from '../engine/run/attempt.js';
 import { BatchCall } from '../engine/run/batch-call.js';
 import { callHandler, Executor } from '../engine/run/executor.js';
@@ -11,7 +11,7 @@ import type { HandlerRun } from './run-options.js';
 
 /** Calls the handler of a topic for a job that has no row. @see JobsTesting.run */
 export async function runHandler(
-  engine: TestedParts,
+  engine: InnerParts,
   topic: string,
   payload: unknown,
   { attempt, retries, maxRetries, metadata }: HandlerRun,
@@ -49,7 +49,7 @@ export async function runHandler(
 }
 
 /** Calls a batch handler with one job. */
-function callBatch(engine: TestedParts, attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
+function callBatch(engine: InnerParts, attempt: Attempt, handler: RegisteredHandler): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const onAttemptEnded = (_: Attempt, outcome: Outcome | null): void => {
       if (outcome?.kind === 'completed') {

@@ -5,12 +5,12 @@ import { Job } from '../core/job.js';
 import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { suggestNearest } from '../core/suggestion.js';
 import type { JobAdmin } from '../engine/changes/job-admin.js';
-import type { TestedParts } from '../engine/jobs-engine.js';
+import type { InnerParts } from '../engine/jobs-engine.js';
 import type { LimitedClaim } from '../store/limits/limited-claim.js';
 import { HAND_OVER_MS } from '../store/limits/limited-claim.js';
 import type { PendingRun } from './run-options.js';
 
-interface PendingJobsParts extends TestedParts {
+interface PendingJobsParts extends InnerParts {
   readonly jobs: JobAdmin;
 }
 

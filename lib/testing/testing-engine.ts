@@ -65,11 +65,11 @@ export class TestingEngine extends JobsEngine {
 
   override async start(): Promise<void> {
     const { scheduler, unhandledTopics, role, strictTopics } = this.parts;
-    this.deadLetters.assertHandled();
+    this.parts.deadLetters.assertHandled();
     this.isStarted = true;
     if (role !== 'producer') {
       await scheduler.checkPayloads();
-      await this.declarer.writeWithoutLimits();
+      await this.parts.declarer.writeWithoutLimits();
       await this.fireTicks();
       if (strictTopics) {
         unhandledTopics.markHandlersKnown();
@@ -198,7 +198,7 @@ export class TestingEngine extends JobsEngine {
       leftMs -= stepMs;
     }
     const { rescuer, heartbeat } = this.parts;
-    await this.declarer.writeWithoutLimits();
+    await this.parts.declarer.writeWithoutLimits();
     await rescuer.run();
     heartbeat.wake();
     await this.runDue();
