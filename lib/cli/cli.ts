@@ -21,7 +21,7 @@ import { CommandError, EXIT, UsageError } from './exit.js';
 import { VERBS } from './verbs/index.js';
 
 /** What a command uses of its process. */
-export interface CliHost extends Host {
+interface CliHost extends Host {
   /** Returns milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }

@@ -11,7 +11,7 @@ import { connect, connectSqlite3, createInspector } from '../typeorm/connect.js'
 import { CommandError, UsageError } from './exit.js';
 
 /** The database that a command works on. */
-export interface DatabaseTarget {
+interface DatabaseTarget {
   /** For people, without a password. */
   readonly name: string;
   readonly options: DataSourceOptions;

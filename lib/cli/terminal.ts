@@ -98,7 +98,7 @@ function toCell(cell: Cell): StyledCell {
 }
 
 /** Shows control characters: text of jobs must neither move the cursor, nor forge lines, nor change the direction of text. */
-export function escapeLines(text: string): string {
+function escapeLines(text: string): string {
   return escapeCharacters(text, /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu);
 }
 

@@ -1,7 +1,7 @@
 import { toOneLine } from './text.js';
 
 /** A line of the log as an object, with `log: 'json'`. */
-export interface LogRecord extends LogFields {
+interface LogRecord extends LogFields {
   readonly message: string;
 }
 

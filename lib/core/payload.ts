@@ -288,7 +288,7 @@ export function toRecordedJson(value: unknown, bytesMax = RECORDED_JSON_BYTES_MA
 }
 
 /** The text that is stored for a result, and what of the result JSON cannot hold. */
-export interface RecordedResult {
+interface RecordedResult {
   readonly text: string | null;
   /** Names the first value that is lost, such as `result.users is a Map`, and says what is stored. */
   readonly loss?: string;

@@ -314,27 +314,16 @@ const MISSED_AFTER_MS = 60_000;
 const TICKS_AT_ONCE_MAX = 1_000;
 
 /** What a schedule does at a moment. */
-export interface TickPlan {
+interface TickPlan {
   /** The ticks to fire, oldest first. */
   readonly fire: readonly Date[];
   /** The next tick after them. */
   readonly next: Date | null;
 }
 
-/** Runs {@link planTicksInSteps} to its end, which takes up to a second for a thousand ticks. */
-export function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date): TickPlan {
-  const steps = planTicksInSteps(definition, cursor, now);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) {
-      return value;
-    }
-  }
-}
-
 /**
  * Plans the ticks of a schedule that are due: those of the last minute fire, and older ones by the policy for missed ticks. Yields after
- * each tick, so that the caller can let other work run.
+ * each tick, so that the caller can let other work run: a thousand ticks take up to a second.
  *
  * @param cursor the first tick that has not fired.
  */

@@ -9,7 +9,7 @@ export interface SearchTerms {
 }
 
 /** A member of an object, at a path of names, whose value has this text. */
-export interface SearchedMember {
+interface SearchedMember {
   readonly path: readonly string[];
   readonly value: string;
 }

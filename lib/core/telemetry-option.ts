@@ -19,17 +19,17 @@ export interface TelemetryOptions {
 }
 
 /** A `TracerProvider` of OpenTelemetry. */
-export interface TracerProviderLike {
+interface TracerProviderLike {
   getTracer(name: string, version?: string): object;
 }
 
 /** A `MeterProvider` of OpenTelemetry. */
-export interface MeterProviderLike {
+interface MeterProviderLike {
   getMeter(name: string, version?: string): object;
 }
 
 /** A `TextMapPropagator` of OpenTelemetry. */
-export interface PropagatorLike {
+interface PropagatorLike {
   inject(...args: never[]): void;
   extract(...args: never[]): object;
 }

@@ -43,7 +43,7 @@ export interface CapabilitiesDto {
 @Controller()
 @UseGuards(JobsAdminGuard)
 @UseFilters(JobsApiErrorFilter)
-export class JobsDiscoveryController {
+class JobsDiscoveryController {
   constructor(
     @Inject(JobsEngine) private readonly engine: JobsEngine,
     @Inject(AccessPolicy) private readonly access: AccessPolicy,

@@ -31,7 +31,7 @@ export interface CreatedStore {
 }
 
 /** What the application gives to its store. */
-export interface StoreParts {
+interface StoreParts {
   /** Default: the process's monotonic clock. */
   readonly clock?: Clock;
   /** Default: logs nothing. */

@@ -1,11 +1,22 @@
 import { InvalidOptionsError } from '../../lib/core/errors.js';
-import type { ScheduleOptions } from '../../lib/core/schedule.js';
-import { planTicks, planTicksInSteps, readSchedule, readScheduleName } from '../../lib/core/schedule.js';
+import type { ScheduleDefinition, ScheduleOptions } from '../../lib/core/schedule.js';
+import { planTicksInSteps, readSchedule, readScheduleName } from '../../lib/core/schedule.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const at = (time: string): Date => new Date(`2026-01-05T${time}Z`);
 const hourly = (options: ScheduleOptions = {}) => readSchedule('0 * * * *', { topic: 't', ...options });
+
+/** Plans all due ticks at once. */
+function planTicks(definition: ScheduleDefinition, cursor: Date, now: Date) {
+  const steps = planTicksInSteps(definition, cursor, now);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) {
+      return value;
+    }
+  }
+}
 
 /** The hours of the ticks that fire at `now`, with the cursor at 00:00. */
 function fired(options: ScheduleOptions, now = at('05:30:00')): number[] {

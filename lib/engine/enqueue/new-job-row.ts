@@ -14,7 +14,7 @@ import type { JobInsert, PayloadReplacement } from '../../store/jobs/job-records
 import type { EngineParts } from '../runtime/engine-parts.js';
 
 /** A topic with the defaults for its jobs. */
-export interface ResolvedTopic {
+interface ResolvedTopic {
   readonly name: string;
   readonly schema: AnySchema | undefined;
   readonly maxRetries: number;

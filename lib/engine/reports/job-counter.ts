@@ -6,7 +6,7 @@ import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Topics } from './query-cache.js';
 
 /** Jobs of one topic by status. */
-export interface CountedTopic extends TopicCounts {
+interface CountedTopic extends TopicCounts {
   /** The database's time of the oldest of these counts. */
   readonly countedAt: Date;
 }

@@ -70,7 +70,7 @@ const LABELED_TOPICS_MAX = 200;
 const OTHER_TOPICS = 'other';
 
 /** Bounds the topics in metrics: a series for each of a million topics would fill the memory of every monitoring system. */
-export class TopicLabels {
+class TopicLabels {
   private readonly labeled = new Set<string>();
 
   /** Returns the topic for the first 200 topics of this process, and `other` for the rest. A topic keeps its label. */

@@ -5,8 +5,8 @@ import type { JobEvent } from '../../core/job-events.js';
 /* Names of the OpenTelemetry semantic conventions for messaging. The module's own begin with `messaging.nestjs_jobs.`. */
 
 export const SYSTEM = 'messaging.system';
-export const OPERATION_NAME = 'messaging.operation.name';
-export const OPERATION_TYPE = 'messaging.operation.type';
+const OPERATION_NAME = 'messaging.operation.name';
+const OPERATION_TYPE = 'messaging.operation.type';
 export const DESTINATION = 'messaging.destination.name';
 export const MESSAGE_ID = 'messaging.message.id';
 export const BATCH_COUNT = 'messaging.batch.message_count';

@@ -17,7 +17,7 @@ const JOBS_MAX = 50;
 const MARKED_MAX = 100;
 
 /** The result of a limited claim, its jobs as rows. */
-export interface LimitedClaimRows {
+interface LimitedClaimRows {
   readonly rows: readonly SqlRow[];
   readonly ending: 'done' | 'cut' | 'unlimited';
   readonly limitedBy: LimitReason | null;

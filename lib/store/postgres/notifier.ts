@@ -123,7 +123,7 @@ export class Notifier {
 const PAYLOAD_BYTES_MAX = 7_000;
 
 /** What a notification says. */
-export interface DecodedNotification {
+interface DecodedNotification {
   readonly topics: readonly string[];
   /** `undefined`: it is for all processes. */
   readonly hint: OneWorkerHint | undefined;

@@ -60,7 +60,7 @@ export async function runInSequence(
 }
 
 /** The queries around the statements of a transaction. */
-export interface TransactionEnds {
+interface TransactionEnds {
   readonly begin: PostgresQuery;
   readonly commit: PostgresQuery;
   readonly rollBack: PostgresQuery;

@@ -75,4 +75,4 @@ const PARSERS: ReadonlyMap<number, Parser> = new Map([
  * Parses results on the queue's own connections, whatever parsers the application has set on `pg`. JSON arrives as text: a cast to
  * `::text` copies it twice, a third of what it costs to claim a payload of 5 KB.
  */
-export const typeParsers: PostgresTypes = { getTypeParser: (type) => PARSERS.get(type) ?? asText };
+const typeParsers: PostgresTypes = { getTypeParser: (type) => PARSERS.get(type) ?? asText };

@@ -20,7 +20,7 @@ export interface DatabaseState {
   readonly heldSnapshots: readonly HeldSnapshot[];
 }
 
-export interface HeldSnapshot {
+interface HeldSnapshot {
   /** What holds it, for people. */
   readonly holder: string;
   /** `null`: unknown. */

@@ -14,7 +14,7 @@ export interface TransactionCall {
 }
 
 /** The transactions that the application runs on the queue's database. */
-export interface ApplicationTransactions {
+interface ApplicationTransactions {
   /**
    * Returns a runner for statements inside an open transaction.
    *
