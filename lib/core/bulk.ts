@@ -4,7 +4,7 @@ import type { JobFilter } from './job.js';
 import type { JobAction } from './job-state.js';
 import { parseJobId } from './job-state.js';
 import type { ListFilter } from './list-filter.js';
-import { hashText, parseMicroseconds, readListFilter, toConditionsText } from './list-filter.js';
+import { hashFilter, parseMicroseconds, readListFilter, toConditionsText } from './list-filter.js';
 import type { Check } from './option-checks.js';
 import { condition, flag, integer, oneOf, option, optional, readOptions, text } from './option-checks.js';
 
@@ -157,7 +157,7 @@ function parseList(json: string): unknown[] {
 }
 
 function hashRun({ action, filter, paceMs }: Run): string {
-  return hashText(JSON.stringify([action, toConditionsText(filter!), paceMs]));
+  return hashFilter(JSON.stringify([action, toConditionsText(filter!), paceMs]));
 }
 
 /** A time of the database. */

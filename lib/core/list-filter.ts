@@ -1,4 +1,5 @@
 import { InvalidOptionsError } from './errors.js';
+import { hashText } from './hash.js';
 import type { JobFilter, ListOrder } from './job.js';
 import type { JobFilterStatus } from './job-state.js';
 import { FILTER_STATUSES, parseJobId, toJobStatus } from './job-state.js';
@@ -152,7 +153,7 @@ function parseCursor(cursor: string, conditions: Conditions): CursorPosition {
 type Conditions = Omit<ListFilter, 'limit' | 'offset' | 'beforeId' | 'beforeFinished' | 'asOf'>;
 
 function hashConditions(conditions: Conditions): string {
-  return hashText(toConditionsText(conditions));
+  return hashFilter(toConditionsText(conditions));
 }
 
 /** Returns the same text for filters that mean the same. */
@@ -184,13 +185,9 @@ export function parseMicroseconds(value: unknown): string | undefined {
   return isExact ? `${seconds}.${digits.padEnd(6, '0')}Z` : undefined;
 }
 
-/** Hashes a text (FNV-1a) to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
-export function hashText(text: string): string {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  }
-  return (hash >>> 0).toString(36);
+/** Hashes the text of a filter to detect another filter. Not a secret: a cursor reveals nothing that its filter would not. */
+export function hashFilter(text: string): string {
+  return (hashText(text) >>> 0).toString(36);
 }
 
 function rejectContradictions(given: OptionValues<typeof LIST_OPTIONS>, path: string): void {

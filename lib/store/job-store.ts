@@ -145,8 +145,9 @@ interface AttemptWriter {
   /** Returns those of the claimed jobs for which a cancel was requested. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
-   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, unless they have an idempotency
-   * key: those are pruned later. Returns the results in the order of `settlements`.
+   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, with the exceptions of `discard`. For watched
+   * jobs that end, the same transaction closes their links, releases or cancels their children, finishes their groups and inserts dead
+   * letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
@@ -158,7 +159,8 @@ interface AttemptWriter {
   explainLostLeases(losses: readonly LostLease[]): Promise<string[]>;
   /**
    * processing → completed, inside a transaction of the application. `result` and `progress` are JSON texts; without `progress` the
-   * row keeps its value; `startedMs` is that of `Settlement`. Returns what happened to the children; the caller reports it after the commit: see `LinkStore.report`.
+   * row keeps its value; `startedMs` is that of `Settlement`. Returns what happened to the children; the caller reports it after the
+   * commit: see `LinkStore.report`.
    *
    * @throws LeaseLostError when another attempt owns the job or it has ended.
    * @throws JobStateError when a cancel was requested.
@@ -173,8 +175,8 @@ interface AttemptWriter {
   /** Runs `work` in a transaction of the application's DataSource. Rejects when `capabilities.transactionsAtOnce` is 0. */
   transaction<T>(work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
-   * Deletes jobs that have ended in one of these statuses, in this attempt. Jobs with an idempotency key stay, and those whose topic
-   * declares that they are kept: they are pruned later.
+   * Deletes jobs that have ended in one of these statuses, in this attempt. These jobs stay, and are pruned later: those with an
+   * idempotency key, those that keep their unique key, watched ones, which children may read, and those whose topic declares an age.
    */
   discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void>;
 }
@@ -267,8 +269,7 @@ export interface DefinitionStore {
 
 /** The table of schedules. Each change compares the revision that the caller has read. */
 export interface ScheduleStore {
-  /** Returns all schedules by name, and the database's time. */
-  /** @param name only this schedule. Default: all. */
+  /** Returns the schedules by name, and the database's time. @param name only this schedule. Default: all. */
   list(name?: string | null): Promise<ListedSchedules>;
   /** Adds or changes a schedule. Returns `false` when another process was first: read again. */
   put(change: ScheduleChange): Promise<boolean>;

@@ -3,7 +3,7 @@ import type { Duration } from '../../core/duration.js';
 import { toErrorMessage } from '../../core/error-text.js';
 import { IdleTimeoutError, InvalidOptionsError } from '../../core/errors.js';
 import type { UnfinishedTopic } from '../../core/errors.js';
-import { duration, readOptions } from '../../core/option-checks.js';
+import { duration, option, readOptions } from '../../core/option-checks.js';
 import type { Dispatcher } from '../claim/dispatcher.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Enqueuer } from '../enqueue/enqueuer.js';
@@ -26,7 +26,7 @@ type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role' | 'strictTop
 /** How long the query for due jobs may take after the timeout. */
 const DUE_QUERY_MAX_MS = 500;
 
-const whenIdleTable = { timeout: { default: 30_000, check: duration(1), meaning: 'limit of the wait' } };
+const whenIdleTable = { timeout: option(30_000, duration(1)) };
 
 /** Waits until no job is due for this process and none runs in it. */
 export class IdleWatch {

@@ -144,7 +144,7 @@ export class JobAdmin {
   /**
    * Makes a pending job due now. Its retries stay as they are. A job that is due already keeps its position.
    *
-   * @throws JobNotFoundError; JobStateError when it is not pending.
+   * @throws JobNotFoundError; JobStateError when it is not pending, or waits for its parents.
    */
   async promote(id: string, actor?: Actor): Promise<Job> {
     return (await this.run('promote', id, { actor })).job!;

@@ -107,6 +107,7 @@ export class HandlerRegistry {
       logger.log('has no handlers yet, and runs no jobs');
     }
   }
+
   private assertRunnable({ topic, run, settings, source }: RegisteredHandler): void {
     if (settings.batch && run.length === 0) {
       throw new InvalidOptionsError(

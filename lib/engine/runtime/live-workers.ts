@@ -1,6 +1,7 @@
 import type { OneWorkerHint } from '../../store/runtime/store-hints.js';
 import type { PresenceReply } from '../../store/reports/report-records.js';
 import type { Clock } from '../../core/clock.js';
+import { hashText } from '../../core/hash.js';
 import type { HandlerRegistry } from './handler-registry.js';
 
 interface LiveWorkersParts {
@@ -54,7 +55,7 @@ export class LiveWorkers {
 
   constructor(private readonly parts: LiveWorkersParts) {
     const { worker, pollIntervalMs } = parts;
-    this.self = { name: worker, hash: toHash(worker), topics: undefined, pollIntervalMs };
+    this.self = { name: worker, hash: hashText(worker), topics: undefined, pollIntervalMs };
   }
 
   /**
@@ -66,7 +67,7 @@ export class LiveWorkers {
     const before = this.others;
     this.others = (reply?.others ?? []).map(({ worker, topics, pollIntervalMs }) => ({
       name: worker,
-      hash: toHash(worker),
+      hash: hashText(worker),
       topics: topics && new Set(topics),
       pollIntervalMs,
     }));
@@ -87,7 +88,7 @@ export class LiveWorkers {
 
   /** Returns 0 when this process should claim the jobs, and 1 when it should look whether the chosen process did. */
   rank(topic: string, { id, sender }: OneWorkerHint): number {
-    const hash = toHash(id);
+    const hash = hashText(id);
     const own = mix(this.self.hash ^ hash);
     const isBefore = (other: LiveWorker): boolean => String(other.hash) !== sender && mix(other.hash ^ hash) > own;
     return this.others.filter((other) => handles(other, topic) && isBefore(other)).length;
@@ -147,16 +148,7 @@ function handles({ topics }: LiveWorker, topic: string): boolean {
 
 /** Names a worker in notifications. They do not contain its name, which has the host: every user of the database may listen. */
 export function hashWorker(worker: string): string {
-  return String(toHash(worker));
-}
-
-/** FNV-1a. */
-function toHash(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  }
-  return hash;
+  return String(hashText(worker));
 }
 
 /** The last steps of MurmurHash3: every bit of the input changes half of the output. */

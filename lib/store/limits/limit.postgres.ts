@@ -3,7 +3,7 @@ import { PRIORITY_MIN } from '../../core/limits.js';
 import { ms } from '../jobs/job-row.postgres.js';
 import { HAND_OVER_MS } from './limited-claim.js';
 import { isLive } from '../definitions/live-definition.postgres.js';
-import { gapMs, inWindow, sliceEnd } from './limited-claim.postgres.js';
+import { countRunning, gapMs, inWindow, sliceEnd } from './limited-claim.postgres.js';
 
 /*
  * Limits of topics: their definitions, and what they allow now. The definition of an operator wins over that of the code. The columns
@@ -73,13 +73,9 @@ const nextStart = (topic: string, key: string): string => `
         SELECT max(w.latest) + ${gapMs(String(HAND_OVER_MS))} FROM _jobs_starts w WHERE ${inWindow(topic, key, 't.rate_ms')}) END,
       n.now_ms)::bigint, n.now_ms) FROM (SELECT ${ms('statement_timestamp()')}::bigint AS now_ms) n)`;
 
-const countRunning = (condition: string, max: number): string =>
-  `(SELECT count(*) FROM (SELECT 1 FROM _jobs j WHERE ${condition} AND j.locked_until IS NOT NULL LIMIT ${max}) u)`;
-
-const runningOfTopic = (topic: string): string =>
-  countRunning(`j.topic = ${topic} AND j.flow_key IS NOT NULL`, LIMIT_MAX);
+const runningOfTopic = (topic: string): string => countRunning(topic, 'j.flow_key IS NOT NULL', String(LIMIT_MAX));
 const runningOfKey = (topic: string, key: string): string =>
-  countRunning(`j.topic = ${topic} AND j.flow_key = ${key}`, KEY_LIMIT_MAX);
+  countRunning(topic, `j.flow_key = ${key}`, String(KEY_LIMIT_MAX));
 
 const states = `${ms('t.paused_since')} AS paused_since, coalesce(t.is_limited, false) AS is_limited, t.limit_total, t.limit_key, t.rate_limit,
   t.rate_ms, coalesce(t.rate_by_key, false) AS rate_by_key`;

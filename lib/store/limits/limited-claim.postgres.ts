@@ -1,6 +1,6 @@
 import { HAND_OVER_MAX_MS, SLICES, SPREAD_STEP_MS } from './limited-claim.js';
 import { asClaimed, claimedColumns } from '../jobs/claim.postgres.js';
-import { isUnexpired, matchesId } from '../jobs/job-row.postgres.js';
+import { isUnexpired, matchesId, skipLocked } from '../jobs/job-row.postgres.js';
 
 /*
  * The claim of one topic that has limits, or jobs with a concurrency key.
@@ -20,7 +20,7 @@ UPDATE _jobs SET flow_key = concurrency_key WHERE ctid = ANY (ARRAY(
     SELECT ctid AS tid FROM _jobs
     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND topic = $1 AND priority = l.priority AND flow_key IS NULL
       AND run_at <= statement_timestamp()
-    ORDER BY flow_key, run_at LIMIT $3::int FOR NO KEY UPDATE SKIP LOCKED) c
+    ORDER BY flow_key, run_at LIMIT $3::int ${skipLocked}) c
   LIMIT $3::int))
 RETURNING 1`;
 
@@ -51,9 +51,9 @@ export const inWindow = (topic: string, key: string, rateMs: string): string =>
 
 const hasLock = `current_setting('nestjs_jobs.claim', true) IS NOT DISTINCT FROM $2`;
 
-/** Counts up to a limit, so that the cost does not grow with what runs. */
-const countRunning = (condition: string, limit: string): string =>
-  `(SELECT count(*) FROM (SELECT 1 FROM _jobs WHERE topic = $1 AND ${condition} AND locked_until IS NOT NULL LIMIT ${limit}) u)`;
+/** Counts the running jobs `j` of a topic, up to `max`, so that the cost does not grow with what runs. */
+export const countRunning = (topic: string, condition: string, max: string): string =>
+  `(SELECT count(*) FROM (SELECT 1 FROM _jobs j WHERE j.topic = ${topic} AND ${condition} AND j.locked_until IS NOT NULL LIMIT ${max}) u)`;
 
 /** An aggregate of the starts of a key that count now, in a row of `x` or `s`. */
 const ofStarts = (aggregate: string, row: string, key: string): string =>
@@ -85,7 +85,6 @@ const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL AND topic = 
 const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL AND topic = $1`;
 const isDue = 'run_at <= statement_timestamp()';
 const mayStart = `${isDue} AND ${isUnexpired('_jobs')}`;
-const skipLocked = 'FOR NO KEY UPDATE SKIP LOCKED';
 
 /** Records the starts. Those of a claim are due one after the other. */
 const counted = `
@@ -106,7 +105,7 @@ const ending = `json_build_object(
   'isLimited', (SELECT is_limited FROM x),
   'isPaused', (SELECT paused_since IS NOT NULL FROM x),
   'room', (SELECT room FROM s),
-  'totalRoom', (SELECT limit_total - ${countRunning('flow_key IS NOT NULL', 's.limit_total')} FROM s),
+  'totalRoom', (SELECT limit_total - ${countRunning('$1', 'j.flow_key IS NOT NULL', 's.limit_total')} FROM s),
   'isCut', EXISTS (SELECT FROM k CROSS JOIN s WHERE k.n >= $7::int AND k.found < s.room),
   'isBehind', $9::boolean AND EXISTS (SELECT FROM unnest($5::int[]) AS l(priority) CROSS JOIN LATERAL (
     SELECT FROM _jobs WHERE ${isKeyed} AND priority = l.priority AND flow_key IS NULL AND ${isDue} ORDER BY flow_key, run_at LIMIT 1) d),
@@ -144,7 +143,7 @@ WITH RECURSIVE x AS MATERIALIZED (
   FROM _jobs_topics t WHERE topic = $1 AND ${hasLock}),
 s AS MATERIALIZED (
   SELECT x.*, least($6::int,
-    CASE WHEN limit_total IS NOT NULL THEN limit_total - ${countRunning('flow_key IS NOT NULL', 'x.limit_total')} END,
+    CASE WHEN limit_total IS NOT NULL THEN limit_total - ${countRunning('$1', 'j.flow_key IS NOT NULL', 'x.limit_total')} END,
     CASE WHEN rate_limit IS NOT NULL AND NOT rate_by_key THEN least(rate_limit - ${countStarts('x', `''`)}, ${spreadRoom('x', `''`)}) END)::int AS room
   FROM x WHERE is_limited AND paused_since IS NULL),
 k AS (
@@ -161,7 +160,7 @@ k AS (
     LIMIT 1) f
   CROSS JOIN LATERAL (SELECT CASE
     WHEN f.flow_key <> '' THEN least(s.room,
-      CASE WHEN s.limit_key IS NOT NULL THEN s.limit_key - ${countRunning('flow_key = f.flow_key', 's.limit_key')} END,
+      CASE WHEN s.limit_key IS NOT NULL THEN s.limit_key - ${countRunning('$1', 'j.flow_key = f.flow_key', 's.limit_key')} END,
       CASE WHEN s.rate_by_key THEN least(s.rate_limit - ${countStarts('s', 'f.flow_key')}, ${spreadRoom('s', 'f.flow_key')}) END)::int
     WHEN (SELECT 1 FROM _jobs WHERE ${isUnkeyed} AND priority = k.priority AND ${isDue} ORDER BY run_at LIMIT 1) IS NOT NULL
     THEN s.room ELSE 0 END AS free) g
