@@ -49,7 +49,7 @@ export const DECLARED_RECENTLY_MS = 2_000;
  * A definition counts as live for this long after a process has declared it. With the interval of the others, the end of a definition
  * applies within 20 s. A process that has just started lets the others declare for as long.
  */
-const DEFINITION_LIVE_MS = 14_000;
+export const DEFINITION_LIVE_MS = 14_000;
 /**
  * A definition without a live process ends only if a process handles the topic that was seen this recently. The process that declared it
  * may be dead and still be listed: it was seen at most `DECLARED_RECENTLY_MS` after its last declaration, which is longer ago.

@@ -1,4 +1,4 @@
-import { isUnexplainedLoss } from './row-mapper.js';
+import { isUnexplainedLoss } from './job-row.js';
 import {
   matchesId,
   isOwned,

@@ -1,4 +1,4 @@
-import { isUnexplainedLoss } from './row-mapper.js';
+import { isUnexplainedLoss } from './job-row.js';
 import { byId, fromNow, isUnexpired, now, isOwned, isOwnedClaim } from './job-row.sqlite.js';
 
 const updateOwned = (changes: string, guard = isOwnedClaim): string => `

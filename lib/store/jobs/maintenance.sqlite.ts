@@ -1,4 +1,4 @@
-import { EXPIRED, LEASE_LOST } from './row-mapper.js';
+import { EXPIRED, LEASE_LOST } from './job-row.js';
 import {
   byId,
   appendError,

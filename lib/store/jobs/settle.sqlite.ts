@@ -1,4 +1,4 @@
-import { WAS_RESCUED } from './row-mapper.js';
+import { WAS_RESCUED } from './job-row.js';
 import {
   byId,
   appendError,
