@@ -2,7 +2,7 @@ import type { Backoff, BackoffFunction, BackoffOptions } from './backoff.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
-import { SET_JOBS_MAX } from './limits.js';
+import { SET_JOBS_MAX } from './bounds.js';
 import type { Check } from './option-checks.js';
 import {
   applyCheck,

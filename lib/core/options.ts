@@ -8,7 +8,7 @@ import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes } from './http-options.js';
 import type { FinalStatus } from './job-state.js';
-import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './limits.js';
+import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './bounds.js';
 import type { Check } from './option-checks.js';
 import {
   applyCheck,

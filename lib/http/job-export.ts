@@ -4,7 +4,7 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { QueueUnavailableError } from '../core/errors.js';
 import type { JobFilter } from '../core/job.js';
-import { countRows, MEBIBYTE } from '../core/limits.js';
+import { countRows, MEBIBYTE } from '../core/bounds.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { HttpRequest, HttpResponse } from './http-adapter.js';
 import { API_HEADERS, openResponse } from './http-adapter.js';

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
-import { MEBIBYTE } from '../core/limits.js';
+import { MEBIBYTE } from '../core/bounds.js';
 import { ApiError } from './api-error.js';
 import { bodyTooLarge, bodyTooSlow, INCOMPLETE_BODY, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE } from './http.messages.js';
 

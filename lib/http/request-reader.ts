@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { MEBIBYTE } from '../core/limits.js';
+import { MEBIBYTE } from '../core/bounds.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { HttpRequest } from './http-adapter.js';
 import { getBody } from './http-adapter.js';

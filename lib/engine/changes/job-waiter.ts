@@ -6,7 +6,7 @@ import { JobFailedError, WaitTimeoutError } from '../../core/wait-errors.js';
 import type { JobEvent } from '../../core/job-events.js';
 import { isFinal, parseJobId } from '../../core/job-state.js';
 import type { Job } from '../../core/job.js';
-import { SET_JOBS_MAX } from '../../core/limits.js';
+import { SET_JOBS_MAX } from '../../core/bounds.js';
 import type { Check } from '../../core/option-checks.js';
 import { duration, optional, option, readOptions } from '../../core/option-checks.js';
 import { runDetached } from '../../store/runtime/detached-context.js';

@@ -1,4 +1,4 @@
-import { SET_LENGTH_MAX } from '../../core/limits.js';
+import { SET_LENGTH_MAX } from '../../core/bounds.js';
 import type { ClaimRequest } from '../../store/jobs/job-records.js';
 import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
 import type { EngineParts } from '../runtime/engine-parts.js';

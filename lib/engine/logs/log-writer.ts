@@ -7,7 +7,7 @@ import { endsWithin } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
 import { QueueUnavailableError } from '../../core/errors.js';
 import type { LogText } from '../../core/job-log.js';
-import { MEBIBYTE } from '../../core/limits.js';
+import { MEBIBYTE } from '../../core/bounds.js';
 import type { ClaimToken } from '../../core/job.js';
 import type { LogSet } from '../../store/logs/log-store.js';
 import { Batcher } from '../runtime/batcher.js';

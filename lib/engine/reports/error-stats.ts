@@ -2,7 +2,7 @@ import type { ErrorGroupPage } from '../../core/error-groups.js';
 import { ERROR_GROUP_OPTIONS, foldMessage } from '../../core/error-groups.js';
 import { readErrorName } from '../../core/failure-reason.js';
 import type { ErrorGroup, ErrorGroups } from '../../core/job-reports.js';
-import { SEARCHED_FAILURES_MAX } from '../../core/limits.js';
+import { SEARCHED_FAILURES_MAX } from '../../core/bounds.js';
 import { readOptions } from '../../core/option-checks.js';
 import type { TopicName } from '../../core/topic.js';
 import type { ErrorCount, LastError, TopicShare } from '../../store/reports/report-records.js';

@@ -9,7 +9,7 @@ import type {
   TopicStats,
 } from '../../core/job-reports.js';
 import { toTopicName } from '../../core/job-topic.js';
-import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { TopicName } from '../../core/topic.js';
 import { ALL_TOPICS, NO_JOBS } from '../../store/reports/report-records.js';

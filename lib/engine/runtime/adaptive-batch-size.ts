@@ -1,4 +1,4 @@
-import { SET_JOBS_MAX } from '../../core/limits.js';
+import { SET_JOBS_MAX } from '../../core/bounds.js';
 
 /** Limits the items of one statement. A statement that took too long halves the limit; any other raises it by one. */
 export class AdaptiveBatchSize {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { QueueUnavailableError, RowLockedError, StatementCancelledError, WriteLockError } from '../../core/errors.js';
-import { countFitting } from '../../core/limits.js';
+import { countFitting } from '../../core/bounds.js';
 import type { StatementConcurrency } from '../../store/job-store.js';
 import { ONE_AT_A_TIME } from '../../store/job-store.js';
 import { setImmediate } from '../../store/runtime/real-timers.js';

@@ -7,7 +7,7 @@
  */
 import type { JobTopic } from '../../core/job-topic.js';
 import { InvalidOptionsError, QueueUnavailableError, StatementCancelledError } from '../../core/errors.js';
-import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
+import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/bounds.js';
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { isReadable, planTicksInSteps, readStoredDefinition, toTicks } from '../../core/schedule.js';
 import type {

@@ -1,4 +1,4 @@
-import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/limits.js';
+import { SET_JOBS_MAX, SET_LENGTH_MAX } from '../../core/bounds.js';
 import type { Definition, DefinitionRef, DefinitionState, PendingSchedule } from './definition-records.js';
 import type { DefinitionStore } from '../job-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';

@@ -1,5 +1,5 @@
 import type { Retention } from '../../core/options.js';
-import { countFitting, SET_JOBS_MAX } from '../../core/limits.js';
+import { countFitting, SET_JOBS_MAX } from '../../core/bounds.js';
 import type { ClaimToken } from '../../core/job.js';
 import { INSERT_MEMBERS } from './columns.js';
 import type { RollupEntry } from '../reports/report-records.js';

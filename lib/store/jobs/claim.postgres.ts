@@ -1,4 +1,4 @@
-import { PRIORITY_MIN } from '../../core/limits.js';
+import { PRIORITY_MIN } from '../../core/bounds.js';
 import type { ColumnName } from './columns.js';
 import { COLUMNS, columnsWith, USUAL_CLAIM } from './columns.js';
 import { isUnexpired, ms, msOfMany, scanTiming, skipLocked } from './job-row.postgres.js';

@@ -1,4 +1,4 @@
-import { PRIORITY_MIN } from '../../core/limits.js';
+import { PRIORITY_MIN } from '../../core/bounds.js';
 import type { ColumnName } from './columns.js';
 import { COLUMNS, SELDOM_CLAIMED, USUAL_CLAIM } from './columns.js';
 import { byId, fromNow, isUnexpired, ms, now, scanTiming } from './job-row.sqlite.js';

@@ -1,5 +1,5 @@
 import type { Job } from '../../core/job.js';
-import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/limits.js';
+import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/bounds.js';
 import type { JsonSchema } from '../../core/option-checks.js';
 import type { JobInsert } from './job-records.js';
 

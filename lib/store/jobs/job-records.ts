@@ -4,7 +4,7 @@ import type { Expiry } from '../../core/expiry.js';
 import type { ListPosition } from '../../core/list-filter.js';
 import type { ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../../core/job.js';
 import type { JobStatus } from '../../core/job-state.js';
-import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/limits.js';
+import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/bounds.js';
 import type { UniqueMode } from '../../core/unique-key.js';
 import type { CountedStart } from '../limits/limited-claim.js';
 

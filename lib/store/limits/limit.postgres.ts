@@ -1,5 +1,5 @@
 import { KEY_LIMIT_MAX, LIMIT_MAX } from '../../core/topic-limits.js';
-import { PRIORITY_MIN } from '../../core/limits.js';
+import { PRIORITY_MIN } from '../../core/bounds.js';
 import { ms } from '../jobs/job-row.postgres.js';
 import { HAND_OVER_MS } from './limited-claim.js';
 import { isLive } from '../definitions/live-definition.postgres.js';

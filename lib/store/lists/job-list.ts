@@ -1,7 +1,7 @@
 import type { Job, JobSearch } from '../../core/job.js';
 import { JOB_STATUSES } from '../../core/job-state.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
-import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import type { ListFilter, ListPosition } from '../../core/list-filter.js';
 import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import { isInTopic } from '../../core/search-text.js';

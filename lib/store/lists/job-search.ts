@@ -1,6 +1,6 @@
 import { parseJobId } from '../../core/job-state.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
-import { countRows, MEBIBYTE, SEARCHED_FAILURES_MAX, SEARCHED_JOBS_MAX } from '../../core/limits.js';
+import { countRows, MEBIBYTE, SEARCHED_FAILURES_MAX, SEARCHED_JOBS_MAX } from '../../core/bounds.js';
 import type { KeyFilter, ListFilter } from '../../core/list-filter.js';
 import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import type { SearchTerms } from '../../core/search-text.js';

@@ -1,4 +1,4 @@
-import { countRows, MEBIBYTE } from '../../core/limits.js';
+import { countRows, MEBIBYTE } from '../../core/bounds.js';
 import type { SearchTerms } from '../../core/search-text.js';
 import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from './job-list.js';
 import { readsRows } from './job-list.js';

@@ -1,4 +1,4 @@
-import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import { COUNT_PACE, GAUGE_LIMITS } from './report-records.js';
 import { fromNow, iso, ms, now } from '../jobs/job-row.sqlite.js';
 import { isListed, isRetrying, retryingJobs } from '../lists/list.sqlite.js';

@@ -1,7 +1,7 @@
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
 import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
 import { FILTER_STATUSES, JOB_STATUSES } from '../../core/job-state.js';
-import { SMALL_TABLE_JOBS } from '../../core/limits.js';
+import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
   toStatusCounts,
