@@ -1,20 +1,11 @@
-import type { JobFilterStatus } from './wire.js';
+import type { JobConditions, SnakeCase } from './call-options.js';
 
-/** Filter of a bulk request. */
-export interface BulkFilter {
-  topic?: string | string[];
-  status?: JobFilterStatus | JobFilterStatus[];
-  /** `true`: pending jobs that are due. `false`: pending jobs that wait for their time or a retry. */
-  due?: boolean;
-  q?: string;
-  error_key?: string;
-  concurrency_key?: string;
-  group_id?: string;
-  created_from?: string;
-  created_to?: string;
-  finished_from?: string;
-  finished_to?: string;
-}
+/** Filter of a bulk request: the conditions by their names on the wire, with times as text. */
+export type BulkFilter = {
+  [Name in keyof JobConditions as SnakeCase<Name>]?: AsJson<NonNullable<JobConditions[Name]>>;
+};
+
+type AsJson<Value> = Value extends Date ? never : Value extends readonly (infer Member)[] ? Member[] : Value;
 
 /** Body of `POST /bulk`. Selects at most 10,000 jobs by `ids` or by `filter`. */
 export interface BulkRequest {

@@ -192,7 +192,8 @@ export interface TimeseriesOptions extends TopicOptions {
   minutes?: number | undefined;
 }
 
-type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
+/** The name of a member on the wire. */
+export type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
   ? First extends Lowercase<First>
     ? `${First}${SnakeCase<Rest>}`
     : `_${Lowercase<First>}${SnakeCase<Rest>}`

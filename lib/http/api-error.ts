@@ -1,3 +1,4 @@
+import { toWireName } from '../core/wire-name.js';
 import { HttpException, HttpStatus } from '@nestjs/common';
 import {
   InvalidOptionsError,
@@ -169,9 +170,4 @@ function joinReasons(issues: readonly PayloadIssue[]): FieldErrors {
     reasons.set(path, reasons.has(path) ? `${reasons.get(path)!}; ${reason}` : reason);
   }
   return Object.fromEntries(reasons);
-}
-
-/** `maxRetries` becomes `max_retries`. */
-export function toWireName(option: string): string {
-  return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
