@@ -1,8 +1,4 @@
-import { DEPENDENCY_OPTIONS } from './dependencies.js';
 import { InvalidOptionsError } from './errors.js';
-import { ENQUEUE_OPTIONS } from './job-options.js';
-import { toWireName } from './wire-name.js';
-import type { WireName } from './wire-name.js';
 import type { Job } from './job.js';
 import type { Check } from './option-checks.js';
 import { flag, functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
@@ -51,17 +47,30 @@ export type AccessFunction = (question: AccessQuestion) => boolean | Promise<boo
  */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | 'nobody' | AccessFunction;
 
-/** A field of a job in requests. */
-export type EnqueueField =
-  | 'topic'
-  | 'payload'
-  | WireName<Exclude<keyof typeof ENQUEUE_OPTIONS, 'backoff'>>
-  | WireName<keyof typeof DEPENDENCY_OPTIONS>;
+/** The fields of a job in requests, by their names on the wire. */
+export const ENQUEUE_FIELDS = [
+  'topic',
+  'payload',
+  'run_at',
+  'delay',
+  'expires_in',
+  'expires_at',
+  'max_retries',
+  'priority',
+  'timeout',
+  'unique_key',
+  'unique_until',
+  'unique_for',
+  'debounce',
+  'concurrency_key',
+  'metadata',
+  'ref',
+  'depends_on',
+  'on_parent_failure',
+] as const;
 
-/** The fields of a job in requests. `backoff` is not one of them: how long retries wait is a matter of the code. */
-export const ENQUEUE_FIELDS = ['topic', 'payload', ...Object.keys(ENQUEUE_OPTIONS), ...Object.keys(DEPENDENCY_OPTIONS)]
-  .filter((name) => name !== 'backoff')
-  .map(toWireName) as readonly EnqueueField[];
+/** A field of a job in requests. */
+export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
 
 /**
  * Fields that change no other job. With two of them a caller can get in the way of others: a `runAt` in the past starts the job before those

@@ -1,4 +1,3 @@
-import { toWireName } from '../core/wire-name.js';
 import { HttpException, HttpStatus } from '@nestjs/common';
 import {
   InvalidOptionsError,
@@ -170,4 +169,9 @@ function joinReasons(issues: readonly PayloadIssue[]): FieldErrors {
     reasons.set(path, reasons.has(path) ? `${reasons.get(path)!}; ${reason}` : reason);
   }
   return Object.fromEntries(reasons);
+}
+
+/** `maxRetries` becomes `max_retries`. */
+export function toWireName(option: string): string {
+  return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
