@@ -11,7 +11,8 @@ export type { Duration } from './core/duration.js';
 export type { DebounceOptions, UniqueUntil } from './core/unique-key.js';
 export { encryptPayloads } from './engine/codec/encrypt-payloads.js';
 export type { EncryptionOptions } from './engine/codec/encrypt-payloads.js';
-export type { JobsOptions, JobsSettings, RetentionOption, TopicRetention } from './core/options.js';
+export type { JobsOptions, JobsSettings } from './core/options.js';
+export type { RetentionOption, TopicRetention } from './core/retention.js';
 export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';
 

@@ -1,9 +1,13 @@
+import { DEPENDENCY_OPTIONS } from './dependencies.js';
 import { InvalidOptionsError } from './errors.js';
+import { ENQUEUE_OPTIONS } from './job-options.js';
 import type { Job } from './job.js';
 import type { Check } from './option-checks.js';
 import { flag, functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';
+import type { SnakeCase } from './wire-name.js';
+import { toWireName } from './wire-name.js';
 
 /** A caller, as `http.authenticate` returns it. */
 export interface HttpUser {
@@ -47,30 +51,20 @@ export type AccessFunction = (question: AccessQuestion) => boolean | Promise<boo
  */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | 'nobody' | AccessFunction;
 
-/** The fields of a job in requests, by their names on the wire. */
-export const ENQUEUE_FIELDS = [
-  'topic',
-  'payload',
-  'run_at',
-  'delay',
-  'expires_in',
-  'expires_at',
-  'max_retries',
-  'priority',
-  'timeout',
-  'unique_key',
-  'unique_until',
-  'unique_for',
-  'debounce',
-  'concurrency_key',
-  'metadata',
-  'ref',
-  'depends_on',
-  'on_parent_failure',
-] as const;
+/** The options of a job in requests. `backoff` is a setting of the code. */
+type RequestOption = Exclude<keyof typeof ENQUEUE_OPTIONS, 'backoff'> | keyof typeof DEPENDENCY_OPTIONS;
 
 /** A field of a job in requests. */
-export type EnqueueField = (typeof ENQUEUE_FIELDS)[number];
+export type EnqueueField = 'topic' | 'payload' | SnakeCase<RequestOption>;
+
+/** The fields of a job in requests, by their names on the wire. */
+export const ENQUEUE_FIELDS: readonly EnqueueField[] = [
+  'topic',
+  'payload',
+  ...Object.keys({ ...ENQUEUE_OPTIONS, ...DEPENDENCY_OPTIONS })
+    .filter((name) => name !== 'backoff')
+    .map((name) => toWireName(name as RequestOption)),
+];
 
 /**
  * Fields that change no other job. With two of them a caller can get in the way of others: a `runAt` in the past starts the job before those

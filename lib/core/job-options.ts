@@ -3,6 +3,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import { SET_JOBS_MAX } from './bounds.js';
+import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './job-checks.js';
 import type { Check } from './option-checks.js';
 import {
   applyCheck,
@@ -16,15 +17,8 @@ import {
   readOptions,
   recordCheck,
 } from './option-checks.js';
-import type { RetentionOption, TopicRetention } from './options.js';
-import {
-  backoffCheck,
-  concurrencyCheck,
-  maxRetriesCheck,
-  priorityCheck,
-  timeoutCheck,
-  topicRetentionCheck,
-} from './options.js';
+import type { RetentionOption, TopicRetention } from './retention.js';
+import { topicRetentionCheck } from './retention.js';
 import { encodePayload, RECORDED_JSON_BYTES_MAX } from './payload.js';
 import type { TopicName } from './topic.js';
 import { topicNameCheck } from './topic.js';

@@ -1,6 +1,6 @@
 import type { Backoff } from './backoff.js';
 import type { JobStatus } from './job-state.js';
-import type { TopicRetention } from './options.js';
+import type { TopicRetention } from './retention.js';
 import type { TopicLimits } from './topic-limits.js';
 
 /** Number of jobs of one topic by status. */

@@ -7,15 +7,15 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { HttpOptions, HttpSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes } from './http-options.js';
-import type { FinalStatus } from './job-state.js';
-import { MEBIBYTE, PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './bounds.js';
-import type { Check } from './option-checks.js';
+import { MEBIBYTE } from './bounds.js';
+import { backoffCheck, concurrencyCheck, maxRetriesCheck, timeoutCheck } from './job-checks.js';
+import type { Retention, RetentionOption } from './retention.js';
+import { retentionCheck } from './retention.js';
 import {
   applyCheck,
   duration,
   either,
   flag,
-  fraction,
   group,
   integer,
   listOf,
@@ -98,9 +98,6 @@ export interface JobsOptions {
   /** Path of the admin UI. `false` serves no UI. */
   ui?: UiOptions | false | undefined;
 }
-
-/** How long finished jobs are kept, for all of them or by status. `false` keeps them for ever, `0` deletes them at once. */
-export type RetentionOption = Duration | false | { [Status in FinalStatus]?: Duration | false | undefined };
 
 /** Options of `sqlite`. */
 interface SqliteOptions {
@@ -231,84 +228,6 @@ function rejectOverlappingPaths({ http, ui }: JobsOptions): void {
 
 const second = 1_000;
 const minute = 60 * second;
-const day = 24 * 60 * minute;
-
-/** Lower runs first. */
-export const priorityCheck = integer(PRIORITY_MIN, PRIORITY_MAX);
-/** Retries after the first attempt. */
-export const maxRetriesCheck = integer(0, RETRIES_MAX);
-/** Time limit of one attempt. */
-export const timeoutCheck = duration(1);
-/** Jobs that run at once. */
-export const concurrencyCheck = integer(1, 10_000);
-
-const backoffTable = {
-  type: option<Backoff['type']>('quadratic', oneOf('fixed', 'quadratic', 'exponential')),
-  delay: option(minute, duration(0)),
-  maxDelay: option(day, duration(0)),
-  jitter: option(0.1, fraction(0, 1)),
-};
-
-/** Converts {@link BackoffOptions} to {@link Backoff}. */
-export const backoffCheck: Check<Backoff> = {
-  expects: "an object such as { type: 'quadratic', delay: '1m' }",
-  parse: (value, path) => {
-    if (typeof value !== 'object' || value === null) {
-      return undefined;
-    }
-    const { type, delay, maxDelay, jitter } = readOptions(backoffTable, value, path);
-    // A longer delay raises the default of maxDelay, but contradicts a given one.
-    const isMaxGiven = 'maxDelay' in value && value.maxDelay !== undefined;
-    if (isMaxGiven && delay > maxDelay) {
-      throw new InvalidOptionsError(
-        `${path}.maxDelay`,
-        `expected at least ${path}.delay (${delay} ms), got ${maxDelay} ms`,
-      );
-    }
-    return Object.freeze({ type, delayMs: delay, maxDelayMs: Math.max(delay, maxDelay), jitter });
-  },
-};
-
-/** Age in milliseconds at which finished jobs are pruned, by status. `false` keeps them. */
-export type Retention = Readonly<Record<FinalStatus, number | false>>;
-
-const retentionAge = either(false, duration(0));
-const retentionTable = {
-  completed: option(7 * day, retentionAge),
-  cancelled: option(7 * day, retentionAge),
-  failed: option(30 * day, retentionAge),
-};
-
-/** The retention of a topic. An absent status has the age of the module. */
-export type TopicRetention = Partial<Retention>;
-
-const topicRetentionTable = {
-  completed: optional(retentionAge),
-  cancelled: optional(retentionAge),
-  failed: optional(retentionAge),
-};
-
-const retentionCheck = checkRetention<Retention>((given, path) => readOptions(retentionTable, given, path));
-
-/** Like the option of the module, without its defaults. */
-export const topicRetentionCheck = checkRetention<TopicRetention>((given, path) => {
-  const ages = Object.entries(readOptions(topicRetentionTable, given, path)).filter(([, age]) => age !== undefined);
-  return Object.fromEntries(ages);
-});
-
-/** @param read reads an object with ages by status. */
-function checkRetention<T extends TopicRetention>(read: (given: object, path: string) => T): Check<T | Retention> {
-  return {
-    expects: "false, a duration, or an object such as { completed: '7d', failed: '30d' }",
-    parse: (value, path) => {
-      if (typeof value === 'object' && value !== null) {
-        return Object.freeze(read(value, path));
-      }
-      const age = retentionAge.parse(value, path);
-      return age === undefined ? undefined : Object.freeze({ completed: age, cancelled: age, failed: age });
-    },
-  };
-}
 
 const sqliteTable = {
   synchronous: option('full', oneOf('full', 'normal')),
@@ -336,7 +255,7 @@ export const OPTIONS = {
   maxRetries: option(3, maxRetriesCheck),
   backoff: option(applyCheck(backoffCheck, {}, 'backoff'), backoffCheck),
   payloadMaxBytes: option(MEBIBYTE, integer(1, 64 * MEBIBYTE)),
-  retention: option(Object.freeze(readOptions(retentionTable, {})), retentionCheck),
+  retention: option(applyCheck(retentionCheck, {}, 'retention'), retentionCheck),
   shutdownTimeout: option(30 * second, duration(0)),
   globalEnhancers: option(false, flag),
   migrate: option(true, flag),

@@ -21,7 +21,7 @@ import {
   recordCheck,
 } from './option-checks.js';
 import { encodePayload } from './payload.js';
-import { backoffCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './options.js';
+import { backoffCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './job-checks.js';
 
 /** What happens to ticks that are more than 60 s late, because no process was running. */
 export type MissedPolicy = 'skip' | 'last' | 'all';

@@ -8,6 +8,7 @@ import {
   RowLockedError,
 } from '../core/errors.js';
 import type { JobsErrorCode, PayloadIssue } from '../core/errors.js';
+import { toWireName } from '../core/wire-name.js';
 import * as messages from './http.messages.js';
 
 /** What is wrong, by the name of a field in the request. */
@@ -169,9 +170,4 @@ function joinReasons(issues: readonly PayloadIssue[]): FieldErrors {
     reasons.set(path, reasons.has(path) ? `${reasons.get(path)!}; ${reason}` : reason);
   }
   return Object.fromEntries(reasons);
-}
-
-/** `maxRetries` becomes `max_retries`. */
-export function toWireName(option: string): string {
-  return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -1,6 +1,6 @@
 import type { JsonSchema } from '../core/option-checks.js';
 import { VERSION } from '../core/version.js';
-import { toWireName } from './api-error.js';
+import { toWireName } from '../core/wire-name.js';
 import type { Field, FieldTable } from './request-fields.js';
 import { BULK_FILTER, ENQUEUE, NEW_JOB } from './requests.js';
 import type { DescribedRoute } from './route-info.js';

@@ -8,7 +8,8 @@ import type { Check, JsonSchema, Option } from '../core/option-checks.js';
 import { dateCheck } from '../core/option-checks.js';
 import { suggestName } from '../core/suggestion.js';
 import type { FieldErrors } from './api-error.js';
-import { invalidRequest, toWireName } from './api-error.js';
+import { toWireName } from '../core/wire-name.js';
+import { invalidRequest } from './api-error.js';
 
 /** One field of a request. */
 export interface Field<T = unknown> {

@@ -9,7 +9,7 @@ import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
 import type { Claim, ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
-import type { Retention } from '../core/options.js';
+import type { Retention } from '../core/retention.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { Definition, DefinitionRef, DefinitionState, PendingSchedule } from './definitions/definition-records.js';
 import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';

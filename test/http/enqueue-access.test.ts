@@ -2,7 +2,7 @@ import { defineJob } from 'nestjs-jobs';
 import type { HttpOptions } from 'nestjs-jobs';
 import type { Job as WireJob } from '../../client/wire.js';
 import { ENQUEUE_FIELDS } from '../../lib/core/http-options.js';
-import { toWireName } from '../../lib/http/api-error.js';
+import { toWireName } from '../../lib/core/wire-name.js';
 import { NEW_JOB } from '../../lib/http/requests.js';
 import { sqliteFile } from '../nest/support/database-kinds.js';
 import { everyAdapter } from './support/adapters.js';

@@ -1,4 +1,4 @@
-import { toWireName } from '../../lib/http/api-error.js';
+import { toWireName } from '../../lib/core/wire-name.js';
 import { readBody, readQuery } from '../../lib/http/request-fields.js';
 import { ENQUEUE, LIST } from '../../lib/http/requests.js';
 

@@ -1,5 +1,5 @@
 import type { DeadLetterTarget } from '../../lib/core/dead-letter.js';
-import type { TopicRetention } from '../../lib/core/options.js';
+import type { TopicRetention } from '../../lib/core/retention.js';
 import type { TopicLimits } from '../../lib/core/topic-limits.js';
 import type { Definition } from '../../lib/store/definitions/definition-records.js';
 import { toDefinition } from '../../lib/store/definitions/definition-records.js';

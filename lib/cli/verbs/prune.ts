@@ -1,7 +1,7 @@
 import { formatDuration } from '../../core/duration.js';
 import { FINAL_STATUSES } from '../../core/job-state.js';
 import { duration, oneOf, oneOrMany } from '../../core/option-checks.js';
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import { OPTIONS } from '../../core/options.js';
 import { toField } from '../../http/requests.js';
 import { formatCount, formatJobs } from '../format.js';

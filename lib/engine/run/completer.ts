@@ -4,7 +4,7 @@ import { toErrorMessage, UNRECORDABLE_FAILURE } from '../../core/error-text.js';
 import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.js';
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import type { Settled, Settlement } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { BatchedCall, BatcherOptions } from '../runtime/batcher.js';

@@ -5,7 +5,8 @@ import { readHandlerOptions, readTopicOptions } from '../../core/job-options.js'
 import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../../core/job-topic.js';
 import { toTopicName, toTypedTopic } from '../../core/job-topic.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { JobsSettings, TopicRetention } from '../../core/options.js';
+import type { JobsSettings } from '../../core/options.js';
+import type { TopicRetention } from '../../core/retention.js';
 import { assertSameLimits } from '../../core/topic-limits.js';
 
 /** The handler of a topic in this process. */

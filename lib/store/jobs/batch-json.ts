@@ -1,4 +1,4 @@
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import { countFitting, SET_JOBS_MAX } from '../../core/bounds.js';
 import type { ClaimToken } from '../../core/job.js';
 import { INSERT_MEMBERS } from './columns.js';

@@ -1,4 +1,4 @@
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import { toRetentionAges } from './batch-json.js';
 import type { LinkTable } from '../links/link-table.js';
 import { toExpiredJob, toRescue } from './row-mapper.js';

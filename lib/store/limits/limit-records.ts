@@ -1,5 +1,5 @@
 import type { DeadLetterTarget } from '../../core/dead-letter.js';
-import type { TopicRetention } from '../../core/options.js';
+import type { TopicRetention } from '../../core/retention.js';
 import type { DefinedLimits, TopicLimits } from '../../core/topic-limits.js';
 import type { TopicDefinitionKind } from '../definitions/definition-records.js';
 

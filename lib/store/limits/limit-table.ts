@@ -1,5 +1,5 @@
 import type { DeadLetterTarget } from '../../core/dead-letter.js';
-import type { TopicRetention } from '../../core/options.js';
+import type { TopicRetention } from '../../core/retention.js';
 import type { TopicLimits } from '../../core/topic-limits.js';
 import type { LimitStore } from '../job-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';

@@ -11,7 +11,7 @@ import { toErrorMessage } from '../../core/error-text.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import type {
   PostgresTransactions,
   StoreTransaction,

@@ -1,5 +1,5 @@
 import type { FinalStatus } from '../../core/job-state.js';
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import { toRetentionAges } from '../jobs/batch-json.js';
 import type { MigrationPlan } from '../migrate/migrator.js';
 import { planMigration } from '../migrate/migrator.js';

@@ -8,7 +8,7 @@ import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError, QueueUnavailableError } from '../../core/errors.js';
 import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
-import type { Retention } from '../../core/options.js';
+import type { Retention } from '../../core/retention.js';
 import { toLossJson, toProgressJson, toTokenJson } from '../jobs/batch-json.js';
 import { toClaimStates } from '../jobs/batch-results.js';
 import type {

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import { declareTopics, handleTopics, orphanDefinitions } from '../../support/declared.js';
 import { claim, claimMany, insertMany, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';

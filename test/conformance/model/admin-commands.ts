@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, TransitionVerb } from '../../../lib/core/job-state.js';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import type { ActionResult } from '../../../lib/store/jobs/job-records.js';
 import { newJobs, rescue, TOPIC } from '../../support/job-rows.js';
 import { uniqueMode } from '../../support/unique-jobs.js';

@@ -1,7 +1,7 @@
 import { QueueUnavailableError } from '../../../lib/core/errors.js';
 import type { Idempotency } from '../../../lib/core/job.js';
 import { silentLogger } from '../../../lib/core/logger.js';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import { Enqueuer } from '../../../lib/engine/enqueue/enqueuer.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import { UnhandledTopics } from '../../../lib/engine/topics/unhandled-topics.js';

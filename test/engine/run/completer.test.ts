@@ -1,6 +1,6 @@
 import { QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
 import type { Outcome } from '../../../lib/core/job.js';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
 import type { CompletionResult } from '../../../lib/engine/run/attempt.js';
 import { Completer } from '../../../lib/engine/run/completer.js';

@@ -1,6 +1,6 @@
 import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import type {
   LimitedTopicClaims,
   DefinitionStore,

@@ -3,7 +3,7 @@ import type { Claim, ClaimToken } from '../../../lib/core/job.js';
 import { Job } from '../../../lib/core/job.js';
 import type { FinalStatus, JobStatus, TransitionVerb } from '../../../lib/core/job-state.js';
 import { isFinal } from '../../../lib/core/job-state.js';
-import type { Retention } from '../../../lib/core/options.js';
+import type { Retention } from '../../../lib/core/retention.js';
 import type {
   ActionResult,
   ClaimRequest,
