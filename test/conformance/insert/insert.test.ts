@@ -37,6 +37,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       errors: [],
       result: null,
       progress: null,
+      rescuedAttempt: null,
       steps: [],
       actions: [],
       uniqueKey: 'order-1',
