@@ -6,7 +6,14 @@ import { Job } from '../../lib/core/job.js';
 /** A job whose last attempt ended with this error. */
 function failedJob(thrown: unknown, values: Partial<Job> = {}): Job {
   const failure = { ...toFailure(thrown), attempt: 1, started: null, finished: '', worker: null };
-  return Object.assign(new Job(), { status: 'failed', retries: 2, maxRetries: 2, errors: [failure], ...values });
+  return Object.assign(new Job(), {
+    status: 'failed',
+    attempt: 3,
+    retries: 2,
+    maxRetries: 2,
+    errors: [failure],
+    ...values,
+  });
 }
 
 describe('the class of an error', () => {
