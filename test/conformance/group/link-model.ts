@@ -11,6 +11,8 @@ export interface ModelJob {
   attempt: number;
   retries: number;
   lastError: string | null;
+  /** Whether a parent or a group has cancelled it, and nobody has re-queued it since. */
+  isEndedByParent: boolean;
 }
 
 export interface ModelLink {
@@ -34,8 +36,8 @@ export class LinkModel {
   readonly newErrors = new Map<string, Set<string>>();
 
   insert(id: string, maxRetries: number): ModelJob {
-    const members = { isBlocked: false, isCancelRequested: false, attempt: 0, retries: 0, lastError: null };
-    const job: ModelJob = { id, maxRetries, status: 'pending', ...members };
+    const members = { isBlocked: false, isCancelRequested: false, isEndedByParent: false };
+    const job: ModelJob = { id, maxRetries, status: 'pending', attempt: 0, retries: 0, lastError: null, ...members };
     this.jobs.set(id, job);
     return job;
   }
@@ -76,7 +78,8 @@ export class LinkModel {
   requeue(job: ModelJob): boolean {
     const isChanged = job.status === 'failed' || job.status === 'cancelled';
     if (isChanged) {
-      Object.assign(job, { status: 'pending', isBlocked: false, isCancelRequested: false, retries: 0 });
+      const flags = { isBlocked: false, isCancelRequested: false, isEndedByParent: false };
+      Object.assign(job, { status: 'pending', retries: 0, ...flags });
     }
     return isChanged;
   }
@@ -92,6 +95,7 @@ export class LinkModel {
             status: 'pending',
             isBlocked: true,
             isCancelRequested: false,
+            isEndedByParent: false,
             retries: 0,
             lastError: null,
           });
@@ -175,7 +179,7 @@ export class LinkModel {
     }
     if (errors.size > 0) {
       this.newErrors.set(id, errors);
-      Object.assign(job, { status: 'cancelled', isBlocked: false });
+      Object.assign(job, { status: 'cancelled', isBlocked: false, isEndedByParent: true });
       return [{ id, as: 'cancelled', errors }];
     }
     if (this.waitingOn(job) === 0) job.isBlocked = false;
@@ -186,8 +190,7 @@ export class LinkModel {
     const mine = this.links.filter(({ child, mode }) => child === job.id && mode === 'cancel').filter(cancels);
     return (
       job.status === 'cancelled' &&
-      job.lastError !== null &&
-      /^parent .* failed$|group .* failed/.test(job.lastError) &&
+      job.isEndedByParent &&
       mine.some(({ parent }) => again.includes(parent)) &&
       mine.every(({ parent }) => this.isUnfinished(parent) || this.jobs.get(parent)?.status === 'completed')
     );
