@@ -51,7 +51,7 @@ export interface Job<T = unknown> {
   /** Input of the handler. */
   payload: T;
   status: JobStatus;
-  /** Earliest start; `null` while the job is `blocked`, and if it was cancelled then. */
+  /** Earliest start; `null` while the job is `blocked`, and if it was cancelled while blocked. */
   run_at: string | null;
   /** When the lease of the running attempt expires; `null` unless `processing`. */
   locked_until: string | null;

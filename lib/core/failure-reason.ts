@@ -20,7 +20,7 @@ export function readErrorName(stack: string | null | undefined): string | null {
   return NAME.exec(stack ?? '')?.[1] ?? null;
 }
 
-/** Derives why a job failed for good from its row. Returns `null` for a job with another status. */
+/** Derives why a job failed for good from its row. Returns `null` for a job with another status. Members that `redact` removed are absent. */
 export function explainFailure({
   status,
   attempt,
@@ -37,7 +37,7 @@ export function explainFailure({
     return { code: 'unrecoverable', text: `the error allows no retry${describeError(last)}` };
   }
   const used = maxRetries === 0 ? 'the job allows none' : `${retries} of ${maxRetries} used`;
-  return rescuedAttempt === attempt
+  return rescuedAttempt != null && rescuedAttempt === attempt
     ? { code: 'lease_lost', text: `the worker stopped during the last attempt; no retries left: ${used}` }
     : { code: 'no_retries_left', text: `no retries left: ${used}` };
 }

@@ -1,4 +1,4 @@
-/** Hashes a text with FNV-1a, to 32 bits with a sign. Fast, and not secret: who sees the hash can find a text that has it. */
+/** Hashes a text with FNV-1a, to 32 bits with a sign. Fast, but not cryptographic: anyone can find a text with a given hash. */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {

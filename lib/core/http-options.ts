@@ -1,6 +1,6 @@
 import { DEPENDENCY_OPTIONS } from './dependencies.js';
 import { InvalidOptionsError } from './errors.js';
-import { ENQUEUE_OPTIONS } from './job-options.js';
+import { CODE_OPTIONS, ENQUEUE_OPTIONS } from './job-options.js';
 import type { Job } from './job.js';
 import type { Check } from './option-checks.js';
 import { flag, functionCheck, listOf, oneOf, option, optional, readOptions } from './option-checks.js';
@@ -51,8 +51,9 @@ export type AccessFunction = (question: AccessQuestion) => boolean | Promise<boo
  */
 export type AccessRule = 'admin' | 'authenticated' | 'public' | 'nobody' | AccessFunction;
 
-/** The options of a job in requests. `backoff` is a setting of the code. */
-type RequestOption = Exclude<keyof typeof ENQUEUE_OPTIONS, 'backoff'> | keyof typeof DEPENDENCY_OPTIONS;
+/** The options of a job in requests. */
+type RequestOption =
+  Exclude<keyof typeof ENQUEUE_OPTIONS, (typeof CODE_OPTIONS)[number]> | keyof typeof DEPENDENCY_OPTIONS;
 
 /** A field of a job in requests. */
 export type EnqueueField = 'topic' | 'payload' | SnakeCase<RequestOption>;
@@ -62,7 +63,7 @@ export const ENQUEUE_FIELDS: readonly EnqueueField[] = [
   'topic',
   'payload',
   ...Object.keys({ ...ENQUEUE_OPTIONS, ...DEPENDENCY_OPTIONS })
-    .filter((name) => name !== 'backoff')
+    .filter((name) => !(CODE_OPTIONS as readonly string[]).includes(name))
     .map((name) => toWireName(name as RequestOption)),
 ];
 

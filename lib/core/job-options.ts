@@ -326,6 +326,9 @@ export const ENQUEUE_OPTIONS = {
   metadata: optional(recordCheck, 'data of the application about the job, at most 64 KiB'),
 };
 
+/** Options of a job that only the code sets: a request cannot. */
+export const CODE_OPTIONS = ['backoff'] as const;
+
 /** Describes each change that `requeue` makes. */
 export const REQUEUE_OPTIONS = {
   payload: optional(jsonCheck, 'new payload; default: unchanged'),

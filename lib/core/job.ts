@@ -26,7 +26,7 @@ export class Job<T = unknown, R = unknown> {
   payload!: T;
   /** `pending`, `processing`, `completed`, `failed` or `cancelled`. */
   status!: JobStatus;
-  /** Earliest start. */
+  /** Earliest start. In the year 9999 while the job waits for its parents, and if it was cancelled then; the HTTP API sends `null`. */
   runAt!: Date;
   /** When the lease of the running attempt expires; `null` unless `processing`. */
   lockedUntil!: Date | null;
@@ -40,7 +40,7 @@ export class Job<T = unknown, R = unknown> {
    * Retries that the job may use. When `retries` has reached this number, the next failed attempt fails the job for good.
    */
   maxRetries!: number;
-  /** The last attempt whose process stopped before the handler had ended. `null`: there was none. */
+  /** The last attempt that a rescue ended: its worker stopped renewing the lease, and its handler may have run. `null`: there was none. */
   rescuedAttempt!: number | null;
   /** −1000 to 1000. Lower runs first. */
   priority!: number;

@@ -44,7 +44,7 @@ export interface ListFilter {
   readonly asOf?: string | null;
 }
 
-/** The conditions on a key of a job, for each of which there is an index, and what tells its key from others in a cursor. */
+/** Filters by a key that has an index. The value is the prefix that distinguishes its key in the hash of a cursor. */
 const KEY_FILTERS = { concurrencyKey: [], groupId: ['group'] } as const satisfies Partial<
   Record<keyof ListFilter, readonly string[]>
 >;
@@ -55,7 +55,7 @@ export type KeyFilter = keyof typeof KEY_FILTERS;
 const KEY_FILTER_NAMES = Object.keys(KEY_FILTERS) as readonly KeyFilter[];
 
 /** The condition of a filter on a key of a job. */
-export interface KeyCondition {
+interface KeyCondition {
   readonly name: KeyFilter;
   readonly key: string;
 }

@@ -114,7 +114,7 @@ export function createDefinitions(shared: EngineParts) {
   };
 }
 
-/** Creates the way of a job: enqueuer, scheduler, dispatcher, runner, and the writers of what a handler does. */
+/** Creates the parts that a job passes through: enqueuer, scheduler, dispatcher, runner, and the writers of what a handler does. */
 export function createRunning(shared: EngineParts, { declarer, unhandledTopics }: Definitions) {
   const enqueuer = createEnqueuer({ ...shared, unhandledTopics });
   const scheduler = new Scheduler({ ...shared, enqueuer, declarer });
@@ -165,7 +165,7 @@ export function createAdmin(
   };
 }
 
-/** Creates what starts and stops the loops of all these parts. */
+/** Creates the lifecycle, which starts and stops all loops. */
 export function createLifecycle(
   shared: EngineParts,
   { metrics }: Events,

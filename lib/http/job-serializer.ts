@@ -14,7 +14,7 @@ import type { Schedule } from '../core/schedule.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { Column, ColumnName, COLUMNS } from '../store/jobs/columns.js';
 import { columnsWith } from '../store/jobs/columns.js';
-import { BLOCKED_UNTIL } from '../store/links/link-store.js';
+import { isNeverDue } from '../store/links/link-store.js';
 import { badRedaction } from './http.messages.js';
 import { HTTP_SETTINGS } from './caller-resolver.js';
 
@@ -146,7 +146,7 @@ type ShownColumns = {
 
 /** A job in a response: the members of the entity in snake_case, times as text. */
 export type JobDto = Omit<ShownColumns, 'run_at'> & {
-  /** `null` if the job waits for parents, or was cancelled while it did: the due time in its row is no time at which it may start. */
+  /** `null` while the job waits for parents, and if it was cancelled during that wait. */
   run_at: string | null;
   failed_because: FailureReason | null;
   waiting_because: Pick<WaitingReason, 'code' | 'text'> | null;
@@ -169,8 +169,8 @@ export function toJobDto(
   const { deduplicated, replaced } = stored;
   return {
     ...toColumns(job),
-    ...(isNever(job.runAt) ? { run_at: null } : {}),
-    failed_because: explainFailure(job),
+    ...(isNeverDue(job.runAt) ? { run_at: null } : {}),
+    failed_because: explainFailure({ ...job, attempt: stored.attempt, rescuedAttempt: stored.rescuedAttempt }),
     waiting_because: waiting && { code: waiting.code, text: waiting.text },
     ...(waitingOn === undefined ? {} : { blocked: true as const, waiting_on: waitingOn }),
     ...(deduplicated === true ? { deduplicated: true as const } : {}),
@@ -178,14 +178,9 @@ export function toJobDto(
   };
 }
 
-/** A redacted job may lack members. */
-function isNever(runAt: Date | undefined): boolean {
-  return runAt?.getTime() === BLOCKED_UNTIL.getTime();
-}
-
 const shown = columnsWith('api');
 
-/** A redacted job may lack members. */
+/** Returns the columns of a response. `redact` may have removed members. */
 function toColumns(job: Job): ShownColumns {
   return Object.fromEntries(shown.map(([name, column]) => [name, toShown(name, column, job)])) as ShownColumns;
 }
@@ -198,7 +193,7 @@ function toShown(name: ColumnName, { field, type, isNullable, isList, initial }:
   if (type === 'time') {
     return isNullable ? toTextOrNull(value as Date | null) : toText(value as Date | undefined);
   }
-  return value ?? (type === 'flag' ? initial : null);
+  return value ?? (type === 'flag' ? initial : isNullable || type === 'json' ? null : undefined);
 }
 
 /** Hides what the job was given and what it has done. For callers who may enqueue, and get a job that another call has stored. */

@@ -53,7 +53,7 @@ export function pickFields<Table extends Readonly<Record<string, Option<unknown>
   return Object.fromEntries(fields) as { readonly [Key in Name]: Field<OptionValue<Table[Key]>> };
 }
 
-/** All fields of core's options, except some. */
+/** All fields of core's options, except some. A new option of core becomes a field of requests: name it if callers must not set it. */
 export function fieldsExcept<
   Table extends Readonly<Record<string, Option<unknown>>>,
   Name extends keyof Table & string = never,

@@ -2,7 +2,7 @@ import { BULK_OPTIONS } from '../core/bulk.js';
 import { checkDependencyCount, DEPENDENCY_OPTIONS } from '../core/dependencies.js';
 import { ERROR_GROUP_OPTIONS } from '../core/error-groups.js';
 import { GROUP_OPTIONS, GROUPS_PAGE_MAX } from '../core/job-group.js';
-import { ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
+import { CODE_OPTIONS, ENQUEUE_OPTIONS, REQUEUE_OPTIONS } from '../core/job-options.js';
 import { LOG_OPTIONS } from '../core/job-log.js';
 import { groupIdCheck, LIST_OPTIONS } from '../core/list-filter.js';
 import type { Check } from '../core/option-checks.js';
@@ -31,7 +31,7 @@ const camelCase = { acceptsCamelCase: true } as const;
 const topic = { ...toField(topicCheck, 'the kind of work'), ...required };
 const topics = { ...toField(oneOrMany(topicCheck), 'of one of these topics'), isRepeatable: true };
 
-const enqueueOptions = fieldsExcept(ENQUEUE_OPTIONS, 'backoff');
+const enqueueOptions = fieldsExcept(ENQUEUE_OPTIONS, ...CODE_OPTIONS);
 const requeueOptions = fieldsExcept(REQUEUE_OPTIONS);
 const conditions = fieldsExcept(LIST_OPTIONS, 'searchPayloads', 'order', 'limit', 'offset', 'cursor');
 const bulkOptions = fieldsExcept(BULK_OPTIONS, 'filter');

@@ -145,7 +145,7 @@ interface AttemptWriter {
   /** Returns those of the claimed jobs for which a cancel was requested. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
-   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, with the exceptions of `discard`. For watched
+   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, except those that `discard` keeps. For watched
    * jobs that end, the same transaction closes their links, releases or cancels their children, finishes their groups and inserts dead
    * letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
    */

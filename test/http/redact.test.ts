@@ -112,6 +112,28 @@ describe.each(everyPlace)('jobs over HTTP on $adapter with $database', ({ kind, 
   });
 });
 
+describe('a job of which redact leaves little', () => {
+  it('keeps why it failed, its due time as text, and no members that were removed', async () => {
+    const runAt = new Date('2030-01-31T10:00:00.000Z');
+    const members = {
+      id: 'a',
+      topic: 't',
+      status: 'failed',
+      attempt: 2,
+      rescuedAttempt: 1,
+      retries: 0,
+      maxRetries: 0,
+      runAt,
+    };
+    const redact = ({ id, topic, status }: Job): Job => ({ id, topic, status, runAt: runAt.toISOString() }) as never;
+    const engine = { graphs: { waitingOn: () => Promise.resolve(new Map()) } } as unknown as JobsEngine;
+    const wire = new JobSerializer({ redact } as Partial<HttpSettings> as HttpSettings, engine);
+    const dto = await wire.job(Object.assign(new Job(), members));
+    expect(dto).toMatchObject({ run_at: runAt.toISOString(), failed_because: { code: 'no_retries_left' } });
+    expect(JSON.parse(JSON.stringify(dto))).not.toHaveProperty('attempt');
+  });
+});
+
 describe('an error group', () => {
   it.each(['timeout', null, 'token abc123 was refused'])(
     'hides redacted text, even after its newest job ended with %p',

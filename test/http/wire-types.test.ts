@@ -3,6 +3,7 @@ import type * as Groups from '../../client/group-wire.js';
 import type * as Logs from '../../client/log-wire.js';
 import type * as Reports from '../../client/report-wire.js';
 import type * as Client from '../../client/wire.js';
+import type { SnakeCase } from '../../lib/core/wire-name.js';
 import type { ApiErrorBody } from '../../lib/http/api-error.js';
 import type { CapabilitiesDto } from '../../lib/http/jobs-discovery.controller.js';
 import type { BulkDto, JobDto, JobListDto, JobLogDto, JobPageDto, ScheduleDto } from '../../lib/http/job-serializer.js';
@@ -32,9 +33,6 @@ import type {
 
 /** The names of a table's fields in a request. */
 type WireNames<Table> = SnakeCase<keyof Table & string>;
-type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
-  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCase<Rest>}`
-  : Name;
 
 /** Removes readonly modifiers. */
 type Plain<T> = T extends readonly (infer Member)[]

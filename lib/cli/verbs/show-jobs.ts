@@ -3,6 +3,7 @@ import type { Job } from '../../core/job.js';
 import type { JobLogLevel, JobLogLine } from '../../core/job-log.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import { toJobDto, toLineDto, toPageDto } from '../../http/job-serializer.js';
+import { isNeverDue } from '../../store/links/link-store.js';
 import { LIST } from '../../http/requests.js';
 import { cut, formatAge, formatCount, formatTime, toStatusCell } from '../format.js';
 import type { Cell, Terminal } from '../terminal.js';
@@ -49,6 +50,11 @@ export const list = defineVerb({
   },
 });
 
+/** A job that waits for parents has none. */
+function toDueTime({ runAt }: Job): Date | null {
+  return isNeverDue(runAt) ? null : runAt;
+}
+
 function toRow(job: Job): Cell[] {
   return [
     job.id,
@@ -56,7 +62,7 @@ function toRow(job: Job): Cell[] {
     toStatusCell(job.status),
     job.attempt,
     formatTime(job.created),
-    formatTime(job.runAt),
+    formatTime(toDueTime(job)),
     cut(job.lastError ?? '', ERROR_WIDTH_MAX),
   ];
 }
@@ -92,7 +98,7 @@ function printJob(terminal: Terminal, job: Job): void {
     ['id', job.id],
     ['topic', job.topic],
     ['status', toStatusCell(job.status)],
-    ['due', formatTime(job.runAt)],
+    ['due', formatTime(toDueTime(job))],
     ['attempt', job.attempt],
     ['retries', `${job.retries} of ${job.maxRetries}`],
     ['priority', job.priority],

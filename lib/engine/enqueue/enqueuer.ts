@@ -13,7 +13,7 @@ import { readEnqueueOptions, readNewJobOptions } from '../../core/job-options.js
 import type { AnyNewJob, TopicLike } from '../../core/job-topic.js';
 import type { InsertedJob, JobInsert } from '../../store/jobs/job-records.js';
 import type { LinkedInsert, LinkedInsertResult } from '../../store/links/link-store.js';
-import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
+import { isNeverDue } from '../../store/links/link-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import { toFreshJob } from '../../store/jobs/row-mapper.js';
 import { measureInsert } from '../../store/jobs/batch-json.js';
@@ -387,7 +387,7 @@ export class Enqueuer {
 
 /** Whether the job waits for parents. */
 function isBlocked({ runAt }: JobInsert): boolean {
-  return runAt === BLOCKED_UNTIL;
+  return runAt !== null && isNeverDue(runAt);
 }
 
 /** Whether an existing job holds one of the keys, so that no row was inserted. */

@@ -2,7 +2,7 @@ import type { GraphLink, GraphNode, JobGraph } from '../../core/dependencies.js'
 import { GRAPH_NODES_MAX } from '../../core/dependencies.js';
 import type { Job } from '../../core/job.js';
 import type { JobStore } from '../../store/job-store.js';
-import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
+import { isNeverDue } from '../../store/links/link-store.js';
 
 /** Reads what jobs wait for. */
 export class JobGraphs {
@@ -48,6 +48,5 @@ export class JobGraphs {
 }
 
 function isMaybeBlocked({ status, runAt }: Job): boolean {
-  // A redacted job may lack the time.
-  return status === 'pending' && (runAt as Date | undefined)?.getTime() === BLOCKED_UNTIL.getTime();
+  return status === 'pending' && isNeverDue(runAt);
 }

@@ -3,6 +3,7 @@ import type { LogFields } from '../../core/logger.js';
 import type { JobEvent } from '../../core/job-events.js';
 import type { EngineParts } from './engine-parts.js';
 import type { ActionResult } from '../../store/jobs/job-records.js';
+import { isNeverDue } from '../../store/links/link-store.js';
 
 type OperationLogParts = Pick<EngineParts, 'logger' | 'operationLog'>;
 
@@ -56,11 +57,15 @@ function toFields(event: JobEvent): LogFields {
   return fields;
 }
 
+function describeStart(runAt: Date): string {
+  return isNeverDue(runAt) ? 'waits for other jobs' : `due ${runAt.toISOString()}`;
+}
+
 function describe(event: JobEvent): string {
   const job = `${event.type} ${event.topic} ${event.id}`;
   switch (event.type) {
     case 'enqueued':
-      return `${job}${event.deduplicated ? ' (already enqueued)' : ''} due ${event.runAt.toISOString()}`;
+      return `${job}${event.deduplicated ? ' (already enqueued)' : ''} ${describeStart(event.runAt)}`;
     case 'replaced':
       return `${job} due ${event.runAt.toISOString()}`;
     case 'started':

@@ -4,7 +4,7 @@ import type { JsonSchema } from '../../core/option-checks.js';
 import type { JobInsert } from './job-records.js';
 
 /*
- * The columns of `_jobs`, each described once. The statements that insert, read, list and claim jobs, the mappers of their rows, the
+ * The columns of `_jobs`, each described once. The statements that insert, read, list and claim jobs (dead letters are inserted by one of their own), the mappers of their rows, the
  * entity, the OpenAPI document and the responses of the API derive from these entries; docs/architecture.md says what else a new column
  * needs. Migrations stand alone: a test compares the tables that they create with this file.
  *
@@ -32,7 +32,7 @@ export interface Column {
   readonly isNullable?: true;
   /** The default of the table, except that of times. */
   readonly initial?: string | number | boolean;
-  /** The member of `Job`. Absent: a column of the queue alone. */
+  /** The member of `Job`. Absent: only the queue reads it. */
   readonly field?: Exclude<keyof Job, 'deduplicated' | 'replaced' | 'replayed' | 'logs'>;
   /** NULL is an empty list. */
   readonly isList?: true;
@@ -46,12 +46,12 @@ export interface Column {
 
 /**
  * - `value`: this value of the new job, JSON as text or as an object. `null` and `undefined`: NULL.
- * - `inMs`: a time that lies so far after the insert, by the clock of the database, unless `at` gives the time. Statements call the
+ * - `inMs`: a time this many milliseconds after the insert, by the clock of the database; `at` takes precedence. Statements call the
  *   number `member`.
  * - `sql`: computed by the database. `now`, or `key when due`: the concurrency key, if the job is due at once.
  *
- * Most inserts are plain: nothing but `isPlain` columns have a value. Their statement takes two thirds of the time, and each column
- * that is added to it slows all of them.
+ * Most inserts are plain: only their `isPlain` columns have a value. A shorter statement inserts them in two thirds of the time, and each
+ * further column slows it down.
  */
 type InsertForm =
   | { readonly value: (job: JobInsert) => unknown; readonly isPlain?: true }
@@ -64,8 +64,9 @@ type InsertForm =
   | { readonly sql: 'now' | 'key when due'; readonly isPlain?: true };
 
 /**
- * - `always`: a value of its own.
- * - `{ usual }`: only if it is not this value. Most claims have usual values alone, and a value costs both sides in each row.
+ * - `always`: each claim returns it.
+ * - `{ usual }`: only if it is not this value. Most claims have only usual values. Leaving them out saves
+ *   PostgreSQL from writing them, and this process from parsing them.
  * - `seldom`: only if it is not NULL.
  */
 type ClaimForm = 'always' | 'seldom' | { readonly usual: number };
@@ -278,7 +279,7 @@ export function columnsWith<Property extends keyof Column>(property: Property): 
 }
 
 /** A member of a new job as statements take it. */
-export interface InsertMember {
+interface InsertMember {
   readonly name: string;
   /** The type of the parameter in PostgreSQL. */
   readonly type: string;
@@ -290,7 +291,7 @@ export interface InsertMember {
 const PARAMETER_TYPES: Readonly<Record<ColumnType, string>> = {
   ...Object.fromEntries(Object.entries(SQL_TYPES).map(([type, { postgres }]) => [type, postgres])),
   integer: 'int',
-  // JSON and arrays of numbers know no shorter integers.
+  // An `int` parameter is converted on assignment.
   smallint: 'int',
 } as Record<ColumnType, string>;
 

@@ -33,10 +33,10 @@ function toValue(name: ColumnName, { type, isNullable, insert }: Column): string
 const plain = columnsWith('insert').filter(([, { insert }]) => insert.isPlain);
 const plainColumns = plain.map(([name]) => name).join(', ');
 
-/** Each job has a value of its own. */
+/** Columns whose values differ between jobs. */
 const INDIVIDUAL: readonly string[] = ['id', 'topic', 'payload'];
 
-/** What an application sets for many jobs alike, as parameters from $5 on. $1 is the id, $3 the topic and $4 the payload. */
+/** Settings that the jobs of a call usually share, bound from $5 on. $1 is the id, $3 the topic and $4 the payload. */
 export const PLAIN_SETTINGS = INSERT_MEMBERS.filter(({ name, isPlain }) => isPlain && !INDIVIDUAL.includes(name));
 
 const settingNames = PLAIN_SETTINGS.map(({ name }) => name);

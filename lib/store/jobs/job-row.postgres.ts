@@ -26,11 +26,10 @@ export const isoMicroseconds = (time: string): string =>
 export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_requested`): string =>
   columnsWith('field')
     .map(([name, { type }]) => {
+      if (name === 'id' || name === 'cancel_requested') {
+        return name === 'id' ? id : flag;
+      }
       switch (type) {
-        case 'uuid':
-          return id;
-        case 'flag':
-          return flag;
         case 'json':
           return `${row}.${name}::text AS ${name}`;
         case 'time':

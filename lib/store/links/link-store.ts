@@ -16,6 +16,11 @@ import type {
  */
 export const BLOCKED_UNTIL = new Date('9999-12-31T00:00:00Z');
 
+/** Whether this is the due time of a job that waits for parents, or was cancelled while it did. `redact` may return a text or nothing. */
+export function isNeverDue(runAt: Date | string | undefined): boolean {
+  return runAt !== undefined && new Date(runAt).getTime() === BLOCKED_UNTIL.getTime();
+}
+
 /**
  * How the end of a parent affects a child. `member`: the child is a group. `failure`: the parent is a group, and the child is its
  * `onFailure` job.

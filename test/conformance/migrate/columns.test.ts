@@ -7,7 +7,7 @@ import { toFreshJob } from '../../../lib/store/jobs/row-mapper.js';
 import { claimOne, newJob } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
-/** A value for every member of a new job, and none of them the default. */
+/** Values that differ from the defaults. `uniqueMode` is tested in unique-until-started.test.ts. */
 const FULL: Partial<JobInsert> = {
   payload: '{"to":"ann"}',
   maxRetries: 7,
@@ -60,7 +60,7 @@ describe.each(storeKinds())('the columns of jobs on $label', (kind) => {
     expect(sortByName(found)).toEqual(sortByName(described));
   });
 
-  it.each([{}, FULL])('are those of a new job that was not read: %j', async (members) => {
+  it.each([{}, FULL])('make a fresh job equal to the stored one: %j', async (members) => {
     const row = newJob(members);
     const [inserted] = await fixture.store.insert([row]);
     expect({ ...toFreshJob(row, inserted!) }).toEqual({ ...(await fixture.job(row.id)) });

@@ -37,6 +37,6 @@ export function toSettled(changed: Row | null, standing: Row | undefined): Settl
     attempt: row?.attempt ?? 0,
     retries: isWaiting ? row.retries : null,
     runAt: isWaiting ? row.runAt : null,
-    ...(!changed && row?.lastError === leaseLost(row?.attempt) ? { wasRescued: true } : {}),
+    ...(!changed && row !== undefined && row.rescuedAttempt === row.attempt ? { wasRescued: true } : {}),
   };
 }

@@ -185,7 +185,7 @@ export class SimulatedTable {
       const charged = isUnstarted ? {} : { retries: row.retries + 1, runAt: this.fromNow(0) };
       const again = { status: 'pending', ...charged, lockedBy: null, lockedUntil: null } as const;
       this.change('rescue', row, null, {
-        ...(isUnstarted ? {} : { lastError: message }),
+        ...(isUnstarted ? {} : { lastError: message, rescuedAttempt: row.attempt }),
         ...(status === 'pending' ? again : { status, ...this.ended }),
       });
       const { id, topic, attempt, retries } = row;
