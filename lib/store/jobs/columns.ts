@@ -279,7 +279,7 @@ export function columnsWith<Property extends keyof Column>(property: Property): 
 }
 
 /** A member of a new job as statements take it. */
-interface InsertMember {
+export interface InsertMember {
   readonly name: string;
   /** The type of the parameter in PostgreSQL. */
   readonly type: string;
