@@ -46,13 +46,13 @@ export class JobInserter {
     if (jobs.length === 0) {
       return [];
     }
-    const arePlain = jobs.every(isPlain);
-    const piggyback = this.takePiggyback(jobs, arePlain, isOwn);
+    const isFast = arePlain(jobs);
+    const piggyback = this.takePiggyback(jobs, isFast, isOwn);
     const payload = piggyback?.payload ?? null;
-    const plain = arePlain ? await this.insertPlain(jobs, payload) : undefined;
+    const plain = isFast ? await this.insertPlain(jobs, payload) : undefined;
     if (plain) {
       piggyback?.markSent();
-    } else if (arePlain && jobs.length > 1) {
+    } else if (isFast && jobs.length > 1) {
       return this.insertInOwnTransaction(jobs, isOwn);
     }
     const inserted = plain ?? (await this.insertWithConflicts(jobs, payload));
@@ -219,9 +219,9 @@ export class JobInserter {
 
 const OTHER_MEMBERS = INSERT_MEMBERS.filter(({ isPlain }) => !isPlain);
 
-/** Whether only plain columns of a job have a value: no key of any kind, no expiry, and no job waits for it. */
-function isPlain(job: JobInsert): boolean {
-  return OTHER_MEMBERS.every(({ value }) => (value(job) ?? null) === null);
+/** Whether only plain columns of the jobs have a value: no key of any kind, no expiry, and no job waits for them. */
+function arePlain(jobs: readonly JobInsert[]): boolean {
+  return OTHER_MEMBERS.every(({ value }) => jobs.every((job) => (value(job) ?? null) === null));
 }
 
 /** Returns whether jobs need several statements or several unique keys. An insert may wait for one key while it holds others. */
@@ -280,14 +280,21 @@ function toPlainInsert(jobs: readonly JobInsert[]): PlainInsert {
   }
   const id = toArrayText(jobs.map((job) => job.id));
   const payloads = `[${jobs.map(({ payload }) => payload).join(',')}]`;
-  return jobs.every((job) => areAlike(job, first))
+  return areAlike(jobs)
     ? { text: INSERT_ALIKE_JOBS, id, values: [first.topic, payloads, ...toSettings(first)] }
     : { text: INSERT_PLAIN_JOBS, id, values: [jobs.map(({ topic }) => topic), payloads, ...toSettingColumns(jobs)] };
 }
 
-/** Whether two jobs differ in ids and payloads only. Compares objects by identity: jobs with equal ones take the slower statement. */
-function areAlike(one: JobInsert, other: JobInsert): boolean {
-  return one.topic === other.topic && PLAIN_SETTINGS.every(({ value }) => isSame(value(one), value(other)));
+/** Whether jobs differ in ids and payloads only. Compares objects by identity: jobs with equal ones take the slower statement. */
+function areAlike(jobs: readonly JobInsert[]): boolean {
+  const first = jobs[0]!;
+  return (
+    jobs.every(({ topic }) => topic === first.topic) &&
+    PLAIN_SETTINGS.every(({ value }) => {
+      const expected = value(first);
+      return jobs.every((job) => isSame(value(job), expected));
+    })
+  );
 }
 
 function isSame(one: unknown, other: unknown): boolean {
