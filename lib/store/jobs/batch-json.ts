@@ -29,17 +29,20 @@ export function toInsertJson(jobs: readonly JobInsert[], timeText: (moment: Date
   return `[${jobs.map((job, ord) => toJobText(job, ord, timeText)).join(',')}]`;
 }
 
-/** Leaves out absent members: most are absent. */
+const INSERT_MEMBER_TEXTS = INSERT_MEMBERS.map((member) => ({ ...member, prefix: `,"${member.name}":` }));
+
+/** Leaves out absent members: most are absent. Joins the parts once, since texts that grow by `+=` are kept in pieces. */
 function toJobText(job: JobInsert, ord: number, timeText: (moment: Date) => string): string {
   const { replacement } = job;
-  let text = `{"ord":${ord}`;
-  for (const { name, type, value } of INSERT_MEMBERS) {
+  const parts = [`{"ord":${ord}`];
+  for (const { prefix, type, value } of INSERT_MEMBER_TEXTS) {
     const given = value(job);
     if (given !== null && given !== undefined) {
-      text += `,"${name}":${toMemberText(given, type, timeText)}`;
+      parts.push(prefix, toMemberText(given, type, timeText));
     }
   }
-  return replacement ? `${text},"holder_id":"${replacement.id}","holder_payload":${replacement.payload}}` : `${text}}`;
+  parts.push(replacement ? `,"holder_id":"${replacement.id}","holder_payload":${replacement.payload}}` : '}');
+  return parts.join('');
 }
 
 function toMemberText(value: unknown, type: string, timeText: (moment: Date) => string): string {
