@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import { QueueUnavailableError, RowLockedError, WriteLockError } from '../../lib/core/errors.js';
-import { Batcher } from '../../lib/engine/runtime/batcher.js';
-import { signal } from '../support/wait.js';
-import { Doubler } from '../support/unit/doubler.js';
-import { VirtualClock } from '../support/unit/virtual-clock.js';
+import { QueueUnavailableError, RowLockedError, WriteLockError } from '../../../lib/core/errors.js';
+import { Batcher } from '../../../lib/engine/runtime/batcher.js';
+import { signal } from '../../support/wait.js';
+import { Doubler } from '../../support/unit/doubler.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 const MIB = 1_048_576;
 

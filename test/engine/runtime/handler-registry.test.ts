@@ -1,10 +1,10 @@
-import type { Duration } from '../../lib/core/duration.js';
-import { InvalidOptionsError } from '../../lib/core/errors.js';
-import type { JobHandlerFunction } from '../../lib/core/job-handler.js';
-import { defineJob } from '../../lib/core/job-topic.js';
-import { silentLogger } from '../../lib/core/logger.js';
-import { HandlerRegistry } from '../../lib/engine/runtime/handler-registry.js';
-import { captureThrown } from '../support/unit/capture-thrown.js';
+import type { Duration } from '../../../lib/core/duration.js';
+import { InvalidOptionsError } from '../../../lib/core/errors.js';
+import type { JobHandlerFunction } from '../../../lib/core/job-handler.js';
+import { defineJob } from '../../../lib/core/job-topic.js';
+import { silentLogger } from '../../../lib/core/logger.js';
+import { HandlerRegistry } from '../../../lib/engine/runtime/handler-registry.js';
+import { captureThrown } from '../../support/unit/capture-thrown.js';
 
 const run: JobHandlerFunction = () => undefined;
 

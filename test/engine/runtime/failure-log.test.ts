@@ -1,7 +1,7 @@
-import { DatabaseDeniedError, QueueUnavailableError, RowLockedError } from '../../lib/core/errors.js';
-import { FailureLog } from '../../lib/engine/runtime/failure-log.js';
-import { RecordingLogger } from '../support/unit/recording-logger.js';
-import { VirtualClock } from '../support/unit/virtual-clock.js';
+import { DatabaseDeniedError, QueueUnavailableError, RowLockedError } from '../../../lib/core/errors.js';
+import { FailureLog } from '../../../lib/engine/runtime/failure-log.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 describe('the log of failures', () => {
   const away = new QueueUnavailableError('the database does not reply: refused', { cause: new Error('refused') });

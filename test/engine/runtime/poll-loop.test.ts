@@ -1,9 +1,9 @@
-import { PollLoop } from '../../lib/engine/runtime/poll-loop.js';
-import { signal } from '../support/wait.js';
-import { HOSTILE_VALUES } from '../support/unit/hostile-values.js';
-import { RecordingLogger } from '../support/unit/recording-logger.js';
-import { VirtualClock } from '../support/unit/virtual-clock.js';
-import { logParts } from '../support/unit/log-parts.js';
+import { PollLoop } from '../../../lib/engine/runtime/poll-loop.js';
+import { signal } from '../../support/wait.js';
+import { HOSTILE_VALUES } from '../../support/unit/hostile-values.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
+import { logParts } from '../../support/unit/log-parts.js';
 
 const INTERVAL_MS = 1_000;
 /** The random number with which jitter is zero. */

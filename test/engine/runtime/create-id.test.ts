@@ -1,5 +1,5 @@
 import { validate, version } from 'uuid';
-import { createId } from '../../lib/engine/runtime/create-id.js';
+import { createId } from '../../../lib/engine/runtime/create-id.js';
 
 describe('an id', () => {
   afterEach(() => jest.restoreAllMocks());

@@ -1,6 +1,6 @@
-import type { JobEvent, JobEventType } from '../../lib/core/job-events.js';
-import { logOperation } from '../../lib/engine/runtime/operation-log.js';
-import { RecordingLogger } from '../support/unit/recording-logger.js';
+import type { JobEvent, JobEventType } from '../../../lib/core/job-events.js';
+import { logOperation } from '../../../lib/engine/runtime/operation-log.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
 const runAt = new Date('2026-03-01T10:00:00.000Z');
 const error = { message: 'no connection', stack: 'at secret place' };

@@ -1,9 +1,9 @@
 import type { Observable } from 'rxjs';
 import { config, filter, firstValueFrom, map, tap } from 'rxjs';
-import type { JobEvent } from '../../lib/core/job-events.js';
-import { EventStream } from '../../lib/engine/runtime/event-stream.js';
-import { until } from '../support/wait.js';
-import { RecordingLogger } from '../support/unit/recording-logger.js';
+import type { JobEvent } from '../../../lib/core/job-events.js';
+import { EventStream } from '../../../lib/engine/runtime/event-stream.js';
+import { until } from '../../support/wait.js';
+import { RecordingLogger } from '../../support/unit/recording-logger.js';
 
 const event: JobEvent = { type: 'completed', id: 'a', topic: 'mail', attempt: 1, durationMs: 1 };
 

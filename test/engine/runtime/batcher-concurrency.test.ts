@@ -1,8 +1,8 @@
-import { Batcher } from '../../lib/engine/runtime/batcher.js';
-import type { Signal } from '../support/wait.js';
-import { signal } from '../support/wait.js';
-import { Doubler } from '../support/unit/doubler.js';
-import { VirtualClock } from '../support/unit/virtual-clock.js';
+import { Batcher } from '../../../lib/engine/runtime/batcher.js';
+import type { Signal } from '../../support/wait.js';
+import { signal } from '../../support/wait.js';
+import { Doubler } from '../../support/unit/doubler.js';
+import { VirtualClock } from '../../support/unit/virtual-clock.js';
 
 /** Runs everything that does not wait for a timer. */
 const settle = (): Promise<void> => new VirtualClock().settle();
