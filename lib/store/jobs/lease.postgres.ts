@@ -1,4 +1,3 @@
-import { isUnexplainedLoss } from './job-row.js';
 import {
   matchesId,
   isOwned,
@@ -51,19 +50,19 @@ free AS (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked
 UPDATE _jobs j SET progress = o.progress, updated = statement_timestamp()
 FROM free o WHERE ${isOwned} RETURNING j.id, j.attempt, j.cancel_requested, j.ctid AS row_ref`;
 
-const losses = `jsonb_to_recordset($1::jsonb) AS o(id uuid, attempt int, reason text)`;
-const isLoss = isUnexplainedLoss(`e.error ->> 'message'`);
-const withReason = (message: string): string => `${message} || '; ' || o.reason`;
+/** The error that the last rescue recorded for the attempt `o.attempt`, as long as it has no reason. */
+const isUnexplainedLoss = `j.rescued_attempt = o.attempt AND (e.error ->> 'attempt')::int = o.attempt
+    AND right(e.error ->> 'message', length(o.reason)) <> o.reason`;
 
 /** Adds reasons to the errors that a rescue has recorded: $1 ids, attempts and reasons. Skips completed jobs and locked rows. */
 export const EXPLAIN_LOST_LEASES = `
-WITH free AS (
-  SELECT j.id, o.attempt, o.reason FROM ${losses} JOIN _jobs j ON ${matchesId('o')} AND j.status <> 'completed'
-    AND EXISTS (SELECT FROM jsonb_array_elements(j.errors) AS e(error) WHERE ${isLoss})
+WITH o AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS s(id uuid, attempt int, reason text)),
+free AS (
+  SELECT j.id, e.ord, e.error ->> 'message' AS message, (e.error ->> 'message') || '; ' || o.reason AS explained
+  FROM o JOIN _jobs j ON ${matchesId('o')} AND j.status <> 'completed'
+  JOIN LATERAL jsonb_array_elements(j.errors) WITH ORDINALITY AS e(error, ord) ON ${isUnexplainedLoss}
   ORDER BY o.id FOR NO KEY UPDATE OF j SKIP LOCKED)
 UPDATE _jobs j SET
-  errors = (SELECT jsonb_agg(CASE WHEN ${isLoss}
-      THEN jsonb_set(e.error, '{message}', to_jsonb(${withReason(`(e.error ->> 'message')`)})) ELSE e.error END ORDER BY e.ord)
-    FROM jsonb_array_elements(j.errors) WITH ORDINALITY AS e(error, ord)),
-  last_error = CASE WHEN ${isUnexplainedLoss('j.last_error')} THEN ${withReason('j.last_error')} ELSE j.last_error END
+  errors = jsonb_set(j.errors, ARRAY[(o.ord - 1)::text, 'message'], to_jsonb(o.explained)),
+  last_error = CASE WHEN j.last_error = o.message THEN o.explained ELSE j.last_error END
 FROM free o WHERE ${matchesId('o')} RETURNING j.id`;

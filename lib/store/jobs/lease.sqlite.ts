@@ -1,4 +1,3 @@
-import { isUnexplainedLoss } from './job-row.js';
 import { byId, fromNow, isUnexpired, now, isOwned, isOwnedClaim } from './job-row.sqlite.js';
 
 const updateOwned = (changes: string, guard = isOwnedClaim): string => `
@@ -27,15 +26,18 @@ WITH o AS MATERIALIZED (
   FROM json_each(?1))
 UPDATE _jobs AS j SET progress = o.progress, updated = ${now} FROM o WHERE ${isOwned} RETURNING id, attempt, cancel_requested`;
 
-const isLoss = isUnexplainedLoss(`e.value ->> 'message'`);
-const withReason = (message: string): string => `${message} || '; ' || o.reason`;
+/** The error that the last rescue recorded for the attempt `o.attempt`, as long as it has no reason. */
+const isUnexplainedLoss = `j.rescued_attempt = o.attempt AND e.value ->> 'attempt' = o.attempt
+    AND substr(e.value ->> 'message', -length(o.reason)) <> o.reason`;
 
 /** Adds reasons to the errors that a rescue has recorded: ?1 ids, attempts and reasons. Skips completed jobs. */
 export const EXPLAIN_LOST_LEASES = `
 WITH o AS MATERIALIZED (
-  SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'reason' AS reason FROM json_each(?1))
+  SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'reason' AS reason FROM json_each(?1)),
+found AS MATERIALIZED (
+  SELECT j.id, e.fullkey AS path, e.value ->> 'message' AS message, e.value ->> 'message' || '; ' || o.reason AS explained
+  FROM o JOIN _jobs j ON j.id = o.id AND j.status <> 'completed', json_each(j.errors) AS e WHERE ${isUnexplainedLoss})
 UPDATE _jobs AS j SET
-  errors = (SELECT json_group_array(json(CASE WHEN ${isLoss}
-    THEN json_set(e.value, '$.message', ${withReason(`(e.value ->> 'message')`)}) ELSE e.value END)) FROM json_each(j.errors) AS e),
-  last_error = CASE WHEN ${isUnexplainedLoss('j.last_error')} THEN ${withReason('j.last_error')} ELSE j.last_error END
-FROM o WHERE j.id = o.id AND j.status <> 'completed' AND EXISTS (SELECT 1 FROM json_each(j.errors) AS e WHERE ${isLoss}) RETURNING id`;
+  errors = json_set(j.errors, o.path || '.message', o.explained),
+  last_error = iif(j.last_error = o.message, o.explained, j.last_error)
+FROM found AS o WHERE j.id = o.id RETURNING id`;

@@ -150,9 +150,9 @@ function failedAttempt(failure: JobFailure): TimelineEvent {
   };
 }
 
-/** A job that has started has no expiry any more. */
-function hasExpired({ last_error, expires_at }: Job): boolean {
-  return last_error === 'expired' && expires_at !== null;
+/** Whether a cancelled job had reached its expiry. A job that has started has no expiry any more. */
+function hasExpired({ finished, expires_at }: Job): boolean {
+  return finished !== null && expires_at !== null && Date.parse(finished) >= Date.parse(expires_at);
 }
 
 function failedTitle({ failed_because: reason }: Job): string {
