@@ -36,8 +36,9 @@ WITH o AS MATERIALIZED (
   SELECT value ->> 'id' AS id, value ->> 'attempt' AS attempt, value ->> 'reason' AS reason FROM json_each(?1)),
 found AS MATERIALIZED (
   SELECT j.id, e.fullkey AS path, e.value ->> 'message' AS message, e.value ->> 'message' || '; ' || o.reason AS explained
-  FROM o JOIN _jobs j ON j.id = o.id AND j.status <> 'completed', json_each(j.errors) AS e WHERE ${isUnexplainedLoss})
-UPDATE _jobs AS j SET
+  FROM o CROSS JOIN _jobs AS j ${byId} ON j.id = o.id AND j.status <> 'completed' CROSS JOIN json_each(j.errors) AS e
+  WHERE ${isUnexplainedLoss})
+UPDATE _jobs AS j ${byId} SET
   errors = json_set(j.errors, o.path || '.message', o.explained),
   last_error = iif(j.last_error = o.message, o.explained, j.last_error)
-FROM found AS o WHERE j.id = o.id RETURNING id`;
+FROM found AS o WHERE j.id IN (SELECT id FROM found) AND j.id = o.id RETURNING id`;
