@@ -117,10 +117,11 @@ export interface HttpOptions {
    */
   enqueueFields?: readonly EnqueueField[] | undefined;
   /**
-   * The only topics that requests of callers other than administrators reach. Default: those that the rules admit; a caller without the
-   * right to manage a topic enqueues only if it exists.
+   * The only topics that requests of callers other than administrators reach: a list, or a function that says so for each caller, topic and
+   * action. Default: those that the rules admit. Unless a list names it, a caller without the right to manage a topic enqueues only if the
+   * topic exists.
    */
-  allowedTopics?: readonly TopicName[] | undefined;
+  allowedTopics?: readonly TopicName[] | AccessFunction | undefined;
   /** Serves `GET metrics` for Prometheus. Needs the package `prom-client`. Default `false`. */
   metrics?: boolean | undefined;
   /** Edits jobs before the API sends them. Default: no change. */
@@ -143,7 +144,7 @@ export interface HttpSettings {
   readonly readRule: AccessRule;
   readonly manageRule: AccessRule;
   readonly enqueueFields: readonly EnqueueField[];
-  readonly allowedTopics: readonly string[] | undefined;
+  readonly allowedTopics: readonly string[] | AccessFunction | undefined;
   readonly metrics: boolean;
   readonly redact: RedactFunction | undefined;
   readonly searchPayloads: boolean;
@@ -209,6 +210,12 @@ const ruleCheck: Check<AccessRule> = {
   parse: (value, path) => (typeof value === 'function' ? (value as AccessFunction) : ruleWords.parse(value, path)),
 };
 
+const topicList = listOf(topicNameCheck);
+const allowedTopicsCheck: Check<readonly string[] | AccessFunction> = {
+  expects: `${topicList.expects}, or a function of { request, caller, topic, action }`,
+  parse: (value, path) => (typeof value === 'function' ? (value as AccessFunction) : topicList.parse(value, path)),
+};
+
 /** Default and check of each option of the HTTP API. {@link HttpOptions} documents them. */
 export const HTTP_OPTIONS = {
   path: option('api/jobs', pathCheck),
@@ -220,7 +227,7 @@ export const HTTP_OPTIONS = {
   readRule: option('admin', ruleCheck),
   manageRule: option('admin', ruleCheck),
   enqueueFields: option(DEFAULT_ENQUEUE_FIELDS, listOf(oneOf(...ENQUEUE_FIELDS))),
-  allowedTopics: optional(listOf(topicNameCheck)),
+  allowedTopics: optional(allowedTopicsCheck),
   metrics: option(false, flag),
   redact: optional(functionCheck<RedactFunction>('a function of the job')),
   searchPayloads: optional(flag),

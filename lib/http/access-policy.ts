@@ -42,8 +42,8 @@ export const NO_TOPIC = '';
 
 /** The caller of one request, resolved at most once: when a rule first needs it. */
 export class RequestIdentity {
-  /** What functions have said to this caller, by action and topic. */
-  readonly answers = new Map<string, Promise<boolean>>();
+  /** What each function has said to this caller, by action and topic. */
+  readonly answers = new Map<AccessFunction, Map<string, Promise<boolean>>>();
   private resolved: Promise<Caller> | undefined;
 
   constructor(
@@ -240,7 +240,8 @@ export class AccessPolicy {
 
   /** Returns the topics that a limited caller may use at most; `null`: too many. */
   private async findCandidates(): Promise<AllowedTopics> {
-    const topics = this.settings.allowedTopics ?? (await this.engine.knownTopics.list());
+    const { allowedTopics } = this.settings;
+    const topics = Array.isArray(allowedTopics) ? allowedTopics : await this.engine.knownTopics.list();
     if (topics === null || topics.length > KNOWN_TOPICS_MAX) {
       return null;
     }
@@ -280,13 +281,23 @@ export class AccessPolicy {
   }
 
   private async decide(right: AccessAction, identity: RequestIdentity, topic: string): Promise<boolean> {
-    const { allowedTopics } = this.settings;
-    if (allowedTopics !== undefined && !allowedTopics.includes(topic) && !(await identity.isAdmin())) {
+    if (!(await this.isInWhitelist(right, identity, topic))) {
       return false;
     }
     return firstAdmits(this.rules(right), ({ rule, action }) =>
       isFunction(rule) ? this.call(rule, action, identity, topic) : admitsCaller(rule, identity),
     );
+  }
+
+  /** Whether `http.allowedTopics` lets the caller reach the topic at all. It does not bind administrators. */
+  private async isInWhitelist(right: AccessAction, identity: RequestIdentity, topic: string): Promise<boolean> {
+    const { allowedTopics } = this.settings;
+    if (allowedTopics === undefined || (await identity.isAdmin())) {
+      return true;
+    }
+    return typeof allowedTopics === 'function'
+      ? this.call(allowedTopics, right, identity, topic)
+      : allowedTopics.includes(topic);
   }
 
   /** Whether a rule that depends on no topic admits the caller. */
@@ -313,9 +324,11 @@ export class AccessPolicy {
 
   /** Calls a function once in a request for each action and topic. It is not called for administrators. */
   private call(rule: AccessFunction, action: AccessAction, identity: RequestIdentity, topic: string): Promise<boolean> {
+    const answers = identity.answers.get(rule) ?? new Map<string, Promise<boolean>>();
+    identity.answers.set(rule, answers);
     const key = `${action} ${topic}`;
-    const answer = identity.answers.get(key) ?? callRule(rule, action, identity, topic);
-    identity.answers.set(key, answer);
+    const answer = answers.get(key) ?? callRule(rule, action, identity, topic);
+    answers.set(key, answer);
     return answer;
   }
 }

@@ -97,9 +97,9 @@ export class EnqueueAccess {
     return field === 'topic' || field === 'payload' || this.settings.enqueueFields.includes(field as EnqueueField);
   }
 
-  /** Without a whitelist, callers could store jobs in any number of topics, and each topic costs time in every report. */
+  /** Without a list, callers could store jobs in any number of topics, and each topic costs time in every report. */
   private async ensureTopicsExist(identity: RequestIdentity, jobs: readonly PlacedJob[]): Promise<void> {
-    if (this.settings.allowedTopics !== undefined) {
+    if (Array.isArray(this.settings.allowedTopics)) {
       return;
     }
     const unknown = new Set(await this.engine.knownTopics.findUnknown(jobs.map(({ job }) => job.topic)));

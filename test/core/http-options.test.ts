@@ -27,6 +27,7 @@ describe('HTTP options', () => {
     { enqueueRule: 'public', readRule: 'public', manageRule: 'authenticated' },
     { enqueueRule: () => true, readRule: 'nobody', manageRule: () => Promise.resolve(false) },
     { enqueueFields: ['topic', 'payload', 'priority', 'depends_on'] },
+    { allowedTopics: ({ topic }) => topic === 'mail' },
     { allowedTopics: ['mail'], redact: (job) => ({ ...job, payload: null }), searchPayloads: true },
   ])('accept %j', (http) => {
     expect(readJobsOptions({ http }).http).toMatchObject(http);

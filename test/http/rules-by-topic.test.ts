@@ -19,7 +19,17 @@ const ofTeam = ({ caller, topic, action }: AccessQuestion): boolean => {
   return team !== undefined && topic.startsWith(`${team}.`) && (role === undefined || action === 'read');
 };
 
-describe.each(everyPlace)('rules by topic on $adapter with $database', ({ kind, adapterKind }) => {
+/** Two ways to give each team its own topics: rules that are functions, and words with one function for all of them. */
+const waysOfTeams = [
+  { way: 'rules by topic', rules: { enqueueRule: ofTeam, readRule: ofTeam, manageRule: ofTeam } },
+  {
+    way: 'allowedTopics by caller',
+    rules: { enqueueRule: 'authenticated', manageRule: 'authenticated', allowedTopics: ofTeam },
+  },
+] as const;
+const everyTeamPlace = waysOfTeams.flatMap((way) => everyPlace.map((place) => ({ ...way, ...place })));
+
+describe.each(everyTeamPlace)('$way on $adapter with $database', ({ kind, adapterKind, rules }) => {
   const app = useOneHttpApp(kind, adapterKind, {
     options: {
       maxRetries: 0,
@@ -27,9 +37,7 @@ describe.each(everyPlace)('rules by topic on $adapter with $database', ({ kind, 
         adminToken: undefined,
         authenticate,
         metrics: true,
-        enqueueRule: ofTeam,
-        readRule: ofTeam,
-        manageRule: ofTeam,
+        ...rules,
         enqueueFields: ['delay', 'depends_on', 'ref', 'unique_key'],
       },
     },
@@ -361,6 +369,34 @@ describe.each(everyAdapter)('a rule that is a function on $adapter', (adapterKin
     }
     expect((await api.as().post('/topics/pause', { topic: 'mail' }, by('ada'))).status).toBe(204);
     expect(asked()).toEqual([]);
+  });
+
+  it('is asked as http.allowedTopics beside a function that is a rule, with the right that the request needs', async () => {
+    const questions: string[] = [];
+    const rule = ({ action, topic }: AccessQuestion): boolean => questions.push(`rule ${action} ${topic}`) > 0;
+    const allowedTopics = ({ action, topic }: AccessQuestion): boolean => {
+      questions.push(`allowedTopics ${action} ${topic}`);
+      return topic === 'mail' && action !== 'manage';
+    };
+    const http = { adminToken: undefined, authenticate, readRule: rule, manageRule: rule, allowedTopics };
+    const { api } = await apps.listen({ options: { http }, handlers: { mail: () => null, sms: () => null } });
+    const topics = await api.as().get<TopicList>('/topics', by('ute'));
+    expect(topics.body.items.map(({ topic }) => topic)).toEqual(['mail']);
+    expect(questions.splice(0)).toEqual(['allowedTopics read mail', 'allowedTopics read sms', 'rule read mail']);
+    expect((await api.as().post('/topics/pause', { topic: 'mail' }, by('ute'))).status).toBe(403);
+    expect(questions.splice(0)).not.toContain('rule manage mail');
+    expect((await api.as().post('/topics/pause', { topic: 'sms' }, by('ada'))).status).toBe(204);
+    expect(questions).toEqual([]);
+  });
+
+  it('as http.allowedTopics lets no caller without the right to manage create topics', async () => {
+    const allowedTopics = ({ topic, action }: AccessQuestion): boolean =>
+      topic.startsWith('red.') && action !== 'manage';
+    const http = { adminToken: undefined, authenticate, enqueueRule: 'authenticated', allowedTopics } as const;
+    const { api } = await apps.listen({ options: { http }, handlers: { 'red.mail': () => null } });
+    const enqueue = async (topic: string): Promise<number> =>
+      (await api.as().post('/enqueue', { topic, payload: 1 }, by('ute'))).status;
+    expect([await enqueue('red.mail'), await enqueue('red.new'), await enqueue('blue.mail')]).toEqual([201, 400, 403]);
   });
 
   it('is asked with an empty topic while no topic exists', async () => {
