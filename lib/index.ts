@@ -111,6 +111,7 @@ export type { AbortReason, JobsErrorCode, PayloadIssue, UnfinishedTopic } from '
 export type { Failure } from './core/error-text.js';
 
 // Events and statistics
+export { OnJobEvent } from './nest/decorators/on-job-event.decorator.js';
 export type { JobEvent, JobEventType } from './core/job-events.js';
 export type { ErrorGroupPage } from './core/error-groups.js';
 export type {

@@ -47,3 +47,21 @@ export type JobEvent =
 
 /** The `type` of a {@link JobEvent}. */
 export type JobEventType = JobEvent['type'];
+
+const TYPES: Readonly<Record<JobEventType, true>> = {
+  enqueued: true,
+  replaced: true,
+  started: true,
+  completed: true,
+  failed: true,
+  retrying: true,
+  snoozed: true,
+  released: true,
+  cancelled: true,
+  expired: true,
+  rescued: true,
+  lease_lost: true,
+};
+
+/** Every {@link JobEventType}. */
+export const JOB_EVENT_TYPES = Object.keys(TYPES) as readonly JobEventType[];

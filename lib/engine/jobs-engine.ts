@@ -11,7 +11,8 @@ import { endsWithin } from '../core/clock.js';
 import type { SchedulePattern } from '../core/cron.js';
 import { describeValue } from '../core/error-text.js';
 import { InvalidOptionsError } from '../core/errors.js';
-import type { JobEvent } from '../core/job-events.js';
+import type { JobEvent, JobEventType } from '../core/job-events.js';
+import { JOB_EVENT_TYPES } from '../core/job-events.js';
 import type { AnyHandler, BatchHandlerFunction, JobHandlerFunction } from '../core/job-handler.js';
 import type { BatchOptions, JobHandlerOptions } from '../core/job-options.js';
 import type { WorkerProcess } from '../core/job-reports.js';
@@ -24,6 +25,7 @@ import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
 import type { ScheduleOptions } from '../core/schedule.js';
 import { readSchedule, readScheduleName } from '../core/schedule.js';
+import { suggestNearest } from '../core/suggestion.js';
 import type { JobStore } from '../store/job-store.js';
 import { systemClock } from '../store/runtime/system-clock.js';
 import type { StoreTransaction } from '../store/transactions/application-transactions.js';
@@ -173,6 +175,28 @@ export class JobsEngine {
   /** Events of this process. Each is emitted after its write has committed. */
   get events(): Observable<JobEvent> {
     return this.stream.observe();
+  }
+
+  /**
+   * Calls a method for each event of this type until the engine closes.
+   *
+   * @param topic only events of this topic; `undefined`: of all.
+   * @param source class and method, for messages.
+   * @throws InvalidOptionsError for an unknown type or an invalid topic name.
+   */
+  declareEventListener(
+    type: JobEventType,
+    topic: TopicLike | undefined,
+    listener: (event: JobEvent) => unknown,
+    source: string,
+  ): void {
+    if (!JOB_EVENT_TYPES.includes(type)) {
+      const hint = suggestNearest(String(type), JOB_EVENT_TYPES);
+      throw new InvalidOptionsError('@OnJobEvent', `on ${source}: unknown event ${describeValue(type)}${hint}`);
+    }
+    const name = topic === undefined ? undefined : toTopicName(topic, `topic of ${source}`);
+    const isWanted = (event: JobEvent): boolean => event.type === type && (name === undefined || event.topic === name);
+    this.stream.observe(source).subscribe((event) => (isWanted(event) ? listener(event) : undefined));
   }
 
   /**

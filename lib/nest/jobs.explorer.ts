@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { InvalidOptionsError } from '../core/errors.js';
+import type { JobEvent } from '../core/job-events.js';
 import type { JobHandlerOptions } from '../core/job-options.js';
 import type { TopicLike } from '../core/job-topic.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
@@ -12,12 +13,20 @@ import { findJobSchedules } from './decorators/job-schedule.decorator.js';
 import { assertParameters } from './handler-parameters.js';
 import type { OnJobFailedMetadata } from './decorators/on-job-failed.decorator.js';
 import { findFailureHandlers } from './decorators/on-job-failed.decorator.js';
-import { decoratedTwice, optionsTwice, severalDeadLetterTopics, severalTopics } from './jobs.messages.js';
+import type { OnJobEventMetadata } from './decorators/on-job-event.decorator.js';
+import { findEventListeners } from './decorators/on-job-event.decorator.js';
+import {
+  decoratedTwice,
+  optionsTwice,
+  scopedListener,
+  severalDeadLetterTopics,
+  severalTopics,
+} from './jobs.messages.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 
 type Wrapper = InstanceWrapper<unknown>;
 
-/** Finds every `@JobHandler`, `@JobSchedule` and `@OnJobFailed` of the application and registers it with the engine. */
+/** Finds every `@JobHandler`, `@JobSchedule`, `@OnJobFailed` and `@OnJobEvent` of the application and registers it with the engine. */
 @Injectable()
 export class JobsExplorer {
   /** Registered entries, by instance and not by method: two subclasses may inherit the same decorated method. */
@@ -60,6 +69,11 @@ export class JobsExplorer {
         this.declareFailureHandler(wrapper, name, missing, handlers.get(name) ?? []);
       }
     }
+    for (const [name, listeners] of findEventListeners(instance)) {
+      listeners
+        .filter((each) => this.isNew(instance, each))
+        .forEach((each) => this.declareEventListener(wrapper, name, each));
+    }
   }
 
   /** Makes a method the handler of failed jobs. Without `@JobHandler`, it also becomes the handler of the topic of its name. */
@@ -83,6 +97,16 @@ export class JobsExplorer {
       this.registerMethod(wrapper, instance, method, [{ topic, options: given[0], method: entries[0]!.method }]);
     }
     entries.forEach((entry) => this.engine.declareFailureHandler(topic, entry.topic, source));
+  }
+
+  /** Subscribes a method to the events of this process. No request creates an instance for an event. */
+  private declareEventListener(wrapper: Wrapper, method: string, { type, topic }: OnJobEventMetadata): void {
+    const instance = wrapper.instance as Record<string, (event: JobEvent) => unknown>;
+    const source = `${instance.constructor.name}.${method}`;
+    if (!wrapper.isDependencyTreeStatic()) {
+      throw new InvalidOptionsError('@OnJobEvent', scopedListener(source));
+    }
+    this.engine.declareEventListener(type, topic, (event) => instance[method]!(event), source);
   }
 
   /** Declares a schedule. Without a topic of its own and without `@JobHandler`, its method handles its jobs. */

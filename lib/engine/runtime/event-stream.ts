@@ -21,9 +21,9 @@ export class EventStream {
     this.subject.complete();
   }
 
-  observe(): Observable<JobEvent> {
-    const onError = (error: unknown): void =>
-      this.logger.error(`a subscriber of jobs.events threw: ${toErrorMessage(error)}`);
+  /** @param subscriber names it in the log. */
+  observe(subscriber = 'a subscriber of jobs.events'): Observable<JobEvent> {
+    const onError = (error: unknown): void => this.logger.error(`${subscriber} threw: ${toErrorMessage(error)}`);
     return new GuardedObservable<JobEvent>(onError, (subscriber) => this.subject.subscribe(subscriber));
   }
 }
