@@ -56,6 +56,7 @@ export type { DeadLetter } from './core/dead-letter.js';
 
 // Typed topics
 export { defineJob } from './core/job-topic.js';
+export { InjectJobs, JobQueue, provideJobs } from './nest/job-queue.js';
 export type {
   AnyNewJob,
   ConcurrencyKeyFunction,

@@ -20,6 +20,7 @@ import { HandlerPipeline } from './nest/pipeline/handler-pipeline.js';
 import { JobsHealthIndicator } from './nest/jobs-health.indicator.js';
 import { JobsExplorer } from './nest/jobs.explorer.js';
 import { JOBS_STORE, JobsLifecycle } from './nest/jobs.lifecycle.js';
+import { provideInjectedJobs } from './nest/job-queue.js';
 import { JobsService } from './nest/jobs.service.js';
 import { queueLogger } from './nest/nest-logger.js';
 import type { ModuleCall } from './nest/module-checks.js';
@@ -115,7 +116,7 @@ function toDynamicModule(
   { isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts,
 ): DynamicModule {
   const httpParts = createHttpParts(http, ui);
-  return {
+  const parts = {
     module: JobsModule,
     global: isGlobal,
     // With the class, so that `overrideModule(JobsModule)` of a test finds something to replace: it compares by identity, and each
@@ -149,6 +150,16 @@ function toDynamicModule(
       ...httpParts.providers,
     ],
     exports: [JobsService, JobsHealthIndicator, JobsEngine, getRepositoryToken(Job)],
+  };
+  return {
+    ...parts,
+    // Nest reads these when it creates the application: by then the files with `@InjectJobs` have been loaded.
+    get providers() {
+      return [...parts.providers, ...provideInjectedJobs()];
+    },
+    get exports() {
+      return [...parts.exports, ...provideInjectedJobs().map(({ provide }) => provide)];
+    },
   };
 }
 

@@ -3,6 +3,7 @@
  * Read jobs-testing.ts (the methods) first, then testing-engine.ts (how jobs run without a loop), expectations.ts, and
  * jobs-testing.module.ts, which joins them to the application.
  */
+export { provideJobs } from '../nest/job-queue.js';
 export { JobsTestingModule } from './jobs-testing.module.js';
 export type { JobsTestingOptions } from './jobs-testing.module.js';
 export { JobsTesting } from './jobs-testing.js';

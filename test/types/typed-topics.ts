@@ -1,5 +1,5 @@
-import type { JobContext, JobsService, PayloadOf } from 'nestjs-jobs';
-import { defineJob, JobHandler } from 'nestjs-jobs';
+import type { JobContext, JobQueue, JobsService, PayloadOf } from 'nestjs-jobs';
+import { defineJob, InjectJobs, JobHandler, provideJobs } from 'nestjs-jobs';
 import type { EntityManager } from 'typeorm';
 import * as v from 'valibot';
 import { z } from 'zod';
@@ -93,3 +93,26 @@ export const payloads: [
   Same<PayloadOf<typeof SendMail>, { to: string; at: Date }>,
   Same<PayloadOf<typeof PostMail>, { to: string; at: Date }>,
 ] = [true, true, true];
+
+export async function queueOfOneTopic(mail: JobQueue<typeof SendMail>, manager: EntityManager): Promise<void> {
+  const right = { to: 'a@example.org', at: '2030-01-01T00:00:00.000Z' };
+  await mail.enqueue(right, { priority: 1 });
+  await mail.enqueueTx(manager, right);
+  await mail.enqueueMany([{ payload: right, delay: '1h' }], { manager });
+  // @ts-expect-error -- `at` is missing
+  await mail.enqueue({ to: 'a@example.org' });
+  // @ts-expect-error -- the schema converts text
+  await mail.enqueueAt({ to: 'a@example.org', at: new Date() }, new Date());
+  // @ts-expect-error -- `at` is missing
+  await mail.enqueueMany([{ payload: { to: 'a@example.org' } }]);
+  // @ts-expect-error -- the topic is that of the queue
+  await mail.list({ topic: 'other' });
+  const [first] = (await mail.list()).items;
+  // @ts-expect-error -- a stored payload is the input of the schema
+  const at: Date = first!.payload.at;
+  console.log(at);
+  // @ts-expect-error -- a name is not a typed topic
+  InjectJobs('send_mail');
+  // @ts-expect-error -- a queue has no such method
+  provideJobs(SendMail, { enqueueAll: () => null });
+}
