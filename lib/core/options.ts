@@ -11,6 +11,7 @@ import { MEBIBYTE } from './bounds.js';
 import { backoffCheck, concurrencyCheck, maxRetriesCheck, timeoutCheck } from './job-checks.js';
 import type { Retention, RetentionOption } from './retention.js';
 import { retentionCheck } from './retention.js';
+import type { Check } from './option-checks.js';
 import {
   applyCheck,
   duration,
@@ -93,6 +94,11 @@ export interface JobsOptions {
   telemetry?: TelemetryOptions | false | undefined;
   /** Options for events. */
   events?: EventOptions | undefined;
+  /**
+   * Shows the health of this process to its platform, without the application's own HTTP: a port with `/live` and `/ready`, or a file that
+   * is touched while the process is ready. Default: none.
+   */
+  probe?: ProbeOption | undefined;
   /** Path and access rules of the HTTP API. `false` mounts no routes. */
   http?: HttpOptions | false | undefined;
   /** Path of the admin UI. `false` serves no UI. */
@@ -127,6 +133,9 @@ interface EventOptions {
   bridge?: string | undefined;
 }
 
+/** The option `probe`: a port, or the path of a file. */
+export type ProbeOption = number | { readonly file: string };
+
 /** {@link JobsOptions}, checked and complete. */
 export interface JobsSettings {
   readonly dataSource: string | undefined;
@@ -158,6 +167,7 @@ export interface JobsSettings {
   readonly codec: PayloadCodec | undefined;
   readonly telemetry: TelemetrySettings | false;
   readonly events: { readonly bridge: string | undefined };
+  readonly probe: ProbeOption | undefined;
   readonly http: HttpSettings | false;
   readonly ui: UiSettings | false;
 }
@@ -243,6 +253,19 @@ const eventTable = {
   bridge: optional(text(100)),
 };
 
+const portCheck = integer(1, 65_535);
+const fileTable = { file: optional(text(4_096)) };
+const probeCheck: Check<ProbeOption> = {
+  expects: "a port from 1 to 65535, or { file: '/tmp/ready' }",
+  parse: (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return portCheck.parse(value, path);
+    }
+    const { file } = readOptions(fileTable, value, path);
+    return file === undefined ? undefined : Object.freeze({ file });
+  },
+};
+
 /** Default and check of each option. {@link JobsOptions} documents them. Durations are in milliseconds. */
 export const OPTIONS = {
   dataSource: optional(text(255)),
@@ -269,6 +292,7 @@ export const OPTIONS = {
   codec: optional(codecCheck),
   telemetry: option(false, either(false, telemetryCheck)),
   events: option(Object.freeze(readOptions(eventTable, {})), group(eventTable)),
+  probe: optional(probeCheck),
   http: option(readHttpOptions(), either(false, httpCheck)),
   ui: option(Object.freeze(readOptions(UI_OPTIONS, {})), either(false, uiCheck)),
 };

@@ -63,6 +63,8 @@ import type { QueueHealth } from './reports/queue-health.js';
 import type { QueueStats } from './reports/queue-stats.js';
 import type { EngineParts } from './runtime/engine-parts.js';
 import type { EventStream } from './runtime/event-stream.js';
+import type { HealthProbe } from './runtime/health-probe.js';
+import { createProbe } from './runtime/health-probe.js';
 import type { ScheduleAdmin } from './schedules/schedule-admin.js';
 import type { KnownTopics } from './topics/known-topics.js';
 
@@ -129,6 +131,7 @@ export class JobsEngine {
   private readonly dispatcher: Dispatcher;
   private readonly idleWatch: IdleWatch;
   private readonly lifecycle: EngineLifecycle;
+  private readonly probe: HealthProbe | undefined;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
@@ -166,6 +169,7 @@ export class JobsEngine {
     this.dispatcher = running.dispatcher;
     this.idleWatch = admin.idleWatch;
     this.lifecycle = lifecycle;
+    this.probe = createProbe(settings.probe, { ...shared, health: reports.health });
   }
 
   get database(): 'postgres' | 'sqlite' {
@@ -281,11 +285,19 @@ export class JobsEngine {
    * Starts to claim and run jobs, unless the role is `'producer'`. A second call only undoes `stopClaiming`. After `stop` it starts
    * again.
    *
-   * @throws QueueUnavailableError after `close`; InvalidOptionsError when `@OnJobFailed` names a topic without a handler here.
+   * @throws QueueUnavailableError after `close`; InvalidOptionsError when `@OnJobFailed` names a topic without a handler here, and for a
+   * `probe` whose port or file cannot be used.
    */
   async start(): Promise<void> {
     this.parts.deadLetters.assertHandled();
-    return this.lifecycle.start();
+    await this.probe?.start();
+    try {
+      await this.lifecycle.start();
+    } catch (error) {
+      await this.probe?.drain();
+      await this.probe?.stop();
+      throw error;
+    }
   }
 
   /**
@@ -294,7 +306,8 @@ export class JobsEngine {
    * Calls of `waitFor` reject. A second call does nothing.
    */
   async stop(): Promise<void> {
-    await Promise.all([this.parts.waiter.stop(), this.lifecycle.stop()]);
+    await Promise.all([this.probe?.drain(), this.parts.waiter.stop(), this.lifecycle.stop()]);
+    await this.probe?.stop();
   }
 
   /** The same as `stop`, for `await using engine = new JobsEngine(…)`. */
@@ -304,12 +317,14 @@ export class JobsEngine {
 
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
+    void this.probe?.drain();
     this.lifecycle.stopClaiming();
   }
 
   /** Stops for good, and completes `events`. Waits up to 2 s for jobs that are being enqueued. */
   async close(): Promise<void> {
-    await Promise.all([this.parts.waiter.close(), this.lifecycle.close()]);
+    await Promise.all([this.probe?.drain(), this.parts.waiter.close(), this.lifecycle.close()]);
+    await this.probe?.stop();
     await endsWithin(
       this.parts.clock,
       RELEASE_GRACE_MS,

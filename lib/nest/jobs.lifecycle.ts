@@ -41,17 +41,11 @@ export class JobsLifecycle
   ) {}
 
   async onModuleInit(): Promise<void> {
-    try {
-      this.explorer.explore();
-    } catch (error) {
-      // Nest calls no shutdown hooks for an application that did not start. An open connection would keep it alive.
-      await this.store.close();
-      throw error;
-    }
+    await this.closeIfRejected(async () => this.explorer.explore());
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.engine.start();
+    await this.closeIfRejected(() => this.engine.start());
     if (this.engine.settings.role !== 'producer') {
       const delayMs = this.host.httpAdapter ? HOOKS_CHECK_DELAY_MS.withHttp : HOOKS_CHECK_DELAY_MS.withoutHttp;
       this.check = setTimeout(() => this.warnWithoutShutdownHooks(), delayMs).unref();
@@ -69,6 +63,16 @@ export class JobsLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     await this.store.close();
+  }
+
+  /** Nest calls no shutdown hooks for an application that did not start. An open connection would keep it alive. */
+  private async closeIfRejected(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      await this.store.close();
+      throw error;
+    }
   }
 
   private warnWithoutShutdownHooks(): void {

@@ -48,6 +48,7 @@ const NAMES = [
   'codec',
   'telemetry',
   'events',
+  'probe',
   'http',
   'ui',
 ];
@@ -319,6 +320,14 @@ const CASES: readonly OptionCase[] = [
     taken: [[{}, { bridge: undefined }], [{ bridge: 'jobs.' }, { bridge: 'jobs.' }]], // prettier-ignore
     refused: [true, 'jobs.', 1],
     expected: 'an object with bridge',
+  },
+  {
+    option: 'probe',
+    setting: 'probe',
+    absent: undefined,
+    taken: [[9090, 9090], [{ file: '/tmp/ready' }, { file: '/tmp/ready' }]], // prettier-ignore
+    refused: [0, 65_536, '9090', true, null, {}, []],
+    expected: "a port from 1 to 65535, or { file: '/tmp/ready' }",
   },
   {
     option: 'http',

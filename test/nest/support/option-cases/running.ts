@@ -6,6 +6,7 @@ import { EventEmitter2, EventEmitterModule } from '@nestjs/event-emitter';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { ContextOptions, JobEvent } from 'nestjs-jobs';
 import { JobHandler, PayloadTooLargeError } from 'nestjs-jobs';
+import { findFreePort } from '../../../support/free-port.js';
 import { signal, until } from '../../../support/wait.js';
 import type { Apps, Handler } from '../apps.js';
 import { HandlerGate } from '../handler-gate.js';
@@ -130,6 +131,12 @@ export const runningCases: readonly OptionCase[] = [
     effect: 'forwards events to @nestjs/event-emitter',
     kinds: [sqliteFile],
     expectEffect: expectBridge,
+  },
+  {
+    option: 'probe',
+    effect: 'serves /ready on a port',
+    kinds: [sqliteFile],
+    expectEffect: expectProbe,
   },
   {
     option: 'globalEnhancers',
@@ -339,6 +346,12 @@ async function expectBridge(apps: Apps): Promise<void> {
   app.module.get(EventEmitter2).on('jobs/completed', (event: JobEvent) => void forwarded.push(event));
   const { id } = await app.jobs.enqueue('work', null);
   expect(await app.event('completed', id)).toBe(forwarded[0]);
+}
+
+async function expectProbe(apps: Apps): Promise<void> {
+  const port = await findFreePort();
+  await apps.start({ options: { probe: port } });
+  expect((await fetch(`http://127.0.0.1:${port}/ready`)).status).toBe(200);
 }
 
 async function expectGlobalGuards(apps: Apps): Promise<void> {
