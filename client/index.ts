@@ -69,6 +69,7 @@ export type {
   JobStatus,
   Limits,
   LimitsRequest,
+  OtherTopics,
   RequeueRequest,
   Schedule,
   ScheduleList,

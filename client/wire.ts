@@ -218,7 +218,7 @@ export interface JobStats {
   p99: number;
   /** How long the oldest due job has been waiting; `null` if no job is due. */
   oldest_pending_ms: number | null;
-  /** The time of the oldest count. Small counts are at most 2 s old. Large ones may come from a count that began at this time. */
+  /** The time of the oldest count: at most 2 s ago while the table has fewer than 100,000 jobs. Each job is counted once. */
   counted_at: string;
 }
 
@@ -279,6 +279,21 @@ export interface TopicList {
   items: TopicStats[];
   /** The `after` of the next page; `null` on the last one. */
   next_after: string | null;
+  /** The sum of the topics that no page lists, when more than 1,000 have jobs; else `null`. */
+  other: OtherTopics | null;
+}
+
+/** The sum of topics that have no counts of their own. */
+export interface OtherTopics {
+  /** How many topics these are. */
+  topics: number;
+  pending: number;
+  /** Pending jobs that have used a retry: a part of `pending`. */
+  retrying: number;
+  processing: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
 }
 
 /** A schedule: it adds one job for each tick of its pattern. */

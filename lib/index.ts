@@ -119,6 +119,7 @@ export type {
   ErrorGroup,
   ErrorGroups,
   HandlerSummary,
+  OtherTopics,
   StatusCounts,
   TimeseriesPoint,
   TimeseriesReport,
@@ -129,6 +130,7 @@ export type {
   WorkerDetails,
   WorkerProcess,
 } from './core/job-reports.js';
+export type { TopicPage, TopicRange } from './engine/reports/queue-stats.js';
 export type { ChangeFeed, ChangeListener } from './engine/changes/change-feed.js';
 export type { JobListener } from './engine/changes/job-watch.js';
 export type { ErrorStats } from './engine/reports/error-stats.js';

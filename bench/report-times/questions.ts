@@ -69,7 +69,7 @@ function reports(store: JobStore): Question[] {
   return [
     { title: 'stats', ask: () => stats(shared) },
     { title: 'stats, not cached', ask: () => stats(newStats()) },
-    { title: 'count of all jobs', ask: async () => `${(await store.reports.counts(null)).length} topics` },
+    { title: 'count of all jobs', ask: async () => `${(await store.reports.counts(null)).topics.length} topics` },
     { title: 'stats of a topic', ask: () => stats(shared, 'topic_7') },
     { title: 'stats of a topic, not cached', ask: () => stats(newStats(), 'topic_7') },
     { title: 'topics', ask: async () => `${(await shared.byTopic()).length} topics` },

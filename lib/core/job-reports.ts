@@ -6,6 +6,14 @@ import type { TopicLimits } from './topic-limits.js';
 /** Number of jobs of one topic by status. */
 export type StatusCounts = Readonly<Record<JobStatus, number>>;
 
+/** The sum of the topics that have no counts of their own: see `JobsService.topics.page`. */
+export interface OtherTopics extends StatusCounts {
+  /** How many topics these are. */
+  readonly topics: number;
+  /** Pending jobs that have used a retry: a part of `pending`. */
+  readonly retrying: number;
+}
+
 /** The state of a job for a live view, which reads the job again when one of these members changes. */
 export interface WatchedJob {
   readonly id: string;

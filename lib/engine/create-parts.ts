@@ -58,11 +58,14 @@ export function createBasics(
   given: Pick<EngineParts, 'store' | 'clock' | 'logger' | 'random' | 'worker'>,
 ) {
   const { store, clock, logger } = given;
-  const gauges = new QueueGauges({ store, clock });
+  const failureLog = new FailureLog(clock, logger);
+  const stats = new QueueStats({ store, clock, failureLog });
+  const gauges = new QueueGauges({ store, clock, stats });
   return {
     ...settings,
     ...given,
-    failureLog: new FailureLog(clock, logger),
+    failureLog,
+    stats,
     registry: new HandlerRegistry({
       topics: settings.role === 'producer' ? [] : settings.topics,
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
@@ -74,10 +77,9 @@ export function createBasics(
 
 /** Creates the receivers of events, and `emit`, which passes each event to all of them. */
 export function createEvents(basics: Basics) {
-  const { hook, logger } = basics;
+  const { hook, logger, stats } = basics;
   const stream = new EventStream(logger);
-  const stats = new QueueStats(basics);
-  const changes = new ChangeFeed({ ...basics, stats });
+  const changes = new ChangeFeed(basics);
   const liveWorkers = new LiveWorkers(basics);
   const metrics = new MetricsRecorder({ ...basics, liveWorkers });
   const waiter = new JobWaiter(basics);

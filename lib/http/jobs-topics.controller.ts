@@ -38,6 +38,10 @@ export class JobsTopicsController {
             ...orNull({ type: 'string' }),
             description: 'The `after` of the next page; null on the last page',
           },
+          other: {
+            ...orNull(ref('OtherTopics')),
+            description: 'The sum of the topics that no page lists, when more than 1,000 have jobs; else null',
+          },
         }),
       },
     },
@@ -46,13 +50,10 @@ export class JobsTopicsController {
     const { topic, after, limit = TOPICS_PAGE_MAX } = this.read.query(request, TOPIC_LIST);
     const identity = this.access.getIdentity(request);
     const topics = await this.access.limitTopics('read', identity, topic);
-    // One more than the page shows whether there is a next page.
-    const read = await this.engine.topics.list(topics, { after, limit: limit + 1 });
-    const items = read.slice(0, limit);
-    const deadLetters = items.flatMap((each) => each.deadLetters);
+    const page = await this.engine.topics.page(topics, { after, limit });
+    const deadLetters = page.items.flatMap((each) => each.deadLetters);
     const mayRead = await this.access.admitted('read', identity, deadLetters);
-    const nextAfter = read.length > limit ? items.at(-1)!.topic : null;
-    await sendJson(response, 200, toTopicListDto(items, mayRead, nextAfter));
+    await sendJson(response, 200, toTopicListDto(page, mayRead));
   }
 
   @Post('topics/pause')

@@ -13,6 +13,7 @@ import type {
   WorkerProcess,
 } from '../core/job-reports.js';
 import type { DefinedLimits, TopicLimits } from '../core/topic-limits.js';
+import type { TopicPage } from '../engine/reports/queue-stats.js';
 
 const KINDS = { onSuccess: 'on_success', onFinish: 'on_finish', onFailure: 'on_failure' } as const;
 
@@ -85,16 +86,12 @@ export function toStatsDto(stats: JobStats) {
 /** Each topic in numbers. */
 export type TopicListDto = ReturnType<typeof toTopicListDto>;
 
-/**
- * @param isShown whether the caller may see a topic.
- * @param nextAfter the last topic of a page that others follow.
- */
+/** @param isShown whether the caller may see a topic. */
 export function toTopicListDto(
-  topics: readonly TopicStats[],
+  { items, nextAfter, other }: TopicPage,
   isShown: (topic: string) => boolean = () => true,
-  nextAfter: string | null = null,
 ) {
-  return { items: topics.map((topic) => toTopicDto(topic, isShown)), next_after: nextAfter };
+  return { items: items.map((topic) => toTopicDto(topic, isShown)), next_after: nextAfter, other };
 }
 
 function toTopicDto(stats: TopicStats, isShown: (topic: string) => boolean) {

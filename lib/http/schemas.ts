@@ -149,6 +149,15 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     oldest_pending_ms: WAITING_MS,
     counted_at: COUNTED_AT,
   }),
+  OtherTopics: objectSchema({
+    topics: { ...COUNT, description: 'How many topics these are' },
+    pending: COUNT,
+    retrying: RETRYING,
+    processing: COUNT,
+    completed: COUNT,
+    failed: COUNT,
+    cancelled: COUNT,
+  }),
   TopicStats: objectSchema({
     topic: TEXT,
     ...COUNTS,

@@ -18,15 +18,13 @@ import type { LogStore } from './logs/log-store.js';
 import type { Audience, StoreHints } from './runtime/store-hints.js';
 import type { FiredSchedule, ListedSchedules, ScheduleChange, ScheduleFiring } from './schedules/schedule-records.js';
 import type {
-  CountName,
   ErrorCount,
+  JobCounts,
   LastError,
   PresenceReply,
-  QueueGaugeRecord,
   RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
-  TopicCounts,
   TopicRunTimes,
   FailureKind,
   FailureShares,
@@ -335,16 +333,12 @@ export interface JobReports {
    * milliseconds waits for the next one.
    */
   now(): Promise<string>;
-  /**
-   * Counts the jobs by status. Leaves out topics without jobs.
-   *
-   * @param except these counts are not read: they are 0 in the result.
-   */
-  counts(topics: readonly string[] | null, except?: readonly CountName[]): Promise<TopicCounts[]>;
+  /** Counts the jobs by topic and status at one moment. Leaves out topics without jobs. @param topics each by its name; `null`: all. */
+  counts(topics: readonly string[] | null): Promise<JobCounts>;
+  /** Whether the table has at most this many jobs. */
+  isSmall(jobsMax: number): Promise<boolean>;
   /** Returns the database's time and the last recorded count. */
   recordedCounts(): Promise<{ readonly now: Date; readonly recorded: RecordedCounts | null }>;
-  /** Returns the state of the queue. One statement on PostgreSQL; on SQLite a long read is cut into pieces. */
-  gauges(): Promise<QueueGaugeRecord>;
   /** Returns the times of the newest completed jobs of each topic. */
   runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]>;
   /** Splits a budget of `jobsMax` rows over the topics, in proportion to their jobs with an error. `null`: all topics. */

@@ -1,5 +1,6 @@
 import type { JobStats } from '../../core/job.js';
 import type { TopicStats } from '../../core/job-reports.js';
+import type { TopicPage } from '../../engine/reports/queue-stats.js';
 import { TOPICS } from '../../http/requests.js';
 import { toStatsDto, toTopicListDto } from '../../http/report-serializer.js';
 import { formatAge, formatCount, formatTime } from '../format.js';
@@ -17,21 +18,22 @@ export const status = defineVerb({
     const queue = await open();
     const engine = await queue.engine();
     const selected = values.topic ?? null;
-    const [stats, topics] = [await engine.stats.get(selected), await engine.topics.list(selected)];
+    const [stats, page] = [await engine.stats.get(selected), await engine.topics.page(selected)];
     if (isJson) {
       terminal.printJson({
         database: engine.database,
         stats: toStatsDto(stats),
-        topics: toTopicListDto(topics).items,
+        topics: toTopicListDto(page).items,
+        other: page.other,
       });
       return EXIT.DONE;
     }
     terminal.print(terminal.paint('bold', queue.target.name));
     terminal.print();
     printStats(terminal, stats);
-    if (topics.length > 0) {
+    if (page.items.length > 0) {
       terminal.print();
-      printTopics(terminal, topics);
+      printTopics(terminal, page);
     }
     return EXIT.DONE;
   },
@@ -54,8 +56,8 @@ function printStats(terminal: Terminal, stats: JobStats): void {
   ]);
 }
 
-function printTopics(terminal: Terminal, topics: readonly TopicStats[]): void {
-  const rows = topics.map((topic): Cell[] => [
+function printTopics(terminal: Terminal, { items, other }: TopicPage): void {
+  const rows = items.map((topic): Cell[] => [
     topic.topic,
     formatCount(topic.pending),
     { text: formatCount(topic.retrying), style: topic.retrying > 0 ? 'yellow' : undefined },
@@ -65,6 +67,11 @@ function printTopics(terminal: Terminal, topics: readonly TopicStats[]): void {
     topic.oldestPendingMs === null ? '' : formatAge(topic.oldestPendingMs),
     { text: toNotes(topic), style: 'yellow' },
   ]);
+  if (other) {
+    const { topics, pending, retrying, processing, completed, failed } = other;
+    const counts = [pending, retrying, processing, completed, failed].map(formatCount);
+    rows.push([`${formatCount(topics)} other topics`, ...counts, '', '']);
+  }
   terminal.printTable(
     ['TOPIC', '>PENDING', '>RETRYING', '>PROCESSING', '>COMPLETED', '>FAILED', '>OLDEST DUE', 'NOTE'],
     rows,

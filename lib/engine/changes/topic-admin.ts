@@ -6,7 +6,7 @@ import type { EngineParts } from '../runtime/engine-parts.js';
 import type { UnhandledTopics } from '../topics/unhandled-topics.js';
 import type { ChangeFeed } from './change-feed.js';
 import type { Topics } from '../reports/query-cache.js';
-import type { QueueStats, TopicPage } from '../reports/queue-stats.js';
+import type { QueueStats, TopicPage, TopicRange } from '../reports/queue-stats.js';
 import { readTopics } from '../reports/queue-stats.js';
 
 type TopicAdminParts = Pick<EngineParts, 'store' | 'wakeSignal' | 'strictTopics'> & {
@@ -21,14 +21,25 @@ export class TopicAdmin {
   constructor(private readonly parts: TopicAdminParts) {}
 
   /**
-   * Returns each topic that has jobs, has a handler in a live process, or is paused; sorted by name. Counts may be 2 s old.
+   * Returns each topic that has jobs, has a handler in a live process, or is paused; sorted by name. Of the topics with jobs it lists
+   * 1,000: see {@link page}.
    *
    * @param topics limits the list to these; `null`, the default, lists all.
-   * @param page lists only the first `limit` topics after the topic `after`. Default: all.
+   * @param range lists only the first `limit` topics after the topic `after`. Default: all.
    * @throws InvalidOptionsError for an invalid topic name.
    */
-  async list(topics: TopicName | Topics = null, page: TopicPage = {}): Promise<TopicStats[]> {
-    return this.parts.stats.byTopic(readTopics(topics), page);
+  async list(topics: TopicName | Topics = null, range: TopicRange = {}): Promise<TopicStats[]> {
+    return [...(await this.page(topics, range)).items];
+  }
+
+  /**
+   * Returns the topics of {@link list}, and the sum `other` of the topics that have no counts of their own. Of the topics with jobs, 1,000
+   * have: first those that a live process handles or that have settings, then those with the most jobs. A topic in `topics` always has.
+   *
+   * @throws InvalidOptionsError for an invalid topic name.
+   */
+  async page(topics: TopicName | Topics = null, range: TopicRange = {}): Promise<TopicPage> {
+    return this.parts.stats.page(readTopics(topics), range);
   }
 
   /**

@@ -1,31 +1,31 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import { FILTER_STATUSES } from '../../core/job-state.js';
-import { COUNT_PACE, NO_JOBS } from '../../store/reports/report-records.js';
-import type { CountName, RecordedCounts, TopicCounts } from '../../store/reports/report-records.js';
+import type { OtherTopics, StatusCounts } from '../../core/job-reports.js';
+import { COUNT_PACE } from '../../store/reports/report-records.js';
+import type { JobCounts, RecordedCounts, TopicCounts } from '../../store/reports/report-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Topics } from './query-cache.js';
 
 /** Jobs of one topic by status. */
 interface CountedTopic extends TopicCounts {
-  /** The database's time of the oldest of these counts. */
+  /** The database's time of these counts. */
   readonly countedAt: Date;
 }
 
+/** Counts in which each job is counted once. */
 export interface CountedJobs {
   /** The database's time. */
   readonly now: Date;
   readonly counts: readonly CountedTopic[];
+  /** The sum of all other topics; `null` if there are none. */
+  readonly other: OtherTopics | null;
+  /** The time of the oldest count. */
+  readonly countedAt: Date;
 }
 
-/** With a record, the smallest counts are counted again: those that had up to this many jobs in total in the record. */
-const LIVE_JOBS_MAX = 10_000;
-/** The record of a smaller table is not used: calls count it, at most every 2 s. */
+/** Calls count a smaller table themselves, so that their counts are at most 2 s old. */
 const RECORDED_JOBS_MIN = 100_000;
-/**
- * When the small counts have grown by more than this since the record, as a number of jobs or as a share of the large counts, jobs have
- * moved from large counts to small ones and would be counted twice. Then the call counts all.
- */
-const GROWTH_MAX = { jobs: 1_000, share: 0.01 };
+/** A record that is not older serves a smaller table, too. */
+const RECENT_MS = 2_000;
 /** A call renews a record that is older than this many times its duration, and older than this time. */
 const CALL_REST_FACTOR = 10;
 const CALL_REST_MS = 1_000;
@@ -40,8 +40,10 @@ const BUSY_MS = 15_000;
 const NAME = 'counting jobs';
 
 /**
- * Counts jobs by topic and status. A full count of a million jobs takes 0.2 s, so the database records the last one. A call takes the
- * large counts from the record and counts the others again. Calls renew an old record in the background. Without calls, workers renew it.
+ * Counts jobs by topic and status: the only source of the counts in the API, the health check, the CLI and the metrics. A full count of a
+ * million jobs takes 0.2 s, so the database records the last one. All counts of a call are those of the record, or all are new: a job that
+ * moves from one status to another while some are counted again would count twice. Calls renew an old record in the background. Without
+ * calls, workers renew it.
  */
 export class JobCounter {
   private recording: Promise<RecordedCounts | null> | undefined;
@@ -53,26 +55,35 @@ export class JobCounter {
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {}
 
   async count(topics: Topics): Promise<CountedJobs> {
-    const { now, recorded } = await this.parts.store.reports.recordedCounts();
-    const isKnown = recorded !== null && isUsable(recorded, now);
+    const { reports } = this.parts.store;
+    const { now, recorded } = await reports.recordedCounts();
+    const isKnown = recorded !== null && (await this.isUsable(recorded, now));
     const record = isKnown ? recorded : topics === null && (await this.recording);
     if (!record) {
-      return this.countNow(topics, now);
+      return select(await this.countAll(topics, now), { now, countedAt: now });
     }
     const ageMs = now.getTime() - record.countedAt.getTime();
     if (ageMs >= Math.max(CALL_REST_MS, CALL_REST_FACTOR * record.tookMs)) {
       this.refreshSoon();
     }
-    const large = findLarge(record.counts).filter(({ topic }) => topics === null || topics.includes(topic));
-    const small = await this.parts.store.reports.counts(topics, large);
-    if (hasMoved(record, topics, small, large)) {
-      return this.countNow(topics, now);
+    const named = new Set(record.topics.map(({ topic }) => topic));
+    const missing = record.other === null ? [] : (topics ?? []).filter((topic) => !named.has(topic));
+    const known = select(record, { now, countedAt: record.countedAt }, topics);
+    if (missing.length === 0) {
+      return known;
     }
-    return { now, counts: addLarge(small, large, { now, recordedAt: record.countedAt }) };
+    // A job keeps its topic, so it is not in two of these counts.
+    const others = select(await reports.counts(missing), { now, countedAt: now });
+    return { ...known, counts: [...known.counts, ...others.counts] };
   }
 
-  private async countNow(topics: Topics, now: Date): Promise<CountedJobs> {
-    return { now, counts: addLarge(await this.countAll(topics, now), [], { now, recordedAt: now }) };
+  /** A record with a future time is not used: the clock of the database was set back. */
+  private async isUsable(recorded: RecordedCounts, now: Date): Promise<boolean> {
+    const ageMs = now.getTime() - recorded.countedAt.getTime();
+    if (!isSlow(recorded) || ageMs < 0 || ageMs > COUNT_PACE.restFactor * recorded.tookMs + LATE_MS) {
+      return false;
+    }
+    return ageMs <= RECENT_MS || !(await this.parts.store.reports.isSmall(RECORDED_JOBS_MIN));
   }
 
   /** Called each time that this worker is recorded. If a count is due, an idle worker counts soon and a busy one later. */
@@ -134,18 +145,18 @@ export class JobCounter {
     }
     const sinceMs = clock.now();
     const counts = await store.reports.counts(null);
-    const record = { counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
+    const record = { ...counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
     await store.reports.recordCounts(record);
     return isSlow(record) ? record : null;
   }
 
   /** Counts while the caller waits. Records the result if the count was slow. */
-  private async countAll(topics: Topics, countedAt: Date): Promise<readonly TopicCounts[]> {
+  private async countAll(topics: Topics, countedAt: Date): Promise<JobCounts> {
     const { store, clock, failureLog } = this.parts;
     const sinceMs = clock.now();
     const counts = await store.reports.counts(topics);
-    const record = { counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
-    if (isSlow(record) && topics === null) {
+    const record = { ...counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
+    if (topics === null && isSlow(record)) {
       await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
     } else if (isSlow(record)) {
       this.refreshSoon();
@@ -154,10 +165,17 @@ export class JobCounter {
   }
 }
 
-/** A record with a future time is not used: the clock of the database was set back. */
-function isUsable(record: RecordedCounts, now: Date): boolean {
-  const ageMs = now.getTime() - record.countedAt.getTime();
-  return isSlow(record) && ageMs >= 0 && ageMs <= COUNT_PACE.restFactor * record.tookMs + LATE_MS;
+/** @param topics the counts of these, if they have their own; `null`: of all. */
+function select(
+  { topics: named, other }: JobCounts,
+  times: Pick<CountedJobs, 'now' | 'countedAt'>,
+  topics: Topics = null,
+): CountedJobs {
+  const selected = topics && new Set(topics);
+  const counts = named
+    .filter(({ topic }) => selected?.has(topic) ?? true)
+    .map((each) => ({ ...each, countedAt: times.countedAt }));
+  return { ...times, counts, other: topics === null ? other : null };
 }
 
 function toTookMs(elapsedMs: number): number {
@@ -165,59 +183,22 @@ function toTookMs(elapsedMs: number): number {
 }
 
 /** Only slow counts are used again. A small table is always counted, even if a count was slow because the machine was busy. */
-function isSlow({ tookMs, counts }: RecordedCounts): boolean {
-  return tookMs >= COUNT_PACE.fastMs && sumJobs(counts) >= RECORDED_JOBS_MIN;
+function isSlow({ tookMs, topics, other }: RecordedCounts): boolean {
+  return tookMs >= COUNT_PACE.fastMs && total(sumCounts([...topics, ...(other ? [other] : [])])) >= RECORDED_JOBS_MIN;
 }
 
-/** Whether more jobs may have moved from large counts of the record to small ones than its age excuses. */
-function hasMoved(
-  { counts }: RecordedCounts,
-  topics: Topics,
-  small: readonly TopicCounts[],
-  large: readonly LargeCount[],
-): boolean {
-  const recorded = sumJobs(counts.filter(({ topic }) => topics === null || topics.includes(topic)));
-  const ofLarge = large.reduce((sum, { jobs }) => sum + jobs, 0);
-  const growth = sumJobs(small) - (recorded - ofLarge);
-  return growth > Math.max(GROWTH_MAX.jobs, GROWTH_MAX.share * ofLarge);
-}
-
-function sumJobs(counts: readonly TopicCounts[]): number {
-  return counts.reduce((sum, each) => sum + countJobs(each), 0);
-}
-
-function countJobs({ pending, processing, completed, failed, cancelled }: TopicCounts): number {
-  return pending + processing + completed + failed + cancelled;
-}
-
-/** One count of a record. */
-interface LargeCount extends CountName {
-  readonly jobs: number;
-}
-
-/** Returns all counts but the smallest, and none of running jobs: those are few and have their own index. */
-function findLarge(counts: readonly TopicCounts[]): LargeCount[] {
-  const all = counts.flatMap((each) =>
-    FILTER_STATUSES.filter((status) => status !== 'processing').map((status) => ({
-      topic: each.topic,
-      status,
-      jobs: each[status],
-    })),
-  );
-  let live = 0;
-  return all.sort((one, other) => one.jobs - other.jobs).filter(({ jobs }) => (live += jobs) > LIVE_JOBS_MAX);
-}
-
-function addLarge(
-  small: readonly TopicCounts[],
-  large: readonly LargeCount[],
-  { now, recordedAt }: { readonly now: Date; readonly recordedAt: Date },
-): CountedTopic[] {
-  const topics = new Map(small.map((each) => [each.topic, { ...each, countedAt: now }]));
-  for (const { topic, status, jobs } of large) {
-    const counts = topics.get(topic) ?? { ...NO_JOBS, topic };
-    topics.set(topic, { ...counts, [status]: jobs, countedAt: recordedAt });
+export function sumCounts(counts: readonly StatusCounts[]): StatusCounts {
+  const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+  for (const each of counts) {
+    sum.pending += each.pending;
+    sum.processing += each.processing;
+    sum.completed += each.completed;
+    sum.failed += each.failed;
+    sum.cancelled += each.cancelled;
   }
-  // A job may move while the counts are read.
-  return [...topics.values()].map((each) => ({ ...each, retrying: Math.min(each.retrying, each.pending) }));
+  return sum;
+}
+
+export function total({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
+  return pending + processing + completed + failed + cancelled;
 }

@@ -1,5 +1,6 @@
 import type { StatusCounts } from '../../core/job-reports.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
+import type { QueueStats } from './queue-stats.js';
 
 /** The state of the queue, for monitoring. */
 export interface QueueGaugeValues {
@@ -26,7 +27,7 @@ export class QueueGauges {
   private latest: Promise<QueueGaugeValues> | undefined;
   private readAtMs = -Infinity;
 
-  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'>) {}
+  constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'> & { readonly stats: QueueStats }) {}
 
   /** Returns values that are at most a second old. @throws QueueUnavailableError, also for a second after the query failed. */
   read(): Promise<QueueGaugeValues> {
@@ -39,12 +40,18 @@ export class QueueGauges {
   }
 
   private async query(): Promise<QueueGaugeValues> {
-    const { counts, oldestWaitingMs, workers } = await this.parts.store.reports.gauges();
+    const { stats, store } = this.parts;
+    const { counts, other, oldestPendingMs } = await stats.snapshot();
+    const workers = (await store.reports.workers()).filter(({ isAlive }) => isAlive).length;
     const byLabel = new Map<string, TopicGauges>();
-    for (const { topic, ...each } of counts) {
-      const label = this.labels.get(topic);
-      const waitingMs = oldestWaitingMs.get(topic) ?? 0;
-      byLabel.set(label, add(byLabel.get(label), { topic: label, ...each, oldestWaitingMs: waitingMs }));
+    const addTo = (label: string, each: StatusCounts, oldestWaitingMs: number): void => {
+      const { pending, processing, completed, failed, cancelled } = each;
+      const gauges = { topic: label, pending, processing, completed, failed, cancelled, oldestWaitingMs };
+      byLabel.set(label, add(byLabel.get(label), gauges));
+    };
+    counts.forEach((each) => addTo(this.labels.get(each.topic), each, oldestPendingMs.get(each.topic) ?? 0));
+    if (other) {
+      addTo(OTHER_TOPICS, other, 0);
     }
     return { topics: [...byLabel.values()], workers };
   }

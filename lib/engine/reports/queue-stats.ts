@@ -1,6 +1,7 @@
 import type { JobStats } from '../../core/job.js';
 import type {
   LiveDefinitions,
+  OtherTopics,
   RecentAttempts,
   StatusCounts,
   TimeseriesPoint,
@@ -21,12 +22,12 @@ import type { LimitedTopic, StoredTopic } from '../../store/limits/limit-records
 import { toDefinedLimits } from '../../store/limits/limit-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { CountedJobs } from './job-counter.js';
-import { JobCounter } from './job-counter.js';
+import { JobCounter, sumCounts, total } from './job-counter.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 
 /** The data behind the statistics of topics. */
-interface QueueSnapshot extends CountedJobs {
+export interface QueueSnapshot extends CountedJobs {
   /** How long the oldest due job of each topic has been waiting, in milliseconds. */
   readonly oldestPendingMs: ReadonlyMap<string, number>;
   /** When the next pending job of each topic becomes due, in milliseconds; 0 if one is due. */
@@ -39,9 +40,18 @@ interface TimedSnapshot extends QueueSnapshot {
 }
 
 /** A part of the list of topics, which is sorted by name. */
-export interface TopicPage {
+export interface TopicRange {
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
+}
+
+/** Topics in numbers. */
+export interface TopicPage {
+  readonly items: readonly TopicStats[];
+  /** The last topic of the page, if others follow. */
+  readonly nextAfter: string | null;
+  /** The sum of the topics beyond the 1,000 that have jobs and are listed by name; `null` if there are none. */
+  readonly other: OtherTopics | null;
 }
 
 type DeclaredLimits = Pick<TopicStats, 'limits' | 'limitsSource' | 'codeLimits'>;
@@ -62,34 +72,39 @@ export class QueueStats {
 
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock' | 'failureLog'>) {
     this.counter = new JobCounter(parts);
-    const isLarge = ({ counts }: QueueSnapshot): boolean => total(sumCounts(counts)) > SMALL_TABLE_JOBS;
+    const isLarge = (snapshot: QueueSnapshot): boolean => total(sumCounts(countsIn(snapshot))) > SMALL_TABLE_JOBS;
     this.snapshots = new QueryCache(parts.clock, (topics) => this.readSnapshot(topics), isLarge);
     this.timedSnapshots = new QueryCache(parts.clock, (topics) => this.readTimes(topics), isLarge);
   }
 
   /**
-   * Returns counts and times, in milliseconds, of one topic, of several, or of all (`null`, the default). They may be 2 s
-   * old. Large counts may be older: see `countedAt`. Times cover the newest 10,000 completed jobs.
+   * Returns counts and times, in milliseconds, of one topic, of several, or of all (`null`, the default). Each job is counted once.
+   * `countedAt` says how old the counts are: at most 2 s while the table has fewer than 100,000 jobs. Times cover the newest 10,000
+   * completed jobs, and the topics that {@link page} lists by name.
    *
    * @throws InvalidOptionsError for an invalid topic name.
    */
   async get(topics: TopicName | Topics = null): Promise<JobStats> {
     const selected = readTopics(topics);
-    const { now, counts, oldestPendingMs, times } = await getAny(this.timedSnapshots, selected);
+    const { now, oldestPendingMs, times, ...counted } = await this.getAny(this.timedSnapshots, selected);
     const isIncluded = createSelection(selected);
-    const shown = counts.filter(({ topic }) => isIncluded(topic));
+    const shown = counted.counts.filter(({ topic }) => isIncluded(topic));
+    const all = selected === null ? countsIn(counted) : shown;
     const samples = times.filter(({ topic }) => isIncluded(topic));
     const completedByTopic = new Map(shown.map(({ topic, completed }) => [topic, completed]));
     const ages = shown.flatMap(({ topic }) => oldestPendingMs.get(topic) ?? []);
-    const sum = sumCounts(shown);
+    const sum = sumCounts(all);
     return {
       ...sum,
-      retrying: shown.reduce((jobs, { retrying }) => jobs + retrying, 0),
+      retrying: all.reduce((jobs, { retrying }) => jobs + retrying, 0),
       total: total(sum),
       successRate: successRate(sum),
       ...mergeRunTimes(samples.map(({ topic, timesMs }) => ({ timesMs, completed: completedByTopic.get(topic) ?? 0 }))),
       oldestPendingMs: ages.length === 0 ? null : Math.max(...ages),
-      countedAt: shown.reduce((first, { countedAt }) => (countedAt < first ? countedAt : first), now),
+      countedAt: shown.reduce(
+        (first, { countedAt }) => (countedAt < first ? countedAt : first),
+        selected === null ? counted.countedAt : now,
+      ),
     };
   }
 
@@ -128,23 +143,31 @@ export class QueueStats {
     return { points, window: summarize(entries) };
   }
 
-  /** Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. */
-  async byTopic(topics: Topics = null, { after = '', limit = Infinity }: TopicPage = {}): Promise<TopicStats[]> {
-    const { now, counts, oldestPendingMs, nextDueMs } = await getAny(this.snapshots, topics);
+  /** Returns the topics of {@link page}. */
+  async byTopic(topics: Topics = null, range: TopicRange = {}): Promise<readonly TopicStats[]> {
+    return (await this.page(topics, range)).items;
+  }
+
+  /**
+   * Returns the counts of each topic that has jobs, has a handler in a live process, or is paused; sorted by name. Of more than 1,000
+   * topics with jobs, those beyond are the sum `other`.
+   */
+  async page(topics: Topics = null, { after = '', limit = Infinity }: TopicRange = {}): Promise<TopicPage> {
+    const { now, counts, other, oldestPendingMs, nextDueMs } = await this.getAny(this.snapshots, topics);
     const { store } = this.parts;
     const { reports, pauses } = store;
     const handled = new Set(await reports.servedTopics());
     const paused = new Map((await pauses.list()).map(({ topic, since }) => [topic, since]));
     const known = new Map(counts.map((each) => [each.topic, each]));
     const isIncluded = createSelection(topics);
-    const names = [...new Set([...known.keys(), ...handled, ...paused.keys()])]
+    const following = [...new Set([...known.keys(), ...handled, ...paused.keys()])]
       .filter((topic) => topic > after && isIncluded(topic))
-      .sort()
-      .slice(0, limit);
+      .sort();
+    const names = following.slice(0, limit);
     const declared = new Map((await store.limits.list()).map((each) => [each.topic, each]));
     const limited = await readLimited(store, names);
     const recent = await readRecent(store, names);
-    return names.map((topic) => {
+    const items = names.map((topic) => {
       const isDue = oldestPendingMs.has(topic);
       const { retrying, countedAt, ...sum } = known.get(topic) ?? { ...NO_JOBS, countedAt: now };
       return {
@@ -163,12 +186,26 @@ export class QueueStats {
         ...toLimitState(limited.get(topic), sum.processing, isDue),
       };
     });
+    const nextAfter = following.length > names.length ? names.at(-1)! : null;
+    return { items, nextAfter, other: topics === null ? other : null };
+  }
+
+  /** Returns the counts behind the statistics of all topics, and how long the oldest due job of each has been waiting. */
+  snapshot(): Promise<QueueSnapshot> {
+    return this.snapshots.get(null);
+  }
+
+  /** A cached snapshot of all topics serves selections whose topics it names. */
+  private async getAny<T extends QueueSnapshot>(snapshots: QueryCache<T>, topics: Topics): Promise<T> {
+    const all = snapshots.has(null) ? await snapshots.get(null) : null;
+    const isEnough = all !== null && (all.other === null || topics === null);
+    return isEnough ? all : snapshots.get(topics);
   }
 
   private async readSnapshot(topics: Topics): Promise<QueueSnapshot> {
     const { store } = this.parts;
-    const { now, counts } = await this.counter.count(topics);
-    const waiting = counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
+    const counted = await this.counter.count(topics);
+    const waiting = counted.counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
     const scan = waiting.length === 0 ? undefined : await store.scan(waiting.map(toFullGap));
     const lanes = scan ? [...scan.waiting, ...scan.keyed] : [];
     const oldestPendingMs = new Map<string, number>();
@@ -179,7 +216,7 @@ export class QueueStats {
     for (const { topic, dueInMs } of lanes.filter((lane) => lane.dueInMs <= 0)) {
       oldestPendingMs.set(topic, Math.max(oldestPendingMs.get(topic) ?? 0, -dueInMs));
     }
-    return { now, counts, oldestPendingMs, nextDueMs };
+    return { ...counted, oldestPendingMs, nextDueMs };
   }
 
   private async readTimes(topics: Topics): Promise<TimedSnapshot> {
@@ -194,9 +231,9 @@ export class QueueStats {
   }
 }
 
-/** A cached snapshot of all topics serves every selection. */
-function getAny<T>(snapshots: QueryCache<T>, topics: Topics): Promise<T> {
-  return snapshots.get(snapshots.has(null) ? null : topics);
+/** The counts of all topics. */
+function countsIn({ counts, other }: Pick<CountedJobs, 'counts' | 'other'>): readonly Omit<OtherTopics, 'topics'>[] {
+  return other ? [...counts, other] : counts;
 }
 
 /** @param stored `undefined` for a topic that declares nothing. */
@@ -298,22 +335,6 @@ function summarize(entries: RolledUpMinutes['entries']): TimeseriesWindow {
     p99: estimatePercentile(histogram, 0.99),
     avgWaitTime: started === 0 ? 0 : sum('waitMs') / started,
   };
-}
-
-function sumCounts(counts: readonly StatusCounts[]): StatusCounts {
-  const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const each of counts) {
-    sum.pending += each.pending;
-    sum.processing += each.processing;
-    sum.completed += each.completed;
-    sum.failed += each.failed;
-    sum.cancelled += each.cancelled;
-  }
-  return sum;
-}
-
-function total({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
-  return pending + processing + completed + failed + cancelled;
 }
 
 function successRate({ completed, failed }: StatusCounts): number {

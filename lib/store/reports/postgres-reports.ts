@@ -6,17 +6,15 @@ import type { EndedJob, EndedPlan, ListPlan, ListSource, RangePiece } from '../l
 import { readList, readListIds, readsRows, WHOLE_RANGES_MAX } from '../lists/job-list.js';
 import { measureFailingTopics } from '../lists/job-search.js';
 import type {
-  CountName,
   ErrorCount,
   FailureKind,
   FailureShares,
+  JobCounts,
   LastError,
-  QueueGaugeRecord,
   RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
   TopicAttempts,
-  TopicCounts,
   TopicRunTimes,
   TopicShare,
 } from './report-records.js';
@@ -25,13 +23,13 @@ import { SWEPT_ROWS } from '../jobs/job-records.js';
 import {
   toJsonText,
   toSearchedContents,
-  toTopicCounts,
+  toCountsJson,
+  toJobCounts,
   toCountClaim,
   toRecordedCounts,
   toErrorCount,
   toLastError,
   toTopicAttempts,
-  toGaugeRecord,
   toTopicSize,
   toRolledUpEntry,
   toJobSummary,
@@ -48,6 +46,7 @@ import { toRollupJson } from '../jobs/batch-json.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
 import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.postgres.js';
 import * as list from '../lists/list.postgres.js';
+import * as counts from './counts.postgres.js';
 import * as stats from './reports.postgres.js';
 
 /** Lists, counts and statistics of jobs in PostgreSQL. */
@@ -110,28 +109,26 @@ export class PostgresStats implements JobReports, ReportRecords {
     return (await this.texts('now', stats.NOW, []))[0]!;
   }
 
-  async counts(topics: readonly string[] | null, except: readonly CountName[] = []): Promise<TopicCounts[]> {
-    const [statement, skipped] =
-      except.length === 0
-        ? [topics ? stats.COUNTS_OF_TOPICS : stats.COUNTS, []]
-        : [topics ? stats.COUNTS_OF_TOPICS_EXCEPT : stats.COUNTS_EXCEPT, [JSON.stringify(except)]];
-    return toTopicCounts(await this.query(statement, topics ? [...skipped, topics] : skipped));
+  async counts(topics: readonly string[] | null): Promise<JobCounts> {
+    return toJobCounts(
+      await (topics ? this.query(counts.COUNTS_OF_TOPICS, [topics]) : this.query(counts.COUNTS, [])),
+    );
   }
 
   async recordedCounts(): ReturnType<JobReports['recordedCounts']> {
-    return toRecordedCounts((await this.query(stats.RECORDED_COUNTS, []))[0]!);
+    return toRecordedCounts((await this.query(counts.RECORDED_COUNTS, []))[0]!);
+  }
+
+  async isSmall(jobsMax: number): Promise<boolean> {
+    return this.source.isSmall(jobsMax);
   }
 
   async claimCount(restFactor: number): Promise<Date | null> {
-    return toCountClaim(await this.query(stats.CLAIM_COUNT, [restFactor]));
+    return toCountClaim(await this.query(counts.CLAIM_COUNT, [restFactor]));
   }
 
-  async recordCounts({ counts, countedAt, tookMs }: RecordedCounts): Promise<void> {
-    await this.query(stats.RECORD_COUNTS, [JSON.stringify(counts), countedAt.toISOString(), tookMs]);
-  }
-
-  async gauges(): Promise<QueueGaugeRecord> {
-    return toGaugeRecord(await this.query(stats.GAUGES, [WORKER_SEEN_MS]));
+  async recordCounts({ countedAt, tookMs, ...counted }: RecordedCounts): Promise<void> {
+    await this.query(counts.RECORD_COUNTS, [toCountsJson(counted), countedAt.toISOString(), tookMs]);
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {

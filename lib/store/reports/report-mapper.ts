@@ -1,21 +1,20 @@
-import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
-import { NO_JOBS } from './report-records.js';
+import type { OtherTopics, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
+import type { NO_JOBS } from './report-records.js';
 import type { WorkerSharing } from './report-records.js';
-import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
-import { JOB_STATUSES } from '../../core/job-state.js';
+import type { JobStatus } from '../../core/job-state.js';
+import { FILTER_STATUSES } from '../../core/job-state.js';
 import type { Histogram } from '../../core/run-times.js';
 import type { SearchedContents, TopicSize } from '../lists/job-search.js';
 import { time } from '../jobs/row-mapper.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
 import type {
   ErrorCount,
+  JobCounts,
   LastError,
-  QueueGaugeRecord,
   RecordedCounts,
   RolledUpMinutes,
   TopicAttempts,
   TopicCounts,
-  TopicStatusCounts,
 } from './report-records.js';
 import type { JobSummary, SweptPage } from '../jobs/job-records.js';
 
@@ -29,55 +28,38 @@ export function toSweptReports(removed: readonly number[], limit: number): Swept
   };
 }
 
-/** Groups rows of topic, status and count by topic. The statuses include `retrying`. */
-export function toTopicCounts(rows: readonly SqlRow[]): TopicCounts[] {
-  const topics = new Map<string, Record<JobFilterStatus, number> & { topic: string }>();
+/** Reads rows of topic, number of topics and jobs by status. A row without a topic is the sum of others. */
+export function toJobCounts(rows: readonly SqlRow[]): JobCounts {
+  const topics: TopicCounts[] = [];
+  let other: OtherTopics | null = null;
   for (const row of rows) {
-    const topic = row.topic as string;
-    const counts = topics.get(topic) ?? { topic, ...NO_JOBS };
-    counts[row.status as JobFilterStatus] += Number(row.jobs);
-    topics.set(topic, counts);
+    const counts = Object.fromEntries(
+      FILTER_STATUSES.map((status) => [status, Number(row[status])]),
+    ) as typeof NO_JOBS;
+    if (row.topic === null) {
+      other = { topics: Number(row.topics), ...counts };
+    } else {
+      topics.push({ topic: row.topic as string, ...counts });
+    }
   }
-  return [...topics.values()];
-}
-
-export function toStatusCounts(rows: readonly SqlRow[]): TopicStatusCounts[] {
-  return toTopicCounts(rows).map(({ topic, pending, processing, completed, failed, cancelled }) => ({
-    topic,
-    pending,
-    processing,
-    completed,
-    failed,
-    cancelled,
-  }));
+  return { topics, other };
 }
 
 export function toRecordedCounts(row: SqlRow): { now: Date; recorded: RecordedCounts | null } {
   const { counts, counted, took_ms: tookMs } = row;
-  const recorded =
-    counts === null
-      ? null
-      : { counts: JSON.parse(counts as string) as TopicCounts[], countedAt: time(counted), tookMs: Number(tookMs) };
+  const stored = counts === null ? [] : (JSON.parse(counts as string) as JobCounts | []);
+  // A process of an older version has written a list.
+  const recorded = Array.isArray(stored) ? null : { ...stored, countedAt: time(counted), tookMs: Number(tookMs) };
   return { now: time(row.now), recorded };
+}
+
+/** The text of a record. */
+export function toCountsJson({ topics, other }: JobCounts): string {
+  return JSON.stringify({ topics, other });
 }
 
 export function toCountClaim([row]: readonly SqlRow[]): Date | null {
   return row ? time(row.now) : null;
-}
-
-/** Reads rows of (topic, kind, value): counts by status, `oldest` and `workers`. */
-export function toGaugeRecord(rows: readonly SqlRow[]): QueueGaugeRecord {
-  const named = (kind: string): readonly SqlRow[] => rows.filter((row) => row.kind === kind);
-  const oldestWaitingMs = new Map<string, number>();
-  for (const { topic, value } of named('oldest')) {
-    oldestWaitingMs.set(topic as string, Math.max(Number(value), oldestWaitingMs.get(topic as string) ?? 0));
-  }
-  const counted = rows.filter(({ kind }) => JOB_STATUSES.includes(kind as JobStatus));
-  return {
-    counts: toStatusCounts(counted.map(({ topic, kind, value }) => ({ topic, status: kind, jobs: value }))),
-    oldestWaitingMs,
-    workers: Number(named('workers')[0]!.value),
-  };
 }
 
 /** The text as it appears in a string of JSON, its ASCII letters in lower case. */

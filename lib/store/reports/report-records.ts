@@ -1,5 +1,4 @@
-import type { RecentAttempts, StatusCounts } from '../../core/job-reports.js';
-import type { JobFilterStatus } from '../../core/job-state.js';
+import type { OtherTopics, RecentAttempts, StatusCounts } from '../../core/job-reports.js';
 import type { Histogram } from '../../core/run-times.js';
 
 /* What reports read and return. */
@@ -7,32 +6,36 @@ import type { Histogram } from '../../core/run-times.js';
 /** Jobs with an error: failed for good, or pending with a used retry. */
 export type FailureKind = 'failed' | 'retrying';
 
-export interface TopicStatusCounts extends StatusCounts {
+export interface TopicCounts extends StatusCounts {
   readonly topic: string;
-}
-
-export interface TopicCounts extends TopicStatusCounts {
   /** Pending jobs that have used a retry. */
   readonly retrying: number;
 }
 
-/** The counts of all jobs at one moment. */
-export interface RecordedCounts {
+/** Counts of one moment. Each job is counted once. */
+export interface JobCounts {
+  /** The topics with names: at most `NAMED_TOPICS_MAX`, unless the caller asked for them by name. */
+  readonly topics: readonly TopicCounts[];
+  /** The sum of all other topics; `null` if there are none. */
+  readonly other: OtherTopics | null;
+}
+
+/**
+ * So many topics have counts of their own: first those that a live process handles or that have settings, then those with the most jobs.
+ * A caller who may enqueue chooses the names of topics, and a hundred thousand of them must not slow down a report.
+ */
+export const NAMED_TOPICS_MAX = 1_000;
+
+/** The last full count. */
+export interface RecordedCounts extends JobCounts {
   /** The database's time at which the count began. */
   readonly countedAt: Date;
   /** At most `COUNT_PACE.tookMsMax`. */
   readonly tookMs: number;
-  readonly counts: readonly TopicCounts[];
 }
 
 /** The counts of a topic without jobs. */
 export const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-
-/** Names a count: the jobs of a topic in a status. */
-export interface CountName {
-  readonly topic: string;
-  readonly status: JobFilterStatus;
-}
 
 /** How workers keep the recorded count recent. */
 export const COUNT_PACE = {
@@ -51,33 +54,6 @@ export const COUNT_PACE = {
   /** If the process that counts dies, another one may count after this time. */
   claimMs: 60_000,
 } as const;
-
-/** What `gauges` reads at most, so that its cost does not grow with the table. */
-export const GAUGE_LIMITS = {
-  /** Up to this many jobs of a topic and status are counted exactly. */
-  exactCount: 1_000,
-  /** All larger counts together read this many jobs. A million jobs that VACUUM has not seen yet take more than half a second. */
-  countedJobs: 100_000,
-  /** Lanes, and pairs of topic and status. */
-  lanes: 10_000,
-  /** Keys of a lane whose oldest job is read. */
-  keys: 20,
-  /** Jobs of a topic with concurrency keys that are read in the order of their ids. */
-  keyedJobs: 100,
-} as const;
-
-/** The state of the queue, for monitoring. */
-export interface QueueGaugeRecord {
-  /** A large count may be too low: see `GAUGE_LIMITS`. */
-  readonly counts: readonly TopicStatusCounts[];
-  /**
-   * How long the oldest due job of each topic has been waiting, in milliseconds. Leaves out topics without due jobs. In a topic with
-   * concurrency keys an older job may wait.
-   */
-  readonly oldestWaitingMs: ReadonlyMap<string, number>;
-  /** Live processes that run jobs. */
-  readonly workers: number;
-}
 
 /** How many jobs of a topic a report reads: the newest in a status, or those that would run first. */
 export interface TopicShare {

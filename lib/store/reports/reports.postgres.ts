@@ -1,22 +1,9 @@
-import { COUNT_PACE, GAUGE_LIMITS } from './report-records.js';
+import { isCountDue } from './counts.postgres.js';
 import { refreshDefinitions } from '../definitions/definition.postgres.js';
 import { ms } from '../jobs/job-row.postgres.js';
-import { isListed, isRetrying, newestJobs } from '../lists/list.postgres.js';
+import { newestJobs } from '../lists/list.postgres.js';
 
-/* Counts, run times, the rollup of finished jobs and the workers that are alive. */
-
-const countJobs = (condition: string): string => `
-SELECT topic, status, count(*) AS jobs FROM _jobs WHERE ${isListed} AND ${condition} GROUP BY topic, status
-UNION ALL
-SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${condition} GROUP BY topic, status
-UNION ALL
-SELECT topic, 'retrying', count(*) FROM _jobs WHERE ${isRetrying} AND ${condition} GROUP BY topic`;
-
-/** Counts jobs by topic and status, and those that wait for a retry. Reads two indexes, and the rows that were written lately. */
-export const COUNTS = countJobs('true');
-
-/** The same for the topics in $1. */
-export const COUNTS_OF_TOPICS = countJobs('topic = ANY ($1::text[])');
+/* Run times, the rollup of finished jobs and the workers that are alive. */
 
 /** The topics that have a pending job with a condition, by a loose scan. */
 const waitingTopics = (condition: string): string => `(
@@ -87,28 +74,6 @@ const otherWorkers = `
   WHERE $3::jsonb->'sharing' IS NOT NULL AND w.worker <> $1 AND w.seen > statement_timestamp() - ${OTHERS_SEEN}
     AND (w.details->'sharing'->>'backend')::int IN (SELECT pid FROM pg_stat_get_activity(NULL)))`;
 
-const restSince = (factor: string): string => `make_interval(secs => ${factor} * c.took_ms / 1000.0)`;
-
-const { restFactor, restMs, fastMs, fastRestMs, heapBytes } = COUNT_PACE;
-const claimTime = `make_interval(secs => ${COUNT_PACE.claimMs / 1_000})`;
-
-/**
- * Whether a count may start. Ignores times in the future, which a clock that was set back leaves. Respects a claim of a concurrent
- * statement that began a little later.
- *
- * @param rest SQL for an interval.
- */
-const mayCount = (rest: string): string => `
-  (c.claimed_until <= statement_timestamp() OR c.claimed_until > statement_timestamp() + 2 * ${claimTime})
-  AND (c.counted <= statement_timestamp() - ${rest} OR c.counted > statement_timestamp())`;
-
-const workerRest = `greatest(${restSince(`${restFactor}`)},
-  make_interval(secs => CASE WHEN c.took_ms < ${fastMs} THEN ${fastRestMs / 1_000} ELSE ${restMs / 1_000} END))`;
-
-/** Without a record: whether the table may be large. PostgreSQL reads the size from the file system, without reading rows. */
-const isCountDue = `coalesce((SELECT ${mayCount(workerRest)} FROM _jobs_counts c),
-  pg_relation_size('_jobs') > ${heapBytes})`;
-
 /**
  * Records that a worker is alive, the topics of its handlers, and its details. Returns the time, the other processes, and a text that
  * changes with every change of a schedule.
@@ -150,114 +115,3 @@ SELECT count(*) AS removed FROM gone`;
 export const PRUNE_ROLLUP = pruneBy('_jobs_rollup', 'minute');
 /** Workers that have not been seen for long. */
 export const PRUNE_WORKERS = pruneBy('_jobs_workers', 'seen');
-
-const { exactCount, countedJobs, lanes, keys, keyedJobs } = GAUGE_LIMITS;
-
-const isUnkeyed = `status = 'pending' AND concurrency_key IS NULL`;
-const isKeyed = `status = 'pending' AND concurrency_key IS NOT NULL`;
-const isInLane = `${isKeyed} AND topic = l.topic AND priority = l.priority`;
-
-/** A loose scan over pairs: `columns` are the first two of an index, `head` what is read of the first row of each. */
-const looseScan = (columns: string, previous: string, head: string, condition: string, order: string): string => `
-  (SELECT ${head} FROM _jobs WHERE ${condition} ORDER BY ${order} LIMIT 1)
-  UNION ALL
-  SELECT n.* FROM ${previous} p CROSS JOIN LATERAL (
-    SELECT ${head} FROM _jobs WHERE ${condition} AND (${columns}) > (${columns.replace(/\w+/g, 'p.$&')})
-    ORDER BY ${order} LIMIT 1) n`;
-
-const countPair = (limit: string): string => `(SELECT count(*) FROM (
-    SELECT FROM _jobs j WHERE ${isListed} AND j.topic = p.topic AND j.status = p.status ORDER BY j.id LIMIT ${limit}) c)`;
-
-/**
- * Reads the state of the queue for monitoring: rows of (topic, kind, value). A kind is a status with its number of jobs, `oldest` with
- * the milliseconds that the oldest due job has waited, or `workers`. $1 is the age in milliseconds at which a worker counts as dead.
- * `GAUGE_LIMITS` bounds what it reads:
- *
- * - `pair`: the pairs of topic and status. `few`: each counted up to a thousand. The larger ones share a number of jobs to read.
- * - `lane`: the oldest job of each lane. `keyed_lane`: the lanes of jobs with a concurrency key. There, the oldest of the first keys,
- *   of the jobs without a flow key, and of the first ids of the topic.
- */
-export const GAUGES = `
-WITH RECURSIVE pair AS (${looseScan('topic, status', 'pair', 'topic, status', isListed, 'topic, status')}),
-few AS MATERIALIZED (
-  SELECT topic, status, ${countPair(`${exactCount + 1}`)} AS jobs FROM (SELECT * FROM pair LIMIT ${lanes}) p),
-lane AS (${looseScan('topic, priority', 'lane', 'topic, priority, run_at', isUnkeyed, 'topic, priority, run_at')}),
-keyed AS (${looseScan('topic, priority', 'keyed', 'topic, priority', isKeyed, 'topic, priority')}),
-keyed_lane AS MATERIALIZED (SELECT * FROM keyed LIMIT ${lanes})
-SELECT topic, status AS kind, CASE WHEN jobs <= ${exactCount} THEN jobs ELSE ${countPair(
-  `(SELECT greatest(${exactCount + 1}, ${countedJobs} / count(*)) FROM few WHERE jobs > ${exactCount})`,
-)} END::float8 AS value FROM few p
-UNION ALL
-SELECT topic, status, count(*)::float8 FROM _jobs WHERE status = 'processing' GROUP BY topic, status
-UNION ALL
-SELECT topic, 'oldest', ${ms('(statement_timestamp() - min(run_at))')} FROM (
-  SELECT topic, run_at FROM (SELECT * FROM lane LIMIT ${lanes}) l
-  UNION ALL
-  SELECT l.topic, n.run_at FROM keyed_lane l CROSS JOIN LATERAL (
-    (SELECT run_at FROM _jobs WHERE ${isInLane} AND flow_key IS NULL
-      ORDER BY flow_key, run_at LIMIT 1)
-    UNION ALL (
-      WITH RECURSIVE k AS (
-        (SELECT flow_key, run_at FROM _jobs WHERE ${isInLane} AND flow_key IS NOT NULL
-          ORDER BY flow_key, run_at LIMIT 1)
-        UNION ALL
-        SELECT n.* FROM k CROSS JOIN LATERAL (
-          SELECT flow_key, run_at FROM _jobs WHERE ${isInLane} AND flow_key > k.flow_key
-          ORDER BY flow_key, run_at LIMIT 1) n)
-      SELECT run_at FROM k LIMIT ${keys})) n
-  UNION ALL
-  SELECT t.topic, n.run_at FROM (SELECT DISTINCT topic FROM keyed_lane) t CROSS JOIN LATERAL (
-    SELECT run_at FROM _jobs WHERE ${isListed} AND status = 'pending' AND topic = t.topic ORDER BY id LIMIT ${keyedJobs}) n) w
-WHERE run_at <= statement_timestamp() GROUP BY topic
-UNION ALL
-SELECT '', 'workers', count(*)::float8 FROM _jobs_workers
-WHERE seen > statement_timestamp() - make_interval(secs => $1::float8 / 1000.0)`;
-
-/** `pair`: a query of (topic, status). */
-const countExcept = (pair: string, isSelected: string): string => `
-WITH RECURSIVE pair AS (${pair}),
-except_pair AS MATERIALIZED (SELECT e.topic, e.status FROM jsonb_to_recordset($1::jsonb) AS e(topic text, status text))
-SELECT topic, status, (SELECT count(*) FROM _jobs j WHERE ${isListed} AND j.topic = p.topic AND j.status = p.status) AS jobs
-FROM pair p WHERE (topic, status) NOT IN (SELECT topic, status FROM except_pair)
-UNION ALL
-SELECT topic, 'retrying', (SELECT count(*) FROM _jobs j WHERE ${isRetrying} AND j.topic = p.topic)
-FROM pair p WHERE status = 'pending' AND (topic, 'retrying') NOT IN (SELECT topic, status FROM except_pair)
-UNION ALL
-SELECT topic, status, count(*) FROM _jobs WHERE status = 'processing' AND ${isSelected} GROUP BY topic, status`;
-
-/** Counts jobs by topic and status. Does not count the pairs in $1. */
-export const COUNTS_EXCEPT = countExcept(
-  looseScan('topic, status', 'pair', 'topic, status', isListed, 'topic, status'),
-  'true',
-);
-
-/** The same for the topics in $2. */
-export const COUNTS_OF_TOPICS_EXCEPT = countExcept(
-  `SELECT t.topic, s.status FROM unnest($2::text[]) AS t(topic)
-  CROSS JOIN (VALUES ('pending'), ('completed'), ('failed'), ('cancelled')) AS s(status)`,
-  'topic = ANY ($2::text[])',
-);
-
-/** Reads the time and the last recorded count. */
-export const RECORDED_COUNTS = `
-SELECT ${ms('statement_timestamp()')} AS now, c.counts::text AS counts, ${ms('c.counted')} AS counted, c.took_ms
-FROM (VALUES (1)) AS v(id) LEFT JOIN _jobs_counts c ON c.id = v.id`;
-
-/**
- * Claims the full count, unless another process counts or the last count began less than $1 times its duration ago. Returns the time if
- * it succeeds.
- */
-export const CLAIM_COUNT = `
-INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
-VALUES (1, '[]', 'epoch', 0, statement_timestamp() + ${claimTime})
-ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until
-WHERE ${mayCount(restSince('$1::float8'))}
-RETURNING ${ms('statement_timestamp()')} AS now`;
-
-/** Records a count: $1 the counts, $2 when it began, $3 how long it took. */
-export const RECORD_COUNTS = `
-INSERT INTO _jobs_counts AS c (id, counts, counted, took_ms, claimed_until)
-VALUES (1, $1::jsonb, $2::timestamptz, $3::float8, statement_timestamp())
-ON CONFLICT (id) DO UPDATE SET counts = excluded.counts, counted = excluded.counted, took_ms = excluded.took_ms,
-  claimed_until = excluded.claimed_until
-WHERE c.counted <= excluded.counted OR c.counted > statement_timestamp()`;

@@ -1,17 +1,12 @@
 import type { WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
-import type { JobFilterStatus, JobStatus } from '../../core/job-state.js';
-import { FILTER_STATUSES, JOB_STATUSES } from '../../core/job-state.js';
-import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import type { ListFilter } from '../../core/list-filter.js';
 import {
-  toStatusCounts,
-  toTopicCounts,
+  toCountsJson,
   toCountClaim,
   toRecordedCounts,
   toErrorCount,
   toLastError,
   toTopicAttempts,
-  toGaugeRecord,
   toRolledUpEntry,
   toJobSummary,
   toWorkerProcess,
@@ -24,19 +19,17 @@ import { readList, readListIds } from '../lists/job-list.js';
 import { measureFailingTopics } from '../lists/job-search.js';
 import { nextTurn } from '../runtime/real-timers.js';
 import type {
-  CountName,
   ErrorCount,
   FailureKind,
   FailureShares,
+  JobCounts,
   LastError,
   PresenceReply,
   TopicAttempts,
   TopicShare,
-  QueueGaugeRecord,
   RecordedCounts,
   RolledUpMinutes,
   RollupRecord,
-  TopicCounts,
   TopicRunTimes,
   WorkerSharing,
 } from './report-records.js';
@@ -44,18 +37,18 @@ import type { ListedIds, ListedJobs, JobSummary, SweptPage } from '../jobs/job-r
 import { SWEPT_ROWS } from '../jobs/job-records.js';
 import type { JobReports, ReportRecords } from '../job-store.js';
 
-import { GAUGE_LIMITS, ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from './report-records.js';
+import { ROLLUP_AGE_MS, WORKER_AGE_MS, WORKER_SEEN_MS } from './report-records.js';
 import { toRollupJson } from '../jobs/batch-json.js';
 import type { ReadScript, SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
-import { COUNT_PIECE_ROWS, SqliteLists } from '../lists/sqlite-lists.js';
+import { SqliteLists } from '../lists/sqlite-lists.js';
 import { REFRESH_DEFINITIONS } from '../definitions/definition.sqlite.js';
 import { toSqliteMoment } from '../jobs/job-row.sqlite.js';
 import { EXISTING_TOPICS, KNOWN_TOPICS } from './known-topics.sqlite.js';
 import * as list from '../lists/list.sqlite.js';
+import * as counts from './counts.sqlite.js';
 import * as stats from './reports.sqlite.js';
+import { countScript } from './sqlite-count-script.js';
 
-/** Statuses that are counted for each topic. Running jobs are few and have their own index. */
-const LISTED = FILTER_STATUSES.filter((status) => status !== 'processing');
 /** How often the clock is read until the next millisecond. */
 const CLOCK_TURNS_MAX = 1_000;
 /** Rows whose errors one statement reads. */
@@ -74,6 +67,8 @@ export class SqliteStats implements JobReports, ReportRecords {
     private readonly write: SqlQuery,
     /** Runs the statements of a script in one transaction. */
     private readonly transact: ReadScript,
+    /** Runs a script that sees one state of the database, and may take long. */
+    private readonly readSnapshot: ReadScript,
   ) {
     this.lists = new SqliteLists(readScript, read);
   }
@@ -106,84 +101,25 @@ export class SqliteStats implements JobReports, ReportRecords {
     return (await this.read(stats.NOW, []))[0]!.now as string;
   }
 
-  async counts(topics: readonly string[] | null, except: readonly CountName[] = []): Promise<TopicCounts[]> {
-    const isCounted = buildNameFilter(except);
-    const rows = (await this.lists.source.isSmall(SMALL_TABLE_JOBS))
-      ? (await this.read(stats.COUNT_ALL_STATUSES, [topics && JSON.stringify(topics)])).filter(isCounted)
-      : await this.countInPieces(topics ?? (await this.lists.source.topics()), isCounted);
-    return toTopicCounts(rows.filter(({ jobs }) => jobs !== 0));
+  counts(topics: readonly string[] | null): Promise<JobCounts> {
+    return this.readSnapshot(() => countScript(topics));
+  }
+
+  isSmall(jobsMax: number): Promise<boolean> {
+    return this.lists.source.isSmall(jobsMax);
   }
 
   async recordedCounts(): ReturnType<JobReports['recordedCounts']> {
-    return toRecordedCounts((await this.read(stats.RECORDED_COUNTS, []))[0]!);
+    return toRecordedCounts((await this.read(counts.RECORDED_COUNTS, []))[0]!);
   }
 
   async claimCount(restFactor: number): Promise<Date | null> {
-    return toCountClaim(await this.write(stats.CLAIM_COUNT, [restFactor]));
+    return toCountClaim(await this.write(counts.CLAIM_COUNT, [restFactor]));
   }
 
-  async recordCounts({ counts, countedAt, tookMs }: RecordedCounts): Promise<void> {
-    await this.write(stats.RECORD_COUNTS, [JSON.stringify(counts), toSqliteMoment(countedAt.toISOString()), tookMs]);
-  }
-
-  private async countInPieces(topics: readonly string[], isCounted: (name: SqlRow) => boolean): Promise<SqlRow[]> {
-    const running = await this.read(stats.COUNT_RUNNING, []);
-    const rows = running.filter(({ topic }) => topics.includes(topic as string));
-    for (const topic of topics) {
-      for (const status of LISTED.filter((each) => isCounted({ topic, status: each }))) {
-        rows.push({ topic, status, jobs: await this.countTopic(topic, status) });
-      }
-      await nextTurn();
-    }
-    return rows;
-  }
-
-  private async countTopic(topic: string, status: JobFilterStatus, max = Infinity): Promise<number> {
-    let jobs = 0;
-    for (let last: unknown = ''; ;) {
-      const limit = Math.min(COUNT_PIECE_ROWS, max - jobs);
-      const [piece] = await (status === 'retrying'
-        ? this.read(stats.COUNT_RETRYING_PIECE, [topic, last, limit])
-        : this.read(stats.COUNT_PIECE, [topic, status, last, limit]));
-      jobs += Number(piece!.jobs);
-      if (Number(piece!.jobs) < limit || jobs === max) {
-        return jobs;
-      }
-      last = piece!.last;
-      await nextTurn();
-    }
-  }
-
-  async gauges(): Promise<QueueGaugeRecord> {
-    const counts = toStatusCounts(await this.countForGauges());
-    const rows = [...(await this.read(stats.GAUGES, [WORKER_SEEN_MS]))];
-    for (const { topic, priority } of await this.read(stats.KEYED_LANES, [])) {
-      rows.push(...(await this.read(stats.OLDEST_KEYED, [topic, priority])));
-      await nextTurn();
-    }
-    return { ...toGaugeRecord(rows), counts };
-  }
-
-  /** Counts within `GAUGE_LIMITS`. */
-  private async countForGauges(): Promise<SqlRow[]> {
-    const { exactCount, countedJobs } = GAUGE_LIMITS;
-    const rows: { topic: string; status: JobStatus; jobs: number }[] = [];
-    for (const topic of await this.lists.source.topics()) {
-      for (const status of JOB_STATUSES.filter((each) => each !== 'processing')) {
-        const jobs = await this.countTopic(topic, status, exactCount + 1);
-        if (jobs > 0) {
-          rows.push({ topic, status, jobs });
-        }
-      }
-      await nextTurn();
-    }
-    const large = rows.filter(({ jobs }) => jobs > exactCount);
-    const share = Math.max(exactCount + 1, Math.floor(countedJobs / large.length));
-    for (const row of large) {
-      row.jobs = await this.countTopic(row.topic, row.status, share);
-      await nextTurn();
-    }
-    return [...rows, ...(await this.read(stats.COUNT_RUNNING, []))];
+  async recordCounts({ countedAt, tookMs, ...counted }: RecordedCounts): Promise<void> {
+    const params = [toCountsJson(counted), toSqliteMoment(countedAt.toISOString()), tookMs];
+    await this.write(counts.RECORD_COUNTS, params);
   }
 
   async runTimes(shares: readonly TopicShare[]): Promise<TopicRunTimes[]> {
@@ -294,10 +230,4 @@ function* recordScript(
 ): SqlScript<readonly SqlRow[]> {
   yield { sql: REFRESH_DEFINITIONS, params: [toRefsJson(definitions)] };
   return yield { sql: stats.RECORD_WORKER, params };
-}
-
-/** Returns a filter that leaves out rows with these names. */
-function buildNameFilter(except: readonly CountName[]): (row: SqlRow) => boolean {
-  const names = new Set(except.map(({ topic, status }) => `${status} ${topic}`));
-  return ({ topic, status }) => !names.has(`${status as string} ${topic as string}`);
 }

@@ -62,6 +62,8 @@ import { CommitSignal, watchCommits } from './commit-watcher.js';
 import type { OwnDatabase, SqliteSettings } from './own-database.js';
 import { openDatabase } from './own-database.js';
 import * as session from './session.sqlite.js';
+import type { ReadConnection } from './snapshot-reader.js';
+import { SnapshotReader } from './snapshot-reader.js';
 import type { SqliteConnection } from './sqlite-connection.js';
 import { createConnection } from './sqlite-connection.js';
 import { retryWhileLocked } from './write-queue.js';
@@ -117,6 +119,7 @@ export class SqliteStore implements JobStore {
     pipelined: ONE_AT_A_TIME,
     database: 'sqlite',
   } as const;
+  private readonly snapshots = new SnapshotReader(() => this.openReader());
   // Functions, because the tables below call them.
   private readonly read: SqlQuery = (sql, params) => this.readScript(() => singleStatement(sql, params));
   private readonly write: SqlQuery = (sql, params) => this.writeScript(() => singleStatement(sql, params));
@@ -126,6 +129,7 @@ export class SqliteStore implements JobStore {
     this.read,
     this.write,
     (script) => this.transact(script),
+    (script) => (this.isInMemory ? this.readScript(script) : this.snapshots.read(script).catch(throwJobsError)),
   );
 
   readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
@@ -192,6 +196,7 @@ export class SqliteStore implements JobStore {
     const { own, transactions } = this;
     this.own = undefined;
     this.transactions = undefined;
+    await this.snapshots.idle();
     await transactions?.close();
     await own?.close();
   }
@@ -379,6 +384,25 @@ export class SqliteStore implements JobStore {
       const [database] = await this.read(session.DATABASE_FILE, []);
       this.signal = CommitSignal.of(database!.file as string);
     }
+  }
+
+  /** Opens a connection that only reads. */
+  private async openReader(): Promise<ReadConnection> {
+    if (!this.own) {
+      throw new QueueUnavailableError(QUEUE_CLOSED);
+    }
+    const own = await this.retryRead(() => openDatabase(this.options.database));
+    const connection = createConnection(own, { clock: this.options.clock, lockTimeoutMs: this.options.lockTimeoutMs, time: this.options.time, isAppInTransaction: () => false });
+    return {
+      query: (sql, params) => {
+        // A count that runs is given up when the store closes.
+        if (!this.own) {
+          throw new QueueUnavailableError(QUEUE_CLOSED);
+        }
+        return this.retryRead(() => connection.read(singleStatement(sql, params)));
+      },
+      close: () => own.close(),
+    };
   }
 
   /** Whether the database lives in the application's connection. Then it has no file, and no other process sees it. */

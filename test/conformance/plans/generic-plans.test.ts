@@ -9,6 +9,7 @@ import * as moves from '../../../lib/store/jobs/actions.postgres.js';
 import * as lists from '../../../lib/store/lists/list.postgres.js';
 import * as schedules from '../../../lib/store/schedules/schedule.postgres.js';
 import * as uniqueKeys from '../../../lib/store/jobs/unique.postgres.js';
+import * as counts from '../../../lib/store/reports/counts.postgres.js';
 import * as reports from '../../../lib/store/reports/reports.postgres.js';
 import * as settling from '../../../lib/store/jobs/settle.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
@@ -23,9 +24,6 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   COUNTS_OF_TOPICS: ['_jobs_processing'],
   TOPICS: ['_jobs_listed', '_jobs_processing'],
   WAITING_TOPICS: ['_jobs_keyed', '_jobs_pending'],
-  GAUGES: ['_jobs_keyed', '_jobs_listed', '_jobs_pending', '_jobs_processing'],
-  COUNTS_EXCEPT: ['_jobs_listed', '_jobs_processing'],
-  COUNTS_OF_TOPICS_EXCEPT: ['_jobs_processing'],
   HAS_MORE_THAN: ['_jobs_pkey'],
   'a list of ranges, ids': ['_jobs_processing'],
   'a list of ranges, count': ['_jobs_processing'],
@@ -50,7 +48,7 @@ const written = {
 };
 
 /** Every statement on `_jobs` with its name. */
-const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists, ...reports, ...laneLists })
+const texts: [string, string][] = Object.entries<unknown>({ ...written, ...lists, ...counts, ...reports, ...laneLists })
   .flatMap(([name, value]): [string, unknown][] =>
     typeof value === 'object' && value !== null
       ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
