@@ -91,17 +91,12 @@ class PromMetrics {
       'nestjs_jobs_wait_duration_seconds',
       'Time that a job was due before its attempt started',
     );
-    gauge(
-      'nestjs_jobs_jobs',
-      'Jobs in the table; of very many, at least this many',
-      ['topic', 'status'],
-      async (jobs) => {
-        for (const { topic, ...counts } of await this.readTopics()) {
-          JOB_STATUSES.forEach((status) => jobs.set({ topic, status }, counts[status]));
-          this.startCounters(topic);
-        }
-      },
-    );
+    gauge('nestjs_jobs_jobs', 'Jobs in the table', ['topic', 'status'], async (jobs) => {
+      for (const { topic, ...counts } of await this.readTopics()) {
+        JOB_STATUSES.forEach((status) => jobs.set({ topic, status }, counts[status]));
+        this.startCounters(topic);
+      }
+    });
     gauge('nestjs_jobs_oldest_waiting_seconds', 'How long the oldest due job has waited', ['topic'], async (oldest) => {
       (await this.readTopics()).forEach(({ topic, oldestWaitingMs }) => oldest.set({ topic }, oldestWaitingMs / 1_000));
     });

@@ -76,7 +76,9 @@ describe('registerJobsMetrics', () => {
     const app = await apps.start();
     registerJobsMetrics(registry, app.jobs);
     const { store } = (app.jobs.gauges as unknown as { parts: { store: JobStore } }).parts;
-    const query = jest.spyOn(store.reports, 'recordedCounts').mockImplementation(() => Promise.reject(new Error('away')));
+    const query = jest
+      .spyOn(store.reports, 'recordedCounts')
+      .mockImplementation(() => Promise.reject(new Error('away')));
     for (let scrape = 0; scrape < 20; scrape += 1) {
       const series = readSeries(await registry.metrics());
       expect(series('nestjs_jobs_workers')).toEqual({});

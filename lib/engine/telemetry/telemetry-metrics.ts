@@ -98,7 +98,7 @@ function withErrorType(attributes: Attributes, errorType: string | undefined): A
 function observe(meter: Meter, gauges: QueueGauges): () => void {
   const jobs = meter.createObservableGauge(`${names.OWN}jobs`, {
     unit: '{job}',
-    description: 'Jobs in the table; of very many, at least this many',
+    description: 'Jobs in the table',
   });
   const oldest = meter.createObservableGauge(`${names.OWN}oldest_waiting.duration`, {
     unit: 's',

@@ -110,9 +110,7 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   async counts(topics: readonly string[] | null): Promise<JobCounts> {
-    return toJobCounts(
-      await (topics ? this.query(counts.COUNTS_OF_TOPICS, [topics]) : this.query(counts.COUNTS, [])),
-    );
+    return toJobCounts(await (topics ? this.query(counts.COUNTS_OF_TOPICS, [topics]) : this.query(counts.COUNTS, [])));
   }
 
   async recordedCounts(): ReturnType<JobReports['recordedCounts']> {

@@ -33,9 +33,7 @@ export function toJobCounts(rows: readonly SqlRow[]): JobCounts {
   const topics: TopicCounts[] = [];
   let other: OtherTopics | null = null;
   for (const row of rows) {
-    const counts = Object.fromEntries(
-      FILTER_STATUSES.map((status) => [status, Number(row[status])]),
-    ) as typeof NO_JOBS;
+    const counts = Object.fromEntries(FILTER_STATUSES.map((status) => [status, Number(row[status])])) as typeof NO_JOBS;
     if (row.topic === null) {
       other = { topics: Number(row.topics), ...counts };
     } else {

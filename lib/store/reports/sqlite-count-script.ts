@@ -23,7 +23,9 @@ export function* countScript(topics: readonly string[] | null): SqlScript<JobCou
     FILTER_STATUSES.forEach((status) => (sum[status] += Number(row[status] ?? 0)));
     other.topics += row.topic === null ? Number(row.topics ?? 0) : 0;
   };
-  const preferred = (yield { sql: sql.PREFERRED_TOPICS, params: [] }).filter(({ topic }) => topics?.includes(topic as string) ?? true);
+  const preferred = (yield { sql: sql.PREFERRED_TOPICS, params: [] }).filter(
+    ({ topic }) => topics?.includes(topic as string) ?? true,
+  );
   const first = new Set(topics ?? preferred.map(({ topic }) => topic as string));
   preferred.filter(({ processing }) => Number(processing) > 0).forEach(add);
   const ranges = topics ? topics.map((topic) => [topic, topic] as const) : [['', LAST_TOPIC] as const];

@@ -392,7 +392,12 @@ export class SqliteStore implements JobStore {
       throw new QueueUnavailableError(QUEUE_CLOSED);
     }
     const own = await this.retryRead(() => openDatabase(this.options.database));
-    const connection = createConnection(own, { clock: this.options.clock, lockTimeoutMs: this.options.lockTimeoutMs, time: this.options.time, isAppInTransaction: () => false });
+    const connection = createConnection(own, {
+      clock: this.options.clock,
+      lockTimeoutMs: this.options.lockTimeoutMs,
+      time: this.options.time,
+      isAppInTransaction: () => false,
+    });
     return {
       query: (sql, params) => {
         // A count that runs is given up when the store closes.

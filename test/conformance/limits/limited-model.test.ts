@@ -102,7 +102,9 @@ describe.each(storeKinds())('claims of a limited topic beside a model, on $label
         }
       }
     }
-    expect((await store.reports.counts(null)).topics.map(({ pending, processing }) => ({ pending, processing }))).toEqual(
+    expect(
+      (await store.reports.counts(null)).topics.map(({ pending, processing }) => ({ pending, processing })),
+    ).toEqual(
       model.waiting.size + model.running.size === 0
         ? expect.anything()
         : [{ pending: model.waiting.size, processing: model.running.size }],

@@ -2,18 +2,21 @@
 
 import * as knownTopics from '../../../lib/store/reports/known-topics.sqlite.js';
 import * as list from '../../../lib/store/lists/list.sqlite.js';
+import * as counts from '../../../lib/store/reports/counts.sqlite.js';
 import * as stats from '../../../lib/store/reports/reports.sqlite.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 /** Every statement by its name, also those in a table of statements. */
 const sql: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries<unknown>({ ...knownTopics, ...list, ...stats })
+  Object.entries<unknown>({ ...knownTopics, ...list, ...counts, ...stats })
     .flatMap(([name, value]): [string, unknown][] =>
       typeof value === 'object' && value !== null
         ? Object.entries(value).map(([form, text]): [string, unknown] => [`${name}, ${form}`, text])
         : [[name, value]],
     )
-    .filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+    // The others are parts of statements.
+    .filter(([name]) => /^[A-Z]/.test(name)),
 );
 
 const FAILED = /INDEX _jobs_listed \(topic=\? AND status=\?\)/;
@@ -28,11 +31,6 @@ const byPriority = (index: string, lastStep: string): RegExp[] => [
   new RegExp(`INDEX ${index} \\(topic=\\?\\)`),
   new RegExp(`INDEX ${index} \\(topic=\\? AND priority>\\?\\)`),
   new RegExp(`INDEX ${index} \\(topic=\\? AND priority=\\? AND ${lastStep}\\)`),
-];
-const laneByLane = (index: string): RegExp[] => [
-  new RegExp(`SCAN _jobs USING INDEX ${index}`),
-  new RegExp(`INDEX ${index} \\(topic=\\? AND priority>\\?\\)`),
-  new RegExp(`INDEX ${index} \\(topic>\\?\\)`),
 ];
 const DUE = [
   ...byPriority('_jobs_pending', 'run_at<\\?'),
@@ -91,26 +89,16 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   RETRYING_IDS_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
   RETRYING_SIZE: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
   RETRYING_SIZE_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
-  COUNT_RETRYING_PIECE: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\?\)/,
-  COUNT_PIECE: /COVERING INDEX _jobs_listed \(topic=\? AND status=\? AND id>\?\)/,
-  // Runs only on a small table.
-  COUNT_ALL_STATUSES: [/SCAN _jobs/, /SCAN _jobs USING COVERING INDEX _jobs_retrying/],
-  COUNT_RUNNING: /INDEX _jobs_processing/,
+  PREFERRED_TOPICS: /INDEX _jobs_processing/,
+  END_OF_PIECE: /COVERING INDEX _jobs_listed \(\(topic,status,id\)>\(\?,\?,\?\)/,
+  COUNT_PIECE: /COVERING INDEX _jobs_listed \(\(topic,status,id\)>\(\?,\?,\?\)/,
+  END_OF_RETRYING_PIECE: /COVERING INDEX _jobs_retrying \(\(topic,id\)>\(\?,\?\)/,
+  COUNT_RETRYING_PIECE: /COVERING INDEX _jobs_retrying \(\(topic,id\)>\(\?,\?\)/,
   // The first and the last row.
   RECORD_WORKER: Array<RegExp>(4).fill(/^SEARCH _jobs$/),
   RUN_TIMES: /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
   ERRORS: [FAILED, RETRYING],
   LAST_ERRORS: /sqlite_autoindex__jobs_1 \(id=\?\)/,
-  GAUGES: laneByLane('_jobs_pending'),
-  KEYED_LANES: laneByLane('_jobs_keyed'),
-  OLDEST_KEYED: [
-    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key>\?\)/,
-    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key>\?\)/,
-    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
-    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
-    /INDEX _jobs_keyed \(topic=\? AND priority=\? AND flow_key=\?\)/,
-    /INDEX _jobs_listed \(topic=\? AND status=\?\)/,
-  ],
 };
 
 describe.each(storeKinds().filter(({ locksRows }) => !locksRows))('plans of reports on $label', (kind) => {

@@ -100,7 +100,9 @@ describe.each(storeKinds())('recorded counts on $label', (kind) => {
     const clock = new VirtualClock();
     let claimed = 0;
     const claimCount = async (): Promise<null> => ((claimed += 1), null);
-    const store = overrideStore(fixture.store, { reports: overrideReports(fixture.store.reports, { claimCount, isSmall }) });
+    const store = overrideStore(fixture.store, {
+      reports: overrideReports(fixture.store.reports, { claimCount, isSmall }),
+    });
     const counter = new JobCounter({ store, ...logParts(clock) });
     await record({ ageMs: 30_000 });
     await Promise.all([counter.count(null), counter.count([TOPIC])]);

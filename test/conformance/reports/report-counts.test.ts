@@ -76,7 +76,9 @@ describe.each(storeKinds())('reports on $label', (kind) => {
     it('contain only requested topics that have jobs', async () => {
       await insertOne(fixture.store);
       await claimOne(fixture.store, { topic: 'sms' });
-      expect((await fixture.store.reports.counts(['sms', 'none'])).topics).toMatchObject([{ topic: 'sms', processing: 1 }]);
+      expect((await fixture.store.reports.counts(['sms', 'none'])).topics).toMatchObject([
+        { topic: 'sms', processing: 1 },
+      ]);
       expect(await fixture.store.reports.counts([])).toEqual({ topics: [], other: null });
     });
 
@@ -91,7 +93,8 @@ describe.each(storeKinds())('reports on $label', (kind) => {
   });
 
   describe('topics', () => {
-    const readTopics = (asked: readonly string[] | null = null): Promise<readonly TopicStats[]> => createStats().byTopic(asked);
+    const readTopics = (asked: readonly string[] | null = null): Promise<readonly TopicStats[]> =>
+      createStats().byTopic(asked);
 
     it('are those with jobs or a handler in any process, sorted by name', async () => {
       await fixture.store.reports.recordWorker('a', ['push', TOPIC], WORKER_DETAILS);

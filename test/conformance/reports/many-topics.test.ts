@@ -1,0 +1,88 @@
+import { QueueGauges } from '../../../lib/engine/reports/queue-gauges.js';
+import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
+import { systemClock } from '../../../lib/store/runtime/system-clock.js';
+import {
+  claimOne,
+  insertMany,
+  insertOne,
+  outcomes,
+  settlement,
+  WORKER,
+  WORKER_DETAILS,
+} from '../../support/job-rows.js';
+import { storeKinds, useStore } from '../../support/stores.js';
+import { isMatrix } from '../../support/tier.js';
+import { logParts } from '../../support/unit/log-parts.js';
+
+/** The matrix fills the table with as many topics as a caller may choose names for. */
+const TOPICS = isMatrix ? 100_000 : 3_000;
+const NAMED = 1_000;
+/** On a quiet machine. */
+const REPORT_MS = 250;
+
+describe.each(storeKinds())('reports of very many topics on $label', (kind) => {
+  const fixture = useStore(kind);
+
+  beforeEach(async () => {
+    await fixture.sql('DELETE FROM _jobs_workers');
+    const [numbers, number, id] = kind.locksRows
+      ? [`generate_series(1, ${TOPICS}) AS n`, 'n', `('0190' || lpad(to_hex(n), 28, '0'))::uuid`]
+      : [
+          `(WITH RECURSIVE s(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM s WHERE n < ${TOPICS}) SELECT n FROM s)`,
+          'n',
+          `printf('01900000-0000-7000-8000-%012x', n)`,
+        ];
+    await fixture.sql(
+      `INSERT INTO _jobs (id, topic, payload) SELECT ${id}, 'x-' || ${number} || '-${'y'.repeat(200)}', '1' FROM ${numbers}`,
+    );
+    await insertMany(fixture.store, 2, { topic: 'busy' });
+    const failed = await claimOne(fixture.store, { topic: 'busy' });
+    await fixture.store.settle([settlement(failed, outcomes.retry())]);
+    await claimOne(fixture.store, { topic: 'running' });
+    await insertOne(fixture.store, { topic: 'zz-handled', runAt: new Date(Date.now() - 60_000) });
+    await fixture.store.reports.recordWorker(WORKER, ['zz-handled', 'running'], WORKER_DETAILS);
+  }, 120_000);
+
+  const measure = async <T>(read: () => Promise<T>): Promise<{ readonly value: T; readonly tookMs: number }> => {
+    const sinceMs = performance.now();
+    return { value: await read(), tookMs: performance.now() - sinceMs };
+  };
+
+  it('name the topics that a process handles and the largest, and sum the others', async () => {
+    const stats = new QueueStats({ store: fixture.store, ...logParts(systemClock) });
+    const all = await measure(() => stats.get());
+    expect(all.value).toMatchObject({ pending: TOPICS + 3, retrying: 1, processing: 1, total: TOPICS + 4 });
+    expect(all.value.oldestPendingMs).toBeGreaterThanOrEqual(60_000);
+    const page = await measure(() => stats.page());
+    const { items, other, nextAfter } = page.value;
+    expect(items).toHaveLength(NAMED);
+    expect(items.filter(({ topic }) => !topic.startsWith('x-'))).toMatchObject([
+      { topic: 'busy', pending: 2 + Number(items[0]!.pending > 2), retrying: 1 },
+      { topic: 'running', processing: 1 },
+      { topic: 'zz-handled', pending: 1 },
+    ]);
+    expect(other).toMatchObject({
+      topics: TOPICS + 3 - NAMED,
+      pending: TOPICS + 3 - NAMED,
+      retrying: 0,
+      processing: 0,
+    });
+    expect(nextAfter).toBeNull();
+    const [unnamed] = await stats.byTopic([`x-${TOPICS}-${'y'.repeat(200)}`]);
+    expect(unnamed).toMatchObject({ pending: 1, total: 1 });
+    if (isMatrix) {
+      expect(Math.max(all.tookMs, page.tookMs)).toBeLessThan(REPORT_MS);
+    }
+    stats.counter.stop();
+  }, 120_000);
+
+  it('give metrics the same counts', async () => {
+    const parts = { store: fixture.store, ...logParts(systemClock) };
+    const stats = new QueueStats(parts);
+    const { topics } = await new QueueGauges({ ...parts, stats }).read();
+    expect(topics).toHaveLength(201);
+    expect(topics.reduce((sum, { pending, processing }) => sum + pending + processing, 0)).toBe(TOPICS + 4);
+    expect(topics.find(({ topic }) => topic === 'zz-handled')!.oldestWaitingMs).toBeGreaterThanOrEqual(60_000);
+    stats.counter.stop();
+  }, 120_000);
+});
