@@ -14,6 +14,7 @@ import { SMALL_TABLE_JOBS } from '../../core/bounds.js';
 import { addHistogram, estimatePercentile, mergeRunTimes } from '../../core/run-times.js';
 import type { TopicName } from '../../core/topic.js';
 import { ALL_TOPICS, NO_JOBS } from '../../store/reports/report-records.js';
+import type { LaneScan } from '../../store/jobs/job-records.js';
 import { toFullGap } from '../../store/jobs/job-records.js';
 import { shareJobs } from '../../store/lists/job-search.js';
 import type { RolledUpMinutes, TopicRunTimes } from '../../store/reports/report-records.js';
@@ -56,6 +57,8 @@ export interface TopicPage {
 
 type DeclaredLimits = Pick<TopicStats, 'limits' | 'limitsSource' | 'codeLimits'>;
 
+/** Topics whose lanes one statement reads: on SQLite it blocks the event loop. */
+const SCANNED_TOPICS = 100;
 /** How many waiting keys are counted, in all topics together. */
 const WAITING_KEYS_MAX = 1_000;
 /** The minutes of {@link TopicStats.recent}. */
@@ -206,8 +209,11 @@ export class QueueStats {
     const { store } = this.parts;
     const counted = await this.counter.count(topics);
     const waiting = counted.counts.filter(({ pending }) => pending > 0).map(({ topic }) => topic);
-    const scan = waiting.length === 0 ? undefined : await store.scan(waiting.map(toFullGap));
-    const lanes = scan ? [...scan.waiting, ...scan.keyed] : [];
+    const lanes: LaneScan['waiting'][number][] = [];
+    for (let start = 0; start < waiting.length; start += SCANNED_TOPICS) {
+      const scan = await store.scan(waiting.slice(start, start + SCANNED_TOPICS).map(toFullGap));
+      lanes.push(...scan.waiting, ...scan.keyed);
+    }
     const oldestPendingMs = new Map<string, number>();
     const nextDueMs = new Map<string, number>();
     for (const { topic, dueInMs } of lanes) {
