@@ -135,6 +135,7 @@ export type { ChangeFeed, ChangeListener } from './engine/changes/change-feed.js
 export type { JobListener } from './engine/changes/job-watch.js';
 export type { ErrorStats } from './engine/reports/error-stats.js';
 export type { WaitForOptions } from './engine/changes/job-waiter.js';
+export type { RunDueCounts, RunDueOptions } from './engine/one-shot.js';
 export type { WhenIdleOptions } from './engine/changes/idle-watch.js';
 export type { QueueGauges, QueueGaugeValues, TopicGauges } from './engine/reports/queue-gauges.js';
 export type { QueueStats } from './engine/reports/queue-stats.js';

@@ -67,7 +67,8 @@ export function createBasics(
     failureLog,
     stats,
     registry: new HandlerRegistry({
-      topics: settings.role === 'producer' ? [] : settings.topics,
+      topics: settings.topics,
+      isClaiming: settings.role !== 'producer',
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
     }),
     gauges,

@@ -61,10 +61,12 @@ import type { ErrorStats } from './reports/error-stats.js';
 import type { QueueGauges } from './reports/queue-gauges.js';
 import type { QueueHealth } from './reports/queue-health.js';
 import type { QueueStats } from './reports/queue-stats.js';
+import type { RunDueCounts, RunDueOptions } from './one-shot.js';
+import { OneShot } from './one-shot.js';
 import type { EngineParts } from './runtime/engine-parts.js';
 import type { EventStream } from './runtime/event-stream.js';
-import type { HealthProbe } from './runtime/health-probe.js';
-import { createProbe } from './runtime/health-probe.js';
+import type { HealthProbe } from './reports/health-probe.js';
+import { createProbe } from './reports/health-probe.js';
 import type { ScheduleAdmin } from './schedules/schedule-admin.js';
 import type { KnownTopics } from './topics/known-topics.js';
 
@@ -132,6 +134,7 @@ export class JobsEngine {
   private readonly idleWatch: IdleWatch;
   private readonly lifecycle: EngineLifecycle;
   private readonly probe: HealthProbe | undefined;
+  private readonly oneShot: OneShot;
 
   /** @throws InvalidOptionsError for an unknown option, an invalid value, or two options that contradict each other. */
   constructor(options: JobsEngineOptions) {
@@ -169,6 +172,7 @@ export class JobsEngine {
     this.dispatcher = running.dispatcher;
     this.idleWatch = admin.idleWatch;
     this.lifecycle = lifecycle;
+    this.oneShot = new OneShot({ ...shared, ...running, ...admin, lifecycle });
     this.probe = createProbe(settings.probe, { ...shared, health: reports.health });
   }
 
@@ -298,6 +302,18 @@ export class JobsEngine {
       await this.probe?.stop();
       throw error;
     }
+  }
+
+  /**
+   * Runs the jobs that are due, until nothing is due or the time is over, whatever the role. Then it stops claiming and waits for the
+   * handlers, up to `shutdownTimeout`. In a process that claims anyway, it only waits and counts.
+   *
+   * @throws InvalidOptionsError for a wrong option, a second call at the same time, and a limit in a process that claims anyway;
+   * QueueUnavailableError after `close`.
+   */
+  async runDue(options: RunDueOptions = {}): Promise<RunDueCounts> {
+    this.parts.deadLetters.assertHandled();
+    return this.oneShot.run(options, this.events);
   }
 
   /**

@@ -53,9 +53,7 @@ export class EngineLifecycle {
   /** Does nothing when it runs already, or in a producer. @throws QueueUnavailableError after `close`. */
   start(): Promise<void> {
     return this.runExclusive(async () => {
-      if (this.isClosed) {
-        throw new QueueUnavailableError('the queue was closed with its application and cannot start again');
-      }
+      this.assertOpen();
       if (this.isRunning) {
         this.resumeClaiming();
       } else {
@@ -74,6 +72,40 @@ export class EngineLifecycle {
     return this.isRunning;
   }
 
+  /** Whether the loops run, and claim. */
+  get isClaiming(): boolean {
+    return this.isRunning && this.parts.registry.isClaiming;
+  }
+
+  /**
+   * Runs the loops during `work`, also in a producer, then stops them and waits for the handlers.
+   *
+   * @throws QueueUnavailableError after `close`.
+   */
+  async claimDuring(work: () => Promise<void>): Promise<void> {
+    const { registry, role } = this.parts;
+    const wasRunning = this.isRunning;
+    const end = async (): Promise<void> => {
+      await this.stopAll();
+      registry.isClaiming = role !== 'producer';
+      this.isRunning = wasRunning && !this.isClosed;
+    };
+    await this.runExclusive(async () => {
+      this.assertOpen();
+      registry.isClaiming = true;
+      this.isRunning = true;
+      await this.startAll().catch(async (error: unknown) => {
+        await end();
+        throw error;
+      });
+    });
+    try {
+      await work();
+    } finally {
+      await this.runExclusive(end);
+    }
+  }
+
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
     void this.parts.dispatcher.stop();
@@ -86,7 +118,7 @@ export class EngineLifecycle {
       if (this.isRunning) {
         await this.stopAll();
         this.isRunning = false;
-        if (this.parts.role !== 'producer') {
+        if (this.parts.registry.isClaiming) {
           this.parts.logger.log('stopped');
         }
       }
@@ -97,6 +129,12 @@ export class EngineLifecycle {
   close(): Promise<void> {
     this.isClosed = true;
     return this.stop();
+  }
+
+  private assertOpen(): void {
+    if (this.isClosed) {
+      throw new QueueUnavailableError('the queue was closed with its application and cannot start again');
+    }
   }
 
   private async startAll(): Promise<void> {
@@ -116,7 +154,7 @@ export class EngineLifecycle {
       scheduler,
       worker,
     } = this.parts;
-    if (role === 'producer') {
+    if (!registry.isClaiming) {
       logger.log("role 'producer': runs no jobs");
       return;
     }
@@ -141,8 +179,8 @@ export class EngineLifecycle {
   }
 
   private resumeClaiming(): void {
-    const { role, completer, dispatcher, presence } = this.parts;
-    if (role !== 'producer') {
+    const { registry, completer, dispatcher, presence } = this.parts;
+    if (registry.isClaiming) {
       completer.start();
       dispatcher.start();
       presence.markDraining(false);

@@ -24,6 +24,7 @@ import type { ErrorStats } from '../engine/reports/error-stats.js';
 import type { WaitForOptions } from '../engine/changes/job-waiter.js';
 import type { WhenIdleOptions } from '../engine/changes/idle-watch.js';
 import type { TopicAdmin } from '../engine/changes/topic-admin.js';
+import type { RunDueCounts, RunDueOptions } from '../engine/one-shot.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { InputFor, OutputFor, ResultFor, TopicLike } from '../core/job-topic.js';
 import { toTopicName } from '../core/job-topic.js';
@@ -357,6 +358,19 @@ export class JobsService {
    */
   stop(): Promise<void> {
     return this.engine.stop();
+  }
+
+  /**
+   * Runs the jobs that are due, until nothing is due or `options.for` is over (`'50s'` by default), whatever the role: for containers that a
+   * timer starts, and for serverless functions. Then it stops claiming, and waits for running handlers up to `shutdownTimeout`. In a process
+   * that claims anyway, it only waits and counts.
+   *
+   * @returns how many jobs completed, failed, were retried, snoozed, cancelled and released in this process.
+   * @throws InvalidOptionsError for a wrong option, a second call at the same time, and `options.limit` in a process that claims anyway;
+   * QueueUnavailableError after the application has shut down.
+   */
+  runDue(options?: RunDueOptions): Promise<RunDueCounts> {
+    return this.engine.runDue(options);
   }
 
   /**

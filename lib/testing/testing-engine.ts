@@ -9,7 +9,10 @@ import type { EnqueueOptions, Idempotency, Job } from '../core/job.js';
 import type { JobHandlerOptions } from '../core/job-options.js';
 import type { AnyNewJob, TopicLike } from '../core/job-topic.js';
 import { runDetached } from '../store/runtime/detached-context.js';
+import { readOptions } from '../core/option-checks.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
+import type { RunDueCounts, RunDueOptions } from '../engine/one-shot.js';
+import { countOutcomes, RUN_DUE_OPTIONS } from '../engine/one-shot.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import { RELEASE_GRACE_MS } from '../engine/lifecycle.js';
 import type { StoreTransaction } from '../store/transactions/application-transactions.js';
@@ -144,6 +147,18 @@ export class TestingEngine extends JobsEngine {
     }
   }
 
+  /** Runs the due jobs as `runPending` does, in each mode and role. */
+  override async runDue(options: RunDueOptions = {}): Promise<RunDueCounts> {
+    const { limit = Infinity } = readOptions(RUN_DUE_OPTIONS, options, 'runDue');
+    const { registry, role } = this.parts;
+    registry.isClaiming = true;
+    try {
+      return await countOutcomes(this.events, () => this.runPending({ ...EVERYTHING_DUE, recursive: true, limit }));
+    } finally {
+      registry.isClaiming = role !== 'producer';
+    }
+  }
+
   /** @see JobsTesting.runPending */
   async runPending(options: PendingRun): Promise<Job[]> {
     this.assertStarted();
@@ -193,7 +208,7 @@ export class TestingEngine extends JobsEngine {
           `advance: ${STEPS_MAX} ticks and due times were reached; pause frequent schedules, or advance in smaller steps`,
         );
       }
-      const stepMs = Math.min(leftMs, Math.ceil(await this.runDue()));
+      const stepMs = Math.min(leftMs, Math.ceil(await this.passTime()));
       time.aheadMs += stepMs;
       leftMs -= stepMs;
     }
@@ -201,12 +216,12 @@ export class TestingEngine extends JobsEngine {
     await this.parts.declarer.writeWithoutLimits();
     await rescuer.run();
     heartbeat.wake();
-    await this.runDue();
+    await this.passTime();
     await this.prune();
   }
 
   /** Fires due ticks and, in mode `'inline'`, runs due jobs. Returns how long nothing more happens. */
-  private async runDue(): Promise<number> {
+  private async passTime(): Promise<number> {
     const tickMs = this.parts.role === 'producer' ? Infinity : await this.fireTicks();
     if (this.test.mode === 'manual') {
       return tickMs;

@@ -61,7 +61,8 @@ export class IdleWatch {
     );
   }
 
-  private async waitUntilIdle(): Promise<void> {
+  /** Resolves when no job is due for this process and none runs in it. */
+  async waitUntilIdle(): Promise<void> {
     const { enqueuer, dispatcher, runner } = this.parts;
     do {
       await enqueuer.idle();

@@ -74,6 +74,8 @@ export class JobRunner {
   private readonly executor: Executor;
   private readonly countByTopic = new Map<string, number>();
   private readonly postponeMs: number;
+  /** How many more jobs may start, and what to do when none may. */
+  private starts = { left: Infinity, onReached: (): void => undefined };
   private waiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
   private listener: (topic: string, isRecorded: boolean) => void = () => undefined;
 
@@ -100,7 +102,10 @@ export class JobRunner {
       onReady: () => this.startNext(),
       releaseIfBlocked: (attempt, nowMs) => this.releaseIfBlocked(attempt, nowMs),
       leaveSlot: (attempt, delayMs) => this.leaveSlot(attempt, delayMs),
-      onStart: (attempt, nowMs) => this.markStarted(attempt, nowMs),
+      onStart: (attempt, nowMs) => {
+        this.countStart();
+        this.markStarted(attempt, nowMs);
+      },
       onReturned: (attempts, nowMs) => this.onBatchReturned(attempts, nowMs),
     });
   }
@@ -154,6 +159,13 @@ export class JobRunner {
   /** Resolves when no handler runs. Waits also for handlers that still run although their attempt has ended. */
   allReturned(): Promise<void> {
     return this.waitUntil(() => this.slotCount === 0);
+  }
+
+  /** Starts at most this many more jobs, and resolves when they have started. Without a limit it never resolves. */
+  limitStarts(limit = Infinity): Promise<void> {
+    return new Promise((resolve) => {
+      this.starts = { left: limit, onReached: resolve };
+    });
   }
 
   /** Calls the listener whenever a job of a topic has left its slot, or has its outcome in the row. */
@@ -258,7 +270,11 @@ export class JobRunner {
       this.startMarked(this.markedAttempts.shift()!);
     }
     const { buffer, batches } = this;
-    while ((buffer.length > 0 || batches.hasWaiting) && this.slotCount < this.parts.concurrency) {
+    while (
+      (buffer.length > 0 || batches.hasWaiting) &&
+      this.slotCount < this.parts.concurrency &&
+      this.starts.left > 0
+    ) {
       const nowMs = this.parts.clock.now();
       if (!this.startBudget.hasTime(nowMs)) {
         return;
@@ -278,10 +294,18 @@ export class JobRunner {
     }
     attempt.slotSinceMs = nowMs;
     this.slots.add(attempt);
+    this.countStart();
     if (needsStartMark(attempt.claim) && attempt.abortedFor === undefined) {
       void this.markThenStart(attempt);
     } else {
       this.start(attempt, nowMs);
+    }
+  }
+
+  private countStart(): void {
+    this.starts.left -= 1;
+    if (this.starts.left <= 0) {
+      this.starts.onReached();
     }
   }
 

@@ -23,6 +23,8 @@ export interface RegisteredHandler {
 }
 
 interface HandlerRegistryOptions {
+  /** Whether this process claims jobs. Default `true`. */
+  readonly isClaiming?: boolean;
   /** The only topics that this process claims; `undefined` means all with a handler. */
   readonly topics: readonly string[] | undefined;
   /** Whether handlers may be transactional. */
@@ -31,11 +33,15 @@ interface HandlerRegistryOptions {
 
 /** The handlers of this process, by topic. */
 export class HandlerRegistry {
+  /** Whether this process claims jobs. A producer does so only during `runDue`. */
+  isClaiming: boolean;
   private readonly handlers = new Map<string, RegisteredHandler>();
   private readonly claimed = new Set<string>();
   private readonly ownRetentions: TopicRetention[] = [];
 
-  constructor(private readonly options: HandlerRegistryOptions) {}
+  constructor(private readonly options: HandlerRegistryOptions) {
+    this.isClaiming = options.isClaiming ?? true;
+  }
 
   /**
    * @param method class and method, if the handler has them.
@@ -84,7 +90,7 @@ export class HandlerRegistry {
 
   /** Whether this process claims the jobs of the topic. */
   claims(topic: string): boolean {
-    return this.claimed.has(topic);
+    return this.isClaiming && this.claimed.has(topic);
   }
 
   /** The handlers whose jobs this process claims. */

@@ -64,14 +64,28 @@ export class Scheduler {
   /** Version of the table at the last {@link onPresence}. */
   private version = '';
 
+  private readonly passWaiters: (() => void)[] = [];
+
   constructor(private readonly parts: SchedulerParts) {
     this.failedTicks = new FailedTicks(parts);
     this.loop = new PollLoop({
       ...parts,
       name: 'schedules',
       intervalMs: SLEEP_MAX_MS,
-      work: () => this.work(),
+      work: () => this.work().finally(() => this.endPass()),
     });
+  }
+
+  /** Resolves when a pass has fired the ticks that are due now, has failed, or the scheduler stops. */
+  passed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.passWaiters.push(resolve);
+      this.loop.wake();
+    });
+  }
+
+  private endPass(): void {
+    this.passWaiters.splice(0).forEach((resolve) => resolve());
   }
 
   /** Declares a schedule of this process's code. @throws InvalidOptionsError when the name is declared already. */
@@ -102,11 +116,14 @@ export class Scheduler {
 
   start(): void {
     this.mustDeclare = this.declarations.size > 0;
+    // After a stop, other processes may have fired or changed schedules.
+    this.mustRead = true;
     this.loop.start();
   }
 
   async stop(): Promise<void> {
     await this.loop.stop();
+    this.endPass();
     this.failedTicks.clear();
   }
 

@@ -6,9 +6,9 @@ import { dirname } from 'node:path';
 import { toErrorMessage } from '../../core/error-text.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { ProbeOption } from '../../core/options.js';
-import type { QueueHealth } from '../reports/queue-health.js';
-import type { EngineParts } from './engine-parts.js';
-import { PollLoop } from './poll-loop.js';
+import type { EngineParts } from '../runtime/engine-parts.js';
+import { PollLoop } from '../runtime/poll-loop.js';
+import type { QueueHealth } from './queue-health.js';
 
 /** Shows the health of a process without HTTP of its own to the platform that runs it. `start` and `stop` may be called more than once. */
 export interface HealthProbe {

@@ -1,0 +1,145 @@
+/** @matrix nest-11 */
+
+import { Injectable } from '@nestjs/common';
+import { InvalidOptionsError, JobSchedule, QueueUnavailableError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
+import { useApps } from './support/apps.js';
+import { postgres, sqliteFile } from './support/database-kinds.js';
+import { HandlerGate } from './support/handler-gate.js';
+import { waitForAbort } from './support/wait-for-abort.js';
+
+const none = { completed: 0, failed: 0, retried: 0, snoozed: 0, cancelled: 0, released: 0 };
+
+@Injectable()
+class Digest {
+  ran = 0;
+
+  @JobSchedule({ every: '1h' }, { name: 'digest', startAt: new Date('2020-01-01T00:00:00Z'), missed: 'last' })
+  run(): void {
+    this.ran += 1;
+  }
+}
+
+describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
+  const apps = useApps(kind);
+  const handlers = {
+    work: () => null,
+    retry: () => Promise.reject(new Error('not yet')),
+    fail: () => Promise.reject(new UnrecoverableError('never')),
+    snooze: () => Promise.reject(new SnoozeError('1h')),
+  };
+
+  it("runs what is due with the role 'producer', counts it, and claims nothing before and after", async () => {
+    const app = await apps.start({ options: { role: 'producer', concurrency: 3 }, handlers });
+    await app.jobs.enqueueMany([
+      ...Array.from({ length: 20 }, (_, payload) => ({ topic: 'work', payload })),
+      ...['retry', 'fail', 'snooze'].map((topic) => ({ topic, payload: 1 })),
+      { topic: 'work', payload: 'later', delay: '1h' as const },
+    ]);
+    expect(app.eventsOf('started')).toEqual([]);
+    expect(await app.jobs.runDue({ for: '50s' })).toEqual({
+      ...none,
+      completed: 20,
+      failed: 1,
+      retried: 1,
+      snoozed: 1,
+    });
+    expect(await app.jobs.stats()).toMatchObject({ completed: 20, failed: 1, pending: 3 });
+    await app.jobs.enqueue('work', 'after');
+    expect(app.eventsOf('started')).toHaveLength(23);
+    expect(await app.jobs.runDue()).toEqual({ ...none, completed: 1 });
+    expect(await app.jobs.runDue()).toEqual(none);
+    expect(await app.jobs.workers()).toEqual([]);
+  });
+
+  it('runs jobs that its handlers enqueue, and jobs of other processes', async () => {
+    const app = await apps.start({ options: { role: 'producer' } });
+    const other = await apps.start({ options: { role: 'producer' } });
+    app.jobs.register<number>('countdown', async ({ payload }) => {
+      if (payload > 0) await app.jobs.enqueue('countdown', payload - 1);
+    });
+    await other.jobs.enqueue('countdown', 3);
+    expect(await app.jobs.runDue({ for: '50s' })).toEqual({ ...none, completed: 4 });
+  });
+
+  it('starts at most limit jobs, and leaves the others as they were', async () => {
+    const app = await apps.start({ options: { role: 'producer' }, handlers });
+    await app.jobs.enqueueMany(Array.from({ length: 30 }, (_, payload) => ({ topic: 'work', payload })));
+    expect(await app.jobs.runDue({ limit: 7 })).toMatchObject({ completed: 7 });
+    expect(app.eventsOf('started')).toHaveLength(7);
+    expect(await app.jobs.stats()).toMatchObject({ completed: 7, pending: 23, processing: 0 });
+    expect((await app.jobs.list({ status: 'retrying' })).total).toBe(0);
+    expect(await app.jobs.runDue()).toMatchObject({ completed: 23 });
+  });
+
+  it('stops claiming when the time is over, and waits for the handlers that run', async () => {
+    const gate = new HandlerGate();
+    const app = await apps.start({ options: { role: 'producer', concurrency: 1 }, handlers: { work: gate.handler } });
+    await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload })));
+    const run = app.jobs.runDue({ for: '1s' });
+    await gate.waitFor(1);
+    await expect(app.jobs.runDue()).rejects.toThrow('another call runs in this process');
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    gate.release();
+    expect(await run).toMatchObject({ completed: 1 });
+    expect(gate.most).toBe(1);
+    expect(await app.jobs.stats()).toMatchObject({ completed: 1, pending: 2, processing: 0 });
+  });
+
+  it('releases handlers that do not end within shutdownTimeout', async () => {
+    const app = await apps.start({
+      options: { role: 'producer', shutdownTimeout: '100ms' },
+      handlers: { work: waitForAbort },
+    });
+    const { id } = await app.jobs.enqueue('work', 1);
+    expect(await app.jobs.runDue({ for: '500ms' })).toEqual({ ...none, released: 1 });
+    expect(await app.job(id)).toMatchObject({ status: 'pending', retries: 0 });
+  });
+
+  it('fires the ticks of schedules that are due, and runs their jobs', async () => {
+    const app = await apps.start({ options: { role: 'producer' }, providers: [Digest] });
+    await app.jobs.runDue();
+    await app.dataSource.query(`UPDATE _jobs_schedules SET next_tick = ${past(kind.label)}`);
+    expect(await app.jobs.runDue()).toEqual({ ...none, completed: 1 });
+    expect(app.module.get(Digest).ran).toBe(1);
+  });
+
+  it('waits and counts in a process that claims anyway, and goes on after', async () => {
+    const app = await apps.start({ options: { role: 'all' }, handlers });
+    await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload })));
+    const { completed } = await app.jobs.runDue();
+    expect(app.eventsOf('completed')).toHaveLength(3);
+    expect(completed).toBeLessThanOrEqual(3);
+    const { id } = await app.jobs.enqueue('work', 4);
+    await app.event('completed', id);
+    await expect(app.jobs.runDue({ limit: 1 })).rejects.toThrow(InvalidOptionsError);
+    await app.jobs.stop();
+    await app.jobs.enqueue('work', 5);
+    expect(await app.jobs.runDue({ limit: 1 })).toEqual({ ...none, completed: 1 });
+  });
+
+  it('ends with the application', async () => {
+    const gate = new HandlerGate();
+    const app = await apps.start({ options: { role: 'producer' }, handlers: { work: gate.handler } });
+    await app.jobs.enqueue('work', 1);
+    const run = app.jobs.runDue({ for: '1h' });
+    await gate.waitFor(1);
+    const closed = app.close();
+    gate.release();
+    expect(await run).toEqual({ ...none, completed: 1 });
+    await closed;
+    await expect(app.jobs.runDue()).rejects.toThrow(QueueUnavailableError);
+  });
+
+  it('rejects wrong options', async () => {
+    const app = await apps.start({ options: { role: 'producer' } });
+    await expect(app.jobs.runDue({ for: 0 })).rejects.toThrow('runDue.for: expected a duration');
+    await expect(app.jobs.runDue({ limit: 0 })).rejects.toThrow('runDue.limit: expected a whole number');
+    await expect(app.jobs.runDue({ fro: '1s' } as object)).rejects.toThrow("did you mean 'for'?");
+  });
+});
+
+function past(label: string): string {
+  return label.startsWith('PostgreSQL')
+    ? "now() - interval '1 minute'"
+    : "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')";
+}
