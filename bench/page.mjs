@@ -1,25 +1,27 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { contenders } from './contenders/index.mjs';
 import { measures } from './measures/index.mjs';
 import { readPage, rowsToShow } from './results/earlier-page.mjs';
 import { goalsTable } from './results/goals.mjs';
-import { plotsOf } from './results/plots.mjs';
+import { findPlotFile, plotsOf, RESULTS } from './results/plots.mjs';
 import { sideBySide } from './results/side-by-side.mjs';
 import { groupTableOf, tableOf } from './results/table.mjs';
 
 /*
- * Makes the page of figures and its plots from what a run has written:
+ * Makes bench/results/figures.md and its plots from what a run has written:
  *
- *   npm run bench:page -- [results.jsonl] [docs folder]
+ *   npm run bench:page -- [results.jsonl]
+ *
+ * docs/performance.md shows three of the plots, which are in docs/plots/.
  *
  * A file to which several runs were appended counts as one. Measures that are not in the file keep
  * their section of the page. So do measures with fewer contenders than before.
  */
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
-const [file = here('results.jsonl'), docs = here('../docs')] = process.argv.slice(2);
+const [file = here('results.jsonl')] = process.argv.slice(2);
 
 const lines = readFileSync(file, 'utf8')
   .trim()
@@ -28,7 +30,7 @@ const lines = readFileSync(file, 'utf8')
 const runs = lines.filter(({ environment }) => environment);
 const { cpu, cores, memoryGb, system, node, packages } = runs[runs.length - 1].environment;
 const machine = `${cores} cores of ${cpu}, ${memoryGb} GB`;
-const target = join(docs, 'figures.md');
+const target = join(RESULTS, 'figures.md');
 const earlier = readPage(existsSync(target) ? readFileSync(target, 'utf8') : '', machine);
 
 let run = 0;
@@ -40,8 +42,8 @@ const all = rowsToShow(earlier, measures, measured);
 const rows = sideBySide(all);
 
 const plots = plotsOf(measures, rows);
-mkdirSync(join(docs, 'plots'), { recursive: true });
-plots.forEach((svg, name) => writeFileSync(join(docs, 'plots', `${name}.svg`), svg));
+mkdirSync(join(RESULTS, 'plots'), { recursive: true });
+plots.forEach((svg, name) => writeFileSync(findPlotFile(name), svg));
 writeFileSync(target, page());
 console.log(`${target}, ${plots.size} plots`);
 
@@ -49,7 +51,7 @@ function page() {
   return [
     '# Figures of the benchmark',
     '',
-    '`npm run bench:page` writes this page from the results of a run. [Performance](performance.md) explains the measures and',
+    '`npm run bench:page` writes this page from the results of a run. [Performance](../../docs/performance.md) explains the measures and',
     'the contenders.',
     '',
     ...surroundings(),
@@ -107,7 +109,7 @@ function sectionOf(measure, index) {
   const kept = earlier.sections.get(title);
   if (text === undefined) return kept === undefined ? [] : [kept, ''];
   const name = group ?? measure.name;
-  const plot = plots.has(name) ? ['', `![${title}](plots/${name}.svg)`] : [];
+  const plot = plots.has(name) ? ['', `![${title}](${relative(RESULTS, findPlotFile(name))})`] : [];
   const names = steps.map((step) => step.name);
   const [head, ...table] = text.split('\n');
   return [String(head), '', describeOrigin(name, names), ...table, ...plot, ''];

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { barsOf } from './bars.mjs';
 import { linesOf } from './lines.mjs';
 import { median } from './statistics.mjs';
@@ -7,6 +9,15 @@ import { median } from './statistics.mjs';
 
 /** Figures that are drawn as bars; everything that grows is drawn as lines. */
 const BARS = ['drain', 'drain-default', 'drain-2', 'enqueue-one', 'enqueue-64', 'enqueue-bulk', 'together', 'pickup'];
+
+/** The folder of the pages that hold all figures. */
+export const RESULTS = import.meta.dirname;
+
+/** Returns the file of a plot: in docs/plots/ if it is there already, because a page of docs/ shows it. @param {string} name */
+export function findPlotFile(name) {
+  const shown = join(RESULTS, '../../docs/plots', `${name}.svg`);
+  return existsSync(shown) ? shown : join(RESULTS, 'plots', `${name}.svg`);
+}
 
 /**
  * SVG by the name of the measure or group, of those that were measured.

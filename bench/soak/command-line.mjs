@@ -13,7 +13,7 @@ const USAGE = `npm run soak -- [options]
   --together                 all contenders at the same time, not one after the other
   --folder /var/tmp          where the databases are created; use a disk, not memory
   --out soak.jsonl           the file to which samples are appended; default bench/soak.jsonl
-  --page                     writes docs/soak.md and its plots from these samples, and ends`;
+  --page                     writes bench/results/soak.md and its plots from these samples, and ends`;
 
 const CONTENDERS = 'ours-pg,pg-boss,graphile-worker,ours-sqlite';
 /** Contenders that support the retries, delays and deletions of the plan. */

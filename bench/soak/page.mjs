@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findPlotFile, RESULTS } from '../results/plots.mjs';
 import { grid, number } from '../results/table.mjs';
 import { drawTimeline } from '../results/timeline.mjs';
 import { recoveryTable } from './tables.mjs';
@@ -44,13 +46,13 @@ const PLOTS = [
 ];
 
 /**
- * Writes docs/soak.md and its plots from the last complete run of each contender under the same conditions. Sections without a run in
+ * Writes bench/results/soak.md and its plots from the last complete run of each contender under the same conditions. Sections without a run in
  * the file remain as they are.
  *
  * @param {string} [file]
  */
 export function writeSoakPage(file = here('../soak.jsonl')) {
-  const page = here('../../docs/soak.md');
+  const page = join(RESULTS, 'soak.md');
   const sections = readSections(readFileSync(page, 'utf8'));
   /** @type {Map<string, string>} */
   const plots = new Map();
@@ -65,7 +67,7 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '# Figures of the soak test',
     '',
     '`npm run soak -- --page` writes this page from the samples of `npm run soak`. Sections without new samples remain.',
-    '[Performance](performance.md#soak-test) explains the test.',
+    '[Performance](../../docs/performance.md#soak-test) explains the test.',
     '',
     '- The first table of a section shows medians after the first retention period: waits, cores of CPU, and the write-ahead log.',
     '- **lost**: jobs that ran fewer times than planned. **repeated**: jobs that ran more times.',
@@ -73,10 +75,10 @@ export function writeSoakPage(file = here('../soak.jsonl')) {
     '- If another session holds a snapshot, both periods are before it. The first table includes the time of the snapshot. Plots show this time in grey.',
     '',
   ];
-  mkdirSync(here('../../docs/plots'), { recursive: true });
-  plots.forEach((svg, name) => writeFileSync(here(`../../docs/plots/${name}.svg`), svg));
+  mkdirSync(join(RESULTS, 'plots'), { recursive: true });
+  plots.forEach((svg, name) => writeFileSync(findPlotFile(name), svg));
   writeFileSync(page, [...head, ...sections.values()].join('\n'));
-  console.log(`docs/soak.md, ${plots.size} plots`);
+  console.log(`bench/results/soak.md, ${plots.size} plots`);
 }
 
 /** @param {string} text @returns {Map<string, string>} the sections of the page by their title */
@@ -130,7 +132,7 @@ function buildSection(title, runs, plots) {
       .filter(({ points }) => points.length > 0);
     if (lines.length === 0) return [];
     plots.set(`${prefix}-${name}`, drawTimeline({ ...plot, lines, held: marks }));
-    return [`![${plot.title}](plots/${prefix}-${name}.svg)`, ''];
+    return [`![${plot.title}](${relative(RESULTS, findPlotFile(`${prefix}-${name}`))})`, ''];
   });
   return [
     `## ${title}`,
