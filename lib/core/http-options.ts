@@ -89,7 +89,7 @@ export type RedactFunction = (job: Job) => Job | Promise<Job>;
  * rejects every request, unless a rule is `'public'` or a function.
  */
 export interface HttpOptions {
-  /** Base path. Default `'api/jobs'`. */
+  /** Base path, below the application's global prefix. Default `'api/jobs'`. */
   path?: string | undefined;
   /**
    * Class decorators for the controllers of the API and of the admin UI, such as `Public()`. Default: none.

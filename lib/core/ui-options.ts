@@ -4,7 +4,7 @@ import { pathCheck } from './http-options.js';
 
 /** Options of the admin UI: its path, files and sign-in page, and which system it shows. */
 export interface UiOptions {
-  /** Default `'admin/jobs'`. */
+  /** Path of the admin UI, below the application's global prefix. Default `'admin/jobs'`. */
   path?: string | undefined;
   /** A copy of the package's `dist/ui`, for bundled applications. Default: the package's own files. */
   folder?: string | undefined;

@@ -20,7 +20,7 @@ export const JOBS_OPTIONS = Symbol('nestjs-jobs:options');
 
 /** Whether every module of the application can inject the queue without importing it. */
 export interface VisibilityOptions {
-  /** Default `true`. */
+  /** Whether other modules inject `JobsService` without an import. Default `true`. */
   isGlobal?: boolean | undefined;
 }
 
