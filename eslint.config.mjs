@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 import svelteConfig from './ui/svelte.config.mjs';
 
 export default defineConfig(
-  { ignores: ['dist/', 'dist-sample/', 'coverage/', 'docs/'] },
+  { ignores: ['dist/', 'dist-sample/', 'coverage/', 'docs/', '.site/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
 
   eslint.configs.recommended,

@@ -20,7 +20,7 @@ const shared = {
   },
   // Nest 12 and the validator of OpenAPI ship ES modules only, and Jest runs CommonJS.
   transformIgnorePatterns: ['/node_modules/(?!@nestjs/|@seriousme/)'],
-  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/dist-sample/', '<rootDir>/.site/'],
 };
 
 const moduleNameMapper = {
