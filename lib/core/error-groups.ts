@@ -37,6 +37,13 @@ const WORD_WITH_AT = /[^\s"'`<>()[\]{},;:=|]+/g;
 const IPV6 = /(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])/g;
 /** Letters and digits with at least one digit. */
 const RUN_WITH_DIGIT = /(?<![0-9A-Za-z])[A-Za-z]*[0-9][0-9A-Za-z]*/g;
+/** A status of HTTP or SMTP: at the start of a message, of a part after a colon or a bracket, or after a word that announces it. */
+const STATUS = /^[45][0-9]{2}$/;
+const BEFORE_STATUS = /(?:^|[:(] ?|\b(?:status|code|http|smtp|error|response)[ :=!-]{1,3})$/i;
+/** What goes on is an amount, an address or a time. */
+const AFTER_AMOUNT = /^(?:[-.,:/_][0-9]| ?(?:%|[mµ]?s\b))/;
+/** The longest word above, and what may stand between it and the number. */
+const BEFORE_STATUS_CHARS = 12;
 const HEX = /^(?:0[xX][0-9A-Fa-f]+|[0-9A-Fa-f]{8,})$/;
 /** Letters and digits of this length or longer are an id if a letter follows a digit. */
 const ID_CHARS = 12;
@@ -45,8 +52,8 @@ const CHAIN = /#(?:(?:, ?|[-.:/_+T])?#)+Z?/g;
 
 /**
  * Replaces what differs from job to job by `#`: numbers, UUIDs, hexadecimal numbers of 8 digits or more, long ids of letters and digits,
- * email addresses, dates and IP addresses. A single digit after a letter stays, as in `S3` or `utf8`. The result has at most 1,000
- * characters. Takes time in proportion to the text.
+ * email addresses, dates and IP addresses. A single digit after a letter stays, as in `S3` or `utf8`, and so does a status of 400 to 599,
+ * as in `503 Service Unavailable`. The result has at most 1,000 characters. Takes time in proportion to the text.
  */
 export function foldMessage(message: string): string {
   let text = message.slice(0, READ_MESSAGE_CHARS);
@@ -69,9 +76,18 @@ function isEmail(word: string): boolean {
   return at > 0 && at === word.lastIndexOf('@') && word.indexOf('.', at + 2) > 0;
 }
 
-function foldRun(run: string): string {
+function foldRun(run: string, at: number, text: string): string {
+  if (STATUS.test(run) && isStatus(text, at)) {
+    return run;
+  }
   if (HEX.test(run) || (run.length >= ID_CHARS && /[0-9][A-Za-z]/.test(run))) {
     return '#';
   }
-  return run.replace(/[0-9]+/g, (digits, at: number) => (digits.length === 1 && at > 0 ? digits : '#'));
+  return run.replace(/[0-9]+/g, (digits, start: number) => (digits.length === 1 && start > 0 ? digits : '#'));
+}
+
+function isStatus(text: string, at: number): boolean {
+  // One character more than the words need shows whether a word begins there, and keeps `^` to the start of the message.
+  const start = Math.max(0, at - BEFORE_STATUS_CHARS - 1);
+  return BEFORE_STATUS.test(text.slice(start, at)) && !AFTER_AMOUNT.test(text.slice(at + 3, at + 7));
 }

@@ -36,6 +36,16 @@ describe('the pattern of an error message', () => {
     ['S3 and utf8 and IPv4 and utf8mb4', 'S3 and utf8 and IPv4 and utf8mb4'],
     ['the service is down', 'the service is down'],
     ['std::bad_alloc in facade', 'std::bad_alloc in facade'],
+    ['503 Service Unavailable', '503 Service Unavailable'],
+    ['550 5.1.1 mailbox 17 unavailable', '550 # mailbox # unavailable'],
+    ['Request 12 failed with status code 429', 'Request # failed with status code 429'],
+    ['all recipients were rejected: 554 spam', 'all recipients were rejected: 554 spam'],
+    ['HTTP 502 from host 17', 'HTTP 502 from host #'],
+    ['Response code 404 (Not Found)', 'Response code 404 (Not Found)'],
+    ['order 503 is gone', 'order # is gone'],
+    ['took: 450 ms', 'took: # ms'],
+    ['cost: 450.25', 'cost: #'],
+    ['error 600 and code 4004', 'error # and code #'],
     ['', ''],
   ])('of %j is %j', (message, pattern) => {
     expect(foldMessage(message)).toBe(pattern);
