@@ -175,6 +175,17 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     expect(await ui.button(/^(Re-queue|Cancel|Delete)/).count()).toBe(0);
   });
 
+  quick('does not delete a job that another operator has re-queued meanwhile', async () => {
+    const id = await enqueueFailed({ orderId: 7 });
+    fails = false;
+    const ui = await open(`jobs/${id}`);
+    await ui.button('Delete').click();
+    await ui.sees('Deleting');
+    await app.jobs.requeue(id);
+    await ui.sees(/was re-queued meanwhile\. It was not deleted$/);
+    expect(await app.jobs.get(id)).not.toBeNull();
+  });
+
   it('deletes at once when the user leaves the page', async () => {
     const { id } = await app.jobs.enqueue('later', 1);
     const ui = await open('jobs');

@@ -106,13 +106,35 @@ class JobMoves {
 
   async #delete(job: Job): Promise<void> {
     try {
-      await api.delete(job.id);
-      this.deleted.add(job.id);
-      notices.say(messages.actions.deleted(toShortName(job)));
+      // A single request, so that it also works while the page closes.
+      const { changed } = await api.bulk({ action: 'delete', ids: [job.id], asOf: toMoment(job) });
+      if (changed > 0) {
+        this.deleted.add(job.id);
+        notices.say(messages.actions.deleted(toShortName(job)));
+      } else {
+        await this.#explainKept(job);
+      }
     } catch (error) {
       await this.#complain(job, error);
     }
     this.leaving.delete(job.id);
+  }
+
+  /** Says why a job was not deleted: it has changed since it was shown, or it is gone. */
+  async #explainKept(job: Job): Promise<void> {
+    try {
+      const now = await api.get(job.id);
+      this.moved.set(job.id, now);
+      const requeued = now.actions.findLast(({ action }) => action === 'requeue' || action === 'edit');
+      const isRequeued = requeued !== undefined && requeued.time > job.updated;
+      const { keptRequeued, keptChanged, statuses } = messages.actions;
+      const name = toShortName(job);
+      notices.fail(isRequeued ? keptRequeued(name, requeued.by) : keptChanged(name, statuses[now.status]));
+    } catch (error) {
+      if (!(error instanceof JobsApiError && error.status === 404)) throw error;
+      this.deleted.add(job.id);
+      notices.say(messages.actions.deleted(toShortName(job)));
+    }
   }
 
   async #complain(job: Job, error: unknown): Promise<void> {
@@ -159,4 +181,10 @@ export const jobMoves = new JobMoves();
 /** `send_receipt …e91310` */
 function toShortName({ topic, id }: Job): string {
   return `${topicName(topic)} …${id.slice(-6)}`;
+}
+
+/** Returns the time of the last change that the user has seen, to the end of its millisecond: the API sends no microseconds. */
+function toMoment({ updated, finished }: Job): string {
+  const last = finished !== null && finished > updated ? finished : updated;
+  return last.replace(/Z$/, '999Z');
 }

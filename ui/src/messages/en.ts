@@ -176,6 +176,11 @@ export const en = {
     cancelled: (job: string) => `Cancelled ${job}`,
     askedToStop: (job: string) => `Asked ${job} to stop`,
     deleted: (job: string) => `Deleted ${job}`,
+    /** @param by the id of the caller, if it is known */
+    keptRequeued: (job: string, by: string | null) =>
+      `${job} was re-queued meanwhile${by === null ? '' : ` by ${by}`}. It was not deleted`,
+    keptChanged: (job: string, status: string) =>
+      `${job} has changed meanwhile and is now ${status}. It was not deleted`,
     stopTitle: 'Stop the running job?',
     stopText: (job: string) => `The queue asks the handler of ${job} to stop. Finished steps stay finished.`,
     stop: 'Stop job',
@@ -222,6 +227,10 @@ export const en = {
     },
     paused: (jobs: number) => `{topic}: ${counted(jobs, 'job')} waiting, paused {since}`,
     unhandled: (jobs: number) => `{topic}: ${counted(jobs, 'job')} waiting, and no running worker handles this topic`,
+    unhandledTopics: (topics: number, jobs: number) =>
+      `${counted(topics, 'topic')} without a running worker, ${counted(jobs, 'job')} waiting: {topics}`,
+    stalledTopics: (topics: number, jobs: number) =>
+      `${counted(topics, 'topic')} in which no due job starts, ${counted(jobs, 'job')} waiting: {topics}`,
     stalled: (jobs: number, duration: string) =>
       `{topic}: ${counted(jobs, 'job')} waiting, and none has started for ${duration}`,
     seeErrors: 'See errors',
