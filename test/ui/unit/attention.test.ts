@@ -32,6 +32,23 @@ describe('a topic needs attention', () => {
     expect(listAttention([topic(members)])[0]?.reason).toBe(reason);
   });
 
+  it('together with others that no worker handles, and before topics with fewer waiting jobs', () => {
+    const lost = (name: string, pending: number): TopicStats => topic({ topic: name, pending, has_handler: false });
+    const paused = topic({ topic: 'paused', paused_since: '2030-01-01T00:00:00Z', pending: 3_000 });
+    const few = topic({ topic: 'few', paused_since: '2030-01-01T00:00:00Z', pending: 4 });
+    const summary = (own: string[] = []): unknown[] =>
+      listAttention([lost('a', 1), few, lost('b', 101), paused], new Set(own)).map(({ topics: all, pending }) => [
+        all.map((each) => each.topic),
+        pending,
+      ]);
+    expect(summary()).toEqual([
+      [['paused'], 3_000],
+      [['b', 'a'], 102],
+      [['few'], 4],
+    ]);
+    expect(summary(['few'])[0]).toEqual([['few'], 4]);
+  });
+
   it('in the order of urgency, then of waiting jobs', () => {
     const topics = [
       topic({ topic: 'calm' }),
@@ -39,7 +56,7 @@ describe('a topic needs attention', () => {
       topic({ topic: 'failing', pending: 7, retrying: 7 }),
       topic({ topic: 'failing more', pending: 8, retrying: 8 }),
     ];
-    expect(listAttention(topics).map((each) => each.topic.topic)).toEqual(['failing more', 'failing', 'paused']);
+    expect(listAttention(topics).map((each) => each.topics[0].topic)).toEqual(['failing more', 'failing', 'paused']);
     expect(topics.toSorted((one, other) => rankTopic(one) - rankTopic(other)).at(-1)!.topic).toBe('calm');
   });
 });

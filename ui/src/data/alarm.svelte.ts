@@ -3,6 +3,7 @@ import type { Attention } from './attention.js';
 import { listAttention } from './attention.js';
 import { serverClock } from './server-clock.svelte.js';
 import { api, session } from './session.svelte.js';
+import { topicMoves } from './topic-moves.js';
 
 /** The time between two requests on screens that show no topics. */
 const INTERVAL_MS = 15_000;
@@ -25,7 +26,7 @@ class Alarm {
     const { items } = await api.topics({ signal });
     if (generation !== session.generation) return [];
     this.readAt = serverClock.now;
-    this.items = listAttention(items);
+    this.items = listAttention(items, topicMoves.ownPauses);
     return items;
   }
 

@@ -12,20 +12,42 @@ const REASONS = ['failing', 'stalled', 'unhandled', 'paused'] as const;
 
 export type Reason = (typeof REASONS)[number];
 
-/** A topic that needs attention. */
+/** A reason, and the topic that it applies to. Topics without a worker, and stalled topics, are one entry each. */
 export interface Attention {
-  readonly topic: TopicStats;
   readonly reason: Reason;
+  readonly topics: readonly [TopicStats, ...TopicStats[]];
+  /** Pending jobs of these topics. */
+  readonly pending: number;
 }
 
-/** Returns the topics that need attention, the most urgent first. */
-export function listAttention(topics: readonly TopicStats[]): Attention[] {
-  return topics
-    .flatMap((topic) => {
-      const reason = findReason(topic);
-      return reason === null ? [] : [{ topic, reason }];
-    })
-    .sort((one, other) => rankTopic(one.topic) - rankTopic(other.topic) || other.topic.pending - one.topic.pending);
+/** These have one cause and one remedy for many topics: a deployment without its workers. */
+const GROUPED: readonly Reason[] = ['stalled', 'unhandled'];
+
+/**
+ * Returns what needs attention: first the topics that this user has paused, then those that fail, then the others, each by the
+ * number of their waiting jobs.
+ */
+export function listAttention(
+  topics: readonly TopicStats[],
+  ownPauses: ReadonlySet<string> = new Set<string>(),
+): Attention[] {
+  const entries = new Map<string, Attention>();
+  for (const topic of topics.toSorted((one, other) => other.pending - one.pending)) {
+    const reason = findReason(topic);
+    if (reason === null) continue;
+    const key = GROUPED.includes(reason) ? reason : `${reason} ${topic.topic}`;
+    const entry = entries.get(key);
+    entries.set(key, {
+      reason,
+      topics: entry ? [...entry.topics, topic] : [topic],
+      pending: (entry?.pending ?? 0) + topic.pending,
+    });
+  }
+  const rank = ({ reason, topics: [first] }: Attention): number => {
+    if (reason === 'paused' && ownPauses.has(first.topic)) return 0;
+    return reason === 'failing' ? 1 : 2;
+  };
+  return [...entries.values()].sort((one, other) => rank(one) - rank(other) || other.pending - one.pending);
 }
 
 /** Lower is more urgent; a topic that needs no attention comes last. */

@@ -8,6 +8,8 @@ import { api } from './session.svelte.js';
 class TopicMoves {
   /** Being paused or resumed: a second press does nothing more. */
   readonly #moving = new Set<string>();
+  /** Topics that this user has paused on this page and not resumed. */
+  readonly ownPauses = new Set<string>();
   readonly #listeners = new Set<() => void>();
   /** Remove the notices that offer to take a pause back. */
   readonly #pauseNotices = new Map<string, () => void>();
@@ -19,7 +21,11 @@ class TopicMoves {
   }
 
   async pause(topic: string): Promise<void> {
-    if (!(await this.#move(topic, () => api.pause(topic)))) return;
+    this.ownPauses.add(topic);
+    if (!(await this.#move(topic, () => api.pause(topic)))) {
+      this.ownPauses.delete(topic);
+      return;
+    }
     const undo = (): void => void this.resume(topic);
     const text = messages.topics.pausedNotice(topicName(topic));
     this.#pauseNotices.set(topic, notices.show({ text, tone: 'neutral', undo }));
@@ -28,6 +34,7 @@ class TopicMoves {
   /** Jobs start at once, so that nothing could be taken back. */
   async resume(topic: string): Promise<void> {
     if (!(await this.#move(topic, () => api.resume(topic)))) return;
+    this.ownPauses.delete(topic);
     this.#pauseNotices.get(topic)?.();
     notices.say(messages.topics.resumedNotice(topicName(topic)));
   }
