@@ -85,6 +85,20 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     await syncRow(ui).getByText('in the code: 1 per key').waitFor();
   });
 
+  it('keep what another operator has set while the form was open', async () => {
+    const app = await apps.listen(parts);
+    const ui = await open(app);
+    await editButton(ui).click();
+    await ui.dialog.getByLabel('Running per key').fill('4');
+    await app.jobs.limits.set('sync', { concurrency: 7, perKey: 1 });
+    await ui.dialog.getByRole('button', { name: 'Save' }).click();
+    await ui.dialog.getByText('The limits have changed meanwhile: 7 running, 1 per key.').waitFor();
+    expect(await ui.dialog.getByLabel('Running at once').inputValue()).toBe('7');
+    await ui.dialog.getByRole('button', { name: 'Save' }).click();
+    await ui.sees('Changed the limits of sync');
+    expect(await app.jobs.limits.get('sync')).toEqual({ concurrency: 7, perKey: 4 });
+  });
+
   it('are not changed by wrong input; the form shows the error at the field', async () => {
     const app = await apps.listen(parts);
     const ui = await open(app);

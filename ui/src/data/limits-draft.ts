@@ -30,6 +30,19 @@ function toRateDraft(rate: Limits['rate']): Pick<LimitsDraft, 'rateLimit' | 'per
   };
 }
 
+/** Returns the limits that apply now, with the fields that the user has changed. The four fields of a rate belong together. */
+export function mergeLimits(before: LimitsDraft, edited: LimitsDraft, now: LimitsDraft): LimitsDraft {
+  const pick = <T>(choose: (draft: LimitsDraft) => T): T => {
+    const isEdited = JSON.stringify(choose(edited)) !== JSON.stringify(choose(before));
+    return choose(isEdited ? edited : now);
+  };
+  return {
+    concurrency: pick(({ concurrency }) => concurrency),
+    perKey: pick(({ perKey }) => perKey),
+    ...pick(({ rateLimit, per, isRatePerKey, isSpread }) => ({ rateLimit, per, isRatePerKey, isSpread })),
+  };
+}
+
 /** Returns the request body of a form. The server checks its values. */
 export function toLimitsRequest(draft: LimitsDraft): LimitsRequest {
   const { concurrency, perKey, rateLimit, per, isRatePerKey, isSpread } = draft;

@@ -1,4 +1,6 @@
 import type { JobGraph } from '../../../client/index.js';
+import type { Blockers } from './blockers.js';
+import { findBlocked, findBlockers } from './blockers.js';
 import { Fetched } from './fetched.svelte.js';
 import { live } from './live.svelte.js';
 import { api } from './session.svelte.js';
@@ -16,6 +18,14 @@ export class LinkedJobs {
       const parent = open && child_id === this.#id ? this.#byId.get(parent_id) : undefined;
       return parent ? [parent] : [];
     }),
+  );
+  /** The jobs at the start of the chains for which the job waits. */
+  readonly blockers: Blockers = $derived(
+    this.#fetched.data ? findBlockers(this.#fetched.data, this.#id) : { ended: [], open: [] },
+  );
+  /** The ids of the jobs that wait for another one. */
+  readonly blocked: ReadonlySet<string> = $derived(
+    this.#fetched.data ? findBlocked(this.#fetched.data) : new Set<string>(),
   );
   /** Whether a job was cancelled because this one failed. */
   readonly hasCancelledChild: boolean = $derived(

@@ -8,8 +8,10 @@ const NOTIFY_INTERVAL_MS = 1_000;
 const REFUSED_PAUSE_MS = 5_000;
 /** The minimum time between two refetches after a 503: the queries may be too expensive for the database. */
 const MISSED_PAUSE_MS = 10_000;
-/** The stream sends statistics every second. Without them for this long, the database of the queue does not respond. */
-const SILENCE_MS = 8_000;
+/** The stream sends statistics every second. Without them for this long, the page says that it may show old data. */
+const SILENCE_MS = 2_500;
+/** After a shorter silence, the stream still reports what changed meanwhile, so that nothing has to be fetched again. */
+const REFETCH_SILENCE_MS = 8_000;
 
 type Listener = (topics: readonly string[] | null) => void;
 
@@ -100,11 +102,14 @@ class Live {
 
   #receive(stats: JobStats): void {
     this.stats = stats;
-    if (this.phase === 'silent' || (session.hasMissed && Date.now() - this.#refetchedAt >= MISSED_PAUSE_MS)) {
+    const silentMs = this.phase === 'silent' && this.lostAt !== null ? serverClock.now - this.lostAt : 0;
+    if (silentMs >= REFETCH_SILENCE_MS || (session.hasMissed && Date.now() - this.#refetchedAt >= MISSED_PAUSE_MS)) {
       session.hasMissed = false;
       this.#refetchedAt = Date.now();
       this.#opened();
     } else {
+      this.phase = 'live';
+      this.lostAt = null;
       this.#watchSilence();
     }
   }

@@ -79,6 +79,7 @@ export const en = {
     },
     percent: (number: string) => `${number} %`,
     now: 'now',
+    about: (value: string) => `≈ ${value}`,
     ago: (duration: string) => `${duration} ago`,
     in: (duration: string) => `in ${duration}`,
     partOf: (part: string, all: string) => `${part} of ${all}`,
@@ -132,7 +133,7 @@ export const en = {
     mayNotRead: 'You may not see jobs. The options `http.readRule` and `http.manageRule` decide who may.',
     mayOnlyEnqueue:
       'You may enqueue jobs, but not see them. The options `http.readRule` and `http.manageRule` decide who may.',
-    liveNames: { connecting: 'Connecting', live: 'Live', lost: 'Offline', silent: 'Stale', held: 'Paused' },
+    liveNames: { connecting: 'Connecting', live: 'Live', lost: 'Offline', silent: 'No answer', held: 'Paused' },
     liveButton: (name: string, hint: string) => `${name}. ${hint}`,
     liveHint: 'The page shows changes as they happen. Click to pause live updates.',
     heldHint: 'Click to resume live updates.',
@@ -142,6 +143,13 @@ export const en = {
     silentAlarm: 'The queue database does not respond. The page may show old data.',
     undo: 'Undo',
     open: 'Open',
+    skip: 'Skip to the content',
+    outages: {
+      lost: 'The application does not respond. Reconnecting …',
+      silent: 'The queue database does not respond.',
+    },
+    figuresFrom: (duration: string) => `This page shows the state of ${duration} ago.`,
+    noFigures: 'There are no figures yet.',
     staySignedIn: 'Stay signed in on this tab',
   },
 
@@ -268,6 +276,9 @@ export const en = {
     topic: 'Topic',
     success: 'Success',
     longestWait: 'Wait',
+    /** Beside the number of retrying jobs. */
+    ofPending: 'of pending',
+    ofPendingHint: 'Retrying jobs are pending, too: the number of pending jobs contains them',
     runningAndLimits: 'Running, limits',
     pause: (topic: string) => `Pause ${topic}`,
     resume: (topic: string) => `Resume ${topic}`,
@@ -408,7 +419,7 @@ export const en = {
     key: (key: string) => `key ${key}`,
     dueAt: (time: string) => `Due ${time}`,
     rangeOf: (first: number, last: number, total: string) => `${count(first)}–${count(last)} of ${total}`,
-    noneOf: (total: string) => `0 of ${total}`,
+    noneOf: (total: string) => (total.startsWith('0') ? '0' : `0 of ${total}`),
     total: (total: string) => `of ${total}`,
     pages: 'Pages',
     rows: 'Rows',
@@ -585,6 +596,16 @@ export const en = {
     progress: 'Progress',
     progressJson: 'Progress as JSON',
     workerLost: (time: string) => `The worker stopped responding at ${time}. Another worker will retry the job.`,
+    /** @param age since the cancel; `undefined`: not known */
+    askedToCancel: (age: string | undefined) =>
+      `${age === undefined ? 'Asked to cancel.' : `Asked to cancel ${age} ago.`} The handler has not reacted to its signal.`,
+    /** @param timeout `null`: not known */
+    endsAtTimeout: (timeout: string | null) =>
+      `The job ends when the handler does, or at its timeout${timeout === null ? '' : ` of ${timeout}`}.`,
+    runsLong: (ran: string, usual: string) => `Running for ${ran}. Jobs of this topic usually take ${usual}.`,
+    ofHandler: (timeout: string) => `${timeout} (of the handler)`,
+    /** @param hasEnd whether the time of the end is known */
+    blockedBy: (status: string, hasEnd: boolean) => `Blocked by {job}, ${status}${hasEnd ? ' {ended}' : ''}`,
     topicPaused: (duration: string, time: string) =>
       `The topic was paused ${duration} ago (${time}). The job will run after you resume the topic.`,
     noHandler: 'No running worker handles this topic. The job waits until one does.',
@@ -888,6 +909,8 @@ export const en = {
       on_finish: 'Starts when all jobs have ended',
       on_failure: 'Starts when the first job fails',
     },
+    blockedBy: (failed: number) =>
+      `Blocked by ${counted(failed, 'failed job')}. It starts after they have been re-queued and have completed.`,
     cancelTitle: (group: string) => `Cancel ${group}?`,
     cancelText: (pending: number, processing: number) =>
       [
@@ -929,6 +952,8 @@ export const en = {
     ratePerKey: 'Apply the rate to each key separately',
     rateSpread: 'Spread the starts evenly',
     useCode: 'Use the limits in the code',
+    changedElsewhere: (limits: string) =>
+      `The limits have changed meanwhile: ${limits}. The form shows them with your changes. Check it, then save again.`,
   },
 
   /** The forms that enqueue and re-queue, and the JSON field. */

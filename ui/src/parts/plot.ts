@@ -10,6 +10,18 @@ const HEIGHT = 184;
 /** So few values of a line are marked. */
 const SPARSE_MAX = 10;
 
+/** Steps of an axis of durations, in milliseconds: those that a clock or a calendar has. */
+const DURATION_STEPS_MS = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800].map((seconds) => seconds * 1_000),
+  ...[1, 2, 3, 6, 12, 24, 48, 120, 240, 480, 960, 2_400, 4_800, 9_600].map((hours) => hours * 3_600_000),
+];
+/** The narrowest axis, and the width of a character of its font, at most. */
+const AXIS_WIDTH_MIN = 44;
+const CHARACTER_WIDTH = 7;
+/** Chinese characters are as wide as the font is high. */
+const WIDE_CHARACTER_WIDTH = 12;
+
 /** A drawing of some series over time. Columns are stacked, the first one on top. */
 export class Plot {
   readonly #plot: uPlot;
@@ -54,7 +66,14 @@ export class Plot {
       legend: { markers: { width: 0, fill: (_, index) => this.#color(series[index - 1]?.color ?? '--muted') } },
       axes: [
         { ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map(toClock) },
-        { ...axis, size: 56, space: 36, values: (_, ticks) => ticks.map((tick) => this.#tickText(tick)) },
+        {
+          ...axis,
+          size: (_, texts) => toAxisWidth(texts),
+          space: 36,
+          values: (_, ticks) => ticks.map((tick) => this.#tickText(tick)),
+          // Lines are durations, columns are jobs.
+          ...(series.every(({ kind }) => kind === 'line') && { incrs: DURATION_STEPS_MS }),
+        },
       ],
       scales: {
         // Half a column of room at both ends.
@@ -114,6 +133,14 @@ export class Plot {
     probe.remove();
     return color;
   }
+}
+
+/** Returns a width that shows the longest text whole. @param texts `null` before the ticks are known */
+function toAxisWidth(texts: readonly string[] | null): number {
+  const widths = (texts ?? []).map((text) =>
+    [...text].reduce((sum, each) => sum + (each > '\u2e80' ? WIDE_CHARACTER_WIDTH : CHARACTER_WIDTH), 14),
+  );
+  return Math.max(AXIS_WIDTH_MIN, ...widths);
 }
 
 /** @param at in seconds, as all times of the chart */
