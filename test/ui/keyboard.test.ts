@@ -55,6 +55,35 @@ describe('keys of the admin UI', () => {
     await until(() => ui.address === '/admin/jobs/jobs?q=fire');
   });
 
+  quick('find a page from every screen, also from a field', async () => {
+    const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
+    const field = ui.dialog.getByRole('combobox', { name: 'Find a page' });
+    const options = ui.dialog.getByRole('option');
+    await ui.heading('Overview').waitFor();
+    await ui.button(/^Live/).waitFor();
+    await ui.page.keyboard.press('/');
+    await field.fill('brok');
+    await options.filter({ hasText: 'broken' }).waitFor();
+    await ui.page.keyboard.press('Enter');
+    await until(() => ui.address === '/admin/jobs/topics/broken');
+
+    await ui.page.keyboard.press('2');
+    await ui.shows(ids);
+    await ui.page.keyboard.press('/');
+    await ui.page.keyboard.press('Control+k');
+    await field.fill(ids[1]!);
+    await options.filter({ hasText: ids[1]! }).first().waitFor();
+    await ui.page.keyboard.press('Enter');
+    await until(() => ui.address === `/admin/jobs/jobs/${ids[1]}`);
+
+    await ui.page.keyboard.press('Control+k');
+    await field.fill('fire');
+    await options.filter({ hasText: 'Search all jobs for “fire”' }).waitFor();
+    await ui.page.keyboard.press('ArrowUp');
+    await ui.page.keyboard.press('Enter');
+    await until(() => ui.address === '/admin/jobs/jobs?q=fire');
+  });
+
   it('are listed and can be disabled', async () => {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN });
     await ui.heading('Overview').waitFor();

@@ -23,6 +23,9 @@ const ALLOWED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   'data/language.svelte.ts': ['English', '简体中文'],
   'data/schedule-draft.ts': ['UTC'],
   'data/session.svelte.ts': ['Date', 'GET'],
+  'parts/help-dialog.svelte': ['Ctrl K'],
+  'parts/top-bar.svelte': [/Ctrl K/],
+  'parts/search-dialog.svelte': ['Enter'],
   'data/shortcuts.svelte.ts': [/^input:not/],
   // The command and the code that the user copies.
   'data/snippets.ts': [/^curl /, /^-H /, /^await jobs\.enqueue\($/],

@@ -17,6 +17,7 @@ class Overlays {
   /** The topic whose limits are edited. */
   limits: TopicStats | null = $state.raw(null);
   isHelpOpen = $state(false);
+  isSearchOpen = $state(false);
 
   openEnqueue(topic = '', payload = ''): void {
     this.enqueue = { topic, payload };
@@ -28,6 +29,7 @@ class Overlays {
     this.schedule = null;
     this.limits = null;
     this.isHelpOpen = false;
+    this.isSearchOpen = false;
   }
 }
 

@@ -223,6 +223,24 @@ export const en = {
     notSent: { title: 'Could not send this', advice: 'Your input is still here. Correct it, or try again.' },
   },
 
+  /** The search box of all screens. */
+  search: {
+    title: 'Find a page',
+    hint: 'Topic, job ID, unique key, schedule, group or worker',
+    results: 'Results',
+    help: 'Arrow keys choose, Enter opens.',
+    found: (number: number) => `${counted(number, 'result')}. Arrow keys choose, Enter opens.`,
+    inJobs: (text: string) => `Search all jobs for “${text}”`,
+    kinds: {
+      job: 'Job',
+      topic: 'Topic',
+      schedule: 'Schedule',
+      group: 'Group',
+      worker: 'Worker',
+      search: 'Jobs',
+    },
+  },
+
   overview: {
     attention: 'Needs attention',
     calm: 'No topic needs attention.',

@@ -193,6 +193,16 @@ export const zhCn: Messages = {
     notSent: { title: '无法发送', advice: '您的输入仍然保留。请更正后重试。' },
   },
 
+  search: {
+    title: '查找页面',
+    hint: '主题、任务 ID、唯一键、定时计划、任务组或工作进程',
+    results: '结果',
+    help: '用方向键选择，按 Enter 打开。',
+    found: (number) => `${count(number)} 个结果。用方向键选择，按 Enter 打开。`,
+    inJobs: (text) => `在所有任务中搜索“${text}”`,
+    kinds: { job: '任务', topic: '主题', schedule: '定时计划', group: '任务组', worker: '工作进程', search: '任务' },
+  },
+
   overview: {
     attention: '需要关注',
     calm: '没有需要关注的主题。',
