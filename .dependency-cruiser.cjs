@@ -9,6 +9,7 @@ const LAYERS = [
   'http',
   'testing',
   'telemetry',
+  'orm',
   'nest',
   'engine',
   'typeorm',

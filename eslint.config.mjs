@@ -6,7 +6,9 @@ import tseslint from 'typescript-eslint';
 import svelteConfig from './ui/svelte.config.mjs';
 
 export default defineConfig(
-  { ignores: ['dist/', 'dist-sample/', 'coverage/', 'docs/', '.site/'] },
+  {
+    ignores: ['dist/', 'dist-sample/', 'coverage/', 'docs/', '.site/', 'test/orm/*/driver.ts', 'test/orm/*/generated/'],
+  },
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
 
   eslint.configs.recommended,

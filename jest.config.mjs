@@ -28,6 +28,7 @@ const moduleNameMapper = {
   '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
   '^nestjs-jobs/testing$': '<rootDir>/lib/testing/index.ts',
   '^nestjs-jobs/telemetry$': '<rootDir>/lib/telemetry/index.ts',
+  '^nestjs-jobs/orm$': '<rootDir>/lib/orm/index.ts',
   '^(\\.{1,2}/.*)\\.js$': '$1',
 };
 

@@ -15,6 +15,7 @@ export class CreateJobs1736500000000 implements Migration {
 
   async down(runner: MigrationRunner): Promise<void> {
     for (const table of [
+      '_jobs_meta',
       '_jobs_counts',
       '_jobs_logs',
       '_jobs_links',
@@ -35,10 +36,10 @@ export class CreateJobs1736500000000 implements Migration {
 function stepsFor(runner: MigrationRunner): readonly string[] {
   const { type } = runner.connection.options;
   if (type === 'postgres') {
-    return [...postgresTables, ...indexes];
+    return [...postgresTables, ...metaTable('gen_random_uuid()::text'), ...indexes];
   }
   if (type === 'better-sqlite3' || type === 'sqlite') {
-    return [...sqliteTables, ...indexes];
+    return [...sqliteTables, ...metaTable('lower(hex(randomblob(16)))'), ...indexes];
   }
   throw new Error(`expected a PostgreSQL or SQLite database, got ${type}`);
 }
@@ -356,6 +357,15 @@ const sqliteTables = [
     took_ms real NOT NULL,
     claimed_until datetime NOT NULL
   )`,
+];
+
+/** Values of the queue as a whole. `id` tells its database from others. @param randomId as SQL. */
+const metaTable = (randomId: string): readonly string[] => [
+  `CREATE TABLE IF NOT EXISTS _jobs_meta (
+    name text NOT NULL CONSTRAINT _jobs_meta_pkey PRIMARY KEY,
+    value text NOT NULL
+  )`,
+  `INSERT INTO _jobs_meta (name, value) VALUES ('id', ${randomId}) ON CONFLICT DO NOTHING`,
 ];
 
 const indexes = [

@@ -15,14 +15,23 @@ interface EndedAttemptBase extends AttemptEventBase {
   readonly durationMs: number | null;
 }
 
+interface UncommittedBase {
+  /**
+   * Set when the job was stored in a transaction whose ORM does not tell its end: the event is emitted before the commit, and the
+   * transaction may still roll back.
+   */
+  readonly uncommitted?: true;
+}
+
 /**
  * A change of a job, made or observed by this process and emitted after the commit. `failed` means failed for good: no
  * further attempt follows.
  */
 export type JobEvent =
-  | (JobEventBase & { readonly type: 'enqueued'; readonly runAt: Date; readonly deduplicated: boolean })
+  | (JobEventBase &
+      UncommittedBase & { readonly type: 'enqueued'; readonly runAt: Date; readonly deduplicated: boolean })
   /** A debounced call has replaced the payload of a waiting job. */
-  | (JobEventBase & { readonly type: 'replaced'; readonly runAt: Date })
+  | (JobEventBase & UncommittedBase & { readonly type: 'replaced'; readonly runAt: Date })
   | (AttemptEventBase & {
       readonly type: 'started';
       /** Milliseconds that the job was due before it started. */

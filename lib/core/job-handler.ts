@@ -6,9 +6,10 @@ import type { ScheduleTick } from './schedule.js';
 /**
  * The argument of a handler: one attempt of one job.
  *
- * `Tx` is the type of a transaction, TypeORM's `EntityManager`. `R` is the type of the result.
+ * `Tx` is the type of a transaction, TypeORM's `EntityManager`. `R` is the type of the result. `Adapted` is that of a transaction of
+ * another ORM.
  */
-export interface JobContext<T = unknown, Tx extends object = object, R = unknown> {
+export interface JobContext<T = unknown, Tx extends object = object, R = unknown, Adapted extends object = Tx> {
   /** The job's id, UUID v7. All attempts share it, so it can serve as an idempotency key for other services. */
   readonly id: string;
   readonly topic: string;
@@ -76,9 +77,9 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
    * @param result stored as the job's result if it is JSON.
    * @throws LeaseLostError if another attempt owns the job or the job has ended.
    * @throws JobStateError if a cancel was requested.
-   * @throws UnknownDataSourceError if the manager belongs to another DataSource.
+   * @throws UnknownDataSourceError if the transaction is one of another database.
    */
-  completeTx(manager: Tx, result?: R): Promise<void>;
+  completeTx(tx: Tx | Adapted, result?: R): Promise<void>;
   /** The id of the job's group, also in its callbacks; `undefined` for other jobs. */
   readonly groupId: string | undefined;
   /** Returns the jobs in `dependsOn` of this job, in that order, with their results. Empty for a job without parents. */
@@ -89,9 +90,12 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
 export type JobHandlerFunction<T = unknown, Tx extends object = object> = (job: JobContext<T, Tx>) => unknown;
 
 /** The argument of a batch handler: one attempt each of several jobs. */
-export interface JobBatch<T = unknown, Tx extends object = object, R = unknown> extends ReadonlyArray<
-  BatchedJob<T, Tx, R>
-> {
+export interface JobBatch<
+  T = unknown,
+  Tx extends object = object,
+  R = unknown,
+  Adapted extends object = Tx,
+> extends ReadonlyArray<BatchedJob<T, Tx, R, Adapted>> {
   /**
    * Aborts when no member is left to work on: each is marked or its own signal has aborted. So it aborts on the timeout of the call,
    * a forced shutdown, or when the last open member is cancelled or loses its lease.
@@ -103,16 +107,21 @@ export interface JobBatch<T = unknown, Tx extends object = object, R = unknown> 
    *
    * @throws LeaseLostError if another attempt owns one of them or it has ended.
    * @throws JobStateError if a cancel of one of them was requested.
-   * @throws UnknownDataSourceError if the manager belongs to another DataSource.
+   * @throws UnknownDataSourceError if the transaction is one of another database.
    */
-  completeTx(manager: Tx): Promise<void>;
+  completeTx(tx: Tx | Adapted): Promise<void>;
 }
 
 /**
  * A member of a batch. Its first mark decides its outcome, and the queue stores it at once: do not work on the member afterwards. A
  * mark after the attempt has ended is ignored.
  */
-export interface BatchedJob<T = unknown, Tx extends object = object, R = unknown> extends JobContext<T, Tx, R> {
+export interface BatchedJob<
+  T = unknown,
+  Tx extends object = object,
+  R = unknown,
+  Adapted extends object = Tx,
+> extends JobContext<T, Tx, R, Adapted> {
   /** Completes the job. @param result stored as its result if it is JSON. */
   complete(result?: R): void;
   /** Fails the attempt, with the same rules as a thrown error. */

@@ -10,7 +10,7 @@ export const NOT_CONFIGURED =
 
 export const OTHER_RUN_AT = 'contradicts the runAt argument of enqueueAt; leave options.runAt out';
 
-export const NO_MANAGER = 'expected the EntityManager of an open transaction, got none';
+export const NO_TRANSACTION = 'expected an open transaction, got none';
 
 export const NO_CREATE_JOBS_OPTIONS = 'its instance has no method createJobsOptions()';
 

@@ -10,6 +10,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from '../typeorm/connect.js';
+import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobLogLine, JobLogOptions } from '../core/job-log.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';
@@ -36,7 +37,7 @@ import type { Option } from '../core/option-checks.js';
 import { applyCheck, dateCheck, readOptions, recordCheck } from '../core/option-checks.js';
 import type { JobBatch, JobContext } from './decorators/current-job.decorator.js';
 import type { HandlerReturn } from './decorators/job-handler.decorator.js';
-import { NO_MANAGER, OTHER_RUN_AT } from './jobs.messages.js';
+import { NO_TRANSACTION, OTHER_RUN_AT } from './jobs.messages.js';
 import { toLastValue } from './pipeline/handler-call-creator.js';
 import { HandlerPipeline } from './pipeline/handler-pipeline.js';
 import type { MemberCheck } from './pipeline/member-check.js';
@@ -50,8 +51,20 @@ interface NewJobOf<Topic extends TopicLike> extends EnqueueOptions, JobDependenc
   readonly payload: InputFor<Topic, unknown>;
 }
 
+/** An open transaction of the application: of TypeORM, or of another ORM through an adapter of `nestjs-jobs/orm`. */
+type AppTransaction = EntityManager | JobsTransaction;
+
+/** The transaction of a call. */
+interface TransactionOption {
+  /** Stores the jobs in this open transaction. */
+  tx?: AppTransaction;
+  /** The same as `tx`. */
+  manager?: AppTransaction;
+}
+
 const ENQUEUE_MANY_OPTIONS = {
-  manager: { default: undefined, check: recordCheck, meaning: 'the transaction that stores the jobs' },
+  tx: { default: undefined, check: recordCheck, meaning: 'the transaction that stores the jobs' },
+  manager: { default: undefined, check: recordCheck, meaning: 'the same as tx' },
 } satisfies Record<string, Option<object | undefined>>;
 
 /**
@@ -127,44 +140,46 @@ export class JobsService {
   /**
    * Stores a job in the caller's open transaction. The job exists if and only if that transaction commits.
    *
-   * @throws UnknownDataSourceError for a manager of another DataSource; InvalidOptionsError for a manager without an open
-   * transaction; the errors of `enqueue`.
+   * @param tx an EntityManager, or a transaction of another ORM through its adapter: `fromPrisma(tx)` of `nestjs-jobs/orm`.
+   * @throws UnknownDataSourceError for a transaction of another database; InvalidOptionsError for one that is not open; the errors of
+   * `enqueue`.
    */
   async enqueueTx<T, Topic extends TopicLike = string>(
-    manager: EntityManager,
+    tx: AppTransaction,
     topic: Topic,
     payload: InputFor<Topic, T>,
     options?: EnqueueOptions,
   ): Promise<EnqueuedJob<Topic, T>> {
-    return this.engine.enqueueTx(manager, topic, payload, options) as Promise<EnqueuedJob<Topic, T>>;
+    return this.engine.enqueueTx(tx, topic, payload, options) as Promise<EnqueuedJob<Topic, T>>;
   }
 
   /**
-   * Stores all jobs or none, with `options.manager` in that transaction. Returns the jobs in the same order. If a job holds a
+   * Stores all jobs or none, with `options.tx` in that transaction. Returns the jobs in the same order. If a job holds a
    * unique key already, returns that job. A job with `dependsOn` waits for the jobs that it names.
    *
    * @throws InvalidOptionsError, InvalidPayloadError or PayloadTooLargeError that names the invalid job;
-   * UnknownDataSourceError for a manager of another DataSource.
+   * UnknownDataSourceError for a transaction of another database.
    */
   async enqueueMany<const Topics extends readonly TopicLike[]>(
     jobs: { readonly [Index in keyof Topics]: NewJobOf<Topics[Index]> },
-    options: { manager?: EntityManager } = {},
+    options: TransactionOption = {},
   ): Promise<Job[]> {
-    return this.engine.enqueueMany(jobs, readManager(options));
+    return this.engine.enqueueMany(jobs, readTransaction(options));
   }
 
   /**
    * Stores the jobs of a group, and jobs that start when it ends: `onSuccess`, `onFinish`, `onFailure`. All or none, with
-   * `options.manager` in that transaction. With `options.id`, adds the jobs to an unfinished group.
+   * `options.tx` in that transaction. With `options.id`, adds the jobs to an unfinished group.
    *
    * @throws InvalidOptionsError for an invalid option, or a group that has finished; the errors of `enqueueMany`.
    */
   async enqueueGroup<const Topics extends readonly TopicLike[]>(
     jobs: { readonly [Index in keyof Topics]: NewJobOf<Topics[Index]> },
-    options: GroupOptions & { manager?: EntityManager } = {},
+    options: GroupOptions & TransactionOption = {},
   ): Promise<{ id: string; jobs: Job[] }> {
-    const { manager, ...group } = options;
-    return this.engine.groups.enqueue(jobs, group, readManager('manager' in options ? { manager } : {}));
+    const { tx, manager, ...group } = options;
+    const transaction = { ...('tx' in options && { tx }), ...('manager' in options && { manager }) };
+    return this.engine.groups.enqueue(jobs, group, readTransaction(transaction));
   }
 
   /** Returns how far the members of a group are, or `null` when there is no group with this id. */
@@ -398,11 +413,15 @@ export class JobsService {
   }
 }
 
-/** Returns the transaction of a call. @throws InvalidOptionsError for an unknown option, and for a manager that is undefined. */
-function readManager(options: { manager?: EntityManager | undefined }): EntityManager | undefined {
-  const { manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
-  if (manager === undefined && 'manager' in options) {
-    throw new InvalidOptionsError('manager', NO_MANAGER);
+/** Returns the transaction of a call. @throws InvalidOptionsError for an unknown option, two transactions, or one that is undefined. */
+function readTransaction(options: TransactionOption): AppTransaction | undefined {
+  const { tx, manager } = readOptions(ENQUEUE_MANY_OPTIONS, options);
+  const missing = (['tx', 'manager'] as const).find((name) => name in options && options[name] === undefined);
+  if (missing !== undefined) {
+    throw new InvalidOptionsError(missing, NO_TRANSACTION);
   }
-  return manager as EntityManager | undefined;
+  if (tx !== undefined && manager !== undefined) {
+    throw new InvalidOptionsError('manager', 'is the same as tx; give one of them');
+  }
+  return (tx ?? manager) as AppTransaction | undefined;
 }

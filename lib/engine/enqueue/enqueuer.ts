@@ -114,8 +114,8 @@ export class Enqueuer {
     if (!tx) {
       // Without this check the job would be stored outside the transaction that the caller means.
       throw new InvalidOptionsError(
-        'manager',
-        `expected the EntityManager of an open transaction, got ${describeValue(tx)}`,
+        'tx',
+        `expected an open transaction: an EntityManager of TypeORM, or an adapter of nestjs-jobs/orm such as fromPrisma(tx); got ${describeValue(tx)}`,
       );
     }
     const row = this.toRow(topic, payload, addMembers(readEnqueueOptions(options), members));
@@ -332,6 +332,9 @@ export class Enqueuer {
         await this.prepare(rows);
       }
       inserted = await this.replaceEncoded(rows, await insert(), tx);
+      if (call.endsUnseen) {
+        this.emitInserted(rows, inserted, true);
+      }
       return await this.loadJobs(rows, inserted, tx);
     } finally {
       call.finish();
@@ -340,26 +343,37 @@ export class Enqueuer {
 
   /** Emits the events and wakes the workers. Called before `loadJobs`, whose query may fail. */
   onInserted(rows: readonly JobInsert[], inserted: readonly InsertedJob[]): void {
-    const { emit, wakeSignal, unhandledTopics } = this.options;
+    const waiting = this.emitInserted(rows, inserted);
+    if (waiting.length > 0) {
+      this.options.wakeSignal.onStored(waiting);
+    }
+  }
+
+  /** Emits the events. Returns what workers can claim now. @param uncommitted whether the transaction may still roll back. */
+  private emitInserted(
+    rows: readonly JobInsert[],
+    inserted: readonly InsertedJob[],
+    uncommitted?: true,
+  ): readonly StoredJob[] {
+    const { emit, unhandledTopics } = this.options;
     const waiting: StoredJob[] = [];
+    const end = uncommitted ? { uncommitted } : {};
     inserted.forEach((result, index) => {
       const { id, runAt, deduplicated, replaced, replayedBodyHash } = result;
       const { topic, priority } = rows[index]!;
       if (replaced) {
-        emit({ type: 'replaced', id, topic, runAt });
+        emit({ type: 'replaced', id, topic, runAt, ...end });
         waiting.push({ topic, priority, runAt });
       } else if (replayedBodyHash === null) {
         // A repeated request stores no second job; its event was emitted for the first request.
-        emit({ type: 'enqueued', id, topic, runAt, deduplicated });
+        emit({ type: 'enqueued', id, topic, runAt, deduplicated, ...end });
       }
       if (!isExisting(result) && !isBlocked(rows[index]!)) {
         waiting.push({ topic, priority, runAt });
         unhandledTopics.onUsed(topic);
       }
     });
-    if (waiting.length > 0) {
-      wakeSignal.onStored(waiting);
-    }
+    return waiting;
   }
 
   /** Reads only the jobs that existed before: new ones are known already. */

@@ -9,6 +9,7 @@ import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress, recordResult } from '../../core/payload.js';
 import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
+import { identifyTransaction } from '../../store/transactions/jobs-transaction.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/limits/limited-claim.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
@@ -338,8 +339,8 @@ export class Attempt {
   }
 
   private async completeIn(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
-    if (this.tx && tx !== this.tx) {
-      throw new InvalidOptionsError('manager', 'a transactional handler must pass job.manager, got another manager');
+    if (this.tx && identifyTransaction(tx) !== identifyTransaction(this.tx)) {
+      throw new InvalidOptionsError('tx', 'a transactional handler must pass its own transaction, got another one');
     }
     await this.useCompletion().call(tx, result, turn);
   }

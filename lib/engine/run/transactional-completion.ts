@@ -3,6 +3,7 @@ import type { ClaimToken } from '../../core/job.js';
 import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
+import { identifyTransaction } from '../../store/transactions/jobs-transaction.js';
 
 /** What a completion uses of its attempt. */
 interface CompletedAttempt {
@@ -17,13 +18,16 @@ interface CompletedAttempt {
 export class TransactionalCompletion {
   /** Whether a transaction with a completion has committed. */
   isCommitted = false;
-  /** Calls that are under way, or accepted by a transaction that is open. */
+  /**
+   * Calls that are under way, or accepted by a transaction that is open. A transaction that does not tell its end counts until the row has
+   * shown whether it committed.
+   */
   private possible = 0;
   /** Whether a completion failed, came too late into a transaction that rolled back, or was rolled back with it. */
   private wasLost = false;
   private lastCall: Promise<void> | undefined;
   /** The transaction of the last accepted call. */
-  private acceptedBy: StoreTransaction | undefined;
+  private acceptedBy: object | undefined;
 
   constructor(
     private readonly store: JobStore,
@@ -78,7 +82,7 @@ export class TransactionalCompletion {
       const { claim, unsavedProgress, startedMs } = this.attempt;
       changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress, startedMs);
       state = 'accepted';
-      this.acceptedBy = tx;
+      this.acceptedBy = identifyTransaction(tx);
       call.finish();
     } catch (error) {
       this.possible -= 1;
@@ -100,7 +104,7 @@ export class TransactionalCompletion {
 
   /** Reads the row: the handler may have undone an accepted completion with a `ROLLBACK TO SAVEPOINT` of its own. */
   private async isCompletedIn(tx: StoreTransaction): Promise<boolean> {
-    if (this.acceptedBy !== tx || this.possible === 0) {
+    if (this.acceptedBy !== identifyTransaction(tx) || this.possible === 0) {
       return false;
     }
     const { id, attempt } = this.attempt.claim;

@@ -1,6 +1,7 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { createParamDecorator } from '@nestjs/common';
 import type { EntityManager } from '../../typeorm/connect.js';
+import type { JobsTransaction } from '../../store/transactions/jobs-transaction.js';
 import type {
   BatchedJob as CoreBatchedJob,
   JobBatch as CoreJobBatch,
@@ -15,7 +16,7 @@ export const JOB_CONTEXT_TYPE = 'job';
  *
  * @publicApi
  */
-export type JobContext<T = unknown, R = unknown> = CoreJobContext<T, EntityManager, R>;
+export type JobContext<T = unknown, R = unknown> = CoreJobContext<T, EntityManager, R, JobsTransaction>;
 
 /**
  * The argument of a batch handler: an array of jobs, with a signal and `completeTx` for all of them.
@@ -26,14 +27,14 @@ export type JobContext<T = unknown, R = unknown> = CoreJobContext<T, EntityManag
  *
  * @publicApi
  */
-export type JobBatch<T = unknown, R = unknown> = CoreJobBatch<T, EntityManager, R>;
+export type JobBatch<T = unknown, R = unknown> = CoreJobBatch<T, EntityManager, R, JobsTransaction>;
 
 /**
  * A member of a {@link JobBatch}: a job with `complete`, `fail` and `snooze`.
  *
  * @publicApi
  */
-export type BatchedJob<T = unknown, R = unknown> = CoreBatchedJob<T, EntityManager, R>;
+export type BatchedJob<T = unknown, R = unknown> = CoreBatchedJob<T, EntityManager, R, JobsTransaction>;
 
 /**
  * Injects the {@link JobContext}, or the {@link JobBatch} of a batch handler, into a handler whose other parameters are decorated.

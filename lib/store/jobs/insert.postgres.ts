@@ -1,6 +1,6 @@
 import type { Column, ColumnName } from './columns.js';
 import { columnsWith, INSERT_MEMBERS } from './columns.js';
-import { holdsKey, holdsWaitingKey, matchesId, isKeyKept, ms } from './job-row.postgres.js';
+import { holdsKey, holdsWaitingKey, isHere, matchesId, isKeyKept, ms } from './job-row.postgres.js';
 import { JOBS_CHANNEL } from '../postgres/session.postgres.js';
 
 /** The time at which a job without `runAt` is due; `delayMs` is SQL. */
@@ -12,7 +12,7 @@ const now = 'statement_timestamp()';
 const keyWhenDue = `CASE WHEN coalesce(run_at, ${fromNow('delay_ms')}) <= ${now} THEN concurrency_key END`;
 
 /** Sends the notification $2 with the commit, unless $2 is NULL. */
-const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END`;
+const notify = `CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2)::text END`;
 
 /** The columns that an insert writes, with their values as SQL, computed from members of the new job. */
 const written = columnsWith('insert').map(([name, column]) => ({ name, value: toValue(name, column) }));
@@ -102,12 +102,12 @@ export const insertValues = written.map(({ value }) => value).join(', ');
 /**
  * Inserts jobs, except those that exist already, from a first try whose result was lost, and those whose key is taken. Returns one
  * row: the time, the count, and the ids as a JSON array unless all were inserted. Notifies when at least one was inserted. Takes the
- * keys in one order, or two callers with the same keys would deadlock.
+ * keys in one order, or two callers with the same keys would deadlock. $3 is the queue's id in a transaction of the application.
  */
 export const INSERT_JOBS = `
 WITH stored AS (
   INSERT INTO _jobs (${insertColumns})
-  SELECT ${insertValues} FROM ${insertInput('$1')}
+  SELECT ${insertValues} FROM ${insertInput('$1')} WHERE ${isHere('$3')}
   ORDER BY topic COLLATE "C", unique_key COLLATE "C", waiting_key, idempotency_key COLLATE "C", ord
   ON CONFLICT DO NOTHING RETURNING id)
 SELECT ${ms('statement_timestamp()')} AS created, count(*),

@@ -1,6 +1,6 @@
 import type { Column, ColumnName } from './columns.js';
 import { columnsWith } from './columns.js';
-import { byId, fromNow, holdsKey, holdsWaitingKey, keptSince, ms, now } from './job-row.sqlite.js';
+import { byId, fromNow, holdsKey, holdsWaitingKey, isHere, keptSince, ms, now } from './job-row.sqlite.js';
 
 /** The value of a column, computed from members of the new job in `value`. */
 function toValue(name: ColumnName, { type, isNullable, insert }: Column): string {
@@ -30,9 +30,9 @@ FROM ${from}`;
 
 /**
  * Inserts jobs, and returns a row for each inserted one. It skips a job whose id or unique key is taken; a retry after a lost
- * response finds its own id. `WHERE true` keeps SQLite's parser from reading ON as part of a join.
+ * response finds its own id. ?2 is the queue's id in a transaction of the application.
  */
-export const INSERT_JOBS = `${insertInto('json_each(?1) WHERE true')}
+export const INSERT_JOBS = `${insertInto(`json_each(?1) WHERE ${isHere('?2')}`)}
 ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, ${ms('created')} AS created, false AS deduplicated`;
 
 /**
@@ -46,7 +46,7 @@ ON CONFLICT DO NOTHING RETURNING id, id AS asked_id, ${ms('run_at')} AS run_at, 
  * out a repeated request, and a job whose key `unique_until` keeps.
  */
 export const INSERT_DEBOUNCED_JOBS = `${insertInto(`json_each(?1) AS n
-WHERE NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id')
+WHERE ${isHere('?2')} AND NOT EXISTS (SELECT 1 FROM _jobs AS e ${byId} WHERE e.id = n.value ->> 'id')
   AND NOT EXISTS (SELECT 1 FROM _jobs AS e WHERE e.idempotency_key = n.value ->> 'idempotency_key')`)}
 ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND (status = 'pending' AND attempt = 0 OR unique_until IS NOT NULL)
 DO UPDATE SET payload = (

@@ -143,3 +143,7 @@ export const isOwnedByRowRef = `j.ctid = o.row_ref
  * renewed while it lasts. The condition is always true.
  */
 export const waitBriefly = `(SELECT set_config('lock_timeout', '150ms', true)) <> ''`;
+
+/** Whether the statement runs in the queue's own database, or need not ask: the parameter is the queue's id or NULL. */
+export const isHere = (parameter: string): string =>
+  `(${parameter}::text IS NULL OR ${parameter} = (SELECT value FROM _jobs_meta WHERE name = 'id'))`;

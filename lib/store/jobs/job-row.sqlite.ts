@@ -133,3 +133,7 @@ export const appendError = (message: string, stack: string, started = 'j.started
  * its indexes at once, so scans do not slow down. PostgreSQL keeps dead entries and measures the time.
  */
 export const scanTiming = `${ms(now)} AS at, 0 AS took_ms`;
+
+/** Whether the statement runs in the queue's own database, or need not ask: the parameter is the queue's id or NULL. */
+export const isHere = (parameter: string): string =>
+  `(${parameter} IS NULL OR ${parameter} = (SELECT value FROM _jobs_meta WHERE name = 'id'))`;

@@ -8,6 +8,8 @@ import type { StoreTransaction } from '../transactions/application-transactions.
 import { toDebouncedJob, toInsertedJobs } from './row-mapper.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
+import { IS_HERE } from '../migrate/schema.postgres.js';
+import { assertQueueIsHere, endsUnseen } from '../transactions/jobs-transaction.js';
 import { isDebounced, matchByKey, reduceSet } from './unique-sets.js';
 import { toArrayText } from '../postgres/array-parameters.js';
 import type { Notifier, PiggybackNotification } from '../postgres/notifier.js';
@@ -27,6 +29,8 @@ interface JobInserterParts {
   /** Runs work in a transaction on the queue's own connections. */
   readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>;
   readonly notifier: Notifier;
+  /** The queue's id, for statements in a transaction of the application; `null` for one of the queue. */
+  readonly queueId: (tx: StoreTransaction) => string | null;
 }
 
 /**
@@ -60,9 +64,14 @@ export class JobInserter {
     return inserted;
   }
 
-  /** Inserts any number of jobs in the caller's transaction. The engine announces them after the commit. */
+  /**
+   * Inserts any number of jobs in the caller's transaction. The engine announces them after the commit; where it does not learn of that, the
+   * notification travels with the insert, for this process too.
+   */
   insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
-    return insertPieces(jobs, (piece) => this.insertWithConflicts(piece, null, tx));
+    const { codec } = this.parts.notifier;
+    const payload = endsUnseen(tx) ? codec.encodeAnonymous(collectTopics(jobs)) : null;
+    return insertPieces(jobs, (piece) => this.insertWithConflicts(piece, payload, tx));
   }
 
   /**
@@ -141,14 +150,30 @@ export class JobInserter {
     if (isDebounced(jobs[0]!)) {
       await this.insertDebounced(jobs, text, inserted, payload, tx);
     } else {
-      const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, [text, sent], tx));
+      const params = (sent: string | null): unknown[] => [text, sent, this.queueId(tx)];
+      const [result] = await this.queryWithPayload(payload, (sent) => query(INSERT_JOBS, params(sent), tx));
       toInsertedJobs(result!, jobs).forEach((job) => inserted.set(job.id, job));
     }
     const open = jobs.filter(({ id }) => !inserted.has(id));
+    if (tx && open.length > 0) {
+      await this.assertHere(tx);
+    }
     if (tx && open.some(({ uniqueMode }) => uniqueMode?.untilStarted)) {
       await query(LOCK_WAITING_HOLDERS, [toJson(open)], tx);
     }
     return open.length === 0 ? open : recordInserted(inserted, open, await query(FIND_HOLDERS, [toJson(open)], tx));
+  }
+
+  private queueId(tx: StoreTransaction | undefined): string | null {
+    return tx ? this.parts.queueId(tx) : null;
+  }
+
+  /** @throws UnknownDataSourceError for a transaction of another database: its queue has another id, so that nothing was inserted. */
+  private async assertHere(tx: StoreTransaction): Promise<void> {
+    const id = this.queueId(tx);
+    if (id !== null) {
+      assertQueueIsHere(tx, await this.parts.query(IS_HERE, [id], tx));
+    }
   }
 
   /** All jobs are debounced, each with a key of its own. */
@@ -160,7 +185,7 @@ export class JobInserter {
     tx?: StoreTransaction,
   ): Promise<void> {
     const insert = (sent: string | null): Promise<readonly SqlRow[]> =>
-      this.parts.query(INSERT_DEBOUNCED_JOBS, [text, sent], tx);
+      this.parts.query(INSERT_DEBOUNCED_JOBS, [text, sent, this.queueId(tx)], tx);
     try {
       const rows = await this.queryWithPayload(payload, insert);
       matchByKey(jobs, rows).forEach((row, job) => inserted.set(job.id, toDebouncedJob(job, row)));

@@ -13,6 +13,8 @@ import type { Completion, Settled, Settlement } from './job-records.js';
 import { isCompletion } from './job-records.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { toArrayText, toClaimArrays } from '../postgres/array-parameters.js';
+import { IS_HERE } from '../migrate/schema.postgres.js';
+import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
 import * as sql from './settle.postgres.js';
 
 /**
@@ -27,6 +29,7 @@ export class OutcomeWriter {
       tx?: StoreTransaction,
     ) => Promise<readonly SqlRow[]>,
     private readonly links: LinkTable,
+    private readonly queueId: () => string | null,
   ) {}
 
   /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except watched ones. */
@@ -45,10 +48,14 @@ export class OutcomeWriter {
     startedMs?: number,
   ): Promise<LinkChanges> {
     const { id, attempt } = token;
-    const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null];
+    const queueId = this.queueId();
+    const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
     const [completed] = await this.query(sql.COMPLETE_IN_TX, params, tx);
     if (completed) {
       return completed.watched === null ? NO_CHANGES : this.links.completeIn(tx, id);
+    }
+    if (queueId !== null) {
+      assertQueueIsHere(tx, await this.query(IS_HERE, [queueId], tx));
     }
     const [owned] = await this.query(sql.OWNED_STATE, [id, attempt], tx);
     throw toCompletionError(token, owned);

@@ -3,6 +3,7 @@ import {
   matchesId,
   appendError,
   finalStatuses,
+  isHere,
   isKeptUnique,
   ms,
   isOwned,
@@ -135,13 +136,14 @@ WITH free AS (
   FOR UPDATE OF j SKIP LOCKED)
 DELETE FROM _jobs j USING free WHERE ${matchesId('free')}`;
 
-/** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL; $5 the time of the start. */
+/** processing → completed, in the caller's transaction. $4 is an array with the last progress value, or NULL; $5 the time of the start, $6 the queue's id. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = $3::jsonb, locked_until = NULL, locked_by = NULL,
   started = coalesce(to_timestamp($5::float8 / 1000.0), started),
   progress = CASE WHEN $4::jsonb IS NULL THEN progress ELSE nullif($4::jsonb -> 0, 'null') END,
   finished = statement_timestamp(), updated = statement_timestamp()
-WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested RETURNING id, watched`;
+WHERE id = $1 AND attempt = $2 AND status IS NOT DISTINCT FROM 'processing' AND NOT cancel_requested
+  AND ${isHere('$6')} RETURNING id, watched`;
 
 /** Finds out why a completion was rejected: the row if the attempt still owns it. */
 export const OWNED_STATE = `

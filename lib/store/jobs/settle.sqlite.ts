@@ -4,6 +4,7 @@ import {
   appendError,
   fromMs,
   fromNow,
+  isHere,
   isKeptUnique,
   ms,
   now,
@@ -119,11 +120,12 @@ DELETE FROM _jobs ${byId} WHERE status IN (SELECT value FROM json_each(?2)) AND 
   AND NOT ${isKeptUnique} AND watched IS NULL AND (id, attempt) IN ${tokens}
   AND coalesce((SELECT t.retention -> _jobs.status FROM _jobs_topics AS t WHERE t.topic = _jobs.topic), '0') = '0'`;
 
-/** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL; ?5 the time of the start. */
+/** processing → completed, in a transaction of the application. ?4 is an array with the last progress value, or NULL; ?5 the time of the start, ?6 the queue's id. */
 export const COMPLETE_IN_TX = `
 UPDATE _jobs SET status = 'completed', result = ?3, locked_until = NULL, locked_by = NULL, finished = ${now}, updated = ${now},
   started = coalesce(${fromMs('?5')}, started), progress = iif(?4 IS NULL, progress, nullif(?4 -> 0, 'null'))
-WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested RETURNING id, watched`;
+WHERE id = ?1 AND attempt = ?2 AND +status = 'processing' AND NOT cancel_requested
+  AND ${isHere('?6')} RETURNING id, watched`;
 
 /** Finds out why `COMPLETE_IN_TX` changed nothing: a cancel request, or another owner. */
 export const OWNED_STATE = `

@@ -4,17 +4,28 @@ import { INSERT_PASSES_MAX, toNeverStoredError, recordInserted } from './batch-r
 import { toDebouncedJob } from './row-mapper.js';
 import type { InsertedJob, JobInsert } from './job-records.js';
 import type { SqlScript } from '../runtime/sql-runner.js';
+import { IS_HERE } from '../migrate/schema.sqlite.js';
+import type { StoreTransaction } from '../transactions/application-transactions.js';
+import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
 import { isDebounced, matchByKey, reduceSet } from './unique-sets.js';
 import { toSqliteTime } from './job-row.sqlite.js';
 import { FIND_HOLDER, INSERT_DEBOUNCED_JOBS, INSERT_JOBS, RELEASE_KEYS, RELEASE_UNIQUE_KEYS } from './insert.sqlite.js';
+
+/** A transaction of the application, and the id of the queue that must be in its database. */
+export interface Caller {
+  readonly tx: StoreTransaction;
+  readonly queueId: string | null;
+}
 
 /**
  * Inserts jobs, then finds the holders of keys that were taken. One statement inserts the whole set, and one more its debounced jobs,
  * so that a failure in the caller's transaction stores nothing.
  *
+ * @param caller whose transaction the statements run in; none for one of the queue.
+ * @throws UnknownDataSourceError when that transaction is one of another database.
  * @throws InvalidOptionsError before the first write when the set exceeds the longest string of JavaScript.
  */
-export function* insertScript(jobs: readonly JobInsert[]): SqlScript<InsertedJob[]> {
+export function* insertScript(jobs: readonly JobInsert[], caller?: Caller): SqlScript<InsertedJob[]> {
   const keys = jobs.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   if (keys.length > 0) {
     yield { sql: RELEASE_KEYS, params: [JSON.stringify(keys)] };
@@ -22,14 +33,19 @@ export function* insertScript(jobs: readonly JobInsert[]): SqlScript<InsertedJob
   const inserted = new Map<string, InsertedJob>();
   const { groups, expand } = reduceSet(jobs);
   for (const group of groups) {
-    yield* insertGroupScript(group, inserted);
+    yield* insertGroupScript(group, inserted, caller);
   }
   return expand(inserted);
 }
 
 /** Inserts jobs of one kind. A holder can end between the insert and the search for it. Then the insert is repeated. */
-function* insertGroupScript(jobs: readonly JobInsert[], inserted: Map<string, InsertedJob>): SqlScript<void> {
+function* insertGroupScript(
+  jobs: readonly JobInsert[],
+  inserted: Map<string, InsertedJob>,
+  caller: Caller | undefined,
+): SqlScript<void> {
   let open = jobs;
+  const queueId = caller?.queueId ?? null;
   for (let tries = 1; open.length > 0; tries += 1) {
     if (tries > INSERT_PASSES_MAX) {
       throw toNeverStoredError(open[0]!);
@@ -39,12 +55,16 @@ function* insertGroupScript(jobs: readonly JobInsert[], inserted: Map<string, In
       yield { sql: RELEASE_UNIQUE_KEYS, params: [json] };
     }
     if (isDebounced(open[0]!)) {
-      const rows = yield { sql: INSERT_DEBOUNCED_JOBS, params: [json] };
+      const rows = yield { sql: INSERT_DEBOUNCED_JOBS, params: [json, queueId] };
       matchByKey(open, rows).forEach((row, job) => inserted.set(job.id, toDebouncedJob(job, row)));
     } else {
-      recordInserted(inserted, open, yield { sql: INSERT_JOBS, params: [json] });
+      recordInserted(inserted, open, yield { sql: INSERT_JOBS, params: [json, queueId] });
     }
-    for (const { id, topic, uniqueKey, uniqueMode, idempotency } of recordInserted(inserted, open, [])) {
+    open = recordInserted(inserted, open, []);
+    if (caller && queueId !== null && open.length > 0) {
+      assertQueueIsHere(caller.tx, yield { sql: IS_HERE, params: [queueId], isRead: true });
+    }
+    for (const { id, topic, uniqueKey, uniqueMode, idempotency } of open) {
       const isWaiting = uniqueMode?.untilStarted === true;
       const params = [id, topic, isWaiting ? null : uniqueKey, idempotency?.key ?? null, isWaiting ? uniqueKey : null];
       recordInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });

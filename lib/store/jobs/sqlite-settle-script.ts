@@ -6,6 +6,9 @@ import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } fr
 import type { Completion, Settled, Settlement } from './job-records.js';
 import { isCompletion } from './job-records.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
+import { IS_HERE } from '../migrate/schema.sqlite.js';
+import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
+import type { Caller } from './sqlite-insert-script.js';
 import * as sql from './settle.sqlite.js';
 
 /** A cheaper statement for a part of the set pays from this many jobs on: it may be one more commit. */
@@ -45,19 +48,23 @@ export function* settleScript(
 /**
  * Completes a job in a transaction of the application.
  *
- * @throws LeaseLostError, JobStateError
+ * @throws LeaseLostError, JobStateError; UnknownDataSourceError for a transaction of another database.
  */
 export function* completeInTransactionScript(
+  { tx, queueId }: Caller,
   token: ClaimToken,
   result: string | null,
   progress?: string,
   startedMs?: number,
 ): SqlScript<{ isWatched: boolean }> {
   const { id, attempt } = token;
-  const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null];
+  const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
   const [completed] = yield { sql: sql.COMPLETE_IN_TX, params };
   if (completed) {
     return { isWatched: completed.watched !== null };
+  }
+  if (queueId !== null) {
+    assertQueueIsHere(tx, yield { sql: IS_HERE, params: [queueId] });
   }
   const [owned] = yield { sql: sql.OWNED_STATE, params: [id, attempt] };
   throw toCompletionError(token, owned);

@@ -1,12 +1,12 @@
 import { insertColumns, insertInput, insertValues } from './insert.postgres.js';
-import { holdsWaitingKey, matchesId, ms } from './job-row.postgres.js';
+import { holdsWaitingKey, isHere, matchesId, ms } from './job-row.postgres.js';
 import { JOBS_CHANNEL } from '../postgres/session.postgres.js';
 
 /* Unique keys that do more than allow one unfinished job. */
 
 /**
  * Inserts debounced jobs, one for each key, or replaces the payload of the debounced job that waits with the key: $1 jobs, $2
- * notification or NULL. A replaced job starts after `delay_ms`, but not later than its first call has said. A job that was stored without
+ * notification or NULL, $3 as in `INSERT_JOBS`. A replaced job starts after `delay_ms`, but not later than its first call has said. A job that was stored without
  * debounce is left as it is. Returns a row for each inserted or replaced job.
  *
  * A payload that is encoded for another job, `holder_payload`, replaces the payload of that job only.
@@ -19,7 +19,7 @@ WITH n AS MATERIALIZED (SELECT * FROM ${insertInput('$1', ', holder_id uuid, hol
 stored AS (
   INSERT INTO _jobs AS j (${insertColumns})
   SELECT ${insertValues} FROM n
-  WHERE NOT EXISTS (SELECT FROM _jobs e WHERE e.id = n.id)
+  WHERE ${isHere('$3')} AND NOT EXISTS (SELECT FROM _jobs e WHERE e.id = n.id)
     AND NOT EXISTS (SELECT FROM _jobs e WHERE e.idempotency_key = n.idempotency_key)
   ORDER BY topic COLLATE "C", unique_key COLLATE "C"
   ON CONFLICT (topic, waiting_key) WHERE waiting_key IS NOT NULL AND status = 'pending' AND attempt = 0
@@ -30,7 +30,7 @@ stored AS (
     AND (SELECT coalesce(n.holder_id = j.id, true) FROM n WHERE n.id = excluded.id)
   RETURNING j.id, j.topic, j.unique_key, j.run_at, j.created)
 SELECT id, topic, unique_key, ${ms('run_at')} AS run_at, ${ms('created')} AS created,
-  CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2) END AS notified FROM stored`;
+  CASE WHEN $2::text IS NOT NULL THEN pg_notify('${JOBS_CHANNEL}', $2)::text END AS notified FROM stored`;
 
 /**
  * Locks the waiting jobs that hold the waiting keys of $1, in the order of ids. Claims skip a locked job, so it starts after the

@@ -3,6 +3,7 @@ import type { InsertSteps } from './link-table.js';
 import { LinkTable } from './link-table.js';
 import type { SqlQuery, SqlScript } from '../runtime/sql-runner.js';
 import { actionScript, toEntryParams, toGuardParams, toRequeueParams } from '../jobs/sqlite-action-writer.js';
+import type { Caller } from '../jobs/sqlite-insert-script.js';
 import { insertScript } from '../jobs/sqlite-insert-script.js';
 import { completeWatchedScript } from '../jobs/sqlite-settle-script.js';
 import { CANCEL_WATCHED, DELETE_WATCHED, REQUEUE } from '../jobs/actions.sqlite.js';
@@ -14,10 +15,11 @@ interface SqliteLinkParts {
   /** Runs a script in one transaction of the queue's connection. */
   readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>;
   readonly runIn: <T>(tx: StoreTransaction, script: SqlScript<T>) => Promise<T>;
+  readonly queueId: () => string | null;
 }
 
 /** Links between jobs on SQLite, which has one writer: no script has to lock a row. */
-export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): LinkTable {
+export function createSqliteLinks({ read, transact, runIn, queueId }: SqliteLinkParts): LinkTable {
   const actions = { cancel: CANCEL_WATCHED, delete: DELETE_WATCHED };
   return new LinkTable({
     statements,
@@ -26,7 +28,8 @@ export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): L
     transactOutcomes: transact,
     runIn,
     completeWatched: completeWatchedScript,
-    insertBetween: (steps, tx) => (tx ? runIn(tx, insertBetween(steps)) : transact(() => insertBetween(steps))),
+    insertBetween: (steps, tx) =>
+      tx ? runIn(tx, insertBetween(steps, { tx, queueId: queueId() })) : transact(() => insertBetween(steps)),
     timeText: toSqliteTime,
     actScript: (action, ids, request) => {
       const values = action === 'cancel' ? toEntryParams(request) : [];
@@ -37,7 +40,7 @@ export function createSqliteLinks({ read, transact, runIn }: SqliteLinkParts): L
   });
 }
 
-function* insertBetween<T>({ before, jobs, after }: InsertSteps<T>): SqlScript<T> {
+function* insertBetween<T>({ before, jobs, after }: InsertSteps<T>, caller?: Caller): SqlScript<T> {
   yield* before();
-  return yield* after(yield* insertScript(jobs));
+  return yield* after(yield* insertScript(jobs, caller));
 }

@@ -119,7 +119,7 @@ const DENIED =
 const REFUSED =
   'the database refused to create or upgrade the tables, and nothing was changed; does the application have a table or a view ' +
   'named _jobs, _jobs_rollup, _jobs_workers, _jobs_topics, _jobs_starts, _jobs_schedules, _jobs_definitions, _jobs_links, ' +
-  '_jobs_groups, _jobs_logs or _jobs_counts?';
+  '_jobs_groups, _jobs_logs, _jobs_counts or _jobs_meta?';
 const CHANGED =
   'a table of the queue was changed or dropped, although _jobs_migrations records it; drop _jobs_migrations: ' +
   'the next start creates missing tables and keeps the others';

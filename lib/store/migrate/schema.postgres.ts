@@ -29,4 +29,10 @@ SELECT ${Object.keys(COLUMNS).join(', ')}, (SELECT max(paused_since) FROM _jobs_
   (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
   (SELECT max(attempts_failed) FROM _jobs_rollup),
   (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
-  (SELECT max(declared) FROM _jobs_definitions) FROM _jobs LIMIT 0`;
+  (SELECT max(declared) FROM _jobs_definitions), (SELECT max(value) FROM _jobs_meta) FROM _jobs LIMIT 0`;
+
+/** Returns the random id of the queue. */
+export const QUEUE_ID = `SELECT value FROM _jobs_meta WHERE name = 'id'`;
+
+/** Whether a transaction is in the database whose queue has the id $1. */
+export const IS_HERE = `SELECT EXISTS (SELECT 1 FROM _jobs_meta WHERE name = 'id' AND value = $1::text)::int AS is_here`;

@@ -156,6 +156,12 @@ export class NotificationPayload {
     return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : '';
   }
 
+  /** Encodes a notification that this process must not ignore: it learns of the commit only from it. */
+  encodeAnonymous(topics: Iterable<string>): string {
+    const text = JSON.stringify([...topics, { from: randomUUID(), n: 1 } satisfies Sender]);
+    return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : '';
+  }
+
   /**
    * Takes a new id, so that the notifications sent so far count as those of another process. Called when the result of an insert was
    * lost: its notification then shows when the server has stored the job.

@@ -43,6 +43,7 @@ import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrate/migrator.js';
 import { PausedTopics } from '../topics/paused-topics.js';
 import type { LinkChanges } from '../links/link-store.js';
+import { acceptAdapters } from '../transactions/jobs-transaction.js';
 import { GroupTable } from '../links/group-table.js';
 import type { LinkTable } from '../links/link-table.js';
 import { LogTable } from '../logs/log-table.js';
@@ -105,7 +106,7 @@ const FLUSH_MAX_MS = 500;
 const CLOSE_MAX_MS = 5_000;
 
 /** The tables that statements in a transaction of the application use. */
-const OWN_TABLES = /\b_jobs(_links|_groups)?\b/g;
+const OWN_TABLES = /\b_jobs(_links|_groups|_meta)?\b/g;
 
 /** The job store for PostgreSQL. */
 export class PostgresStore implements JobStore {
@@ -147,7 +148,11 @@ export class PostgresStore implements JobStore {
   private readonly jobInserter: JobInserter;
   private readonly jobClaimer = new JobClaimer(this.write);
   private readonly leaseWriter = new LeaseWriter(this.write);
-  private readonly outcomeWriter = new OutcomeWriter((text, params, tx) => this.query(text, params, tx), this.links);
+  private readonly outcomeWriter = new OutcomeWriter(
+    (text, params, tx) => this.query(text, params, tx),
+    this.links,
+    () => this.queueId,
+  );
   private readonly maintenanceWriter = new MaintenanceWriter(this.write, this.links);
   private readonly adminWriter = new AdminWriter(this.lockingWrite);
 
@@ -170,6 +175,8 @@ export class PostgresStore implements JobStore {
   private isClosed = false;
   /** The schema of the tables as an SQL identifier. */
   private schema: string | undefined;
+  /** Tells the queue's database from others. */
+  private queueId: string | null = null;
 
   constructor(private readonly options: PostgresStoreOptions) {
     const { transactionsAtOnce, clock, connections, session } = options;
@@ -188,6 +195,7 @@ export class PostgresStore implements JobStore {
       query: (text, params, tx) => this.query(text, params, tx),
       transaction: (work) => this.ownTransaction(work),
       notifier: this.notifier,
+      queueId: (tx) => (tx instanceof OwnTransaction ? null : this.queueId),
     });
   }
 
@@ -196,7 +204,7 @@ export class PostgresStore implements JobStore {
     this.pool = await openPool(database, connections, session);
     try {
       this.runner = session.createRunner(this.pool);
-      this.transactions = await openTransactions(this.pool);
+      this.transactions = acceptAdapters(await openTransactions(this.pool), 'postgres');
       await setUpTables({
         databaseType: 'postgres',
         statements: schema,
@@ -205,6 +213,7 @@ export class PostgresStore implements JobStore {
         run: (script) => this.runMigrations(script),
       });
       this.schema = String((await this.query(schema.SCHEMA_OF_JOBS, []))[0]!.name);
+      this.queueId = ((await this.query(schema.QUEUE_ID, []))[0]?.value ?? null) as string | null;
     } catch (error) {
       await this.close();
       throw error;

@@ -10,5 +10,12 @@ type MoveTime = (sql: string, aheadMs: number) => string;
 
 /** Returns a runner whose statements read the moved time; without `time`, the given one. */
 export function withMovedTime(runner: SqlRunner, moveTime: MoveTime, time: MovedTime | undefined): SqlRunner {
-  return time ? { query: (sql, params) => runner.query(moveTime(sql, time.aheadMs), params) } : runner;
+  if (!time) {
+    return runner;
+  }
+  const { querySync } = runner;
+  return {
+    query: (sql, params) => runner.query(moveTime(sql, time.aheadMs), params),
+    querySync: querySync && ((sql, params) => querySync(moveTime(sql, time.aheadMs), params)),
+  };
 }

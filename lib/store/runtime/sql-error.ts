@@ -39,8 +39,8 @@ export class SqlError extends DatabaseRefusedError {
   }
 }
 
-/** Converts an error of a driver, or TypeORM's wrapper of one. */
-export function toSqlError(error: unknown): SqlError {
+/** Converts an error of a driver, or TypeORM's wrapper of one. @param thrown what the caller of the driver has received. */
+export function toSqlError(error: unknown, thrown = error): SqlError {
   if (error instanceof SqlError) {
     return error;
   }
@@ -52,7 +52,7 @@ export function toSqlError(error: unknown): SqlError {
   const kind = isWrongArgument
     ? 'refused'
     : toKind(typeof code === 'string' ? code : '', text, typeof severity === 'string');
-  return new SqlError(kind, text, { cause }, error);
+  return new SqlError(kind, text, { cause }, thrown);
 }
 
 /** The error text of `closed`. */
@@ -68,9 +68,9 @@ export function toDeniedText(error: SqlError): string {
 }
 
 /** Whether a table of the queue is missing. */
-function lacksTable({ message, driverCode }: SqlError): boolean {
+export function lacksTable({ message, driverCode }: SqlError): boolean {
   return (
-    /\b_jobs(_rollup|_workers|_topics|_links|_groups)?\b/.test(message) &&
+    /\b_jobs(_rollup|_workers|_topics|_links|_groups|_meta)?\b/.test(message) &&
     (/no such table/.test(message) || driverCode === '42P01')
   );
 }

@@ -30,6 +30,8 @@ export interface Deferred {
 
 export interface SqlRunner {
   readonly query: SqlQuery;
+  /** The same within the tick. Set where the statements must end before the caller's transaction does, with the tick. */
+  readonly querySync?: ((sql: string, params: readonly unknown[]) => readonly SqlRow[]) | undefined;
 }
 
 /** Runs transactions one after another on one connection. Returns the rows of the last statement. */
@@ -40,11 +42,12 @@ export function* singleStatement(sql: string, params: readonly unknown[]): SqlSc
   return yield { sql, params };
 }
 
-/** Runs a script step by step. */
-export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Promise<T> {
+/** Runs a script step by step, or within this tick if the runner can. */
+export async function runScript<T>({ query, querySync }: SqlRunner, script: SqlScript<T>): Promise<T> {
   let step = script.next();
   while (!step.done) {
-    step = script.next(await runner.query(step.value.sql, step.value.params));
+    const { sql, params } = step.value;
+    step = script.next(querySync ? querySync(sql, params) : await query(sql, params));
   }
   return step.value;
 }

@@ -89,6 +89,7 @@ import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
 import { PRUNED_STARTS_MAX } from '../limits/limited-claim.js';
+import { acceptAdapters } from '../transactions/jobs-transaction.js';
 import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
@@ -161,6 +162,7 @@ export class SqliteStore implements JobStore {
     read: this.read,
     transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),
     runIn: (tx, script) => this.runInTransaction(tx, script),
+    queueId: () => this.queueId,
   });
 
   private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
@@ -170,6 +172,8 @@ export class SqliteStore implements JobStore {
   private connection!: SqliteConnection;
   private transactions: SqliteTransactions | undefined;
   private signal: CommitSignal | undefined;
+  /** Tells the queue's database from others. */
+  private queueId: string | null = null;
 
   constructor(private readonly options: SqliteStoreOptions) {}
 
@@ -185,6 +189,7 @@ export class SqliteStore implements JobStore {
         read: (sql) => this.read(sql, []),
         run: (script) => this.transact(script),
       });
+      this.queueId = ((await this.read(schema.QUEUE_ID, []))[0]?.value ?? null) as string | null;
     } catch (error) {
       await this.close();
       throw error;
@@ -208,7 +213,7 @@ export class SqliteStore implements JobStore {
     sinceMs?: number,
   ): Promise<InsertedJob[]> {
     if (tx) {
-      return this.runInTransaction(tx, insertScript(jobs));
+      return this.runInTransaction(tx, insertScript(jobs, { tx, queueId: this.queueId }));
     }
     const { writes, isSynchronous } = this.connection;
     const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
@@ -303,7 +308,7 @@ export class SqliteStore implements JobStore {
     progress?: string,
     startedMs?: number,
   ): Promise<LinkChanges> {
-    const script = completeInTransactionScript(token, result, progress, startedMs);
+    const script = completeInTransactionScript({ tx, queueId: this.queueId }, token, result, progress, startedMs);
     const { isWatched } = await this.runInTransaction(tx, script);
     return isWatched ? this.links.completeIn(tx, token.id) : NO_CHANGES;
   }
@@ -373,8 +378,11 @@ export class SqliteStore implements JobStore {
       isAppInTransaction: () => this.transactions?.isOpen() ?? false,
       describeTransaction: () => this.transactions?.describeOpen(),
     });
-    this.transactions = await this.retryRead(() =>
-      openTransactions(own, { onStarting: () => this.connection.writes.idle(), onEnded: () => this.retryWrites() }),
+    this.transactions = acceptAdapters(
+      await this.retryRead(() =>
+        openTransactions(own, { onStarting: () => this.connection.writes.idle(), onEnded: () => this.retryWrites() }),
+      ),
+      'sqlite',
     );
     if (!this.isInMemory) {
       for (const pragma of [...session.CONNECTION_PRAGMAS, session.WRITE_AHEAD_LOG, session.SYNCHRONOUS[synchronous]]) {
@@ -455,7 +463,10 @@ export class SqliteStore implements JobStore {
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {
-    const runner = withMovedTime(await this.openTransactions.createRunner(tx), moveTime, this.options.time);
+    const created = this.openTransactions.createRunner(tx);
+    // Without a wait where there is none: a synchronous transaction ends with this tick.
+    const given = created instanceof Promise ? await created : created;
+    const runner = withMovedTime(given, moveTime, this.options.time);
     return runScript(runner, script).catch((error: unknown) => {
       throw toTransactionError(error);
     });

@@ -1,6 +1,7 @@
 /*
  * store/transactions/: what the queue needs of a transaction of the application. In: the object that the application passes to `enqueueTx`
- * or `completeTx`. Out: statements inside that transaction, and word of its end. lib/typeorm/ implements it for an EntityManager.
+ * or `completeTx`. Out: statements inside that transaction, and word of its end. lib/typeorm/ implements it for an EntityManager, and
+ * jobs-transaction.ts for what the adapters of lib/orm/ return.
  */
 import type { SqlRunner } from '../runtime/sql-runner.js';
 
@@ -9,19 +10,21 @@ export type StoreTransaction = object;
 
 /** A call of the queue in a transaction of the application. */
 export interface TransactionCall {
+  /** Whether `onEnd` is never called, because the ORM does not tell the end of its transactions. */
+  readonly endsUnseen?: boolean;
   /** Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error. */
   finish(refusal?: Error): void;
 }
 
 /** The transactions that the application runs on the queue's database. */
-interface ApplicationTransactions {
+export interface ApplicationTransactions {
   /**
    * Returns a runner for statements inside an open transaction.
    *
    * @throws UnknownDataSourceError for a transaction of another database.
    * @throws InvalidOptionsError when the transaction is not open.
    */
-  createRunner(tx: StoreTransaction): Promise<SqlRunner>;
+  createRunner(tx: StoreTransaction): SqlRunner | Promise<SqlRunner>;
   /**
    * Adds a call to a transaction. The transaction ends only after the call has finished. `onEnd` is called once: when the outermost
    * transaction has ended, or when the savepoint around the call was rolled back.

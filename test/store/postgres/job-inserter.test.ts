@@ -23,6 +23,7 @@ class Server {
       return isRefused ? Promise.reject(toSqlError(this.refusal)) : Promise.resolve([{ created: 0, count: 1 }]);
     },
     transaction: (work) => work({}),
+    queueId: () => null,
     notifier: this.notifier,
   });
 }
@@ -88,6 +89,7 @@ describe('JobInserter', () => {
         return answers[statements.length - 1]!();
       },
       transaction: (work) => work({}),
+      queueId: () => null,
       notifier,
     });
     notifier.announce(['first']);

@@ -1,0 +1,42 @@
+import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import { assertHandle, assertTransaction, toRows } from './adapter.js';
+
+const PG = { orm: 'pg', expected: 'a connected client after BEGIN' };
+
+/** A `pg.Client`, or a client of a `pg.Pool`. */
+interface PgClient {
+  query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
+}
+
+/** What clients of pg 8.19 and newer tell: `I` for idle, `T` in a transaction, `E` in one that has failed. */
+interface WithStatus {
+  getTransactionStatus?(): string | null;
+}
+
+/**
+ * Returns the transaction that a client of `pg` has begun.
+ *
+ * @example
+ * await client.query('BEGIN');
+ * await jobs.enqueueTx(fromPg(client), 'send_mail', { to });
+ * await client.query('COMMIT');
+ *
+ * @publicApi
+ */
+export function fromPg(client: PgClient): JobsTransaction {
+  assertHandle(PG, client, 'query');
+  assertTransaction(PG, !('totalCount' in client), 'the pool; take a client with pool.connect()');
+  const assertOpen = (): void => {
+    const { getTransactionStatus } = client as WithStatus;
+    const status = getTransactionStatus?.call(client);
+    assertTransaction(PG, status !== 'I', 'a client without an open transaction');
+  };
+  return {
+    ...PG,
+    handle: client,
+    async query(sql, params) {
+      assertOpen();
+      return toRows(await client.query(sql, [...params]));
+    },
+  } as JobsTransaction;
+}

@@ -1,0 +1,59 @@
+import Database from 'better-sqlite3';
+import { sql } from 'drizzle-orm';
+import { drizzle as openSqlite } from 'drizzle-orm/better-sqlite3';
+import { drizzle as openPostgres } from 'drizzle-orm/node-postgres';
+import type { JobsTransaction } from 'nestjs-jobs';
+import { fromDrizzle } from 'nestjs-jobs/orm';
+import { Pool } from 'pg';
+import type { OpenOrm, OrmDriver } from '../support/orm-driver.js';
+import { RolledBack, runAsync } from '../support/orm-driver.js';
+
+export const driver: OrmDriver = {
+  databases: ['postgres', 'sqlite'],
+  isSynchronous: true,
+  knowsEnd: false,
+  open: async (database, url) => (database === 'postgres' ? onPostgres(url) : onSqlite(url)),
+};
+
+function onPostgres(url: string): OpenOrm {
+  const pool = new Pool({ connectionString: url, max: 10 });
+  const db = openPostgres(pool);
+  return {
+    transact: (work, isRolledBack = false) =>
+      runAsync(
+        (run) =>
+          db.transaction((tx) =>
+            run({ adapt: () => fromDrizzle(tx, sql), run: async (text) => tx.execute(sql.raw(text)) }),
+          ),
+        work,
+        isRolledBack,
+      ),
+    adaptClient: () => fromDrizzle(db as never, sql),
+    close: () => pool.end(),
+  };
+}
+
+function onSqlite(path: string): OpenOrm {
+  const file = new Database(path);
+  const db = openSqlite(file);
+  return {
+    async transact<T>(
+      work: (tx: { adapt(): JobsTransaction; run(text: string): Promise<unknown> }) => Promise<T>,
+      isRolledBack = false,
+    ) {
+      let value!: Promise<T>;
+      try {
+        db.transaction((tx) => {
+          // Only what runs before the first await is inside.
+          value = work({ adapt: () => fromDrizzle(tx, sql), run: async (text) => tx.run(sql.raw(text)) });
+          if (isRolledBack) throw new RolledBack();
+        });
+      } catch (error) {
+        if (!(error instanceof RolledBack)) throw error;
+      }
+      return value;
+    },
+    adaptClient: () => fromDrizzle(db as never, sql),
+    close: async () => void file.close(),
+  };
+}

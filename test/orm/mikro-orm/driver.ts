@@ -1,0 +1,32 @@
+import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+import { fromMikroOrm } from 'nestjs-jobs/orm';
+import type { OrmDriver } from '../support/orm-driver.js';
+import { runAsync } from '../support/orm-driver.js';
+
+const effect = new EntitySchema<{ id: string }>({
+  name: 'Effect',
+  properties: { id: { type: 'text', primary: true } },
+});
+
+export const driver: OrmDriver = {
+  databases: ['postgres'],
+  knowsEnd: true,
+  async open(_database, url) {
+    const orm = await MikroORM.init({ clientUrl: url, entities: [effect], pool: { max: 10 } });
+    return {
+      transact: (work, isRolledBack = false) =>
+        runAsync(
+          (run) =>
+            orm.em
+              .fork()
+              .transactional((em) =>
+                run({ adapt: () => fromMikroOrm(em), run: (sql) => em.execute(sql) as Promise<unknown> }),
+              ),
+          work,
+          isRolledBack,
+        ),
+      adaptClient: () => fromMikroOrm(orm.em.fork()),
+      close: () => orm.close(),
+    };
+  },
+};

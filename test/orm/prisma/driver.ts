@@ -1,0 +1,32 @@
+import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { fromPrisma } from 'nestjs-jobs/orm';
+import type { OrmDriver } from '../support/orm-driver.js';
+import { runAsync } from '../support/orm-driver.js';
+import { PrismaClient as PostgresClient } from './generated/postgres/index.js';
+import { PrismaClient as SqliteClient } from './generated/sqlite/index.js';
+
+export const driver: OrmDriver = {
+  databases: ['postgres', 'sqlite'],
+  knowsEnd: true,
+  async open(database, url) {
+    const prisma =
+      database === 'postgres'
+        ? new PostgresClient({ adapter: new PrismaPg({ connectionString: url, max: 10 }) })
+        : (new SqliteClient({ adapter: new PrismaBetterSqlite3({ url: `file:${url}` }) }) as unknown as PostgresClient);
+    return {
+      transact: (work, isRolledBack = false) =>
+        runAsync(
+          (run) =>
+            prisma.$transaction(
+              (tx) => run({ adapt: () => fromPrisma(tx), run: async (sql) => tx.$executeRawUnsafe(sql) }),
+              { maxWait: 60_000 },
+            ),
+          work,
+          isRolledBack,
+        ),
+      adaptClient: () => fromPrisma(prisma),
+      close: () => prisma.$disconnect(),
+    };
+  },
+};

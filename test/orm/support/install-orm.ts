@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { OrmDriver } from './orm-driver.js';
+
+const ROOT = resolve(__dirname, '..');
+
+/** The folders of the drivers. `pg` comes from the installation of the repository. */
+export const ORMS = ['pg', 'postgres-js', 'knex', 'kysely', 'drizzle', 'sequelize', 'mikro-orm', 'prisma'] as const;
+export type OrmName = (typeof ORMS)[number];
+
+/** Installs the packages of an ORM from its lock file, unless they are installed. */
+export function installOrm(name: OrmName): void {
+  const folder = join(ROOT, name);
+  const lock = join(folder, 'package-lock.json');
+  const installed = join(folder, 'node_modules/.package-lock.json');
+  if (!existsSync(lock)) return;
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+    const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    execFileSync('npm', ['ci', ...flags], { cwd: folder, stdio: 'inherit' });
+    // The repository has the compiled one.
+    rmSync(join(folder, 'node_modules/better-sqlite3'), { recursive: true, force: true });
+  }
+  if (name === 'prisma' && !existsSync(join(folder, 'generated/sqlite'))) {
+    generateClients(folder);
+  }
+}
+
+function generateClients(folder: string): void {
+  const cli = join(folder, 'node_modules/prisma/build/index.js');
+  // Only commands about databases need the engine: any program will do, and nothing is downloaded.
+  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: '1' };
+  for (const schema of ['postgres', 'sqlite']) {
+    execFileSync(process.execPath, [cli, 'generate', '--schema', `${schema}.prisma`], { cwd: folder, env });
+  }
+}
+
+export function loadDriver(name: OrmName): OrmDriver {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- its packages may not be installed before
+  return (require(`../${name}/driver`) as { driver: OrmDriver }).driver;
+}
