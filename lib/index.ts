@@ -11,7 +11,7 @@ export type { Duration } from './core/duration.js';
 export type { DebounceOptions, UniqueUntil } from './core/unique-key.js';
 export { encryptPayloads } from './engine/codec/encrypt-payloads.js';
 export type { EncryptionOptions } from './engine/codec/encrypt-payloads.js';
-export type { JobsOptions, JobsSettings } from './core/options.js';
+export type { DatabaseOption, JobsOptions, JobsSettings } from './core/options.js';
 export type { RetentionOption, TopicRetention } from './core/retention.js';
 export type { TelemetryOptions } from './core/telemetry-option.js';
 export { jobsMigrations } from '../migrations/index.js';
@@ -164,6 +164,7 @@ export type { UiColor, UiEnvironment, UiLink, UiOptions } from './core/ui-option
 // The engine without Nest
 export { JobsEngine } from './engine/jobs-engine.js';
 export { createJobStore } from './typeorm/create-job-store.js';
+export { createDatabaseStore } from './store/create-store.js';
 export type { JobsEngineOptions } from './engine/jobs-engine.js';
 export type { Clock, ScheduledWake } from './core/clock.js';
 export type { JobsLogger } from './core/logger.js';

@@ -1,7 +1,6 @@
 import type { DynamicModule, HttpServer, InjectionToken, ModuleMetadata, NestModule, Provider } from '@nestjs/common';
 import { Inject, Module, Optional } from '@nestjs/common';
 import { DiscoveryModule, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { DataSource } from './typeorm/connect.js';
 import { withCall } from './core/errors.js';
 import { Job } from './core/job.js';
@@ -12,6 +11,9 @@ import { JobsUiController } from './http/jobs-ui.controller.js';
 import { RegisteredRoutes } from './http/http-adapter.js';
 import { createHttpParts } from './http/http-providers.js';
 import { JobsEngine } from './engine/jobs-engine.js';
+import { createDatabaseStore } from './store/create-store.js';
+import type { JobStore } from './store/job-store.js';
+import { loadNestTypeOrm } from './typeorm/packages.cjs';
 import { createJobStore } from './typeorm/create-job-store.js';
 import type { JobsModuleAsyncOptions, VisibilityOptions } from './nest/async-options.js';
 import { JOBS_OPTIONS, readAsyncOptions } from './nest/async-options.js';
@@ -38,7 +40,12 @@ import type { CreatedStore } from './typeorm/create-job-store.js';
 /** Options of `forRoot`. */
 export type JobsModuleOptions = JobsOptions & VisibilityOptions;
 
-/** The store and its DataSource. */
+/** The store, and the DataSource of its repository where the application uses TypeORM. */
+interface ModuleStore {
+  readonly store: JobStore;
+  readonly dataSource?: CreatedStore['dataSource'];
+}
+
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
 /**
@@ -116,6 +123,7 @@ function toDynamicModule(
   { isGlobal, dataSource, http, ui, options, imports = [] }: ModuleParts,
 ): DynamicModule {
   const httpParts = createHttpParts(http, ui);
+  const repository = createRepository();
   const parts = {
     module: JobsModule,
     global: isGlobal,
@@ -127,20 +135,16 @@ function toDynamicModule(
       ...options,
       { provide: MODULE_CALL, useValue: call },
       createStoreProvider(call, dataSource),
-      { provide: JOBS_STORE, inject: [CREATED_STORE], useFactory: ({ store }: CreatedStore) => store },
+      { provide: JOBS_STORE, inject: [CREATED_STORE], useFactory: ({ store }: ModuleStore) => store },
       {
         provide: JobsEngine,
         inject: [JOBS_STORE, JOBS_OPTIONS, { token: TESTING_PARTS, optional: true }],
-        useFactory: (store: CreatedStore['store'], given: JobsOptions, testing?: TestingParts) => {
+        useFactory: (store: JobStore, given: JobsOptions, testing?: TestingParts) => {
           const options = { ...given, store, logger: queueLogger };
           return testing ? testing.createEngine(options) : new JobsEngine(options);
         },
       },
-      {
-        provide: getRepositoryToken(Job),
-        inject: [CREATED_STORE],
-        useFactory: ({ dataSource: own }: CreatedStore) => own.getRepository(Job),
-      },
+      ...repository.providers,
       EventBridge,
       HandlerPipeline,
       JobsExplorer,
@@ -149,7 +153,7 @@ function toDynamicModule(
       JobsService,
       ...httpParts.providers,
     ],
-    exports: [JobsService, JobsHealthIndicator, JobsEngine, getRepositoryToken(Job)],
+    exports: [JobsService, JobsHealthIndicator, JobsEngine, ...repository.tokens],
   };
   return {
     ...parts,
@@ -163,9 +167,22 @@ function toDynamicModule(
   };
 }
 
+/** Provides the repository of `Job` where TypeORM is installed. With the option `database` there is none. */
+function createRepository(): { readonly tokens: readonly InjectionToken[]; readonly providers: readonly Provider[] } {
+  const token = loadNestTypeOrm()?.getRepositoryToken(Job) as InjectionToken | undefined;
+  if (token === undefined) {
+    return { tokens: [], providers: [] };
+  }
+  const useFactory = ({ dataSource }: ModuleStore): unknown => dataSource?.getRepository(Job);
+  return { tokens: [token], providers: [{ provide: token, inject: [CREATED_STORE], useFactory }] };
+}
+
+/** Stands for the token of the DataSource where TypeORM is not installed. */
+const NO_DATA_SOURCE = Symbol('nestjs-jobs:no-data-source');
+
 /** Provides {@link CREATED_STORE}. */
 function createStoreProvider(call: ModuleCall, dataSource: string | undefined): Provider {
-  const token = getDataSourceToken(dataSource) as InjectionToken;
+  const token = (loadNestTypeOrm()?.getDataSourceToken(dataSource) ?? NO_DATA_SOURCE) as InjectionToken;
   return {
     provide: CREATED_STORE,
     // Optional: a missing DataSource is then reported by `throwMissingDataSource`, not by Nest.
@@ -178,6 +195,11 @@ function createStoreProvider(call: ModuleCall, dataSource: string | undefined): 
     ) => {
       assertSingleModule(modules);
       try {
+        if (given.database !== undefined && !testing) {
+          const store = createDatabaseStore(given, { logger: queueLogger });
+          await store.open();
+          return { store };
+        }
         // A test without TypeORM gets a database of its own.
         const isOptional = testing !== undefined && !hasDataSource(modules);
         const found = app ?? (isOptional ? undefined : await throwMissingDataSource(modules, token, dataSource));

@@ -142,7 +142,10 @@ function readTypes(path) {
  */
 function copyTypes(path, isDocumented) {
   const types = readTypes(path);
-  const text = isDocumented ? types.text : ts.createPrinter({ removeComments: true }).printFile(types);
+  const text =
+    isDocumented || types.text.includes('@ts-ignore')
+      ? types.text
+      : ts.createPrinter({ removeComments: true }).printFile(types);
   mkdirSync(dirname(join('dist', path)), { recursive: true });
   writeFileSync(join('dist', path), text);
 }

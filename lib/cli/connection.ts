@@ -4,17 +4,18 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsLogger } from '../core/logger.js';
 import type { JobsOptions } from '../core/options.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
-import { createJobStore } from '../typeorm/create-job-store.js';
-import type { DatabaseInspector } from '../store/reports/inspection.js';
-import type { DataSource, DataSourceOptions } from '../typeorm/connect.js';
-import { connect, connectSqlite3, createInspector } from '../typeorm/connect.js';
+import type { DatabaseOption } from '../core/options.js';
+import { createDatabaseStore } from '../store/create-store.js';
+import type { PlainConnection, PlainDatabase } from '../store/plain-database.js';
+import { connectPlain, readPlainDatabase } from '../store/plain-database.js';
+import { DatabaseInspector } from '../store/reports/inspection.js';
 import { CommandError, UsageError } from './exit.js';
 
 /** The database that a command works on. */
 interface DatabaseTarget {
   /** For people, without a password. */
   readonly name: string;
-  readonly options: DataSourceOptions;
+  readonly database: DatabaseOption;
   /** Texts that no output may contain. */
   readonly secrets: readonly string[];
   /** Path of the file, on SQLite. */
@@ -53,7 +54,7 @@ export function readTarget(
   if (file === ':memory:') {
     throw new UsageError(`${source}: a database in memory belongs to its process; pass a file`);
   }
-  return { name: `SQLite, ${file}`, file, secrets: [], options: { type: 'better-sqlite3', database: file } };
+  return { name: `SQLite, ${file}`, file, secrets: [], database: `sqlite:${file}` };
 }
 
 function toPostgresTarget(
@@ -71,14 +72,11 @@ function toPostgresTarget(
     name: `PostgreSQL, ${url.host || url.searchParams.get('host') || 'localhost'}${url.pathname}`,
     file: null,
     secrets: [given, ...passwords.flatMap((password) => [password, decode(password)])].filter((text) => text !== ''),
-    options: {
-      type: 'postgres',
-      url: given,
-      applicationName: 'nestjs-jobs command',
-      connectTimeoutMS: 10_000,
-      poolSize: 2,
-      installExtensions: false,
-      extra: schema === undefined ? {} : { options: toSearchPath(schema) },
+    database: {
+      connectionString: given,
+      application_name: 'nestjs-jobs command',
+      connectionTimeoutMillis: 10_000,
+      ...(schema === undefined ? {} : { options: toSearchPath(schema) }),
     },
   };
 }
@@ -116,7 +114,8 @@ export class OpenQueue {
 
   private constructor(
     readonly target: DatabaseTarget,
-    private readonly app: DataSource,
+    private readonly kind: PlainDatabase['kind'],
+    private readonly connection: PlainConnection,
     private readonly logger: JobsLogger,
   ) {}
 
@@ -125,11 +124,12 @@ export class OpenQueue {
     if (target.file !== null && !mayCreate && !existsSync(target.file)) {
       throw new CommandError(`there is no file '${target.file}'; 'nestjs-jobs migrate' creates it`);
     }
-    return new OpenQueue(target, await openDataSource(target), logger);
+    const plain = readDriver(target.database);
+    return new OpenQueue(target, plain.kind, await connectPlain(plain), logger);
   }
 
   get inspector(): DatabaseInspector {
-    return createInspector(this.app);
+    return new DatabaseInspector(this.kind, this.connection.query);
   }
 
   /** Opens the queue, which must have its tables. @throws CommandError when they are missing or old. */
@@ -150,13 +150,14 @@ export class OpenQueue {
 
   async close(): Promise<void> {
     await this.engineAndStore?.close();
-    await this.app.destroy();
+    await this.connection.close();
   }
 
   private async openEngine(options: JobsOptions): Promise<JobsEngine> {
     const { logger } = this;
-    const settings = { ...options, role: 'producer', operationLog: false } as const;
-    const { store } = createJobStore(this.app, settings, { logger });
+    const { database } = this.target;
+    const settings = { ...options, database, role: 'producer', operationLog: false } as const;
+    const store = createDatabaseStore(settings, { logger });
     await store.open();
     const engine = new JobsEngine({ ...settings, store, logger });
     const close = async (): Promise<void> => {
@@ -168,33 +169,10 @@ export class OpenQueue {
   }
 }
 
-async function openDataSource({ options, file }: DatabaseTarget): Promise<DataSource> {
+function readDriver(database: DatabaseOption): PlainDatabase {
   try {
-    return await connect(options);
+    return readPlainDatabase(database);
   } catch (error) {
-    if (!isDriverMissing(error)) {
-      throw error;
-    }
-    if (file === null) {
-      throw new CommandError("the driver 'pg' is not installed; run 'npm install pg'");
-    }
-    return connectBySqlite3(file);
+    throw error instanceof InvalidOptionsError ? new CommandError(error.reason) : error;
   }
-}
-
-async function connectBySqlite3(file: string): Promise<DataSource> {
-  try {
-    return await connectSqlite3(file);
-  } catch (error) {
-    if (isDriverMissing(error) || (error as Error).name === 'MissingDriverError') {
-      throw new CommandError(
-        "no driver for SQLite is installed; run 'npm install better-sqlite3' (or sqlite3 with TypeORM 0.3)",
-      );
-    }
-    throw error;
-  }
-}
-
-function isDriverMissing(error: unknown): boolean {
-  return (error as Error).name === 'DriverPackageNotInstalledError';
 }

@@ -24,6 +24,7 @@ import {
   option,
   optional,
   readOptions,
+  recordCheck,
   text,
 } from './option-checks.js';
 import type { TelemetryOptions, TelemetrySettings } from './telemetry-option.js';
@@ -37,6 +38,11 @@ import { topicNameCheck } from './topic.js';
 export interface JobsOptions {
   /** Name of the TypeORM DataSource. Default: the application's default DataSource. */
   dataSource?: string | undefined;
+  /**
+   * The database of an application without TypeORM: `'postgres://user@host/database'`, `'sqlite:path/to/file'`, or a `PoolConfig` of
+   * `pg`. Default: that of the DataSource.
+   */
+  database?: DatabaseOption | undefined;
   /** `'producer'` only enqueues. `'all'` and `'worker'` also run jobs. Default `'all'`. */
   role?: 'all' | 'producer' | 'worker' | undefined;
   /** Jobs that run at once in this process, 1 to 10,000. Default 10. */
@@ -105,6 +111,9 @@ export interface JobsOptions {
   ui?: UiOptions | false | undefined;
 }
 
+/** A URL, or a `PoolConfig` of `pg`. */
+export type DatabaseOption = string | Readonly<Record<string, unknown>>;
+
 /** Options of `sqlite`. */
 interface SqliteOptions {
   /**
@@ -139,6 +148,7 @@ export type ProbeOption = number | { readonly file: string };
 /** {@link JobsOptions}, checked and complete. */
 export interface JobsSettings {
   readonly dataSource: string | undefined;
+  readonly database: DatabaseOption | undefined;
   readonly role: 'all' | 'producer' | 'worker';
   readonly concurrency: number;
   readonly topics: readonly string[] | undefined;
@@ -213,6 +223,12 @@ function rejectContradictions(given: JobsOptions): void {
   if (given.role === 'producer' && given.topics !== undefined) {
     throw new InvalidOptionsError('topics', "contradicts role 'producer', which never claims; remove one of the two");
   }
+  if (given.database !== undefined && given.dataSource !== undefined) {
+    throw new InvalidOptionsError(
+      'database',
+      'contradicts dataSource: the queue has one database; remove one of the two',
+    );
+  }
   rejectOverlappingPaths(given);
 }
 
@@ -238,6 +254,16 @@ function rejectOverlappingPaths({ http, ui }: JobsOptions): void {
 
 const second = 1_000;
 const minute = 60 * second;
+
+const databaseCheck: Check<DatabaseOption> = {
+  expects: "'postgres://user@host/database', 'sqlite:path/to/file' or a PoolConfig of pg",
+  parse: (value) =>
+    typeof value === 'string'
+      ? /^(postgres(ql)?:\/\/|sqlite:)./i.test(value)
+        ? value
+        : undefined
+      : (recordCheck.parse(value, 'database') as DatabaseOption | undefined),
+};
 
 const sqliteTable = {
   synchronous: option('full', oneOf('full', 'normal')),
@@ -269,6 +295,7 @@ const probeCheck: Check<ProbeOption> = {
 /** Default and check of each option. {@link JobsOptions} documents them. Durations are in milliseconds. */
 export const OPTIONS = {
   dataSource: optional(text(255)),
+  database: optional(databaseCheck),
   role: option('all', oneOf('all', 'producer', 'worker')),
   concurrency: option(10, concurrencyCheck),
   topics: optional(listOf(topicNameCheck)),

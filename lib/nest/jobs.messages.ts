@@ -45,7 +45,7 @@ export const missingDataSource = (name: string | undefined, others: readonly str
   const names = others.map((other) => `'${other}'`).join(' and ');
   if (name === undefined) {
     return others.length === 0
-      ? 'not found; import TypeOrmModule.forRoot() in the root module'
+      ? "not found; import TypeOrmModule.forRoot() in the root module, or without TypeORM pass the option database: 'postgres://…' or 'sqlite:app.sqlite'"
       : `there is no default DataSource, only ${names}; write JobsModule.forRoot({ dataSource: '${others[0]!}' })`;
   }
   const found = others.length === 0 ? 'there is none' : `there ${others.length === 1 ? 'is' : 'are'} ${names}`;

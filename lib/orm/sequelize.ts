@@ -16,7 +16,7 @@ interface SequelizeInstance {
 
 /** A `Transaction` of Sequelize. Its types hide the members that tell its instance, parent and state. */
 interface SequelizeTransaction {
-  afterCommit(listener: (transaction: never) => void): unknown;
+  readonly afterCommit: unknown;
   commit(): Promise<void>;
 }
 

@@ -1,5 +1,4 @@
-import type { DataSourceOptions } from 'typeorm';
-import { DataSource } from 'typeorm';
+import type { DataSource, DataSourceOptions } from 'typeorm';
 import { jobsMigrations } from '../../migrations/index.js';
 import type { OwnPool } from '../store/postgres/own-pool.js';
 import type { PooledClient } from '../store/postgres/pool.js';
@@ -7,6 +6,7 @@ import type { PostgresSession } from '../store/postgres/session.js';
 import { setImmediate } from '../store/runtime/real-timers.js';
 import type { OwnDatabase } from '../store/sqlite/own-database.js';
 import { createJobSchema } from './job-schema.js';
+import { loadTypeOrm } from './packages.cjs';
 
 /*
  * The DataSource behind `@InjectRepository(Job)`. It is the queue's own, because column types differ between databases, and so that the
@@ -40,7 +40,8 @@ export function createJobDataSource(app: DataSource, connections: StoreConnectio
       ? { type, driver: createPostgresDriver(connections), installExtensions: false }
       : { type, database: toFileName(app), driver: createSqliteDriver(type, connections) };
   const entities = [createJobSchema(type === 'postgres' ? 'postgres' : 'sqlite')];
-  return new DataSource({ ...OPTIONS, ...options, entities } as unknown as DataSourceOptions);
+  const { DataSource: Created } = loadTypeOrm();
+  return new Created({ ...OPTIONS, ...options, entities } as unknown as DataSourceOptions);
 }
 
 function toFileName(app: DataSource): string {

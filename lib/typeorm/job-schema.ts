@@ -1,9 +1,9 @@
-import type { EntitySchemaColumnOptions } from 'typeorm';
-import { EntitySchema } from 'typeorm';
+import type { EntitySchema, EntitySchemaColumnOptions } from 'typeorm';
 import { Job } from '../core/job.js';
 import type { Column, ColumnName } from '../store/jobs/columns.js';
 import { columnsWith, SQL_TYPES } from '../store/jobs/columns.js';
 import type { DatabaseKind } from './data-source-settings.js';
+import { loadTypeOrm } from './packages.cjs';
 
 /**
  * Returns the entity schema of `_jobs` for a kind of database: only PostgreSQL has `timestamptz` and `jsonb`. It serves
@@ -11,7 +11,8 @@ import type { DatabaseKind } from './data-source-settings.js';
  * prefix of the application changes them.
  */
 export function createJobSchema(kind: DatabaseKind): EntitySchema<Job> {
-  return new EntitySchema<Job>({
+  const { EntitySchema: Schema } = loadTypeOrm();
+  return new Schema<Job>({
     name: 'Job',
     target: Job,
     tableName: '_jobs',

@@ -30,7 +30,7 @@ export interface Sqlite3Settings {
 
 export type SqliteSettings = BetterSqliteSettings | Sqlite3Settings;
 
-interface ClosableDatabase extends BetterSqliteDatabase {
+export interface ClosableDatabase extends BetterSqliteDatabase {
   pragma(text: string): unknown;
   close(): unknown;
 }

@@ -94,7 +94,7 @@ import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
 
-interface SqliteStoreOptions {
+export interface SqliteStoreOptions {
   readonly database: SqliteSettings;
   /** @throws InvalidOptionsError when the application keeps other connections out of the file. */
   readonly checkApplication: () => Promise<void>;
