@@ -29,7 +29,7 @@ const PRIMARY_CODE = 0xff;
 
 /** The part of `node:sqlite` that the queue uses. The oldest Node that the queue supports has no such module, nor its types. */
 interface NodeSqlite {
-  readonly DatabaseSync: (new (file: string) => DatabaseSync) & { readonly prototype: object };
+  readonly DatabaseSync: new (file: string) => DatabaseSync;
   readonly StatementSync: { readonly prototype: object };
 }
 
@@ -51,11 +51,8 @@ interface StatementSync {
 type Statement = ReturnType<ClosableDatabase['prepare']>;
 
 /** Whether this Node has all members of `node:sqlite` that the queue uses: 22.16 and newer. */
-export function isComplete({
-  StatementSync: { prototype },
-  DatabaseSync: { prototype: database },
-}: NodeSqlite): boolean {
-  return 'columns' in prototype && 'setReturnArrays' in prototype && 'isTransaction' in database;
+export function isComplete({ StatementSync: { prototype } }: NodeSqlite): boolean {
+  return 'columns' in prototype && 'setReturnArrays' in prototype;
 }
 
 /** Returns a class with the members of better-sqlite3 that the queue uses, on top of `node:sqlite`. */
