@@ -6,13 +6,13 @@
  */
 import type { GroupTopic, JobGroup } from '../core/job-group.js';
 import type { WorkerDetails, WorkerProcess } from '../core/job-reports.js';
-import type { Claim, ClaimToken, Job } from '../core/job.js';
+import type { ClaimToken, Job } from '../core/job.js';
 import type { FinalStatus } from '../core/job-state.js';
 import type { ListFilter } from '../core/list-filter.js';
 import type { Retention } from '../core/retention.js';
 import type { TopicLimits } from '../core/topic-limits.js';
 import type { Definition, DefinitionRef, DefinitionState, PendingSchedule } from './definitions/definition-records.js';
-import type { FlowSelection, FlowStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';
+import type { LimitSelection, LimitStates, LimitedTopic, StoredTopic } from './limits/limit-records.js';
 import type { LinkChanges, LinkedCallback, LinkStore } from './links/link-store.js';
 import type { LogStore } from './logs/log-store.js';
 import type { Audience, StoreHints } from './runtime/store-hints.js';
@@ -36,6 +36,7 @@ import type {
   ActionRequest,
   ActionResult,
   ClaimRequest,
+  ClaimResult,
   ClaimState,
   ExpiredJob,
   InsertedJob,
@@ -57,7 +58,6 @@ import type {
   JobSummary,
   SweptPage,
 } from './jobs/job-records.js';
-import type { LimitedClaim, LimitedClaimRequest } from './limits/limited-claim.js';
 import type { StoreTransaction, TransactionCall } from './transactions/application-transactions.js';
 
 /**
@@ -74,7 +74,6 @@ export interface JobStore
   readonly pauses: TopicPauses;
   readonly schedules: ScheduleStore;
   readonly definitions: DefinitionStore;
-  readonly limitedTopics: LimitedTopicClaims;
   readonly limits: LimitStore;
   readonly links: LinkStore;
   readonly groups: GroupStore;
@@ -114,21 +113,13 @@ interface JobWriter {
 
 /** Used by the dispatcher. */
 interface JobClaimer {
-  /** pending → processing, lane by lane, `limit` jobs at most. Skips paused topics. */
-  claim(request: ClaimRequest): Promise<Claim[]>;
+  /**
+   * pending → processing, `limit` jobs at most. Skips paused topics. From lanes: lane by lane. From a topic: as far as its limits allow, exact
+   * under any number of processes, since claims of one topic run one after another; keys take turns, in one order for all processes.
+   */
+  claim(request: ClaimRequest): Promise<ClaimResult>;
   /** Returns the first waiting job, due or not, of each priority in each gap, and of each lane from its lower bound on. */
   scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan>;
-}
-
-/** Used to claim from topics that have limits, or jobs with a concurrency key. */
-export interface LimitedTopicClaims {
-  /**
-   * pending → processing for one topic, `limit` jobs at most, as far as its limits allow. Exact under any number of processes: claims
-   * of one topic run one after another. Keys take turns, in one order for all processes.
-   */
-  claim(request: LimitedClaimRequest): Promise<LimitedClaim>;
-  /** Deletes up to 10,000 counted starts of a topic that its rate does not need any more. Returns whether there may be others. */
-  pruneStarts(topic: string): Promise<boolean>;
 }
 
 /** Used while an attempt runs, and to record its outcome. Each write is fenced by id and attempt. */
@@ -238,9 +229,11 @@ export interface LimitStore {
   /** Returns the topics that have limits or a declaration, by name. @param topic only this topic. Default: all. */
   list(topic?: string | null): Promise<StoredTopic[]>;
   /** Returns what the limits of these topics and keys allow now. */
-  states(selection: readonly FlowSelection[]): Promise<FlowStates>;
+  states(selection: readonly LimitSelection[]): Promise<LimitStates>;
   /** Returns what runs and waits in those of these topics that are limited. @param keysMax counts up to this many keys of each priority. */
   limited(topics: readonly string[], keysMax: number): Promise<LimitedTopic[]>;
+  /** Deletes up to 10,000 counted starts of a topic that its rate does not need any more. Returns whether there may be others. */
+  pruneStarts(topic: string): Promise<boolean>;
 }
 
 /**

@@ -6,7 +6,7 @@ import { PAGE_JOBS_MAX } from '../core/list-filter.js';
 import { suggestNearest } from '../core/suggestion.js';
 import type { JobAdmin } from '../engine/changes/job-admin.js';
 import type { InnerParts } from '../engine/jobs-engine.js';
-import type { LimitedClaim } from '../store/limits/limited-claim.js';
+import type { ClaimResult } from '../store/jobs/job-records.js';
 import { HAND_OVER_MS } from '../store/limits/limited-claim.js';
 import type { PendingRun } from './run-options.js';
 
@@ -133,8 +133,8 @@ export class PendingJobs {
     const { size = 1, waitMs = 0 } = registry.get(topic)!.settings.batch ?? {};
     const lane = { topic, priority, lowerBound: runAt.toISOString(), limit: Math.min(size, limit) };
     const sentMs = clock.now();
-    const request = { lanes: [lane], limit: lane.limit, leaseMs, worker };
-    const ordinary = concurrencyKey === null ? await store.claim(request) : [];
+    const request = { from: 'lanes' as const, lanes: [lane], limit: lane.limit, leaseMs, worker };
+    const ordinary = concurrencyKey === null ? (await store.claim(request)).claims : [];
     const claims = ordinary.length > 0 ? ordinary : await this.claimLimited(topic, priority, lane.limit);
     // A batch that is not full does not wait: its first job counts as claimed before.
     claims.forEach((claim) => runner.accept(claim, clock.now() - waitMs, sentMs + leaseMs));
@@ -145,13 +145,13 @@ export class PendingJobs {
   private async claimLimited(topic: string, priority: number, limit: number): Promise<readonly Claim[]> {
     const { store, leaseMs, worker } = this.parts;
     const request = {
-      ...{ topic, priorities: [priority], hasKeyed: true, limit, leaseMs, worker },
+      ...{ from: 'topic' as const, topic, priorities: [priority], hasKeyed: true, limit, leaseMs, worker },
       handOverMs: HAND_OVER_MS,
     };
-    let claim: LimitedClaim;
+    let claim: ClaimResult;
     do {
-      claim = await store.limitedTopics.claim(request);
-    } while (claim.ending === 'cut' && claim.claims.length === 0);
+      claim = await store.claim(request);
+    } while (claim.rest === 'cut' && claim.claims.length === 0);
     return claim.claims;
   }
 

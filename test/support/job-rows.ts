@@ -2,7 +2,7 @@ import type { WorkerDetails } from '../../lib/core/job-reports.js';
 import { v7 as uuidv7 } from 'uuid';
 import type { Claim, ClaimToken, Outcome } from '../../lib/core/job.js';
 import type {
-  ClaimRequest,
+  LaneClaimRequest,
   ClaimState,
   JobInsert,
   Lane,
@@ -57,8 +57,9 @@ export function lane(members: Partial<Lane> = {}): Lane {
 }
 
 /** Claims due jobs of the default lane, or of the given ones. */
-export function claim(store: JobStore, request: Partial<ClaimRequest> = {}): Promise<Claim[]> {
-  return store.claim({ lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER, ...request });
+export async function claim(store: JobStore, request: Partial<LaneClaimRequest> = {}): Promise<Claim[]> {
+  const defaults = { from: 'lanes' as const, lanes: [lane()], limit: 1_000, leaseMs: LEASE_MS, worker: WORKER };
+  return (await store.claim({ ...defaults, ...request })).claims;
 }
 
 /** The states of a claim that is owned and of one that is not. */

@@ -19,7 +19,9 @@ export function watch(store: JobStore, tookMs?: number): WatchedStore {
   const setTookMs = <T extends ScanTiming>(look: T): T => ({ ...look, tookMs: watched.tookMs ?? look.tookMs });
   const verbs: Partial<JobStore> = {
     claim: (request) => {
-      watched.claimBounds.push(request.lanes.map(({ lowerBound }) => lowerBound));
+      if (request.from === 'lanes') {
+        watched.claimBounds.push(request.lanes.map(({ lowerBound }) => lowerBound));
+      }
       return store.claim(request);
     },
     scan: async (gaps, lanes) => setTookMs(await store.scan(gaps, lanes)),

@@ -1,5 +1,5 @@
 import { SET_LENGTH_MAX } from '../../core/bounds.js';
-import type { ClaimRequest } from '../../store/jobs/job-records.js';
+import type { LaneClaimRequest } from '../../store/jobs/job-records.js';
 import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
@@ -20,7 +20,7 @@ export interface TopicCapacity {
 }
 
 /** A claim, and how many slots its jobs may need. */
-export type SlotRequest = ClaimRequest & { readonly slots: number };
+export type SlotRequest = LaneClaimRequest & { readonly slots: number };
 
 /** How many more jobs of several topics together may run here. */
 export interface SharedCapacity {
@@ -278,7 +278,7 @@ export class ClaimCapacity {
   }
 
   private reservedJobs(topic: string): number {
-    const reservedBy = ({ lanes, limit }: ClaimRequest): number =>
+    const reservedBy = ({ lanes, limit }: SlotRequest): number =>
       Math.min(
         limit,
         lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),

@@ -100,7 +100,7 @@ export class Claimer {
     }
     const { batchSize, limit: batchLimit } = lanes[0]!;
     const size = batchSize ? { limit: batchLimit, slots: Math.ceil(batchLimit / batchSize) } : { limit, slots: limit };
-    const claiming = this.execute({ lanes, ...size, leaseMs, worker }, laneIndex.recordSend());
+    const claiming = this.execute({ from: 'lanes', lanes, ...size, leaseMs, worker }, laneIndex.recordSend());
     this.inFlight.push(claiming);
     void claiming.then(() => this.inFlight.splice(this.inFlight.indexOf(claiming), 1));
     return undefined;
@@ -114,7 +114,7 @@ export class Claimer {
     capacity.reserve(request);
     capacity.recordTurn('ordinary');
     try {
-      const claims = await store.claim(request);
+      const { claims } = await store.claim(request);
       const nowMs = clock.now();
       capacity.recordResult(request, nowMs - sentMs > leaseMs / 3);
       runner.prefetch.recordClaim((clock.eventLoopIdleMs?.() ?? nowMs) - idleBeforeMs);

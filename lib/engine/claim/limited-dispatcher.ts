@@ -3,8 +3,7 @@
  * Read this file (the loop) first, then limited-topics.ts (what may be due, and what a limit holds back).
  */
 import { toErrorMessage } from '../../core/error-text.js';
-import type { LimitedClaim } from '../../store/limits/limited-claim.js';
-import type { LaneScan } from '../../store/jobs/job-records.js';
+import type { ClaimResult, LaneScan } from '../../store/jobs/job-records.js';
 import type { ClaimCapacity } from './claim-capacity.js';
 import { deliverClaims } from './claimer.js';
 import type { LaneIndex } from './lane-index.js';
@@ -141,7 +140,7 @@ export class LimitedDispatcher {
     const { store, clock, lanes, capacity, leaseMs, worker } = this.parts;
     const { topic, priorities, hasKeyed, limit, slots } = due;
     const lane = { topic, priority: priorities[0]!, lowerBound: null, limit };
-    const reserved = { lanes: [lane], limit, slots, leaseMs, worker };
+    const reserved = { from: 'lanes' as const, lanes: [lane], limit, slots, leaseMs, worker };
     const sentMs = clock.now();
     const { version } = lanes;
     capacity.reserve(reserved);
@@ -150,8 +149,8 @@ export class LimitedDispatcher {
     this.isClaiming = true;
     try {
       const handOverMs = this.handOvers.next(topic);
-      const request = { topic, priorities, hasKeyed, limit, leaseMs, worker, handOverMs };
-      const claim = await store.limitedTopics.claim(request).finally(() => capacity.release(reserved));
+      const request = { from: 'topic' as const, topic, priorities, hasKeyed, limit, leaseMs, worker, handOverMs };
+      const claim = await store.claim(request).finally(() => capacity.release(reserved));
       const counted = claim.start ? this.handOvers.count(topic, claim.start, sentMs, handOverMs) : undefined;
       const times = { claimedAtMs: clock.now(), leaseEndsMs: sentMs + leaseMs, counted };
       deliverClaims(this.parts, [...claim.claims], times, this.isStarted);
@@ -165,14 +164,14 @@ export class LimitedDispatcher {
     }
   }
 
-  private async pruneStarts(topic: string, { rateInMs }: LimitedClaim): Promise<void> {
+  private async pruneStarts(topic: string, { rateInMs }: ClaimResult): Promise<void> {
     const { store, clock, logger } = this.parts;
-    if (rateInMs === null || clock.now() - (this.prunedAtMs.get(topic) ?? -Infinity) < PRUNE_INTERVAL_MS) {
+    if (rateInMs === undefined || clock.now() - (this.prunedAtMs.get(topic) ?? -Infinity) < PRUNE_INTERVAL_MS) {
       return;
     }
     this.prunedAtMs.set(topic, clock.now());
     try {
-      if (await store.limitedTopics.pruneStarts(topic)) {
+      if (await store.limits.pruneStarts(topic)) {
         // The next claim deletes others.
         this.prunedAtMs.delete(topic);
       }

@@ -1,7 +1,6 @@
 import type { BackoffBounds } from '../../core/backoff.js';
 import { backoffMs } from '../../core/backoff.js';
-import type { LimitedClaim } from '../../store/limits/limited-claim.js';
-import type { LaneScan } from '../../store/jobs/job-records.js';
+import type { ClaimResult, LaneScan } from '../../store/jobs/job-records.js';
 
 /** A lane of a limited topic: when its first job is due, and the version in which that became known. */
 interface LimitedLane {
@@ -175,7 +174,7 @@ export class LimitedTopics {
   }
 
   /** @returns whether no due job is left, so that a scan should find the next one. */
-  recordClaim(due: DueTopic, limit: number, claim: LimitedClaim, nowMs: number, version: number): boolean {
+  recordClaim(due: DueTopic, limit: number, claim: ClaimResult, nowMs: number, version: number): boolean {
     const { topic, priorities } = due;
     const known = this.topics.get(topic);
     if (!known) {
@@ -184,14 +183,14 @@ export class LimitedTopics {
     known.claimedAtMs = nowMs;
     known.isFull = false;
     known.emptyClaims = claim.claims.length > 0 ? 0 : known.emptyClaims;
-    known.cuts = claim.claims.length > 0 || claim.ending !== 'cut' ? 0 : known.cuts + 1;
-    if (claim.ending === 'unlimited') {
+    known.cuts = claim.claims.length > 0 || claim.rest !== 'cut' ? 0 : known.cuts + 1;
+    if (claim.rest === 'unlimited') {
       this.topics.delete(topic);
       return true;
     }
     const isContinued = continueWithLessUrgent(known, due, limit, claim);
     known.blockedUntilMs = isContinued ? -Infinity : nowMs + this.pauseAfter(known, claim);
-    const isDrained = claim.ending === 'done' && claim.limitedBy === null && claim.claims.length < limit;
+    const isDrained = claim.rest === 'none';
     if (isDrained) {
       priorities.forEach((priority) => {
         const lane = known.lanes.get(priority);
@@ -204,15 +203,15 @@ export class LimitedTopics {
   }
 
   /** How long the next claim waits. */
-  private pauseAfter(known: LimitedTopic, claim: LimitedClaim): number {
+  private pauseAfter(known: LimitedTopic, claim: ClaimResult): number {
     const { pollIntervalMs, random } = this.options;
-    if (claim.ending === 'locked') {
+    if (claim.held === 'lock') {
       return LOCKED_MIN_MS + random() * (LOCKED_MAX_MS - LOCKED_MIN_MS);
     }
-    if (claim.ending === 'cut' && known.cuts < CUTS_MAX) {
+    if (claim.rest === 'cut' && known.cuts < CUTS_MAX) {
       return 0;
     }
-    if (claim.limitedBy !== null || claim.ending === 'cut' || known.hasFullKeys) {
+    if (claim.held !== undefined || claim.rest === 'cut' || known.hasFullKeys) {
       known.isFull = true;
       return Math.min(pollIntervalMs, claim.rateInMs ?? Infinity, newsPauseMs(known));
     }
@@ -286,15 +285,15 @@ function continueWithLessUrgent(
   known: LimitedTopic,
   { priorities, hasMorePriorities }: DueTopic,
   limit: number,
-  { claims, ending, limitedBy }: LimitedClaim,
+  { claims, rest, held }: ClaimResult,
 ): boolean {
-  if (ending === 'locked' || ending === 'cut') {
-    known.hasFullKeys ||= limitedBy === 'key';
+  if (held === 'lock' || rest === 'cut') {
+    known.hasFullKeys ||= held === 'key';
     return false;
   }
-  const isTopicFull = claims.length >= limit || limitedBy === 'concurrency' || limitedBy === 'rate';
+  const isTopicFull = claims.length >= limit || held === 'concurrency' || held === 'rate';
   const isFirst = known.fromPriority === -Infinity;
-  known.hasFullKeys = !isTopicFull && ((known.hasFullKeys && !isFirst) || limitedBy === 'key');
+  known.hasFullKeys = !isTopicFull && ((known.hasFullKeys && !isFirst) || held === 'key');
   const isContinued = !isTopicFull && hasMorePriorities;
   known.fromPriority = isContinued ? priorities.at(-1)! + 1 : -Infinity;
   return isContinued;

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../core/duration.js';
 import type { Job } from '../../core/job.js';
 import type { WaitingReason } from '../../core/job-reports.js';
-import type { FlowState } from '../../store/limits/limit-records.js';
+import type { LimitState } from '../../store/limits/limit-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import { JobGraphs } from './job-graphs.js';
 
@@ -13,8 +13,8 @@ interface Facts {
   readonly isHandled: boolean;
   /** Parents that have not ended, if the job waits for any. */
   readonly waitingOn: number | undefined;
-  readonly topic: FlowState;
-  readonly key: FlowState | undefined;
+  readonly topic: LimitState;
+  readonly key: LimitState | undefined;
 }
 
 /**
@@ -112,7 +112,7 @@ const PERIODS: Readonly<Record<number, string>> = {
   86_400_000: 'a day',
 };
 
-function explainRate({ rateLimit, rateMs, isRateByKey }: FlowState, nextStart: Date, now: Date): string {
+function explainRate({ rateLimit, rateMs, isRateByKey }: LimitState, nextStart: Date, now: Date): string {
   const period = PERIODS[rateMs!] ?? `every ${formatDuration(rateMs!)}`;
   const each = isRateByKey ? ' for each concurrency key' : '';
   return `the rate of ${rateLimit} ${period}${each} allows the next start at ${formatMoment(nextStart, now)}`;

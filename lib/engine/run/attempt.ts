@@ -11,7 +11,7 @@ import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import { identifyTransaction } from '../../store/transactions/jobs-transaction.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
-import type { CountedStart } from '../../store/limits/limited-claim.js';
+import type { CountedStart } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';

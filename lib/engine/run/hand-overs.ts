@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import type { JobsLogger } from '../../core/logger.js';
-import type { CountedStart } from '../../store/limits/limited-claim.js';
+import type { CountedStart } from '../../store/jobs/job-records.js';
 import { HAND_OVER_MAX_MS, HAND_OVER_MS } from '../../store/limits/limited-claim.js';
 
 /** What a rate has counted for the jobs of one claim. */

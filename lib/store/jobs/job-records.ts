@@ -2,11 +2,10 @@ import type { Backoff } from '../../core/backoff.js';
 import type { Failure } from '../../core/error-text.js';
 import type { Expiry } from '../../core/expiry.js';
 import type { ListPosition } from '../../core/list-filter.js';
-import type { ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../../core/job.js';
+import type { Claim, ClaimToken, Idempotency, Job, JobSearch, Outcome } from '../../core/job.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { PRIORITY_MAX, PRIORITY_MIN } from '../../core/bounds.js';
 import type { UniqueMode } from '../../core/unique-key.js';
-import type { CountedStart } from '../limits/limited-claim.js';
 
 /* The rows and results of the verbs in job-store.ts, in the order of its interfaces. */
 
@@ -75,13 +74,66 @@ export interface Lane extends LaneStart {
   readonly limit: number;
 }
 
-export interface ClaimRequest {
-  /** In the order in which they are served. */
-  readonly lanes: readonly Lane[];
+interface ClaimBasics {
   readonly limit: number;
   readonly leaseMs: number;
   readonly worker: string;
 }
+
+/** A claim of jobs without a concurrency key, of topics without limits. */
+export interface LaneClaimRequest extends ClaimBasics {
+  readonly from: 'lanes';
+  /** In the order in which they are served. */
+  readonly lanes: readonly Lane[];
+}
+
+/** A claim of one topic that has limits, or jobs with a concurrency key. */
+export interface TopicClaimRequest extends ClaimBasics {
+  readonly from: 'topic';
+  readonly topic: string;
+  /** The priorities to claim from, most urgent first. */
+  readonly priorities: readonly number[];
+  /** Whether jobs with a concurrency key may wait. */
+  readonly hasKeyed: boolean;
+  /** A rate counts each job as started at any moment until this long after the claim: its handler must be called by then, or not at all. */
+  readonly handOverMs: number;
+}
+
+export type ClaimRequest = LaneClaimRequest | TopicClaimRequest;
+
+/** Where a claim has recorded its starts, so that those of jobs whose handlers were not called can be taken back. */
+export interface CountedStart {
+  /** Length of the rate's window. */
+  readonly rateMs: number;
+  readonly slice: number;
+  readonly isByKey: boolean;
+  /** The time of the claim, by the database's clock. */
+  readonly atMs: number;
+  /** Distance of spread starts. */
+  readonly gapMs: number;
+}
+
+export interface ClaimResult {
+  readonly claims: Claim[];
+  /**
+   * What is left.
+   * - `none`: no other due job may start now.
+   * - `maybe`: the claim returned as many jobs as it asked for.
+   * - `cut`: the claim has not looked at every key; the next one goes on from there.
+   * - `held`: due jobs may be left that may not start now; see `held`.
+   * - `unlimited`: the topic has neither limits nor keyed jobs; claims from lanes serve it.
+   */
+  readonly rest: 'none' | 'maybe' | 'cut' | 'held' | 'unlimited';
+  /** What prevented the claim from returning more jobs. `lock`: another process claims from the topic at this moment. */
+  readonly held?: LimitReason | 'lock' | undefined;
+  /** When the rate of the topic may allow another start, in milliseconds from now. */
+  readonly rateInMs?: number | undefined;
+  /** Set if a rate has counted the jobs. */
+  readonly start?: CountedStart | undefined;
+}
+
+/** A limit that prevents jobs from starting. */
+export type LimitReason = 'concurrency' | 'rate' | 'key';
 
 /** The priorities of a topic strictly between two bounds. */
 export interface LaneGap {

@@ -1,17 +1,17 @@
 import type { Claim } from '../../core/job.js';
 import { toClaimedJob, toLaneScan } from './row-mapper.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
-import type { ClaimRequest, LaneGap, LaneScan, LaneStart } from './job-records.js';
+import type { ClaimResult, LaneClaimRequest, LaneGap, LaneScan, LaneStart } from './job-records.js';
 import { CLAIM, NUMBERS, SCAN } from './claim.postgres.js';
 
 /** Claims jobs of topics without limits, and scans for waiting jobs of all topics. */
 export class JobClaimer {
   constructor(private readonly query: SqlQuery) {}
 
-  async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
+  async claim({ lanes, limit, worker, leaseMs }: LaneClaimRequest): Promise<ClaimResult> {
     const input = lanes.map((lane) => ({ ...toLaneInput(lane), lane_limit: lane.limit }));
     const rows = await this.query(CLAIM, [JSON.stringify(input), limit, worker, leaseMs]);
-    return rows.map(toClaim);
+    return { claims: rows.map(toClaim), rest: rows.length === limit ? 'maybe' : 'none' };
   }
 
   async scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {

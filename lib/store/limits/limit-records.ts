@@ -26,13 +26,13 @@ export function toDefinedLimits({ topic, code, operator }: StoredTopic): Defined
 }
 
 /** A topic, or one concurrency key of it. */
-export interface FlowSelection {
+export interface LimitSelection {
   readonly topic: string;
   readonly key?: string;
 }
 
 /** The limits of a topic that apply, and what they allow now. */
-export interface FlowState {
+export interface LimitState {
   readonly isPaused: boolean;
   /** Has limits, or jobs with a concurrency key. */
   readonly isLimited: boolean;
@@ -49,13 +49,13 @@ export interface FlowState {
 }
 
 /** The database's time, and the state of each topic and key. */
-export interface FlowStates {
+export interface LimitStates {
   readonly now: Date;
-  readonly states: readonly (FlowState & { readonly topic: string; readonly key: string | null })[];
+  readonly states: readonly (LimitState & { readonly topic: string; readonly key: string | null })[];
 }
 
 /** A topic that is limited now. Counts its running jobs in any case. */
-export interface LimitedTopic extends FlowState {
+export interface LimitedTopic extends LimitState {
   readonly topic: string;
   /** Keys with due jobs. */
   readonly waitingKeys: number;

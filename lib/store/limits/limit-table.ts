@@ -3,17 +3,20 @@ import type { TopicRetention } from '../../core/retention.js';
 import type { TopicLimits } from '../../core/topic-limits.js';
 import type { LimitStore } from '../job-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
-import type { FlowSelection, FlowState, FlowStates, LimitedTopic, StoredTopic } from './limit-records.js';
+import { PRUNED_STARTS_MAX } from './limited-claim.js';
+import type { LimitSelection, LimitState, LimitStates, LimitedTopic, StoredTopic } from './limit-records.js';
 
 interface LimitTableOptions {
   readonly statements: {
     readonly LIST_LIMITS: string;
-    readonly FLOW_STATES: string;
+    readonly LIMIT_STATES: string;
     readonly LIMITED_TOPICS: string;
+    readonly SET_LIMITS: string;
   };
+  /** Deletes old starts; each is a row, or a number of them. */
+  readonly pruneStarts: (topic: string, max: number) => Promise<number>;
   readonly read: SqlQuery;
-  /** Stores the operator's setting of a topic: JSON, or `null` to remove it. */
-  readonly set: (topic: string, limits: string | null) => Promise<readonly SqlRow[]>;
+  readonly write: SqlQuery;
 }
 
 /** Reads and writes the limits of topics. */
@@ -21,7 +24,7 @@ export class LimitTable implements LimitStore {
   constructor(private readonly options: LimitTableOptions) {}
 
   async set(topic: string, limits: TopicLimits | null): Promise<void> {
-    await this.options.set(topic, limits && JSON.stringify(limits));
+    await this.options.write(this.options.statements.SET_LIMITS, [topic, limits && JSON.stringify(limits)]);
   }
 
   async list(topic: string | null = null): Promise<StoredTopic[]> {
@@ -36,15 +39,15 @@ export class LimitTable implements LimitStore {
     }));
   }
 
-  async states(selection: readonly FlowSelection[]): Promise<FlowStates> {
-    const rows = await this.options.read(this.options.statements.FLOW_STATES, [JSON.stringify(selection)]);
+  async states(selection: readonly LimitSelection[]): Promise<LimitStates> {
+    const rows = await this.options.read(this.options.statements.LIMIT_STATES, [JSON.stringify(selection)]);
     const [first, ...states] = rows;
     return {
       now: new Date(Number(first!.paused_since)),
       states: states.map((row) => ({
         topic: row.topic as string,
         key: (row.key ?? null) as string | null,
-        ...toFlowState(row),
+        ...toLimitState(row),
       })),
     };
   }
@@ -53,11 +56,15 @@ export class LimitTable implements LimitStore {
     const rows = await this.options.read(this.options.statements.LIMITED_TOPICS, [JSON.stringify(topics), keysMax]);
     return rows.map((row) => ({
       topic: row.topic as string,
-      ...toFlowState(row),
+      ...toLimitState(row),
       waitingKeys: Number(row.waiting_keys),
       fullKeys: Number(row.full_keys),
       openKeys: Number(row.open_keys),
     }));
+  }
+
+  async pruneStarts(topic: string): Promise<boolean> {
+    return (await this.options.pruneStarts(topic, PRUNED_STARTS_MAX)) === PRUNED_STARTS_MAX;
   }
 }
 
@@ -65,7 +72,7 @@ function parse<T>(text: unknown): T | null {
   return text === null ? null : (JSON.parse(text as string) as T);
 }
 
-function toFlowState(row: SqlRow): FlowState {
+function toLimitState(row: SqlRow): LimitState {
   return {
     isPaused: row.paused_since !== null,
     isLimited: Boolean(row.is_limited),

@@ -84,7 +84,7 @@ const states = `${ms('t.paused_since')} AS paused_since, coalesce(t.is_limited, 
  * Reads what the limits allow now, for the topics and keys in $1; a member without a key stands for its topic. The first row has the
  * database's time.
  */
-export const FLOW_STATES = `
+export const LIMIT_STATES = `
 SELECT NULL AS topic, NULL AS key, ${ms('statement_timestamp()')} AS paused_since, false AS is_limited, NULL::int AS limit_total,
   NULL::int AS limit_key, NULL::int AS rate_limit, NULL::bigint AS rate_ms, false AS rate_by_key, 0 AS running, NULL::bigint AS next_start
 UNION ALL

@@ -83,7 +83,7 @@ const states = `${ms('t.paused_since')} AS paused_since, coalesce(t.is_limited, 
  * Reads what the limits allow now, for the topics and keys in ?1; a member without a key stands for its topic. The first row has the
  * database's time.
  */
-export const FLOW_STATES = `
+export const LIMIT_STATES = `
 SELECT NULL AS topic, NULL AS key, ${ms(now)} AS paused_since, 0 AS is_limited, NULL AS limit_total, NULL AS limit_key,
   NULL AS rate_limit, NULL AS rate_ms, 0 AS rate_by_key, 0 AS running, NULL AS next_start
 UNION ALL

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { LimitedTopicClaims } from '../job-store.js';
 import { KeyedJobMarker } from './keyed-job-marker.js';
-import type { CountedStart, LimitedClaim, LimitedClaimRequest, LimitReason } from './limited-claim.js';
-import { PRUNED_STARTS_MAX } from './limited-claim.js';
+import type { ClaimResult, CountedStart, LimitReason, TopicClaimRequest } from '../jobs/job-records.js';
+import { toRest } from './limited-claim.js';
 import type { RunTransactions, SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import { toClaim } from '../jobs/postgres-claimer.js';
 import * as sql from './limited-claim.postgres.js';
@@ -40,7 +39,7 @@ interface Ending {
 }
 
 /** Claims jobs of topics that have limits, or jobs with a concurrency key. */
-export class LimitedClaimer implements LimitedTopicClaims {
+export class LimitedClaimer {
   /** Numbers the claims of this process. */
   private claimCount = 0;
   private readonly marker = new KeyedJobMarker({
@@ -51,7 +50,7 @@ export class LimitedClaimer implements LimitedTopicClaims {
 
   constructor(private readonly parts: LimitedClaimerParts) {}
 
-  async claim(request: LimitedClaimRequest): Promise<LimitedClaim> {
+  async claim(request: TopicClaimRequest): Promise<ClaimResult> {
     const { rows, ending } = await this.claimOnce(request);
     if (ending.hasLock && !ending.isLimited && request.hasKeyed) {
       await this.parts.query(sql.MARK_LIMITED, [request.topic]);
@@ -61,12 +60,7 @@ export class LimitedClaimer implements LimitedTopicClaims {
     return this.toResult(request, rows, ending);
   }
 
-  async pruneStarts(topic: string): Promise<boolean> {
-    const [row] = await this.parts.query(sql.PRUNE_STARTS, [topic, PRUNED_STARTS_MAX]);
-    return Number(row!.removed) === PRUNED_STARTS_MAX;
-  }
-
-  private async claimOnce(request: LimitedClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {
+  private async claimOnce(request: TopicClaimRequest): Promise<{ rows: readonly SqlRow[]; ending: Ending }> {
     const { topic, priorities, hasKeyed, limit, worker, leaseMs, handOverMs } = request;
     const { transact, schema } = this.parts;
     this.claimCount += 1;
@@ -88,27 +82,29 @@ export class LimitedClaimer implements LimitedTopicClaims {
     return { rows: rows.slice(0, -1), ending };
   }
 
-  private toResult({ limit }: LimitedClaimRequest, rows: readonly SqlRow[], ending: Ending): LimitedClaim {
+  private toResult({ limit }: TopicClaimRequest, rows: readonly SqlRow[], ending: Ending): ClaimResult {
     const claims = rows.map(toClaim);
     const { hasLock, isLimited, isCut, start } = ending;
-    const limitedBy = toReason(ending, claims.length, limit);
-    const result = { claims, limitedBy, rateInMs: toRateInMs(ending, claims.length), start };
-    if (!hasLock) {
-      return { ...result, ending: 'locked' };
-    }
-    return { ...result, ending: isLimited ? (isCut ? 'cut' : 'done') : 'unlimited' };
+    const held = hasLock ? toReason(ending, claims.length, limit) : 'lock';
+    const rateInMs = toRateInMs(ending, claims.length) ?? undefined;
+    const rest = !hasLock ? 'held' : isLimited ? (isCut ? 'cut' : toRest(held, claims.length, limit)) : 'unlimited';
+    return { claims, rest, held, rateInMs, start: start ?? undefined };
   }
 }
 
 /** @param claimed how many jobs the claim has returned. */
-function toReason({ room, totalRoom, fullKeys, isPaused }: Ending, claimed: number, limit: number): LimitReason | null {
+function toReason(
+  { room, totalRoom, fullKeys, isPaused }: Ending,
+  claimed: number,
+  limit: number,
+): LimitReason | undefined {
   if (isPaused || room === null || claimed >= limit) {
-    return null;
+    return undefined;
   }
   if (claimed >= room) {
     return totalRoom !== null && totalRoom <= claimed ? 'concurrency' : 'rate';
   }
-  return fullKeys > 0 ? 'key' : null;
+  return fullKeys > 0 ? 'key' : undefined;
 }
 
 /** Spread starts wait for their distance, and, like all others, for the window when it is full. */

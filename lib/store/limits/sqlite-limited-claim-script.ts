@@ -1,5 +1,5 @@
-import type { CountedStart, LimitedClaimRequest, LimitReason } from './limited-claim.js';
-import { SLICES, SPREAD_STEP_MS } from './limited-claim.js';
+import type { ClaimResult, CountedStart, LimitReason, TopicClaimRequest } from '../jobs/job-records.js';
+import { SLICES, SPREAD_STEP_MS, toRest } from './limited-claim.js';
 import { monotonicMs } from '../runtime/real-timers.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import * as sql from './limited-claim.sqlite.js';
@@ -17,12 +17,8 @@ const JOBS_MAX = 50;
 const MARKED_MAX = 100;
 
 /** The result of a limited claim, its jobs as rows. */
-interface LimitedClaimRows {
+interface LimitedClaimRows extends Omit<ClaimResult, 'claims'> {
   readonly rows: readonly SqlRow[];
-  readonly ending: 'done' | 'cut' | 'unlimited';
-  readonly limitedBy: LimitReason | null;
-  readonly rateInMs: number | null;
-  readonly start: CountedStart | null;
   /** Whether due keyed jobs may be left without a flow key. */
   readonly isBehind: boolean;
 }
@@ -78,18 +74,11 @@ interface KeyCapacity {
 }
 
 /** Claims jobs of one topic, in one transaction, as far as its limits allow. Keys take turns, from the cursor in the topic's row on. */
-export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<LimitedClaimRows> {
+export function* limitedClaimScript(request: TopicClaimRequest): SqlScript<LimitedClaimRows> {
   const { topic, priorities, hasKeyed, worker, leaseMs } = request;
   const limits = yield* readLimitsScript(request);
   if (!limits || limits.isPaused) {
-    return {
-      rows: [],
-      ending: limits ? 'done' : 'unlimited',
-      limitedBy: null,
-      rateInMs: null,
-      start: null,
-      isBehind: false,
-    };
+    return { rows: [], rest: limits ? 'none' : 'unlimited', isBehind: false };
   }
   const marked = hasKeyed ? yield* markKeyedDueScript(topic, priorities, MARKED_MAX) : [];
   const limit = Math.min(request.limit, JOBS_MAX);
@@ -112,8 +101,8 @@ export function* limitedClaimScript(request: LimitedClaimRequest): SqlScript<Lim
   yield* moveCursorScript(topic, walks);
   const end = toEnding(limits, room, walks, rows.length, limit);
   // More jobs than one claim takes may be due.
-  const ending = rows.length === limit && limit < request.limit ? 'cut' : end.ending;
-  return { rows, ...end, start, ending, isBehind: marked.includes(MARKED_MAX) };
+  const rest = rows.length === limit && limit < request.limit ? 'cut' : end.rest;
+  return { rows, ...end, start, rest, isBehind: marked.includes(MARKED_MAX) };
 }
 
 /** Gives a flow key to up to `limit` keyed jobs of each priority that have become due. Returns their numbers. */
@@ -130,7 +119,7 @@ export function* markKeyedDueScript(
 }
 
 /** Returns `undefined` for a topic without limits and keyed jobs. */
-function* readLimitsScript({ topic, hasKeyed, handOverMs }: LimitedClaimRequest): SqlScript<TopicLimits | undefined> {
+function* readLimitsScript({ topic, hasKeyed, handOverMs }: TopicClaimRequest): SqlScript<TopicLimits | undefined> {
   const read = { sql: sql.TOPIC_LIMITS, params: [topic], isRead: true };
   let [row] = yield read;
   if (!row?.is_limited && hasKeyed) {
@@ -341,9 +330,9 @@ function* recordStartsScript(
   { rate, nowMs }: TopicLimits,
   { byRate }: Room,
   { countByKey, latestByKey }: Chosen,
-): SqlScript<CountedStart | null> {
+): SqlScript<CountedStart | undefined> {
   if (rate === null || countByKey.size === 0) {
-    return null;
+    return undefined;
   }
   const { windowMs, handOverMs, gapMs, isByKey } = rate;
   const toMember = (key: string, count: number, lastMs: number | null = null): unknown[] => {
@@ -355,7 +344,7 @@ function* recordStartsScript(
     ? [...countByKey].filter(([key]) => key !== '').map(([key, count]) => toMember(key, count, latestByKey.get(key)))
     : [toMember('', total, byRate.latestMs)];
   if (members.length === 0) {
-    return null;
+    return undefined;
   }
   const [row] = yield { sql: sql.ADD_STARTS, params: [topic, JSON.stringify(members), windowMs, handOverMs] };
   return { rateMs: windowMs, slice: Number(row!.slice), isByKey, atMs: nowMs, gapMs };
@@ -381,12 +370,10 @@ function toEnding(
   const { rate, nowMs } = limits;
   const isFull = claimed < limit && claimed >= Math.min(room.byConcurrency, room.byRate.free);
   const hasFullKeys = claimed < limit && walks.some(({ full }) => full.length > 0);
-  const reason = room.byConcurrency <= claimed ? 'concurrency' : 'rate';
-  return {
-    ending: walks.some(({ isCut }) => isCut) ? 'cut' : 'done',
-    limitedBy: isFull ? reason : hasFullKeys ? 'key' : null,
-    rateInMs: rate && findRateEnd(rate, nowMs, room.byRate, walks, claimed) - nowMs,
-  };
+  const reason: LimitReason = room.byConcurrency <= claimed ? 'concurrency' : 'rate';
+  const held = isFull ? reason : hasFullKeys ? 'key' : undefined;
+  const rateInMs = rate ? findRateEnd(rate, nowMs, room.byRate, walks, claimed) - nowMs : undefined;
+  return { rest: walks.some(({ isCut }) => isCut) ? 'cut' : toRest(held, claimed, limit), held, rateInMs };
 }
 
 /** When the rate may allow another start. */

@@ -8,7 +8,7 @@
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
 import { toErrorMessage } from '../../core/error-text.js';
-import type { Claim, ClaimToken, Job } from '../../core/job.js';
+import type { ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { JobsLogger } from '../../core/logger.js';
 import type { Retention } from '../../core/retention.js';
@@ -21,6 +21,7 @@ import type {
   ActionRequest,
   ActionResult,
   ClaimRequest,
+  ClaimResult,
   ClaimState,
   ExpiredJob,
   InsertedJob,
@@ -66,7 +67,9 @@ import { MaintenanceWriter } from '../jobs/postgres-maintenance-writer.js';
 import { Notifier } from './notifier.js';
 import { OutcomeWriter } from '../jobs/postgres-outcome-writer.js';
 import { createDefinitionTable } from '../definitions/postgres-definitions.js';
-import { createLimitTable } from '../limits/postgres-limits.js';
+import { LimitTable } from '../limits/limit-table.js';
+import * as limit from '../limits/limit.postgres.js';
+import { PRUNE_STARTS } from '../limits/limited-claim.postgres.js';
 import { PostgresListener } from './postgres-listener.js';
 import { createPostgresLinks } from '../links/postgres-links.js';
 import { createPostgresSchedules } from '../schedules/postgres-schedules.js';
@@ -131,13 +134,13 @@ export class PostgresStore implements JobStore {
     inserter: () => this.jobInserter,
   });
 
-  readonly limitedTopics = new LimitedClaimer({
-    query: this.write,
-    transact: (transactions) => this.transact(transactions),
-    schema: () => this.schema ?? '',
+  readonly limits = new LimitTable({
+    statements: limit,
+    read: this.read,
+    write: this.lockingWrite,
+    pruneStarts: async (topic, max) => Number((await this.write(PRUNE_STARTS, [topic, max]))[0]!.removed),
   });
 
-  readonly limits = createLimitTable(this.read, this.lockingWrite);
   readonly definitions = createDefinitionTable(
     this.read,
     (transactions) => this.lockLimit.run(() => this.transact(transactions)),
@@ -147,6 +150,12 @@ export class PostgresStore implements JobStore {
   private readonly notifier: Notifier;
   private readonly jobInserter: JobInserter;
   private readonly jobClaimer = new JobClaimer(this.write);
+  private readonly limitedClaimer = new LimitedClaimer({
+    query: this.write,
+    transact: (transactions) => this.transact(transactions),
+    schema: () => this.schema ?? '',
+  });
+
   private readonly leaseWriter = new LeaseWriter(this.write);
   private readonly outcomeWriter = new OutcomeWriter(
     (text, params, tx) => this.query(text, params, tx),
@@ -257,8 +266,8 @@ export class PostgresStore implements JobStore {
     return this.transactions.join(tx, onEnd);
   }
 
-  claim(request: ClaimRequest): Promise<Claim[]> {
-    return this.jobClaimer.claim(request);
+  claim(request: ClaimRequest): Promise<ClaimResult> {
+    return request.from === 'lanes' ? this.jobClaimer.claim(request) : this.limitedClaimer.claim(request);
   }
 
   scan(gaps: readonly LaneGap[], lanes?: readonly LaneStart[]): Promise<LaneScan> {

@@ -21,10 +21,12 @@ import type {
   ActionRequest,
   ActionResult,
   ClaimRequest,
+  ClaimResult,
   ClaimState,
   ExpiredJob,
   InsertedJob,
   JobInsert,
+  LaneClaimRequest,
   LaneGap,
   LaneScan,
   LaneStart,
@@ -36,9 +38,9 @@ import type {
   Rescue,
   Settled,
   Settlement,
+  TopicClaimRequest,
 } from '../jobs/job-records.js';
-import type { LimitedClaim, LimitedClaimRequest } from '../limits/limited-claim.js';
-import type { JobStore, LimitedTopicClaims } from '../job-store.js';
+import type { JobStore } from '../job-store.js';
 import type { StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import type { LinkChanges } from '../links/link-store.js';
@@ -71,7 +73,8 @@ import { toJobsError, toTransactionError } from './sqlite-errors.js';
 import { fireScript } from '../schedules/sqlite-fire-script.js';
 import { insertScript } from '../jobs/sqlite-insert-script.js';
 import { createDefinitionTable } from '../definitions/sqlite-definitions.js';
-import { createLimitTable } from '../limits/sqlite-limits.js';
+import { LimitTable } from '../limits/limit-table.js';
+import * as limitStatements from '../limits/limit.sqlite.js';
 import { completeInTransactionScript, settleScript } from '../jobs/sqlite-settle-script.js';
 import { MaintenanceWriter } from '../jobs/sqlite-maintenance-writer.js';
 import * as adminStatements from '../jobs/actions.sqlite.js';
@@ -88,7 +91,6 @@ import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited
 import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
-import { PRUNED_STARTS_MAX } from '../limits/limited-claim.js';
 import { acceptAdapters } from '../transactions/jobs-transaction.js';
 import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
@@ -134,7 +136,13 @@ export class SqliteStore implements JobStore {
   );
 
   readonly pauses = new PausedTopics(adminStatements, this.read, this.write);
-  readonly limits = createLimitTable(this.read, this.write);
+  readonly limits = new LimitTable({
+    statements: limitStatements,
+    read: this.read,
+    write: this.write,
+    pruneStarts: async (topic, max) => (await this.write(limitedClaim.PRUNE_STARTS, [topic, max])).length,
+  });
+
   readonly definitions = createDefinitionTable(this.read, (script) => this.transact(script));
   readonly schedules = new ScheduleTable({
     statements: scheduleStatements,
@@ -144,11 +152,6 @@ export class SqliteStore implements JobStore {
     fire: (firings) => this.transact(() => fireScript(firings)),
   });
 
-  readonly limitedTopics: LimitedTopicClaims = {
-    claim: (request) => this.claimLimited(request),
-    pruneStarts: async (topic) =>
-      (await this.write(limitedClaim.PRUNE_STARTS, [topic, PRUNED_STARTS_MAX])).length === PRUNED_STARTS_MAX,
-  };
   private readonly keyedJobs = new KeyedJobMarker({
     pageMax: MARKED_PAGE,
     mark: async (topic, priorities, limit) =>
@@ -240,24 +243,29 @@ export class SqliteStore implements JobStore {
     return this.openTransactions.join(tx, onEnd);
   }
 
-  async claim({ lanes, limit, worker, leaseMs }: ClaimRequest): Promise<Claim[]> {
+  claim(request: ClaimRequest): Promise<ClaimResult> {
+    return request.from === 'lanes' ? this.claimLanes(request) : this.claimTopic(request);
+  }
+
+  private async claimLanes({ lanes, limit, worker, leaseMs }: LaneClaimRequest): Promise<ClaimResult> {
     const requestedLanes = lanes.map((lane) => ({ ...toLaneParam(lane), limit: lane.limit }));
     // A read takes no lock, so a poll that finds nothing does not delay writes of the application.
     const rows = await this.read(DUE_LANES, [JSON.stringify(requestedLanes)]);
     const due = rows.map((row) => requestedLanes[row.lane_index as number]!);
     if (due.length === 0) {
-      return [];
+      return { claims: [], rest: 'none' };
     }
     const params = [JSON.stringify(due), limit, Math.max(...due.map((lane) => lane.limit)), worker, leaseMs];
     // `toClaim` parses payloads after the write has released the lock.
-    return (await this.write(CLAIM, params)).map(toClaim);
+    const claims = (await this.write(CLAIM, params)).map(toClaim);
+    return { claims, rest: claims.length === limit ? 'maybe' : 'none' };
   }
 
   /** A read first, which takes no lock: a poll that finds nothing does not delay writes of the application. */
-  private async claimLimited(request: LimitedClaimRequest): Promise<LimitedClaim> {
+  private async claimTopic(request: TopicClaimRequest): Promise<ClaimResult> {
     const due = await this.read(limitedClaim.HAS_DUE, [request.topic, JSON.stringify(request.priorities)]);
     if (due.length === 0) {
-      return { claims: [], ending: 'done', limitedBy: null, rateInMs: null, start: null };
+      return { claims: [], rest: 'none' };
     }
     const { writes } = this.connection;
     const { rows, isBehind, ...end } = await writes.transact(() => limitedClaimScript(request)).catch(throwJobsError);

@@ -43,10 +43,10 @@ async function main(): Promise<void> {
 }
 
 /** Holds back the results of some claims that a rate has counted, as a busy machine does. */
-function delayClaims({ limitedTopics }: JobStore): void {
+function delayClaims(store: JobStore): void {
   const dice = new Dice(settings.seed);
-  const claim = limitedTopics.claim.bind(limitedTopics);
-  limitedTopics.claim = async (request) => {
+  const claim = store.claim.bind(store);
+  store.claim = async (request) => {
     const result = await claim(request);
     if (result.claims.length > 0 && result.start && dice.chance(DELAYED_SHARE)) {
       await sleep(dice.whole(...DELAYS_MS));

@@ -125,7 +125,8 @@ describe.each(storeKinds())('waitFor on $label', (kind) => {
     const engine = create();
     const ids = await insertMany(fixture.store, 100);
     const waiting = ids.flatMap((id) => [engine.jobs.waitFor(id), engine.jobs.waitFor(id)]);
-    const claims = await fixture.store.claim({
+    const { claims } = await fixture.store.claim({
+      from: 'lanes',
       lanes: [{ topic: TOPIC, priority: 0, lowerBound: null, limit: 100 }],
       limit: 100,
       leaseMs: 30_000,

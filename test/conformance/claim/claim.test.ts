@@ -1,14 +1,14 @@
 /** @npm-test typeorm-0.3 */
 
 import type { Outcome } from '../../../lib/core/job.js';
-import type { ClaimRequest } from '../../../lib/store/jobs/job-records.js';
+import type { LaneClaimRequest } from '../../../lib/store/jobs/job-records.js';
 import { claim, insertMany, insertOne, lane, newJob, outcomes, settlement, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 describe.each(storeKinds())('claim on $label', (kind) => {
   const fixture = useStore(kind);
 
-  const claimIds = async (request: Partial<ClaimRequest> = {}): Promise<string[]> =>
+  const claimIds = async (request: Partial<LaneClaimRequest> = {}): Promise<string[]> =>
     (await claim(fixture.store, request)).map(({ id }) => id).sort();
 
   it('sets a due job to processing under a lease and returns it', async () => {

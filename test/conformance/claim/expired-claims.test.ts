@@ -4,6 +4,7 @@ import type { Clock } from '../../../lib/core/clock.js';
 import type { Claim } from '../../../lib/core/job.js';
 import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
+import type { ClaimResult } from '../../../lib/store/jobs/job-records.js';
 import { overrideStore } from '../../support/override-store.js';
 import { claim, insertOne, rescue, TOPIC } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
@@ -39,14 +40,15 @@ class PausedProcess implements Clock {
     return this.events.some((event) => event.type === type);
   }
 
-  private async claim(request: Parameters<JobStore['claim']>[0]): Promise<Claim[]> {
-    const claims = await this.store.claim(request);
+  private async claim(request: Parameters<JobStore['claim']>[0]): Promise<ClaimResult> {
+    const result = await this.store.claim(request);
+    const { claims } = result;
     if (claims.length > 0 && !this.isPaused) {
       this.isPaused = true;
       await this.duringSuspension(claims);
       this.lostMs = LEASE_MS;
     }
-    return claims;
+    return result;
   }
 }
 

@@ -3,10 +3,9 @@
 import { randomUUID } from 'node:crypto';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { Clock, ScheduledWake } from '../../../lib/core/clock.js';
-import type { Claim } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { systemClock } from '../../../lib/store/runtime/system-clock.js';
-import type { ClaimRequest, LaneScan } from '../../../lib/store/jobs/job-records.js';
+import type { ClaimRequest, ClaimResult, LaneScan } from '../../../lib/store/jobs/job-records.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { StoreHints } from '../../../lib/store/runtime/store-hints.js';
 import { overrideReports, overrideStore } from '../../support/override-store.js';
@@ -109,10 +108,10 @@ describe.each(storeKinds())('a closed engine on $label', (kind) => {
       await scanned.promise;
       return seen;
     };
-    const claim = async (request: ClaimRequest): Promise<Claim[]> => {
-      const claims = await fixture.store.claim(request);
-      if (claims.length > 0) await claimed.promise;
-      return claims;
+    const claim = async (request: ClaimRequest): Promise<ClaimResult> => {
+      const result = await fixture.store.claim(request);
+      if (result.claims.length > 0) await claimed.promise;
+      return result;
     };
     engine = new JobsEngine({ store: overrideStore(fixture.store, { scan, claim }) });
     engine.register(TOPIC, () => 'done');

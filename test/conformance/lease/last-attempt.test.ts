@@ -5,7 +5,6 @@
 
 import type { JobEvent, JobsOptions } from 'nestjs-jobs';
 import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
-import type { Claim } from '../../../lib/core/job.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { overrideStore } from '../../support/override-store.js';
 import { insertMany, insertOne, TOPIC } from '../../support/job-rows.js';
@@ -72,12 +71,12 @@ describe.each(storeKinds())('the last attempt of a job on $label', (kind) => {
   it('runs later when the response to its claim was lost', async () => {
     let isLost = false;
     const claim: JobStore['claim'] = async (request) => {
-      const claims: Claim[] = await fixture.store.claim(request);
-      if (claims.length > 0 && !isLost) {
+      const result = await fixture.store.claim(request);
+      if (result.claims.length > 0 && !isLost) {
         isLost = true;
         throw new QueueUnavailableError('the connection broke', { isUncertain: true });
       }
-      return claims;
+      return result;
     };
     const id = await start({ claim });
     await until(() => listTypes().includes('completed'));

@@ -1,9 +1,9 @@
 import type { JobStore } from '../../../lib/store/job-store.js';
-import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
+import type { ClaimResult, TopicClaimRequest } from '../../../lib/store/jobs/job-records.js';
 import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
 import type { JobInsert, Settled } from '../../../lib/store/jobs/job-records.js';
 import { until } from '../../support/wait.js';
-import { newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
+import { claim, newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
@@ -26,8 +26,9 @@ async function limit(fixture: StoreFixture, { total, perKey, rate }: Limits): Pr
     VALUES ('${TOPIC}', true, ${number(total)}, ${number(perKey)}, ${number(rate?.limit)}, ${number(rate?.ms)}, ${rate?.byKey === true}, ${rate?.spread === true})`);
 }
 
-function claimLimited(store: JobStore, members: Partial<LimitedClaimRequest> = {}): Promise<LimitedClaim> {
-  return store.limitedTopics.claim({
+function claimLimited(store: JobStore, members: Partial<TopicClaimRequest> = {}): Promise<ClaimResult> {
+  return store.claim({
+    from: 'topic',
     topic: TOPIC,
     priorities: [0],
     hasKeyed: true,
@@ -43,7 +44,7 @@ function keyedJobs(count: number, concurrencyKey: string, members: Partial<JobIn
   return newJobs(count, { concurrencyKey, ...members });
 }
 
-const countByKey = async (store: JobStore, { claims }: LimitedClaim): Promise<Record<string, number>> => {
+const countByKey = async (store: JobStore, { claims }: ClaimResult): Promise<Record<string, number>> => {
   const jobs = await store.find(claims.map(({ id }) => id));
   const counts: Record<string, number> = {};
   for (const { concurrencyKey } of jobs) {
@@ -53,14 +54,12 @@ const countByKey = async (store: JobStore, { claims }: LimitedClaim): Promise<Re
 };
 
 /** Releases jobs whose handlers were not called. */
-async function release(store: JobStore, { claims, start }: LimitedClaim): Promise<Settled[]> {
+async function release(store: JobStore, { claims, start }: ClaimResult): Promise<Settled[]> {
   const outcome = { kind: 'release', delayMs: null } as const;
-  return store.settle(
-    claims.map((token) => ({ token, outcome, durationMs: null, counted: start ?? undefined, isUncalled: true })),
-  );
+  return store.settle(claims.map((token) => ({ token, outcome, durationMs: null, counted: start, isUncalled: true })));
 }
 
-async function complete(store: JobStore, { claims }: LimitedClaim): Promise<void> {
+async function complete(store: JobStore, { claims }: ClaimResult): Promise<void> {
   await store.settle(claims.map((token) => ({ token, outcome: { kind: 'completed', result: null }, durationMs: 1 })));
 }
 
@@ -92,7 +91,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await limit(fixture, { total: 3 });
     await fixture.store.insert(newJobs(5));
     const first = await claimLimited(fixture.store);
-    expect(first).toMatchObject({ ending: 'done', limitedBy: 'concurrency' });
+    expect(first).toMatchObject({ rest: 'held', held: 'concurrency' });
     expect(first.claims).toHaveLength(3);
     expect((await claimLimited(fixture.store)).claims).toHaveLength(0);
 
@@ -130,7 +129,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert([...keyedJobs(5, 'a'), ...keyedJobs(1, 'b'), ...newJobs(3)]);
     const claim = await claimLimited(fixture.store);
     expect(await countByKey(fixture.store, claim)).toEqual({ a: 2, b: 1, '': 3 });
-    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'key' });
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], held: 'key' });
   });
 
   it('never says that no job is left when one claim could not take all of them', async () => {
@@ -138,7 +137,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert(newJobs(60));
     const first = await claimLimited(fixture.store, { limit: 100 });
     const isAll = first.claims.length === 60;
-    expect(first.ending).toBe(isAll ? 'done' : 'cut');
+    expect(first.rest).toBe(isAll ? 'none' : 'cut');
     const rest = isAll ? [] : (await claimLimited(fixture.store, { limit: 100 })).claims;
     expect(first.claims.length + rest.length).toBe(60);
   });
@@ -184,7 +183,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     const second = await claimLimited(fixture.store);
     expect([first.claims.length, second.claims.length]).toEqual([3, 1]);
     const third = await claimLimited(fixture.store);
-    expect(third).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(third).toMatchObject({ claims: [], held: 'rate' });
     expect(third.rateInMs).toBeGreaterThan(50_000);
     expect(third.rateInMs).toBeLessThanOrEqual(62_000);
   });
@@ -194,7 +193,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert([...keyedJobs(2, 'a'), ...keyedJobs(2, 'b'), ...newJobs(2)]);
     expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ a: 1, b: 1, '': 2 });
     const full = await claimLimited(fixture.store);
-    expect(full).toMatchObject({ claims: [], limitedBy: 'key' });
+    expect(full).toMatchObject({ claims: [], held: 'key' });
     expect(full.rateInMs).toBeGreaterThan(50_000);
   });
 
@@ -202,7 +201,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await limit(fixture, { rate: { limit: 2, ms: 200 } });
     await fixture.store.insert(newJobs(4));
     await claimLimited(fixture.store);
-    let claims: LimitedClaim['claims'] = [];
+    let claims: ClaimResult['claims'] = [];
     while (claims.length === 0) {
       ({ claims } = await claimLimited(fixture.store));
     }
@@ -220,7 +219,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await claimLimited(fixture.store, { limit: 1, handOverMs: 100 });
     await claimLimited(fixture.store, { limit: 1, handOverMs: 60_000 });
     const full = await claimLimited(fixture.store);
-    expect(full).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(full).toMatchObject({ claims: [], held: 'rate' });
     expect(full.rateInMs).toBeLessThanOrEqual(1_150);
     await until(async () => (await claimLimited(fixture.store)).claims.length === 1, { message: 'the third start' });
     const starts = await fixture.sql<{ slice: unknown }>('SELECT slice FROM _jobs_starts');
@@ -237,7 +236,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     const second = await claimLimited(fixture.store);
     expect(second.claims).toHaveLength(3);
     await release(fixture.store, first);
-    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], held: 'rate' });
   });
 
   it('takes back no start of a window of another length', async () => {
@@ -247,7 +246,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.sql('UPDATE _jobs_topics SET rate_ms = 61000');
     expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
     await release(fixture.store, first);
-    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], held: 'rate' });
   });
 
   it('takes back the starts of each key apart, and none of jobs without a key', async () => {
@@ -265,8 +264,8 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert(newJobs(4));
     const atMs: number[] = [];
     while (atMs.length < 4) {
-      const { claims, start, limitedBy } = await claimLimited(fixture.store);
-      expect({ count: claims.length, limitedBy }).toEqual({ count: Math.min(1, claims.length), limitedBy: 'rate' });
+      const { claims, start, held } = await claimLimited(fixture.store);
+      expect({ count: claims.length, held }).toEqual({ count: Math.min(1, claims.length), held: 'rate' });
       atMs.push(...claims.map(() => start!.atMs));
     }
     atMs.slice(1).forEach((ms, index) => expect(ms - atMs[index]!).toBeGreaterThanOrEqual(199));
@@ -276,10 +275,10 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await limit(fixture, { rate: { limit: 2, ms: 60_000, spread: true } });
     await fixture.store.insert(newJobs(4));
     const first = await claimLimited(fixture.store);
-    expect(first).toMatchObject({ claims: [{}], limitedBy: 'rate' });
+    expect(first).toMatchObject({ claims: [{}], held: 'rate' });
     expect(Math.abs(first.rateInMs! - 30_000)).toBeLessThan(1_000);
     const second = await claimLimited(fixture.store);
-    expect(second).toMatchObject({ claims: [], limitedBy: 'rate' });
+    expect(second).toMatchObject({ claims: [], held: 'rate' });
     expect(Math.abs(second.rateInMs! - 30_000)).toBeLessThan(5_000);
     await release(fixture.store, first);
     expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
@@ -290,7 +289,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert([...keyedJobs(2, 'a'), ...keyedJobs(2, 'b')]);
     expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ a: 1, b: 1 });
     const full = await claimLimited(fixture.store);
-    expect(full).toMatchObject({ claims: [], limitedBy: 'key' });
+    expect(full).toMatchObject({ claims: [], held: 'key' });
     expect(Math.abs(full.rateInMs! - 30_000)).toBeLessThan(5_000);
   });
 
@@ -304,14 +303,14 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await limit(fixture, { total: 3 });
     await fixture.store.insert(newJobs(1));
     await fixture.store.pauses.pause([TOPIC]);
-    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], limitedBy: null });
+    expect(await claimLimited(fixture.store)).toMatchObject({ claims: [], rest: 'none' });
     await fixture.store.pauses.resume([TOPIC]);
     expect((await claimLimited(fixture.store)).claims).toHaveLength(1);
   });
 
   it('makes a topic with keyed jobs limited, and reports one without as unlimited', async () => {
     await fixture.store.insert(newJobs(1));
-    expect(await claimLimited(fixture.store, { hasKeyed: false })).toMatchObject({ claims: [], ending: 'unlimited' });
+    expect(await claimLimited(fixture.store, { hasKeyed: false })).toMatchObject({ claims: [], rest: 'unlimited' });
     await fixture.store.insert(keyedJobs(1, 'a'));
     expect((await claimLimited(fixture.store)).claims).toHaveLength(2);
     const scan = await fixture.store.scan([{ topic: TOPIC, after: -1_001, before: 1_001 }]);
@@ -326,7 +325,7 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await limit(fixture, { total: 3 });
     await fixture.store.insert([...newJobs(1), ...newJobs(1, { topic: 'other', concurrencyKey: 'a' })]);
     const lanes = [TOPIC, 'other'].map((topic) => ({ topic, priority: 0, lowerBound: null, limit: 10 }));
-    expect(await fixture.store.claim({ lanes, limit: 10, leaseMs: 30_000, worker: WORKER })).toEqual([]);
+    expect(await claim(fixture.store, { lanes })).toEqual([]);
   });
 
   it('deletes starts that the rate does not need any more', async () => {
@@ -334,16 +333,16 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.store.insert(newJobs(1));
     await claimLimited(fixture.store);
     await fixture.sql(`UPDATE _jobs_starts SET slice = slice - 200`);
-    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(false);
+    expect(await fixture.store.limits.pruneStarts(TOPIC)).toBe(false);
     expect(await fixture.sql('SELECT * FROM _jobs_starts')).toEqual([]);
   });
 
   it('deletes 10,000 of them at once, and returns that there may be others', async () => {
     await fixture.sql(`INSERT INTO _jobs_starts (topic, key, rate_ms, slice, starts, latest)
       WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 10001) SELECT '${TOPIC}', '', 1000, n, 1, 0 FROM r`);
-    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(true);
+    expect(await fixture.store.limits.pruneStarts(TOPIC)).toBe(true);
     expect(await fixture.sql('SELECT 1 FROM _jobs_starts')).toHaveLength(1);
-    expect(await fixture.store.limitedTopics.pruneStarts(TOPIC)).toBe(false);
+    expect(await fixture.store.limits.pruneStarts(TOPIC)).toBe(false);
     expect(await fixture.sql('SELECT 1 FROM _jobs_starts')).toEqual([]);
   });
 });

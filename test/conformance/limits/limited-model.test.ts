@@ -70,6 +70,7 @@ describe.each(storeKinds())('claims of a limited topic beside a model, on $label
         model.waiting.set(job.id, job);
       } else if (step.do === 'claim') {
         const request = {
+          from: 'topic' as const,
           topic: TOPIC,
           priorities: PRIORITIES,
           hasKeyed: true,
@@ -77,7 +78,7 @@ describe.each(storeKinds())('claims of a limited topic beside a model, on $label
           worker: WORKER,
           handOverMs: 100,
         };
-        const { claims } = await store.limitedTopics.claim({ ...request, limit: step.limit });
+        const { claims } = await store.claim({ ...request, limit: step.limit });
         expect(claims.length).toBeLessThanOrEqual(step.limit);
         for (const token of claims) {
           const job = model.waiting.get(token.id);

@@ -1,6 +1,6 @@
 import type { JobEvent, JobHandlerFunction, JobsEngineOptions, JobsLogger } from 'nestjs-jobs';
 import { JobsEngine, MissingKeyError } from 'nestjs-jobs';
-import type { LimitedClaim, LimitedClaimRequest } from '../../../lib/store/limits/limited-claim.js';
+import type { ClaimRequest, ClaimResult } from '../../../lib/store/jobs/job-records.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
@@ -40,12 +40,12 @@ describe.each(kinds)('handlers of a topic with a rate on $label', (kind) => {
 
   /** Keeps the results of claims back. @param delayMs of the nth claim that returns jobs. */
   function delayClaims(delayMs: (n: number) => number): jest.SpyInstance {
-    const { limitedTopics } = fixture.store;
-    const claim = limitedTopics.claim.bind(limitedTopics);
+    const { store } = fixture;
+    const claim = store.claim.bind(store);
     let count = 0;
-    return jest.spyOn(limitedTopics, 'claim').mockImplementation(async (request: LimitedClaimRequest) => {
+    return jest.spyOn(store, 'claim').mockImplementation(async (request: ClaimRequest) => {
       const sentMs = performance.now();
-      const result: LimitedClaim = await claim(request);
+      const result: ClaimResult = await claim(request);
       if (result.claims.length > 0) {
         const untilMs = sentMs + delayMs(count);
         count += 1;
@@ -138,10 +138,10 @@ describe.each(kinds)('handlers of a topic with a rate on $label', (kind) => {
   it('leave the starts of jobs to others that were claimed and not called before a stop', async () => {
     create().register('mail', record, { limits: { rate: { limit: 3, per: '1h' } } });
     await enqueue(3);
-    const { limitedTopics } = fixture.store;
-    const claim = limitedTopics.claim.bind(limitedTopics);
+    const { store } = fixture;
+    const claim = store.claim.bind(store);
     let hasStopped = false;
-    jest.spyOn(limitedTopics, 'claim').mockImplementation(async (request) => {
+    jest.spyOn(store, 'claim').mockImplementation(async (request) => {
       const result = await claim(request);
       engine.stopClaiming();
       hasStopped = true;
@@ -181,10 +181,10 @@ describe.each(kinds)('handlers of a topic with a rate on $label', (kind) => {
   });
 
   it('start evenly over the window with `spread`', async () => {
-    const { limitedTopics } = fixture.store;
-    const claim = limitedTopics.claim.bind(limitedTopics);
+    const { store } = fixture;
+    const claim = store.claim.bind(store);
     const claimMsById = new Map<string, number>();
-    jest.spyOn(limitedTopics, 'claim').mockImplementation(async (request) => {
+    jest.spyOn(store, 'claim').mockImplementation(async (request) => {
       const result = await claim(request);
       result.claims.forEach(({ id }) => claimMsById.set(id, result.start!.atMs));
       return result;

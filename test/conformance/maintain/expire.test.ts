@@ -90,6 +90,7 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
       expected.push(await insertOne(fixture.store, { ...each, expiry: IN_AN_HOUR }));
     }
     const request = {
+      from: 'topic' as const,
       topic: TOPIC,
       priorities: [0],
       hasKeyed: true,
@@ -98,7 +99,7 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
       worker: 'w',
       handOverMs: 100,
     };
-    const { claims } = await fixture.store.limitedTopics.claim(request);
+    const { claims } = await fixture.store.claim(request);
     expect(claims.map(({ id }) => id).sort()).toEqual(expected.sort());
     await fixture.store.limits.set(TOPIC, null);
   });

@@ -191,6 +191,7 @@ describe.each(sqliteFiles)('the claim of limited topics on $label', (kind) => {
       const { topic, claimable } = filling;
       await fill(filling);
       const request = {
+        from: 'topic' as const,
         topic,
         priorities: [0],
         hasKeyed: true,
@@ -204,7 +205,7 @@ describe.each(sqliteFiles)('the claim of limited topics on $label', (kind) => {
       let claims = 0;
       // The walk is bounded by time, so the free key among full ones may need several claims.
       for (; claimed === 0 && claims < (claimable > 0 ? 100 : 1); claims += 1) {
-        claimed = (await fixture.store.limitedTopics.claim(request)).claims.length;
+        claimed = (await fixture.store.claim(request)).claims.length;
       }
       // After 2 ms the walk ends, but not before 16 keys.
       expect(claimed).toBeGreaterThanOrEqual(Math.min(claimable, 16));

@@ -109,6 +109,7 @@ describe.each(storeKinds())('stats on $label', (kind) => {
     const { id } = await claimOne(fixture.store);
     await fixture.store.settle([settlement({ id, attempt: 1 }, outcomes.retry())]);
     await fixture.store.claim({
+      from: 'lanes',
       lanes: [{ topic: 'mail', priority: 0, lowerBound: null, limit: 1 }],
       limit: 1,
       leaseMs: 60_000,

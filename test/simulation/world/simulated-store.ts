@@ -1,8 +1,7 @@
-import type { Claim, ClaimToken, Job } from '../../../lib/core/job.js';
+import type { ClaimToken, Job } from '../../../lib/core/job.js';
 import type { FinalStatus } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/retention.js';
 import type {
-  LimitedTopicClaims,
   DefinitionStore,
   LimitStore,
   GroupStore,
@@ -20,6 +19,7 @@ import type { LogStore } from '../../../lib/store/logs/log-store.js';
 import type {
   ActionResult,
   ClaimRequest,
+  ClaimResult,
   ClaimState,
   ExpiredJob,
   InsertedJob,
@@ -73,7 +73,6 @@ export class SimulatedStore implements JobStore {
   /** Simulated processes have no schedules. */
   readonly schedules = {} as ScheduleStore;
   /** Simulated topics have no limits. */
-  readonly limitedTopics = {} as LimitedTopicClaims;
   readonly limits = {} as LimitStore;
   /** Simulated handlers declare nothing. */
   readonly definitions = {} as DefinitionStore;
@@ -120,8 +119,13 @@ export class SimulatedStore implements JobStore {
     throw new Error('a simulated store has no transactions of callers');
   }
 
-  claim(request: ClaimRequest): Promise<Claim[]> {
-    return this.connection.ask('claim', () => this.table.claim(request, (topic) => !this.connection.meetsLock(topic)));
+  async claim(request: ClaimRequest): Promise<ClaimResult> {
+    if (request.from === 'topic') {
+      throw new Error('simulated topics have no limits');
+    }
+    const isFree = (topic: string): boolean => !this.connection.meetsLock(topic);
+    const claims = await this.connection.ask('claim', () => this.table.claim(request, isFree));
+    return { claims, rest: claims.length === request.limit ? 'maybe' : 'none' };
   }
 
   scan(gaps: readonly LaneGap[], lanes: readonly LaneStart[] = []): Promise<LaneScan> {

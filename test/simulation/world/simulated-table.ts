@@ -6,7 +6,7 @@ import { isFinal } from '../../../lib/core/job-state.js';
 import type { Retention } from '../../../lib/core/retention.js';
 import type {
   ActionResult,
-  ClaimRequest,
+  LaneClaimRequest,
   ClaimState,
   InsertedJob,
   JobInsert,
@@ -78,7 +78,7 @@ export class SimulatedTable {
   }
 
   /** @param isFree whether the rows of a topic are unlocked. */
-  claim({ lanes, limit, worker, leaseMs }: ClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
+  claim({ lanes, limit, worker, leaseMs }: LaneClaimRequest, isFree = (_topic: string): boolean => true): Claim[] {
     const now = this.options.now();
     const due = lanes.flatMap((lane) =>
       this.waiting(lane)
