@@ -1,5 +1,5 @@
 import { SET_LENGTH_MAX } from '../../core/bounds.js';
-import type { LaneClaimRequest } from '../../store/jobs/job-records.js';
+import type { ClaimRequest } from '../../store/jobs/job-records.js';
 import { AdaptiveBatchSize } from '../runtime/adaptive-batch-size.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
@@ -20,7 +20,7 @@ export interface TopicCapacity {
 }
 
 /** A claim, and how many slots its jobs may need. */
-export type SlotRequest = LaneClaimRequest & { readonly slots: number };
+export type SlotRequest = ClaimRequest & { readonly slots: number };
 
 /** How many more jobs of several topics together may run here. */
 export interface SharedCapacity {
@@ -30,13 +30,15 @@ export interface SharedCapacity {
 type ClaimCapacityParts = Pick<EngineParts, 'store' | 'registry' | 'concurrency' | 'decoder'> & {
   readonly runner: JobRunner;
   readonly declarer: DefinitionDeclarer;
-  /** Whether a topic has a claim of its own, because of limits or keyed jobs. */
-  readonly isLimited: (topic: string) => boolean;
-  /** Whether jobs of such topics may be claimed now. */
-  readonly hasLimitedDemand: () => boolean;
-  /** Whether jobs of other topics may be due now. */
-  readonly hasOrdinaryDemand: () => boolean;
+  /** The topics that have limits or keyed jobs, and so a source of their own. */
+  readonly limited: ReadonlyMap<string, unknown>;
 };
+
+/** The free slots that a source gets, and whether it is the only one that wants any: then it may claim ahead of free slots. */
+export interface SlotShare {
+  readonly slots: number;
+  readonly isAlone: boolean;
+}
 
 /** No more jobs are claimed while this many outcomes wait for the database. */
 const UNRECORDED_MAX = 2_000;
@@ -49,12 +51,10 @@ export class ClaimCapacity {
   /** Moving mean of payload lengths. Starts high, so that the first claim cannot return a flood of large payloads. */
   private payloadLength = 16 * 1_024;
   /**
-   * Whether some topic had no capacity when `availableTopics` was last called. The dispatcher sleeps right after that call; if
-   * this is set, the end of a job wakes it.
+   * Whether some topic had no capacity when `availableTopics` was last called. The loop waits right after that call; if this is set,
+   * the end of a job wakes it.
    */
   lacksCapacity = false;
-  /** When both kinds of topics have due jobs they share the free slots; an odd one goes to each in turn. */
-  private isLimitedTurn = true;
 
   constructor(private readonly options: ClaimCapacityParts) {}
 
@@ -78,16 +78,6 @@ export class ClaimCapacity {
     this.inFlight.delete(request);
   }
 
-  /** A claim of this kind was sent: the other kind gets the next odd slot. */
-  recordTurn(kind: 'ordinary' | 'limited'): void {
-    this.isLimitedTurn = kind === 'ordinary';
-  }
-
-  /** How many jobs of a limited topic may be claimed now, and how many slots they may need. They are never claimed ahead of slots. */
-  limitedCapacity(topic: string): { readonly limit: number; readonly slots: number } {
-    return this.capacityWithin(topic, this.options.hasOrdinaryDemand() ? this.limitedShare : this.freeSlots);
-  }
-
   /** Whether slots are free for jobs of these topics, one for each topic given. */
   hasSlotsFor(topics: readonly string[]): boolean {
     const { freeSlots } = this;
@@ -97,7 +87,8 @@ export class ClaimCapacity {
     );
   }
 
-  private capacityWithin(topic: string, slots: number): { readonly limit: number; readonly slots: number } {
+  /** How many jobs of a topic may be claimed for these slots, and how many of the slots they may need. */
+  capacityWithin(topic: string, slots: number): { readonly limit: number; readonly slots: number } {
     const handler = this.options.registry.get(topic);
     if (!handler || this.isRecordingLate || this.isPaused(topic)) {
       return { limit: 0, slots: 0 };
@@ -116,12 +107,6 @@ export class ClaimCapacity {
     return { limit, slots: limit };
   }
 
-  /** Whether this process could claim a job of a limited topic: then it must scan, even if no other topic has capacity. */
-  get hasLimitedCapacity(): boolean {
-    const { registry, isLimited } = this.options;
-    return registry.claimable().some(({ topic }) => isLimited(topic) && this.limitedCapacity(topic).limit > 0);
-  }
-
   /** Whether the handler's own limit, and the connections of transactional handlers, leave room for another job of the topic. */
   hasRoomFor(topic: string): boolean {
     const { registry } = this.options;
@@ -137,40 +122,25 @@ export class ClaimCapacity {
     return hasConnection && (concurrency === undefined || this.taken(topic) < concurrency);
   }
 
-  /**
-   * Whether this process can claim no job of the topic until it lacks no key any more, or until one of its jobs ends, which the runner
-   * reports. The end of a claim is not reported, so jobs that claims in flight may return do not count.
-   */
-  isBlocked(topic: string): boolean {
-    const { runner, concurrency, registry } = this.options;
-    const { batch, concurrency: jobsMax = Infinity } = registry.get(topic)?.settings ?? {};
-    return (
-      this.isPaused(topic) ||
-      this.isRecordingLate ||
-      runner.slotCount >= concurrency ||
-      (!batch && runner.countJobs(topic) >= jobsMax) ||
-      (this.inFlight.size === 0 && !this.hasRoomFor(topic))
-    );
-  }
-
   /** Whether this process lacks a key for payloads of the topic. */
   isPaused(topic: string): boolean {
     return this.options.decoder?.isPaused(topic) ?? false;
   }
 
-  private get freeSlots(): number {
+  get freeSlots(): number {
     return Math.max(0, this.options.concurrency - this.options.runner.slotCount - this.incoming);
   }
 
-  private get limitedShare(): number {
-    return this.isLimitedTurn ? Math.ceil(this.freeSlots / 2) : Math.floor(this.freeSlots / 2);
+  /** Whether the end of a job has made room for a claim from lanes. Called at the end of each job, so it counts and compares. */
+  get hasRoomForLanes(): boolean {
+    return this.lacksCapacity && (this.limit > 0 || this.options.runner.batches.isUsed);
   }
 
   recordPayloadLength(length: number): void {
     this.payloadLength += (length - this.payloadLength) / 10;
   }
 
-  /** How many jobs the next claim may return. */
+  /** How many jobs the next claim from lanes may return, if no topic with limits wants slots. */
   get limit(): number {
     const { runner, concurrency, store } = this.options;
     const { slotCount, prefetch } = runner;
@@ -178,10 +148,6 @@ export class ClaimCapacity {
       return 0;
     }
     const { payloadLimit, incoming } = this;
-    if (this.options.hasLimitedDemand()) {
-      // Nothing is claimed ahead: it would take every slot that becomes free.
-      return Math.min(this.freeSlots - this.limitedShare, this.size.limit, payloadLimit);
-    }
     const slots = Math.max(0, concurrency - slotCount - incoming);
     const beyondSlots = Math.max(0, incoming - (concurrency - slotCount));
     const target = Math.min(prefetch.target, payloadLimit);
@@ -191,6 +157,15 @@ export class ClaimCapacity {
     return Math.min(slots + ahead, this.size.limit, payloadLimit);
   }
 
+  /** How many jobs the next claim from lanes may return. Beside another source nothing is claimed ahead: it would take every slot that becomes free. */
+  limitWithin(share: SlotShare): number {
+    return share.isAlone
+      ? this.limit
+      : this.isRecordingLate
+        ? 0
+        : Math.min(share.slots, this.size.limit, this.payloadLimit);
+  }
+
   /** Whether one more claim may be sent now, and is large enough for its own commit. */
   get canPipeline(): boolean {
     const { atOnce, minJobsForAnother } = this.options.store.capabilities.pipelined;
@@ -198,15 +173,23 @@ export class ClaimCapacity {
   }
 
   /** The topics that may be claimed now. */
-  availableTopics(limit = this.limit): TopicCapacity[] {
-    const topics = this.topics(limit).filter(({ topic }) => !this.options.isLimited(topic));
+  availableTopics(limit = this.limit, share?: SlotShare): TopicCapacity[] {
+    const { limited } = this.options;
+    const all = this.topics(limit, share);
+    const topics = limited.size === 0 ? all : all.filter(({ topic }) => !limited.has(topic));
     const available = topics.filter((topic) => topic.available > 0);
     this.lacksCapacity = available.length < topics.length;
     return available;
   }
 
+  /** The topics without limits of which this process could run another job, if a slot were free. */
+  topicsWithRoom(): TopicCapacity[] {
+    const { limited } = this.options;
+    return this.topics(Infinity).filter(({ topic, available }) => available > 0 && !limited.has(topic));
+  }
+
   /** All topics with a handler and their capacity, which may be 0 or less. Without those whose limits are not written yet. */
-  topics(limit = this.limit): TopicCapacity[] {
+  topics(limit = this.limit, share?: SlotShare): TopicCapacity[] {
     const { registry, declarer } = this.options;
     const all = registry.claimable();
     const handlers = declarer.isPending ? all.filter(({ topic }) => declarer.isWritten(topic)) : all;
@@ -221,7 +204,7 @@ export class ClaimCapacity {
       );
       return {
         topic,
-        available: this.isPaused(topic) ? 0 : batch ? this.ordinaryBatchCapacity(handler) : available,
+        available: this.isPaused(topic) ? 0 : batch ? this.laneBatchCapacity(handler, share) : available,
         defaultPriority: priority ?? 0,
         shared: transactional ? transactions : undefined,
         batchSize: batch?.size,
@@ -229,11 +212,10 @@ export class ClaimCapacity {
     });
   }
 
-  private ordinaryBatchCapacity(handler: RegisteredHandler): number {
-    const { hasLimitedDemand, runner } = this.options;
-    return hasLimitedDemand()
-      ? this.batchCapacity(handler, this.freeSlots - this.limitedShare, 0)
-      : this.batchCapacity(handler, this.freeSlots, runner.prefetch.target);
+  private laneBatchCapacity(handler: RegisteredHandler, share: SlotShare | undefined): number {
+    return share && !share.isAlone
+      ? this.batchCapacity(handler, share.slots, 0)
+      : this.batchCapacity(handler, this.freeSlots, this.options.runner.prefetch.target);
   }
 
   /** How many more jobs of a batch handler may be claimed: as many as its calls in these slots take, and those of `callsAhead` more calls. */
@@ -278,12 +260,16 @@ export class ClaimCapacity {
   }
 
   private reservedJobs(topic: string): number {
-    const reservedBy = ({ lanes, limit }: SlotRequest): number =>
-      Math.min(
-        limit,
-        lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
-      );
-    return this.reserved(reservedBy);
+    return this.reserved((request) =>
+      request.from === 'topic'
+        ? request.topic === topic
+          ? request.limit
+          : 0
+        : Math.min(
+            request.limit,
+            request.lanes.reduce((sum, lane) => sum + (lane.topic === topic ? lane.limit : 0), 0),
+          ),
+    );
   }
 
   private reserved(count: (request: SlotRequest) => number): number {

@@ -1,25 +1,19 @@
-/*
- * Claim. In: wake-ups, from notifications, local enqueues and polls. Out: claimed jobs, passed to the job runner.
- * Read the dispatcher (the loop) first, then claimer (one claim), claim-capacity and prefetch (how many jobs), lane-index (which
- * lanes may have due jobs), lane-scanner and scan-cost (finding unknown lanes and late jobs), live-workers and overflow-notifier (which
- * process wakes).
- */
-import type { BackoffBounds } from '../../core/backoff.js';
-import { backoffMs } from '../../core/backoff.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
-import { PollLoop } from '../runtime/poll-loop.js';
+import type { WakeListener } from '../runtime/wake-signal.js';
 import type { JobRunner } from '../run/job-runner.js';
+import { HandOvers } from '../run/hand-overs.js';
 import type { DefinitionDeclarer } from '../topics/definition-declarer.js';
 import type { OneWorkerHint } from '../../store/runtime/store-hints.js';
-import type { WakeListener } from '../runtime/wake-signal.js';
 import type { LaneScan } from '../../store/jobs/job-records.js';
-import { LimitedDispatcher } from './limited-dispatcher.js';
 import type { TopicCapacity } from './claim-capacity.js';
 import { ClaimCapacity } from './claim-capacity.js';
-import { Claimer } from './claimer.js';
+import type { ClaimArrival } from './claim-loop.js';
+import { ClaimLoop } from './claim-loop.js';
 import { LaneIndex } from './lane-index.js';
 import { LaneScanner } from './lane-scanner.js';
+import { LaneSource } from './lane-source.js';
 import { OverflowNotifier } from './overflow-notifier.js';
+import { TopicSource, TopicSources } from './topic-source.js';
 
 type DispatcherParts = Pick<
   EngineParts,
@@ -39,95 +33,80 @@ type DispatcherParts = Pick<
   | 'liveWorkers'
 > & { readonly runner: JobRunner; readonly declarer: DefinitionDeclarer };
 
-/** Pauses between claims that return nothing because other transactions lock the due rows. */
-const LOCKED_PAUSES: BackoffBounds = { minMs: 20, maxMs: 200 };
-
 /** How long a job that was announced to another process may wait before this process looks for it. */
 const CHECK_MS = 100;
 
-/** Claims due jobs while there is capacity, scans for unknown lanes, and sleeps until the next job is due or announced. */
+/** Tells the claim loop what happens outside of it: wake-ups, notifications, pauses, the ends of jobs. */
 export class Dispatcher implements WakeListener {
   /** Whether it has ever been started. */
   hasStarted = false;
 
-  private readonly loop: PollLoop;
-  private readonly lanes = new LaneIndex();
+  private readonly loop: ClaimLoop;
+  private readonly index = new LaneIndex();
   private readonly capacity: ClaimCapacity;
-  private readonly limited: LimitedDispatcher;
+  private readonly topics: TopicSources;
   private readonly scanner: LaneScanner;
-  private readonly claimer: Claimer;
+  private readonly lanes: LaneSource;
   private readonly overflow: OverflowNotifier;
+  private readonly handOvers: HandOvers;
   private idleWaiters: (() => void)[] = [];
-  /** Whether something was announced, or capacity became free, since the last claim was sent. */
-  private hasNews = false;
-  /** How many claims in a row returned nothing although jobs are due: other transactions lock them. */
-  private emptyClaims = 0;
-  /** Resolves the promise on which `scanBeforeSleep` waits. */
-  private endWait: () => void = () => undefined;
 
   constructor(private readonly options: DispatcherParts) {
-    this.loop = new PollLoop({
-      ...options,
-      name: 'claiming jobs',
-      intervalMs: options.pollIntervalMs,
-      work: () => this.claimUntilIdle(),
-    });
-    const { lanes } = this;
-    this.capacity = new ClaimCapacity({
-      ...options,
-      isLimited: (topic) => this.limited.topics.has(topic),
-      hasLimitedDemand: () => this.limited.hasDemand,
-      hasOrdinaryDemand: () => this.hasOrdinaryDemand(),
-    });
-    const { capacity } = this;
-    this.limited = new LimitedDispatcher({ ...options, lanes, capacity, onPassEnded: () => this.wakeLoop() });
-    this.scanner = new LaneScanner({
-      ...options,
-      lanes,
+    const { index, options: parts } = this;
+    const batchWaitMs = (topic: string): number => parts.registry.get(topic)?.settings.batch?.waitMs ?? 0;
+    const handOvers = (this.handOvers = new HandOvers({ ...parts, batchWaitMs }));
+    const topics = (this.topics = new TopicSources(
+      (topic) => new TopicSource(topic, { ...parts, capacity: this.capacity, lanes: index, handOvers }),
+    ));
+    const capacity = (this.capacity = new ClaimCapacity({ ...parts, limited: topics.byTopic }));
+    const scanner = (this.scanner = new LaneScanner({
+      ...parts,
+      lanes: index,
       capacity,
-      onFound: (scan, version, topics) => this.onFound(scan, version, topics),
-      onScanned: () => this.endWait(),
-      onLateJobs: () => this.wakeLoop(),
+      onFound: (scan, version, scanned) => this.onFound(scan, version, scanned),
+      onScanned: () => this.loop.onScanned(),
+      onLateJobs: () => this.loop.wake(),
+    }));
+    this.lanes = new LaneSource({ ...parts, lanes: index, capacity, scanner });
+    this.overflow = new OverflowNotifier({ ...parts, overflows: (topic) => this.isOverflowing(topic) });
+    this.loop = new ClaimLoop({
+      ...parts,
+      capacity,
+      scanner,
+      lanes: this.lanes,
+      topics: topics.byTopic,
+      deliver: (arrival) => this.deliver(arrival),
+      onDeclared: () => index.invalidate(),
+      isWatched: () => this.idleWaiters.length > 0,
+      onPass: () => this.overflow.notify(),
+      onBlocked: (isDrained) => this.onBlocked(isDrained),
     });
-    this.claimer = new Claimer({ ...options, lanes, capacity, startMode: () => this.scanner.mode });
-    this.overflow = new OverflowNotifier({ ...options, overflows: (topic) => this.isOverflowing(topic) });
-    options.wakeSignal.listen(this);
-    options.runner.onChange((topic, isRecorded) => {
-      this.limited.onRunnerChange(topic, isRecorded);
-      this.claimer.pipelineClaims();
-      if (this.capacity.lacksCapacity || this.idleWaiters.length > 0) {
-        this.wakeLoop();
-      }
-    });
+    parts.wakeSignal.listen(this);
+    parts.runner.onChange((topic, isRecorded) => this.loop.onFreed(topic, isRecorded));
   }
 
   start(): void {
     this.hasStarted = true;
-    if (!this.isStarted) {
+    if (!this.loop.isStarted) {
       this.options.declarer.start();
-      this.claimer.start();
       this.scanner.start();
-      this.limited.start();
+      this.loop.start();
       // Notifications from before the start were not received.
       this.wake();
     }
-    this.loop.start();
   }
 
   /** Sends no more claims, and releases buffered jobs. Resolves when the claims in flight have ended; their jobs are released. */
   async stop(): Promise<void> {
-    if (this.isStarted) {
-      this.claimer.stop();
+    if (this.loop.isStarted) {
       this.logRunningHandlers();
     }
-    const stopped = this.limited.stop();
+    const stopped = this.loop.stop();
     this.options.runner.releaseUnstarted();
-    await this.loop.stop();
     await stopped;
-    await this.claimer.idle();
     await this.scanner.idle();
     // `start` may have been called since.
-    if (!this.isStarted) {
+    if (!this.loop.isStarted) {
       this.resolveIdle();
     }
   }
@@ -146,9 +125,9 @@ export class Dispatcher implements WakeListener {
     if (topic !== undefined) {
       this.overflow.add(topic);
     }
-    this.lanes.markDue(topic, priority, dueAt);
-    this.limited.announce(topic, priority, this.options.clock.now());
-    this.wakeLoop();
+    this.index.markDue(topic, priority, dueAt);
+    this.topics.announce(topic, priority, this.options.clock.now(), this.index.version);
+    this.loop.wake();
   }
 
   /** Other processes have announced jobs: to one process, or without `hint` to all. */
@@ -169,7 +148,7 @@ export class Dispatcher implements WakeListener {
   }
 
   canClaim(topics: readonly string[]): boolean {
-    return this.isStarted && this.capacity.hasSlotsFor(topics) && !topics.some((topic) => this.isDue(topic));
+    return this.loop.isStarted && this.capacity.hasSlotsFor(topics) && !topics.some((topic) => this.isDue(topic));
   }
 
   /** The list of live processes has changed, and with it the time of the next poll. */
@@ -189,21 +168,21 @@ export class Dispatcher implements WakeListener {
       if (isUncertain) {
         this.scanner.recordUncertainInsert();
       }
-      this.lanes.expect(topic, priority, dueAt);
-      this.wakeLoop();
+      this.index.expect(topic, priority, dueAt);
+      this.loop.wake();
     }
   }
 
   /** Records that this process paused or resumed the topic. A claim from a paused topic would mark its lanes as empty. */
   recordPause(topic: string, isPaused: boolean): void {
     if (this.hasHandler(topic)) {
-      this.lanes.recordPause(topic, isPaused);
+      this.index.recordPause(topic, isPaused);
     }
   }
 
   /** Resolves when no job is due for this process and none runs in it. */
   idle(): Promise<void> {
-    if (!this.isStarted) {
+    if (!this.loop.isStarted) {
       return Promise.resolve();
     }
     this.scanner.forceFullScans();
@@ -217,151 +196,62 @@ export class Dispatcher implements WakeListener {
 
   /** The topics of this process with due jobs that it could claim. */
   async dueTopics(): Promise<string[]> {
-    const topics = this.isStarted ? this.capacity.topics(this.options.concurrency) : [];
+    const topics = this.loop.isStarted ? this.capacity.topics(this.options.concurrency) : [];
     if (topics.length === 0) {
       return [];
     }
     const { waiting, keyed } = await this.options.store.scan(
-      this.lanes.gaps(topics),
-      this.lanes.starts(topics, 'full'),
+      this.index.gaps(topics),
+      this.index.starts(topics, 'full'),
     );
     const due = [...waiting, ...keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
     return [...new Set(due.map(({ topic }) => topic))];
   }
 
-  /** One pass of the loop. Returns how long to sleep; `undefined` for the poll interval. */
-  private async claimUntilIdle(): Promise<number | void> {
-    const { claimer, scanner } = this;
-    const { declarer, pollIntervalMs } = this.options;
-    while (this.isStarted) {
-      if (declarer.isPending) {
-        await declarer.write();
-        // A scan from before has left out the topics that were not written.
-        this.lanes.invalidate();
-      }
-      if (scanner.mustScanFirst) {
-        await scanner.scan();
-        continue;
-      }
-      scanner.throwFailure();
-      this.hasNews = false;
-      const result = await claimer.claim();
-      if (scanner.isHealthy) {
-        // Under constant load the pass does not end, so its end cannot report the recovery.
-        this.loop.markHealthy();
-      }
-      const notifyInMs = this.overflow.notify();
-      if (result === 'no capacity') {
-        this.scanWithoutCapacity();
-        this.checkIdle();
-        return Math.min(pollIntervalMs, notifyInMs, Math.max(1, scanner.nextTurnInMs));
-      }
-      if (result !== 'no jobs') {
-        this.emptyClaims = 0;
-      }
-      if (result === 'continue' || claimer.isBusy) {
-        if (scanner.isOverdue) {
-          void scanner.scan();
-        }
-        continue;
-      }
-      const sleepMs = await this.scanBeforeSleep(result === 'no jobs');
-      if (sleepMs > 0) {
-        this.overflow.clear((topic) => this.isDue(topic));
-        return Math.min(sleepMs, notifyInMs);
-      }
-    }
-  }
-
-  /** Scans unless the last scan is still valid. Returns how long to sleep; 0 to claim again at once. */
-  private async scanBeforeSleep(gotNoJobs: boolean): Promise<number> {
-    const { claimer, scanner } = this;
-    if (this.idleWaiters.length > 0 || scanner.scanValidForMs() === 0) {
-      // Started even when there is news: otherwise a constant stream of notifications would prevent every scan.
-      void scanner.scan();
-      if (!this.hasNews) {
-        await new Promise<void>((resolve) => (this.endWait = resolve));
-      }
-      if (scanner.isScanning) {
-        // News ended the wait.
-        return 0;
-      }
-      if (gotNoJobs && !scanner.hasFoundLanes && claimer.isAnyDue()) {
-        // Jobs are due but locked.
-        return this.lockedPauseMs();
-      }
-    }
-    this.emptyClaims = 0;
-    const scanValidForMs = scanner.scanValidForMs();
-    if (scanValidForMs > 0) {
-      this.checkIdle();
-    }
-    return scanValidForMs;
-  }
-
-  /**
-   * Jobs of limited topics may take every slot, and a lane or topic that this process does not know may be more urgent. In its turn this
-   * process polls for the others, which may have free slots.
-   */
-  private scanWithoutCapacity(): void {
-    const { limited, scanner } = this;
-    if ((!limited.topics.isEmpty && scanner.isOverdue) || scanner.nextTurnInMs <= 0) {
-      void scanner.scan();
-    }
-  }
-
   private onFound(scan: LaneScan, version: number, topics: readonly TopicCapacity[]): void {
-    this.limited.recordScan(scan, version, topics);
+    this.topics.recordScan(scan, this.options.clock.now(), version, new Set(topics.map(({ topic }) => topic)));
     if (this.options.liveWorkers.otherCount > 0) {
       const due = [...scan.waiting, ...scan.keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
       const full = [...new Set(due.map(({ topic }) => topic))].filter((topic) => !this.capacity.hasSlotsFor([topic]));
-      if (full.filter((topic) => this.overflow.addFound(topic)).length > 0) {
-        this.loop.wake();
-      }
+      // The pass after the scan notifies the others.
+      full.forEach((topic) => this.overflow.addFound(topic));
     }
   }
 
-  private lockedPauseMs(): number {
-    const { pollIntervalMs, random } = this.options;
-    const pauseMs = backoffMs(this.emptyClaims, LOCKED_PAUSES, random());
-    this.emptyClaims += 1;
-    // A job that becomes due in another lane does not wait for the end of the pause.
-    return Math.min(pauseMs, pollIntervalMs, this.scanner.nextDueInMs());
-  }
-
-  /** There may be jobs to claim: ends a wait or a sleep of the loop. */
-  private wakeLoop(): void {
-    this.hasNews = true;
-    this.endWait();
-    this.loop.wake();
+  /** Sorts claims, most urgent first, and passes them to the runner. After a stop it releases them. */
+  private deliver({ sent, claims, start, nowMs, isStarted }: ClaimArrival): void {
+    const { runner, leaseMs } = this.options;
+    const { request, sentMs } = sent;
+    const leaseEndsMs = sentMs + leaseMs;
+    const counted =
+      start && request.from === 'topic'
+        ? this.handOvers.count(request.topic, start, sentMs, request.handOverMs)
+        : undefined;
+    claims.sort((a, b) => a.priority - b.priority || a.runAt.getTime() - b.runAt.getTime() || (a.id < b.id ? -1 : 1));
+    for (const claim of claims) {
+      this.capacity.recordPayloadLength(claim.payloadLength);
+      if (isStarted) {
+        runner.accept(claim, nowMs, leaseEndsMs, counted);
+      } else {
+        runner.release(claim, nowMs, leaseEndsMs, counted);
+      }
+    }
   }
 
   /** Whether jobs of the topic are due, as far as this process knows. */
   private isDue(topic: string): boolean {
     const nowMs = this.options.clock.now();
-    return this.limited.topics.has(topic)
-      ? this.limited.topics.isAnyDue(nowMs)
-      : this.lanes.isAnyDue([{ topic }], nowMs);
+    const source = this.topics.byTopic.get(topic);
+    return source ? source.dueAtMs <= nowMs : this.index.isAnyDue([{ topic }], nowMs);
   }
 
   private isOverflowing(topic: string): boolean {
-    return this.isDue(topic) && (this.claimer.isBacklogged || !this.capacity.hasSlotsFor([topic]));
-  }
-
-  private hasOrdinaryDemand(): boolean {
-    const topics = this.capacity
-      .topics(Infinity)
-      .filter(({ topic, available }) => available > 0 && !this.limited.topics.has(topic));
-    return this.lanes.isAnyDue(topics, this.options.clock.now());
+    return this.isDue(topic) && (this.lanes.isBacklogged || !this.capacity.hasSlotsFor([topic]));
   }
 
   /** Lanes of topics without a handler here are not kept: the index would grow with every topic that is enqueued. */
   private hasHandler(topic: string): boolean {
     return this.options.registry.get(topic) !== undefined;
-  }
-
-  private get isStarted(): boolean {
-    return this.claimer.isStarted;
   }
 
   private logRunningHandlers(): void {
@@ -373,13 +263,25 @@ export class Dispatcher implements WakeListener {
     }
   }
 
-  private checkIdle(): void {
-    const { runner } = this.options;
-    const isQuiet =
-      runner.slotCount === 0 && runner.unsettledCount === 0 && !this.claimer.isBusy && this.limited.isIdle;
-    if (isQuiet && !this.claimer.isAnyDue()) {
+  private onBlocked(isDrained: boolean): void {
+    if (isDrained) {
+      this.overflow.clear((topic) => this.isDue(topic));
+    }
+    if (this.idleWaiters.length > 0 && this.isQuiet) {
       this.resolveIdle();
     }
+  }
+
+  private get isQuiet(): boolean {
+    const { runner, clock } = this.options;
+    const nowMs = clock.now();
+    return (
+      runner.slotCount === 0 &&
+      runner.unsettledCount === 0 &&
+      this.loop.isQuiet &&
+      ![...this.topics.byTopic.values()].some(({ dueAtMs }) => dueAtMs <= nowMs) &&
+      !this.lanes.isAnyDue(nowMs)
+    );
   }
 
   private resolveIdle(): void {

@@ -1,7 +1,14 @@
 import type { Claim } from '../../core/job.js';
-import type { Lane, LaneGap, LaneStart, LaneScan, WaitingLane } from '../../store/jobs/job-records.js';
+import type {
+  Lane,
+  LaneClaimRequest,
+  LaneGap,
+  LaneStart,
+  LaneScan,
+  WaitingLane,
+} from '../../store/jobs/job-records.js';
 import { findGaps, toLaneKey } from '../../store/jobs/job-records.js';
-import type { SharedCapacity, SlotRequest, TopicCapacity } from './claim-capacity.js';
+import type { SharedCapacity, TopicCapacity } from './claim-capacity.js';
 import { limitShared } from './claim-capacity.js';
 import { COMMIT_MARGIN_MS } from './scan-cost.js';
 
@@ -10,7 +17,7 @@ interface PlannedLane extends Lane {
   readonly batchSize: number | undefined;
 }
 
-export type PlannedClaim = SlotRequest & { readonly lanes: readonly PlannedLane[] };
+export type PlannedClaim = LaneClaimRequest & { readonly slots: number; readonly lanes: readonly PlannedLane[] };
 
 /** Where scans and claims start in a lane: at its lower bound, or at the start of the index. */
 export type ScanMode = 'bounded' | 'full';

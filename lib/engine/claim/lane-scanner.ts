@@ -47,7 +47,7 @@ export class LaneScanner {
   private isHinted = false;
   private scanning: Promise<void> | undefined;
   private backgroundScan: Promise<void> | undefined;
-  /** The error of a scan that `throwFailure` has not thrown yet. */
+  /** The error of a scan that `takeFailure` has not returned yet. */
   private failure: { readonly error: unknown } | undefined;
   private validity: ScanValidity | undefined;
   /** The next scan looks whether another process has claimed an announced job. */
@@ -134,13 +134,12 @@ export class LaneScanner {
     this.cost.reset();
   }
 
-  /** Resolves when the scans that are in flight now have ended. */
+  /** Resolves when the background scan that is in flight now has ended. */
   async idle(): Promise<void> {
-    await this.scanning;
     await this.backgroundScan;
   }
 
-  /** Scans unless a scan is in flight; resolves when it has ended. `throwFailure` throws its error. */
+  /** Scans unless a scan is in flight; resolves when it has ended. `takeFailure` returns its error. */
   scan(): Promise<void> {
     return (this.scanning ??= this.runScan().finally(() => {
       this.scanning = undefined;
@@ -148,13 +147,11 @@ export class LaneScanner {
     }));
   }
 
-  /** @throws the first error of the scans since the last call. */
-  throwFailure(): void {
+  /** Returns the first error of the scans since the last call. */
+  takeFailure(): { readonly error: unknown } | undefined {
     const { failure } = this;
     this.failure = undefined;
-    if (failure) {
-      throw failure.error;
-    }
+    return failure;
   }
 
   /** Never rejects, since the scan may not be awaited. */

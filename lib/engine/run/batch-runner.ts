@@ -61,6 +61,11 @@ export class BatchRunner {
     return this.memberCount + this.waiting.length;
   }
 
+  /** Whether any batch handler has had a job here. */
+  get isUsed(): boolean {
+    return this.queues.size > 0;
+  }
+
   get hasWaiting(): boolean {
     // Most processes have no batch handler.
     return this.queues.size > 0 && [...this.queues.values()].some(({ length }) => length > 0);

@@ -1,4 +1,5 @@
-import { LimitedTopics } from '../../../lib/engine/claim/limited-topics.js';
+import { TopicSource, TopicSources } from '../../../lib/engine/claim/topic-source.js';
+import type { TopicSourceParts } from '../../../lib/engine/claim/topic-source.js';
 import type { LaneScan } from '../../../lib/store/jobs/job-records.js';
 
 const NOW_MS = 1_000;
@@ -9,12 +10,14 @@ function toScan(...topics: string[]): LaneScan {
 }
 
 describe('a limited topic that is known to have due jobs', () => {
-  const known = (): LimitedTopics => {
-    const topics = new LimitedTopics({ pollIntervalMs: 60_000, random: () => 0 });
+  const known = (): TopicSources => {
+    const parts = { capacity: { hasRoomFor: () => true }, random: () => 0 } as unknown as TopicSourceParts;
+    const topics = new TopicSources((topic) => new TopicSource(topic, parts));
     topics.recordScan(toScan('mail', 'sms'), NOW_MS, 1, new Set(['mail', 'sms']));
     return topics;
   };
-  const due = (topics: LimitedTopics): string[] => topics.due(NOW_MS).map(({ topic }) => topic);
+  const due = ({ byTopic }: TopicSources): string[] =>
+    [...byTopic].filter(([, source]) => source.wants(NOW_MS)).map(([topic]) => topic);
 
   it('has none any more when a scan finds none', () => {
     const topics = known();
