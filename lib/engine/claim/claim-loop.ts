@@ -133,6 +133,8 @@ export class ClaimLoop {
   private isPickPlanned = false;
   private isDeclaring = false;
   private hasJustScanned = false;
+  /** Whether a claim from lanes has returned since the last pass. */
+  private hasClaimed = false;
   /** Since when the lanes' claims and scans have not succeeded; `undefined`: none is in flight or failing. */
   private unprovenSinceMs: number | undefined;
 
@@ -196,6 +198,9 @@ export class ClaimLoop {
   onScanned(): void {
     const { lanes, scanner, clock } = this.parts;
     const failure = scanner.takeFailure();
+    if (!this.isStarted) {
+      return;
+    }
     if (failure) {
       this.fail(lanes, failure.error);
     } else {
@@ -253,12 +258,15 @@ export class ClaimLoop {
   /** Nothing more can be sent: scans, or waits. Returns when the next pass is due. */
   private rest(isFull: boolean, nowMs: number): number {
     const { lanes, scanner, pollIntervalMs, isWatched, onBlocked } = this.parts;
+    const { hasClaimed } = this;
+    this.hasClaimed = false;
     if (lanes.blockedUntilMs > nowMs) {
       this.wait('waiting');
       return lanes.blockedUntilMs;
     }
     if (lanes.inFlight > 0) {
-      if (scanner.isOverdue) {
+      // Only after a claim has returned: a scan beside the first one would find its jobs.
+      if (hasClaimed && scanner.isOverdue) {
         this.scan();
       }
       return Infinity;
@@ -412,6 +420,7 @@ export class ClaimLoop {
       topics.delete(sent.request.topic);
     }
     this.succeed(source);
+    this.hasClaimed ||= sent.request.from === 'lanes';
     const { claims, start } = result;
     deliver({ sent, claims, start, nowMs, isStarted: this.isStarted });
     this.planPick();
