@@ -54,7 +54,7 @@ export function fromDrizzle<Statement>(
         query: async (text: string, params: readonly unknown[]) =>
           toRows(await (tx as DrizzlePostgresTransaction).execute(build(text, params))),
       };
-  return { ...DRIZZLE, handle: tx, ...adapted } as AdaptedTransaction;
+  return { ...DRIZZLE, handle: tx, ...adapted };
 }
 
 type Build = (text: string, params: readonly unknown[]) => never;

@@ -22,5 +22,5 @@ export function fromKnex(trx: KnexTransaction): JobsTransaction {
       const { text, values } = toQuestionMarks(sql, params);
       return toRows(await trx.raw(text, values as never));
     },
-  } as JobsTransaction;
+  };
 }

@@ -41,5 +41,5 @@ export function fromKysely(trx: KyselyTransaction): JobsTransaction {
         await executor.executeQuery({ sql, parameters, query, queryId: { queryId: `jobs-${statements}` } }),
       );
     },
-  } as JobsTransaction;
+  };
 }

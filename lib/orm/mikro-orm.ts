@@ -23,5 +23,5 @@ export function fromMikroOrm(em: MikroOrmManager): JobsTransaction {
       const { text, values } = toQuestionMarks(sql, params);
       return toRows(await em.getConnection().execute(text, values, 'all', em.getTransactionContext() as never));
     },
-  } as JobsTransaction;
+  };
 }

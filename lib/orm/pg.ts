@@ -27,8 +27,7 @@ export function fromPg(client: PgClient): JobsTransaction {
   assertHandle(PG, client, 'query');
   assertTransaction(PG, !('totalCount' in client), 'the pool; take a client with pool.connect()');
   const assertOpen = (): void => {
-    const { getTransactionStatus } = client as WithStatus;
-    const status = getTransactionStatus?.call(client);
+    const status = (client as WithStatus).getTransactionStatus?.();
     assertTransaction(PG, status !== 'I', 'a client without an open transaction');
   };
   return {
@@ -38,5 +37,5 @@ export function fromPg(client: PgClient): JobsTransaction {
       assertOpen();
       return toRows(await client.query(sql, [...params]));
     },
-  } as JobsTransaction;
+  };
 }

@@ -17,5 +17,5 @@ export function fromPostgresJs(sql: PostgresJsTransaction): JobsTransaction {
     ...POSTGRES_JS,
     handle: sql,
     query: async (text, params) => toRows(await sql.unsafe(text, [...params] as never)),
-  } as JobsTransaction;
+  };
 }

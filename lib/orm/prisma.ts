@@ -16,5 +16,5 @@ export function fromPrisma(tx: PrismaTransaction): JobsTransaction {
     ...PRISMA,
     handle: tx,
     query: async (sql, params) => toRows(await tx.$queryRawUnsafe(sql, ...params)),
-  } as JobsTransaction;
+  };
 }

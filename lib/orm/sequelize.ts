@@ -38,5 +38,5 @@ export function fromSequelize(t: SequelizeTransaction): JobsTransaction {
       assertTransaction(SEQUELIZE, hidden.finished === undefined, HAS_ENDED);
       return toRows(await hidden.sequelize.query(sql, { bind, transaction: t as never, type: 'SELECT', raw: true }));
     },
-  } as JobsTransaction;
+  };
 }

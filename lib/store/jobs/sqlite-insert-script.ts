@@ -55,22 +55,43 @@ function* insertGroupScript(
       yield { sql: RELEASE_UNIQUE_KEYS, params: [json] };
     }
     if (isDebounced(open[0]!)) {
-      const rows = yield { sql: INSERT_DEBOUNCED_JOBS, params: [json, queueId] };
-      matchByKey(open, rows).forEach((row, job) => inserted.set(job.id, toDebouncedJob(job, row)));
+      yield* insertDebouncedScript(open, [json, queueId], inserted);
     } else {
       recordInserted(inserted, open, yield { sql: INSERT_JOBS, params: [json, queueId] });
     }
     open = recordInserted(inserted, open, []);
-    if (caller && queueId !== null && open.length > 0) {
-      assertQueueIsHere(caller.tx, yield { sql: IS_HERE, params: [queueId], isRead: true });
+    if (open.length > 0) {
+      yield* assertHereScript(caller);
     }
-    for (const { id, topic, uniqueKey, uniqueMode, idempotency } of open) {
-      const isWaiting = uniqueMode?.untilStarted === true;
-      const params = [id, topic, isWaiting ? null : uniqueKey, idempotency?.key ?? null, isWaiting ? uniqueKey : null];
-      recordInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
-    }
+    yield* findHoldersScript(open, inserted);
     open = recordInserted(inserted, open, []);
   }
+}
+
+/** Searches the holder of the keys of each job. */
+function* findHoldersScript(open: readonly JobInsert[], inserted: Map<string, InsertedJob>): SqlScript<void> {
+  for (const { id, topic, uniqueKey, uniqueMode, idempotency } of open) {
+    const isWaiting = uniqueMode?.untilStarted === true;
+    const params = [id, topic, isWaiting ? null : uniqueKey, idempotency?.key ?? null, isWaiting ? uniqueKey : null];
+    recordInserted(inserted, [], yield { sql: FIND_HOLDER, params, isRead: true });
+  }
+}
+
+/** @throws UnknownDataSourceError for a transaction of another database: its queue has another id, so that nothing was inserted. */
+function* assertHereScript(caller: Caller | undefined): SqlScript<void> {
+  if (caller && caller.queueId !== null) {
+    assertQueueIsHere(caller.tx, yield { sql: IS_HERE, params: [caller.queueId], isRead: true });
+  }
+}
+
+/** Inserts debounced jobs, or replaces the payloads of those that wait. */
+function* insertDebouncedScript(
+  open: readonly JobInsert[],
+  params: readonly unknown[],
+  inserted: Map<string, InsertedJob>,
+): SqlScript<void> {
+  const rows = yield { sql: INSERT_DEBOUNCED_JOBS, params };
+  matchByKey(open, rows).forEach((row, job) => inserted.set(job.id, toDebouncedJob(job, row)));
 }
 
 function toJson(jobs: readonly JobInsert[]): string {

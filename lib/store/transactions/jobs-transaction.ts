@@ -63,11 +63,10 @@ export function toTransactionRefusal(
 
 /** Returns the transactions of the application, and those of any ORM through an adapter. */
 export function acceptAdapters<T extends ApplicationTransactions>(transactions: T, database: 'postgres' | 'sqlite'): T {
-  const { createRunner, join } = transactions;
   return {
     ...transactions,
-    createRunner: (tx) => (isJobsTransaction(tx) ? createAdaptedRunner(tx, database) : createRunner(tx)),
-    join: (tx, onEnd) => (isJobsTransaction(tx) ? joinJobsTransaction(tx, onEnd) : join(tx, onEnd)),
+    createRunner: (tx) => (isJobsTransaction(tx) ? createAdaptedRunner(tx, database) : transactions.createRunner(tx)),
+    join: (tx, onEnd) => (isJobsTransaction(tx) ? joinJobsTransaction(tx, onEnd) : transactions.join(tx, onEnd)),
   };
 }
 
@@ -112,7 +111,7 @@ function createAdaptedRunner(tx: JobsTransaction, database: 'postgres' | 'sqlite
   return {
     query: async (sql, params) => {
       try {
-        return (await run((text, values) => tx.query(text, values), sql, params)) as readonly SqlRow[];
+        return await run((text, values) => tx.query(text, values), sql, params);
       } catch (error) {
         throw toAdaptedError(adapted, error);
       }
@@ -148,7 +147,7 @@ function toTextParameters(sql: string, params: readonly unknown[]): PreparedSql 
 }
 
 function toQuotedArray(values: readonly unknown[]): string {
-  return `{${values.map((value) => (value === null ? 'NULL' : JSON.stringify(String(value)))).join(',')}}`;
+  return `{${values.map((value) => (value === null ? 'NULL' : JSON.stringify(typeof value === 'string' ? value : JSON.stringify(value)))).join(',')}}`;
 }
 
 /** A transaction that the application has adapted itself is named by the class of its handle. */
@@ -156,7 +155,12 @@ function describe(tx: JobsTransaction): AdaptedTransaction {
   const { orm, expected } = tx as Partial<AdaptedTransaction>;
   return orm !== undefined && expected !== undefined
     ? (tx as AdaptedTransaction)
-    : { ...tx, query: tx.query, orm: tx.handle.constructor?.name ?? 'object', expected: 'an open transaction' };
+    : {
+        query: (sql, params) => tx.query(sql, params),
+        handle: tx.handle,
+        orm: tx.handle.constructor?.name ?? 'object',
+        expected: 'an open transaction',
+      };
 }
 
 /** `in_failed_sql_transaction`: an earlier statement of the transaction has failed. */
@@ -225,7 +229,7 @@ function findDriverError(error: unknown, depth = 0): object | undefined {
       return found;
     }
   }
-  return toDriverError(error as PossibleError);
+  return toDriverError(error);
 }
 
 interface PossibleError {

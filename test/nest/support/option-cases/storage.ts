@@ -1,6 +1,7 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, jobsMigrations, JobsModule, QueueUnavailableError } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
+import { createSqliteFile } from '../../../support/databases.js';
 import { signal, until } from '../../../support/wait.js';
 import type { Apps } from '../apps.js';
 import { everyKind, postgres, sqliteFile, sqliteMemory } from '../database-kinds.js';
@@ -20,6 +21,12 @@ export const storageCases: readonly OptionCase[] = [
     effect: 'names the DataSource of the queue',
     kinds: everyKind,
     expectEffect: expectNamedDataSource,
+  },
+  {
+    option: 'database',
+    effect: 'names the database of the queue, which creates its tables there',
+    kinds: [sqliteFile],
+    expectEffect: expectNamedDatabase,
   },
   {
     option: 'migrate',
@@ -65,6 +72,15 @@ export const storageCases: readonly OptionCase[] = [
   },
 ];
 
+async function expectNamedDatabase(apps: Apps): Promise<void> {
+  const { path, remove } = await createSqliteFile();
+  const app = await apps.start({ options: { database: `sqlite:${path}` }, handlers: { work: () => 'done' } });
+  const { id } = await app.jobs.enqueue('work', null);
+  await until(async () => (await app.jobs.get(id))?.status === 'completed');
+  expect(await app.dataSource.query(tables[app.dataSource.options.type]!)).toEqual([]);
+  await remove();
+}
+
 async function expectNamedDataSource(apps: Apps): Promise<void> {
   const app = await apps.start({
     imports: [apps.typeOrm({ name: 'second' }, await apps.anotherDatabase())],
@@ -95,6 +111,7 @@ async function expectNoCreatedTables(apps: Apps): Promise<void> {
     '_jobs_groups',
     '_jobs_links',
     '_jobs_logs',
+    '_jobs_meta',
     '_jobs_rollup',
     '_jobs_schedules',
     '_jobs_starts',
