@@ -171,4 +171,4 @@ export type { JobsLogger } from './core/logger.js';
 export type { CreatedStore } from './typeorm/create-job-store.js';
 export type { JobStore } from './store/job-store.js';
 export type { StoreTransaction } from './store/transactions/application-transactions.js';
-export type { JobsTransaction } from './store/transactions/jobs-transaction.js';
+export type { JobsTransaction, RunInTransaction } from './core/jobs-transaction.js';

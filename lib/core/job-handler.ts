@@ -41,6 +41,12 @@ export interface JobContext<T = unknown, Tx extends object = object, R = unknown
    */
   readonly manager: Tx;
   /**
+   * The transaction object of the ORM, with `transactional: true`: what the option `transactions` has adapted, or else `manager`.
+   *
+   * @throws InvalidOptionsError in a handler that is not transactional.
+   */
+  readonly tx: object;
+  /**
    * Records how far the job is: any JSON value. A note replaces a value over 64 KiB. Does not wait for the database: the worker
    * writes the latest value at most once a second, and with the outcome of the attempt. A database outage never rejects the call.
    *

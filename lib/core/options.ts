@@ -5,6 +5,7 @@ import type { ContextOptions, NamedContext } from './context-option.js';
 import { contextCheck } from './context-option.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
+import type { RunInTransaction } from './jobs-transaction.js';
 import type { HttpOptions, HttpSettings } from './http-options.js';
 import { HTTP_OPTIONS, httpCheck, readHttpOptions, trimSlashes } from './http-options.js';
 import { MEBIBYTE } from './bounds.js';
@@ -17,6 +18,7 @@ import {
   duration,
   either,
   flag,
+  functionCheck,
   group,
   integer,
   listOf,
@@ -77,6 +79,11 @@ export interface JobsOptions {
   migrate?: boolean | undefined;
   /** Connections of the queue to PostgreSQL, besides the one that listens for notifications. 1 to 100. Default 3. */
   connections?: number | undefined;
+  /**
+   * Runs the transactions of handlers with `transactional: true` through another ORM, on PostgreSQL:
+   * `(work) => prisma.$transaction((tx) => work(fromPrisma(tx)))`. Its pool must have more connections than `concurrency`.
+   */
+  transactions?: RunInTransaction | undefined;
   /** Options for SQLite. */
   sqlite?: SqliteOptions | undefined;
   /**
@@ -163,6 +170,7 @@ export interface JobsSettings {
   readonly globalEnhancers: boolean;
   readonly migrate: boolean;
   readonly connections: number;
+  readonly transactions: RunInTransaction | undefined;
   readonly sqlite: {
     readonly synchronous: 'full' | 'normal';
     readonly lockTimeoutMs: number;
@@ -310,6 +318,7 @@ export const OPTIONS = {
   globalEnhancers: option(false, flag),
   migrate: option(true, flag),
   connections: option(3, integer(1, 100)),
+  transactions: optional(functionCheck<RunInTransaction>('a function that runs work in a transaction')),
   sqlite: option(Object.freeze(readOptions(sqliteTable, {})), group(sqliteTable)),
   strictTopics: option(false, flag),
   operationLog: option(true, flag),

@@ -10,7 +10,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import type { EntityManager } from '../typeorm/connect.js';
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import type { JobEvent } from '../core/job-events.js';
 import type { JobLogLine, JobLogOptions } from '../core/job-log.js';
 import type { EnqueueOptions, Job, JobFilter, JobPage, JobStats } from '../core/job.js';

@@ -11,4 +11,4 @@ export { fromPostgresJs } from './postgres-js.js';
 export { fromPrisma } from './prisma.js';
 export { fromSequelize } from './sequelize.js';
 export { fromTransactionHost } from './transaction-host.js';
-export type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+export type { JobsTransaction } from '../core/jobs-transaction.js';

@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, HAS_ENDED, toQuestionMarks, toRows } from './adapter.js';
 
 const KNEX = { orm: 'Knex', expected: 'the `trx` of knex.transaction(async (trx) => …)' };

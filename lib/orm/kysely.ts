@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, toRows } from './adapter.js';
 
 const KYSELY = { orm: 'Kysely', expected: 'the `trx` of db.transaction().execute(async (trx) => …)' };

@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, toQuestionMarks, toRows } from './adapter.js';
 
 const MIKRO_ORM = { orm: 'MikroORM', expected: 'the `em` of em.transactional(async (em) => …)' };

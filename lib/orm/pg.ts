@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, toRows } from './adapter.js';
 
 const PG = { orm: 'pg', expected: 'a connected client after BEGIN' };

@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, toRows } from './adapter.js';
 
 const POSTGRES_JS = { orm: 'postgres.js', expected: 'the `sql` of sql.begin(async (sql) => …)' };

@@ -1,4 +1,4 @@
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { assertHandle, assertTransaction, HAS_ENDED, toRows } from './adapter.js';
 
 const SEQUELIZE = { orm: 'Sequelize', expected: 'the transaction `t` of sequelize.transaction(async (t) => …)' };

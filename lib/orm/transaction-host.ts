@@ -1,5 +1,5 @@
 import { InvalidOptionsError } from '../core/errors.js';
-import type { JobsTransaction } from '../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../core/jobs-transaction.js';
 import { fromDrizzle } from './drizzle.js';
 import { fromKnex } from './knex.js';
 import { fromKysely } from './kysely.js';

@@ -79,7 +79,7 @@ type PostgresParts = Pick<PostgresStoreOptions, 'database' | 'transactionsAtOnce
 };
 
 export function createPostgresStore(
-  { connections, migrate, leaseMs }: JobsSettings,
+  { connections, migrate, leaseMs, transactions, concurrency }: JobsSettings,
   { clock, logger, time }: CheckedParts,
   { openTransactions, mayPipeline, ...given }: PostgresParts,
 ): PostgresStore {
@@ -89,7 +89,12 @@ export function createPostgresStore(
   const options: PostgresStoreOptions = {
     ...{ clock, logger, connections, migrate, session },
     ...given,
-    openTransactions: (pool) => openTransactions(pool, session),
+    // Each handler takes a transaction of the ORM, whose pool the queue does not know.
+    ...(transactions && { transactionsAtOnce: concurrency }),
+    openTransactions: async (pool) => {
+      const opened = await openTransactions(pool, session);
+      return transactions ? { ...opened, run: transactions } : opened;
+    },
   };
   return time ? new MovedTimeStore(options, time) : new PostgresStore(options);
 }

@@ -9,7 +9,7 @@ import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress, recordResult } from '../../core/payload.js';
 import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { identifyTransaction } from '../../store/transactions/jobs-transaction.js';
+import { identifyTransaction, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
 import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
 import type { CountedStart } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
@@ -191,7 +191,15 @@ export class Attempt {
         `only transactional handlers have one; give the handler of '${this.topic}' { transactional: true }`,
       );
     }
+    if (isJobsTransaction(this.tx)) {
+      throw new InvalidOptionsError('manager', 'the transaction is not one of TypeORM; read job.tx');
+    }
     return this.tx;
+  }
+
+  /** The transaction object of the ORM. */
+  get ormTransaction(): object {
+    return this.tx ? identifyTransaction(this.tx) : this.manager;
   }
 
   progress(value: unknown): Promise<void> {

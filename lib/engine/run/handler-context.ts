@@ -128,6 +128,10 @@ export class HandlerContext implements JobContext {
   get manager(): StoreTransaction {
     return this[ATTEMPT].manager;
   }
+
+  get tx(): object {
+    return this[ATTEMPT].ormTransaction;
+  }
 }
 
 /** What a mark says. */

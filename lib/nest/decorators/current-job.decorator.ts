@@ -1,7 +1,7 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { createParamDecorator } from '@nestjs/common';
 import type { EntityManager } from '../../typeorm/connect.js';
-import type { JobsTransaction } from '../../store/transactions/jobs-transaction.js';
+import type { JobsTransaction } from '../../core/jobs-transaction.js';
 import type {
   BatchedJob as CoreBatchedJob,
   JobBatch as CoreJobBatch,

@@ -1,4 +1,5 @@
 import { InvalidOptionsError, JobsError, QueueUnavailableError, UnknownDataSourceError } from '../../core/errors.js';
+import type { JobsTransaction } from '../../core/jobs-transaction.js';
 import type { SqlRow, SqlRunner } from '../runtime/sql-runner.js';
 import { toAnonymousParameters } from '../runtime/sql-runner.js';
 import { lacksTable, toSqlError } from '../runtime/sql-error.js';
@@ -9,20 +10,6 @@ import type {
   StoreTransaction,
   TransactionCall,
 } from './application-transactions.js';
-
-/**
- * An open transaction of the application, of any ORM. The functions of `nestjs-jobs/orm` return one; an application may write its own.
- *
- * @publicApi
- */
-export interface JobsTransaction {
-  /** Runs a statement in the transaction, and returns its rows by column name. Parameters are `$1` on PostgreSQL, `?` on SQLite. */
-  query(sql: string, params: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
-  /** The ORM's own object, for messages. Two transactions with one handle are the same. */
-  readonly handle: object;
-  /** Calls the listener once, when the transaction has ended. Leave it out when the ORM does not tell. */
-  onEnd?(listener: (committed: boolean) => void): void;
-}
 
 /** A transaction that an adapter of this package has made. */
 export interface AdaptedTransaction extends JobsTransaction {

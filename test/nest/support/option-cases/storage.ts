@@ -1,5 +1,6 @@
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { InvalidOptionsError, jobsMigrations, JobsModule, QueueUnavailableError } from 'nestjs-jobs';
+import type { RunInTransaction } from 'nestjs-jobs';
 import type { DataSource } from 'typeorm';
 import { createSqliteFile } from '../../../support/databases.js';
 import { signal, until } from '../../../support/wait.js';
@@ -27,6 +28,12 @@ export const storageCases: readonly OptionCase[] = [
     effect: 'names the database of the queue, which creates its tables there',
     kinds: [sqliteFile],
     expectEffect: expectNamedDatabase,
+  },
+  {
+    option: 'transactions',
+    effect: 'runs the transactions of transactional handlers',
+    kinds: [postgres],
+    expectEffect: expectOwnTransactions,
   },
   {
     option: 'migrate',
@@ -79,6 +86,27 @@ async function expectNamedDatabase(apps: Apps): Promise<void> {
   await until(async () => (await app.jobs.get(id))?.status === 'completed');
   expect(await app.dataSource.query(tables[app.dataSource.options.type]!)).toEqual([]);
   await remove();
+}
+
+async function expectOwnTransactions(apps: Apps): Promise<void> {
+  const seen: unknown[] = [];
+  const transactions: RunInTransaction = (work) =>
+    app.dataSource.transaction((manager) =>
+      work({
+        handle: manager,
+        query: async (sql, params) =>
+          ((await manager.queryRunner!.query(sql, [...params], true)) as { records?: Record<string, unknown>[] })
+            .records ?? [],
+      }),
+    );
+  const app = await apps.start({
+    options: { transactions },
+    handlers: { work: [(job) => void seen.push(job.tx), { transactional: true }] },
+  });
+  const { id } = await app.jobs.enqueue('work', null);
+  await until(async () => (await app.jobs.get(id))?.status === 'completed');
+  expect(seen).toHaveLength(1);
+  expect(seen[0]).toHaveProperty('queryRunner');
 }
 
 async function expectNamedDataSource(apps: Apps): Promise<void> {
