@@ -90,7 +90,7 @@ async function writeApi() {
     githubPages: false,
     validation: false,
     logLevel: 'Error',
-    ...{ router: 'module', entryFileName: 'index', hidePageHeader: true, hideBreadcrumbs: true },
+    ...{ router: 'module', entryFileName: 'index', hidePageHeader: true, useHTMLAnchors: true, hideBreadcrumbs: true },
   });
   const project = await application.convert();
   if (!project) throw new Error('TypeDoc could not read the types');
