@@ -122,6 +122,11 @@ export function readAnchor(pattern: Schedule['pattern']): string | null {
   return typeof pattern === 'string' || pattern.anchor === EPOCH ? null : pattern.anchor;
 }
 
+/** The search that finds the jobs of a schedule, by their metadata. */
+export function jobsQuery(name: string): string {
+  return `$schedule.name:${JSON.stringify(name)}`;
+}
+
 /** The schedule and tick that a job is for, from its metadata. */
 export function readSchedule({ metadata }: Job): { name: string; tick: string } | null {
   const value = metadata?.$schedule as { name?: unknown; tick?: unknown } | null | undefined;

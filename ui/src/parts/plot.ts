@@ -138,7 +138,7 @@ export class Plot {
 /** Returns a width that shows the longest text whole. @param texts `null` before the ticks are known */
 function toAxisWidth(texts: readonly string[] | null): number {
   const widths = (texts ?? []).map((text) =>
-    [...text].reduce((sum, each) => sum + (each > '\u2e80' ? WIDE_CHARACTER_WIDTH : CHARACTER_WIDTH), 14),
+    [...text].reduce((sum, each) => sum + (each.codePointAt(0)! > 0x2e80 ? WIDE_CHARACTER_WIDTH : CHARACTER_WIDTH), 14),
   );
   return Math.max(AXIS_WIDTH_MIN, ...widths);
 }
