@@ -283,7 +283,11 @@ export const en = {
     from: 'From',
     topics: 'Topics',
     noJobs: 'No jobs yet',
-    noJobsYet: 'Workers are ready, and no job has been enqueued yet.',
+    thisMinute: (failed: string, attempts: number) =>
+      `This minute: ${failed} of ${counted(attempts, 'attempt')} failed.`,
+    lastFailure: (when: string) => `Last failure ${when}.`,
+    noFailure: 'No failure in this period.',
+    noJobsYet: 'No job has been enqueued yet',
     firstJob: 'Add a handler for a topic, then enqueue the first job:',
     enqueueHere: 'Enqueue a job here',
   },
