@@ -24,6 +24,11 @@ describe('a search for pages', () => {
     expect(findPlaces(SEARCHED, ' Mail').at(-1)!.route).toEqual(jobsRoute({ q: 'Mail' }));
   });
 
+  it('offers the page of an id at once', () => {
+    const id = '0197B9C0-0000-7000-8000-000000000001';
+    expect(findPlaces({ ...SEARCHED, jobs: [] }, id)[0]!.route).toEqual({ screen: 'job', id: id.toLowerCase() });
+  });
+
   it('finds a group without a name by its id, and nothing for an empty text', () => {
     expect(findPlaces(SEARCHED, '0197').map(({ kind }) => kind)).toEqual(['job', 'group', 'search']);
     expect(findPlaces(SEARCHED, ' ')).toEqual([]);

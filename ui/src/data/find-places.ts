@@ -19,8 +19,15 @@ export interface Searched {
   readonly schedules: readonly Schedule[];
   readonly workers: readonly WorkerProcess[];
   readonly groups: readonly JobGroup[];
-  /** Jobs with this id or unique key. */
+  /** Jobs with this unique key. */
   readonly jobs: readonly Job[];
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Whether a text is a whole id, whose page opens without a search. */
+export function isJobId(text: string): boolean {
+  return UUID.test(text);
 }
 
 /** Most places of one kind. */
@@ -56,7 +63,10 @@ export function findPlaces({ topics, schedules, workers, groups, jobs }: Searche
     .slice(0, PLACES_MAX)
     .map(({ id, topic }): Place => ({ kind: 'job', name: topic, detail: id, route: { screen: 'job', id } }));
   const search: Place = { kind: 'search', name: text.trim(), detail: '', route: jobsRoute({ q: text.trim() }) };
-  return [...found, ...matching, search];
+  const byId: Place[] = isJobId(wanted)
+    ? [{ kind: 'job', name: wanted, detail: '', route: { screen: 'job', id: wanted } }]
+    : [];
+  return [...byId, ...found, ...matching, search];
 }
 
 function rank({ name }: Place, wanted: string): number {
