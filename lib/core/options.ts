@@ -270,7 +270,7 @@ const databaseCheck: Check<DatabaseOption> = {
       ? /^(postgres(ql)?:\/\/|sqlite:)./i.test(value)
         ? value
         : undefined
-      : (recordCheck.parse(value, 'database') as DatabaseOption | undefined),
+      : recordCheck.parse(value, 'database'),
 };
 
 const sqliteTable = {

@@ -175,12 +175,7 @@ export class TopicSource implements ClaimSource {
     const isContinued = this.continueWithLessUrgent(sent, result);
     this.heldUntilMs = isContinued ? -Infinity : nowMs + this.pauseAfter(result);
     if (result.rest === 'none') {
-      for (const priority of request.priorities) {
-        const lane = this.lanes.get(priority);
-        if (lane && lane.version <= version) {
-          lane.dueAtMs = Infinity;
-        }
-      }
+      this.markEmpty(request.priorities, version);
     }
     if (result.rest === 'unlimited' || (result.rest === 'none' && !isContinued && !this.hasFullKeys)) {
       // A scan should find the next due job.
@@ -189,6 +184,16 @@ export class TopicSource implements ClaimSource {
     if (result.rateInMs !== undefined && nowMs - this.prunedAtMs >= PRUNE_INTERVAL_MS) {
       this.prunedAtMs = nowMs;
       void this.pruneStarts();
+    }
+  }
+
+  /** The lanes had no due job when the claim was sent. Later news is kept. */
+  private markEmpty(priorities: readonly number[], version: number): void {
+    for (const priority of priorities) {
+      const lane = this.lanes.get(priority);
+      if (lane && lane.version <= version) {
+        lane.dueAtMs = Infinity;
+      }
     }
   }
 

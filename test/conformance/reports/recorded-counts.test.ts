@@ -5,7 +5,7 @@ import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
 import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import type { JobCounts } from '../../../lib/store/reports/report-records.js';
-import { claimMany, insertMany, outcomes, settlement, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
+import { insertMany, TOPIC, WORKER, WORKER_DETAILS } from '../../support/job-rows.js';
 import { overrideReports, overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
