@@ -116,13 +116,13 @@ export class Scheduler {
 
   start(): void {
     this.mustDeclare = this.declarations.size > 0;
-    // After a stop, other processes may have fired or changed schedules.
-    this.mustRead = true;
     this.loop.start();
   }
 
   async stop(): Promise<void> {
     await this.loop.stop();
+    // Until the next start, other processes may fire or change schedules.
+    this.mustRead = true;
     this.endPass();
     this.failedTicks.clear();
   }

@@ -43,11 +43,11 @@ export function* singleStatement(sql: string, params: readonly unknown[]): SqlSc
 }
 
 /** Runs a script step by step, or within this tick if the runner can. */
-export async function runScript<T>({ query, querySync }: SqlRunner, script: SqlScript<T>): Promise<T> {
+export async function runScript<T>(runner: SqlRunner, script: SqlScript<T>): Promise<T> {
   let step = script.next();
   while (!step.done) {
     const { sql, params } = step.value;
-    step = script.next(querySync ? querySync(sql, params) : await query(sql, params));
+    step = script.next(runner.querySync ? runner.querySync(sql, params) : await runner.query(sql, params));
   }
   return step.value;
 }
