@@ -461,7 +461,7 @@ describe.each(everyAdapter)('a rule that is a function on $adapter', (adapterKin
     expect((await api.as().get('/stats?topic=t7')).body).toMatchObject({ total: 1 });
     expect((await api.as().get('/schedules')).body).toEqual({ items: [] });
     expect((await api.as().get('/stats?topic=t8')).status).toBe(403);
-    expect((await api.as().get('/topics', by('ada'))).body).toMatchObject({ next_after: 't998' });
+    expect((await api.as().get('/topics', by('ada'))).body).toMatchObject({ next_after: null, other: { topics: 1 } });
   });
 
   it('keeps cursors valid when the caller may see another topic', async () => {

@@ -264,11 +264,11 @@ export class ClaimLoop {
       this.wait('waiting');
       return lanes.blockedUntilMs;
     }
+    if ((lanes.inFlight > 0 || isFull) && hasClaimed && scanner.isOverdue) {
+      // In a backlog. Only after a claim has returned: a scan beside the first one would find its jobs.
+      this.scan();
+    }
     if (lanes.inFlight > 0) {
-      // Only after a claim has returned: a scan beside the first one would find its jobs.
-      if (hasClaimed && scanner.isOverdue) {
-        this.scan();
-      }
       return Infinity;
     }
     if (isFull) {

@@ -39,12 +39,12 @@ describe.each(kinds)('PostgresSession on $label', (kind) => {
   afterEach(() => pool.end());
 
   const insert = (): Promise<readonly object[]> =>
-    runner.query(INSERT_JOBS, [toInsertJson([newJob()], (moment) => moment.toISOString()), null]);
+    runner.query(INSERT_JOBS, [toInsertJson([newJob()], (moment) => moment.toISOString()), null, null]);
 
   it('runs a script in one transaction, and rolls back when a statement fails', async () => {
     function* script(last: string): SqlScript<readonly SqlRow[]> {
       const jobs = toInsertJson([newJob()], (moment) => moment.toISOString());
-      yield { sql: INSERT_JOBS, params: [jobs, null] };
+      yield { sql: INSERT_JOBS, params: [jobs, null, null] };
       return yield { sql: last, params: [] };
     }
     const run = (given: SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> =>
