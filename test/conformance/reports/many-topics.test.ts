@@ -33,9 +33,9 @@ describe.each(storeKinds())('reports of very many topics on $label', (kind) => {
     await fixture.sql(
       `INSERT INTO _jobs (id, topic, payload) SELECT ${id}, 'x-' || ${number} || '-${'y'.repeat(200)}', '1' FROM ${numbers}`,
     );
-    await insertMany(fixture.store, 2, { topic: 'busy' });
     const failed = await claimOne(fixture.store, { topic: 'busy' });
     await fixture.store.settle([settlement(failed, outcomes.retry())]);
+    await insertMany(fixture.store, 2, { topic: 'busy' });
     await claimOne(fixture.store, { topic: 'running' });
     await insertOne(fixture.store, { topic: 'zz-handled', runAt: new Date(Date.now() - 60_000) });
     await fixture.store.reports.recordWorker(WORKER, ['zz-handled', 'running'], WORKER_DETAILS);
