@@ -6,7 +6,9 @@ import type { ListFilter, ListPosition } from '../../core/list-filter.js';
 import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import { isInTopic } from '../../core/search-text.js';
 import type { SearchSource, SearchWindow } from './job-search.js';
-import { isFoundBySearch, searchJobs } from './job-search.js';
+import type { SearchScope } from './job-search.js';
+import { isFoundBySearch, searchJobs, TOPICS_MAX } from './job-search.js';
+import { nextTurn } from '../runtime/real-timers.js';
 import type { ListedIds, ListedJobs } from '../jobs/job-records.js';
 
 /** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`, or of `_jobs_retrying`. */
@@ -25,8 +27,10 @@ export interface ListPlan {
   readonly found: readonly string[];
   /** Other single jobs, listed if they pass `idFilter` and are in no range. */
   readonly ids: readonly string[];
+  /** A list of the whole table has these statuses, or all if there are none. */
   readonly idFilter: {
-    readonly topics: readonly string[];
+    /** `null`: all. */
+    readonly topics: readonly string[] | null;
     readonly statuses: readonly JobFilterStatus[];
     /** Whether they are due; `null`: either. */
     readonly due: boolean | null;
@@ -57,6 +61,8 @@ export interface ListSource extends SearchSource, EndedSource {
   isSmall(rowsMax: number): Promise<boolean>;
   /** Returns ids, newest first. */
   ids(plan: ListPlan, limit: number, offset: number): Promise<string[]>;
+  /** Returns jobs of these statuses in any order, up to `max` of each. */
+  rare(statuses: readonly RareStatus[], max: number): Promise<string[]>;
   /** Returns the newest ids of each range from `fromId` on, up to `limit`. */
   pieces(ranges: readonly RangePiece[], fromId: string, limit: number): Promise<readonly string[][]>;
   /** Counts the jobs of the plan up to `max`. */
@@ -101,11 +107,19 @@ export interface RangePiece extends ListRange {
   readonly beforeId: string;
 }
 
+/** Statuses with a partial index, which few jobs have as a rule. */
+export type RareStatus = Exclude<JobFilterStatus, 'pending' | 'completed'>;
+
 /** Totals above this are reported as capped. */
 const COUNT_MAX = 10_000;
 /** A longer list reads its ranges piece by piece. */
 export const WHOLE_RANGES_MAX = 1_000;
 const RANGE_PIECE_MAX = 5_000;
+/** A list of very many topics reads all jobs of rare statuses, if there are at most so many. */
+const RARE_JOBS_MAX = 2_000;
+/** Otherwise it reads so many jobs of all topics for a page, in pieces. */
+const WINDOW_JOBS = 20_000;
+const WINDOW_PIECE_JOBS = 2_000;
 
 /** How far the clock of an enqueuing process may differ from the database's, in a table that is not small. */
 const ID_SLACK_MS = 3_600_000;
@@ -128,28 +142,37 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {
   const plan = await planList(query, source);
   // One more than the page shows whether there is a next page.
-  const read = await readPositions(plan, { ...query, limit: query.limit + 1 }, source);
-  const page = read.slice(0, query.limit);
+  const { positions, end } = await readPositions(plan, { ...query, limit: query.limit + 1 }, source);
+  const page = positions.slice(0, query.limit);
   const found = new Map((await source.find(page.map(({ id }) => id))).map((job) => [job.id, job]));
-  const total = await countJobs(plan, query, source);
+  const { total, isCut } = await countJobs(plan, query, source);
   return {
     // A job may have been deleted since its id was read.
     items: page.flatMap(({ id }) => found.get(id) ?? []),
-    last: read.length > page.length ? page.at(-1)! : null,
+    last: positions.length > page.length ? page.at(-1)! : end,
     total: Math.min(total, COUNT_MAX),
-    totalCapped: total > COUNT_MAX || !isComplete(plan),
+    totalCapped: total > COUNT_MAX || isCut || !isComplete(plan),
     search: plan.window && (await toSearch(plan, query, source)),
   };
 }
 
 /** Counts up to `COUNT_MAX + 1`. */
-async function countJobs(plan: ListPlan, query: ListFilter, source: ListSource): Promise<number> {
+async function countJobs(
+  plan: ListPlan,
+  query: ListFilter,
+  source: ListSource,
+): Promise<{ readonly total: number; readonly isCut: boolean }> {
   if (query.order === 'finished') {
     const ended = toEndedPlan(plan, query);
-    return source.countEnded({ ...ended, before: ended.end }, COUNT_MAX + 1);
+    return { total: await source.countEnded({ ...ended, before: ended.end }, COUNT_MAX + 1), isCut: false };
   }
-  const others = hasOthers(plan) ? await source.count({ ...plan, beforeId: plan.endId }, COUNT_MAX + 1) : 0;
-  return plan.found.length + others;
+  const whole = { ...plan, beforeId: plan.endId };
+  if (isWindow(plan)) {
+    const { ids, endId } = await readWindow(whole, COUNT_MAX + 1, source, WINDOW_JOBS);
+    return { total: ids.length, isCut: endId !== null };
+  }
+  const others = hasOthers(plan) ? await source.count(whole, COUNT_MAX + 1) : 0;
+  return { total: plan.found.length + others, isCut: false };
 }
 
 /** Whether the search has covered all jobs. */
@@ -164,18 +187,66 @@ async function toSearch(plan: ListPlan, { order }: ListFilter, source: ListSourc
 }
 
 /** Reads the ids of one page. */
-export async function readListIds(query: ListFilter, source: ListSource): Promise<ListedIds> {
+export async function readListIds(query: ListFilter, source: ListSource, windowJobs = Infinity): Promise<ListedIds> {
   const plan = await planList(query, source);
-  const read = await readPositions(plan, query, source);
-  return { ids: read.map(({ id }) => id), isComplete: isComplete(plan) };
+  const { positions, end } = await readPositions(plan, query, source, windowJobs);
+  return { ids: positions.map(({ id }) => id), isComplete: end === null && isComplete(plan) };
 }
 
-/** Reads a page in the order of the filter. */
-async function readPositions(plan: ListPlan, query: ListFilter, source: ListSource): Promise<ListPosition[]> {
+/** Jobs in the order of the filter. */
+interface Positions {
+  readonly positions: readonly ListPosition[];
+  /** Where the search for more of them has ended; `null`: not before the end of the list, or of the page. */
+  readonly end: ListPosition | null;
+}
+
+/** Reads a page. */
+async function readPositions(
+  plan: ListPlan,
+  query: ListFilter,
+  source: ListSource,
+  windowJobs = WINDOW_JOBS,
+): Promise<Positions> {
   const { order, limit, offset } = query;
-  return order === 'finished'
-    ? source.ended(toEndedPlan(plan, query), limit, offset)
-    : (await readIds(plan, limit, offset, source)).map((id) => ({ id, finished: null }));
+  if (order === 'finished') {
+    return { positions: await source.ended(toEndedPlan(plan, query), limit, offset), end: null };
+  }
+  const toPosition = (id: string): ListPosition => ({ id, finished: null });
+  if (isWindow(plan)) {
+    const { ids, endId } = await readWindow(plan, limit + offset, source, windowJobs);
+    return { positions: ids.slice(offset).map(toPosition), end: endId === null ? null : toPosition(endId) };
+  }
+  return { positions: (await readIds(plan, limit, offset, source)).map(toPosition), end: null };
+}
+
+/** Whether the list checks each job of the table. */
+function isWindow({ ranges, idFilter }: ListPlan): boolean {
+  return ranges === null && idFilter.statuses.length > 0;
+}
+
+/** Reads the newest jobs that match, up to `limit`, among the `jobsMax` newest of the table. @returns `endId` if there were more. */
+async function readWindow(
+  plan: ListPlan,
+  limit: number,
+  source: ListSource,
+  jobsMax: number,
+): Promise<{ readonly ids: readonly string[]; readonly endId: string | null }> {
+  const ids: string[] = [];
+  for (let { beforeId } = plan, jobs = 0; ids.length < limit; jobs += WINDOW_PIECE_JOBS) {
+    if (jobs >= jobsMax) {
+      return { ids, endId: beforeId };
+    }
+    const bounds = { ...ALL, fromId: plan.fromId, beforeId, endId: plan.endId, createdFrom: null, createdTo: null };
+    const [pieceEnd] = await source.ids({ ...bounds, asOf: null }, 1, WINDOW_PIECE_JOBS - 1);
+    const piece = { ...plan, fromId: pieceEnd ?? plan.fromId, beforeId };
+    ids.push(...(await source.ids(piece, limit - ids.length, 0)));
+    await nextTurn();
+    if (pieceEnd === undefined) {
+      break;
+    }
+    beforeId = pieceEnd;
+  }
+  return { ids, endId: null };
 }
 
 /** Newest first. */
@@ -239,9 +310,13 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   if (isUnfiltered(query)) {
     return { ...ALL, ...bounds, asOf };
   }
-  const allTopics = query.topics ?? (await source.topics());
+  const allTopics = query.topics ?? (await source.topics(TOPICS_MAX + 1));
   const statuses: readonly JobFilterStatus[] = query.statuses ?? JOB_STATUSES;
-  const readNewest = (limit: number): Promise<readonly string[]> => readWithoutText(query, limit, source);
+  const readNewest = (limit: number): Promise<ListedIds> => readWithoutText(query, limit, source);
+  if (query.topics === null && allTopics.length > TOPICS_MAX) {
+    const found = await findInManyTopics(query, { topics: null, statuses, readNewest }, source);
+    return { ...ALL, ...bounds, asOf, ...found, idFilter: { topics: null, statuses, due } };
+  }
   const { ids, candidates, ...search } = await searchJobs(query, { topics: allTopics, statuses, readNewest }, source);
   const isListed = (topic: string): boolean => !isFoundBySearch(query) && isInTopic(q, topic);
   const topics = allTopics.filter(isListed);
@@ -259,6 +334,37 @@ async function planList(query: ListFilter, source: ListSource): Promise<ListPlan
   };
 }
 
+/** Finds the jobs of a list of all topics one by one. If they may be many, the list checks each job of the table. */
+async function findInManyTopics(
+  query: ListFilter,
+  scope: SearchScope,
+  source: ListSource,
+): Promise<Pick<ListPlan, 'ranges' | 'found' | 'ids' | 'isSearchCut' | 'window'>> {
+  const { q, errorKey, order } = query;
+  if (q !== null || errorKey !== null || findKeyCondition(query) !== null) {
+    const { ids, candidates, ...search } = await searchJobs(query, scope, source);
+    return { ranges: [], found: [...ids].sort(newestFirst), ids: candidates, ...search };
+  }
+  const rare = scope.statuses.filter(isRare);
+  const single = { ...ALL, ranges: [] };
+  if (rare.length === scope.statuses.length) {
+    const ids = await source.rare(rare, RARE_JOBS_MAX + 1);
+    if (ids.length <= RARE_JOBS_MAX) {
+      return { ...single, ids };
+    }
+  }
+  if (order !== 'finished') {
+    return ALL;
+  }
+  // No index has the jobs of all topics by their end: of those that were created last.
+  const newest = await readWithoutText({ ...query, order: 'created' }, RARE_JOBS_MAX, source);
+  return { ...single, ids: newest.ids, isSearchCut: true };
+}
+
+function isRare(status: JobFilterStatus): status is RareStatus {
+  return status !== 'pending' && status !== 'completed';
+}
+
 /** Whether the filter has no condition but dates of creation. */
 function isUnfiltered(filter: ListFilter): boolean {
   const { topics, statuses, q, errorKey } = filter;
@@ -266,10 +372,9 @@ function isUnfiltered(filter: ListFilter): boolean {
 }
 
 /** Reads the newest jobs that match the conditions of a search other than its text. */
-async function readWithoutText(query: ListFilter, limit: number, source: ListSource): Promise<string[]> {
+function readWithoutText(query: ListFilter, limit: number, source: ListSource): Promise<ListedIds> {
   const others = { ...query, q: null, beforeId: null, beforeFinished: null, limit, offset: 0 };
-  const read = await readPositions(await planList(others, source), others, source);
-  return read.map(({ id }) => id);
+  return readListIds(others, source, WINDOW_JOBS);
 }
 
 /** Orders a plan by the end of its jobs. */

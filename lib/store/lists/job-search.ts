@@ -5,6 +5,7 @@ import type { KeyFilter, ListFilter } from '../../core/list-filter.js';
 import { findKeyCondition, isDated } from '../../core/list-filter.js';
 import type { SearchTerms } from '../../core/search-text.js';
 import { isInTopic, parseSearch } from '../../core/search-text.js';
+import type { ListedIds } from '../jobs/job-records.js';
 import type { FailureKind, TopicShare } from '../reports/report-records.js';
 
 /*
@@ -14,8 +15,8 @@ import type { FailureKind, TopicShare } from '../reports/report-records.js';
 
 /** The queries behind a search, one set for each database. */
 export interface SearchSource {
-  /** Returns all topics, or those with jobs in a status. */
-  topics(kind?: FailureKind): Promise<string[]>;
+  /** Returns topics, or those with such jobs: up to `max`, and those of running jobs. */
+  topics(max: number, kind?: FailureKind): Promise<string[]>;
   /** Counts the jobs with an error of each topic up to its limit. May leave out topics without any. */
   failedUpTo(kind: FailureKind, shares: readonly TopicShare[]): Promise<TopicSize[]>;
   /** Finds jobs with a text in their error, among the newest of each topic. */
@@ -31,7 +32,7 @@ export interface SearchSource {
   withKey(
     filter: KeyFilter,
     key: string,
-    topics: readonly string[],
+    topics: readonly string[] | null,
     statuses: readonly JobFilterStatus[],
     max: number,
     asOf: string | null,
@@ -85,16 +86,22 @@ const WAITING_MAX = 10_000;
 /** How many jobs are searched by a key. */
 const KEYED_MAX = 10_000;
 
+/** A list of all topics goes from topic to topic if there are at most so many. A search reads the errors of so many failing topics. */
+export const TOPICS_MAX = 1_000;
+/** So many topics with failed or cancelled jobs are checked for failed ones. */
+export const VISITED_TOPICS_MAX = 10_000;
+
 const FAILURE_KINDS = ['failed', 'retrying'] as const satisfies readonly FailureKind[];
 
 const NOTHING: FoundJobs = { ids: [], candidates: [], isSearchCut: false, window: null };
 
 /** Where a search looks. */
-interface SearchScope {
-  readonly topics: readonly string[];
+export interface SearchScope {
+  /** `null`: all, of which there are very many. */
+  readonly topics: readonly string[] | null;
   readonly statuses: readonly JobFilterStatus[];
   /** Reads the newest jobs that match all other conditions of the filter. */
-  readonly readNewest: (limit: number) => Promise<readonly string[]>;
+  readonly readNewest: (limit: number) => Promise<ListedIds>;
 }
 
 /** Whether the search for single jobs finds all matches: for filters on error, a key or due time. */
@@ -143,6 +150,9 @@ async function searchByCondition(
     const ids = await source.withKey(condition.name, condition.key, topics, statuses, KEYED_MAX, asOf);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
+  if (topics === null) {
+    return NOTHING;
+  }
   const searched = topics.filter((topic) => isInTopic(q, topic));
   const shares = await measureShares(searched, WAITING_MAX, (open) => source.waitingUpTo(due!, open));
   const filled = shares.filter(({ limit }) => limit > 0);
@@ -162,7 +172,7 @@ async function searchText(
   const kinds = FAILURE_KINDS.filter(
     (kind) => statuses.includes(kind) || (kind === 'retrying' && statuses.includes('pending')),
   );
-  const others = topics.filter((topic) => !isInTopic(q, topic));
+  const others = topics && topics.filter((topic) => !isInTopic(q, topic));
   const failed = await searchFailed(kinds, others, source, (kind, shares) => source.failedWith(q, kind, shares, asOf));
   const id = parseJobId(q);
   const named = id === undefined ? [] : [id];
@@ -173,10 +183,11 @@ async function searchText(
     const window = { jobs: 0, oldestId: null, isComplete: false };
     return { ids: sure, candidates: [...unsure, ...named], isSearchCut: failed.isSearchCut, window };
   }
-  const holders = await source.holdersOf(terms.uniqueKeys, others);
+  const holders = others ? await source.holdersOf(terms.uniqueKeys, others) : [];
   const newest = await readNewest(SEARCHED_JOBS_MAX + 1);
   const { found, window } = await searchContents(terms, newest, source);
-  const ids = found.filter(({ topic }) => !isInTopic(q, topic)).map((job) => job.id);
+  // The other jobs of such a topic are in a range of the list.
+  const ids = found.filter(({ topic }) => topics === null || !isInTopic(q, topic)).map((job) => job.id);
   const candidates = [...unsure, ...named, ...holders];
   return { ids: [...sure, ...ids], candidates, isSearchCut: failed.isSearchCut, window };
 }
@@ -184,10 +195,10 @@ async function searchText(
 /** Searches the newest of these jobs, in pieces. */
 async function searchContents(
   terms: SearchTerms,
-  newest: readonly string[],
+  newest: ListedIds,
   source: SearchSource,
 ): Promise<Pick<SearchedContents, 'found'> & { readonly window: SearchWindow }> {
-  const ids = newest.slice(0, SEARCHED_JOBS_MAX);
+  const ids = newest.ids.slice(0, SEARCHED_JOBS_MAX);
   const found: SearchedContents['found'][number][] = [];
   let done = 0;
   for (let bytes = 0; done < ids.length && bytes < READ_BYTES_MAX;) {
@@ -197,7 +208,8 @@ async function searchContents(
     bytes += searched.bytes;
     done += piece.length;
   }
-  const window = { jobs: done, oldestId: ids[done - 1] ?? null, isComplete: done === newest.length };
+  const isComplete = newest.isComplete && done === newest.ids.length;
+  const window = { jobs: done, oldestId: ids[done - 1] ?? null, isComplete };
   return { found, window };
 }
 
@@ -209,7 +221,7 @@ function countNext(jobs: number, bytes: number): number {
 /** Searches the errors of jobs that failed, or of those that wait for a retry. */
 async function searchFailed(
   kinds: readonly FailureKind[],
-  topics: readonly string[],
+  topics: readonly string[] | null,
   source: SearchSource,
   search: (kind: FailureKind, shares: readonly TopicShare[]) => Promise<string[]>,
 ): Promise<Pick<FoundJobs, 'ids' | 'isSearchCut'>> {
@@ -219,7 +231,7 @@ async function searchFailed(
     const shares = await measureFailingTopics(topics, SEARCHED_FAILURES_MAX, source, kind);
     if (shares.length > 0) {
       ids.push(...(await search(kind, shares)));
-      isSearchCut ||= sumLimits(shares) >= SEARCHED_FAILURES_MAX;
+      isSearchCut ||= sumLimits(shares) >= SEARCHED_FAILURES_MAX || (topics === null && shares.length >= TOPICS_MAX);
     }
   }
   return { ids, isSearchCut };
@@ -229,17 +241,16 @@ function sumLimits(shares: readonly TopicShare[]): number {
   return shares.reduce((sum, { limit }) => sum + limit, 0);
 }
 
-/** Shares `jobsMax` among topics by their jobs with an error; `null` is all topics. Costs as much as it counts. */
+/** Shares `jobsMax` among topics by their jobs with an error; `null` is all topics, the first `TOPICS_MAX` of those that have any. */
 export async function measureFailingTopics(
   topics: readonly string[] | null,
   jobsMax: number,
   source: Pick<SearchSource, 'topics' | 'failedUpTo'>,
   kind: FailureKind,
 ): Promise<TopicShare[]> {
-  const failing = await source.topics(kind);
-  const selected = topics && new Set(topics);
-  const searched = failing.filter((topic) => selected?.has(topic) ?? true);
-  return measureShares(searched, jobsMax, (open) => source.failedUpTo(kind, open));
+  const searched = topics ?? (await source.topics(TOPICS_MAX, kind));
+  const shares = await measureShares(searched, jobsMax, (open) => source.failedUpTo(kind, open));
+  return shares.filter(({ limit }) => limit > 0);
 }
 
 /** How many jobs a topic has. */

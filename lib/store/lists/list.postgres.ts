@@ -1,7 +1,7 @@
 import { READ_MESSAGE_CHARS } from '../../core/error-groups.js';
 import type { KeyFilter } from '../../core/list-filter.js';
 import type { JobFilterStatus } from '../../core/job-state.js';
-import { SEARCHED_BYTES_MAX } from './job-search.js';
+import { SEARCHED_BYTES_MAX, VISITED_TOPICS_MAX } from './job-search.js';
 import type { FailureKind } from '../reports/report-records.js';
 import { ERROR_SLOT_MS, ERROR_SLOTS } from '../reports/report-records.js';
 import {
@@ -41,29 +41,51 @@ export const isRetrying = `retries > 0 AND status = 'pending'`;
 const hasStatus = (job: string, statuses: string): string =>
   `(${job}status = ANY (${statuses}::text[]) OR 'retrying' = ANY (${statuses}::text[]) AND ${job}retries > 0 AND ${job}status = 'pending')`;
 
+/** NULL selects all topics. */
+const isInTopics = (topic: string, topics: string): string =>
+  `(${topics}::text[] IS NULL OR ${topic} = ANY (${topics}::text[]))`;
+
 /**
  * Puts the topics with jobs, as `t`, before a query. A loose scan of `_jobs_listed`: it jumps from one topic to the next, however many
  * jobs each has.
  */
-export const withListedTopics = (query: string): string => `
+export const withListedTopics = (query: string, condition = isListed): string => `
 WITH RECURSIVE t AS (
-  (SELECT topic FROM _jobs WHERE ${isListed} ORDER BY topic LIMIT 1)
+  (SELECT topic FROM _jobs WHERE ${condition} ORDER BY topic LIMIT 1)
   UNION ALL
-  SELECT (SELECT topic FROM _jobs WHERE ${isListed} AND topic > t.topic ORDER BY topic LIMIT 1)
+  SELECT (SELECT topic FROM _jobs WHERE ${condition} AND topic > t.topic ORDER BY topic LIMIT 1)
   FROM t WHERE t.topic IS NOT NULL)
 ${query}`;
 
-/** Lists all topics. */
+/** Lists the first $1 topics, and those of running jobs. */
 export const TOPICS = withListedTopics(
-  `SELECT topic FROM t WHERE topic IS NOT NULL UNION SELECT topic FROM _jobs WHERE status = 'processing'`,
+  `(SELECT topic FROM t WHERE topic IS NOT NULL LIMIT $1::int) UNION SELECT topic FROM _jobs WHERE status = 'processing'`,
 );
 
-const topicsWith = (condition: string): string => `
-SELECT t.topic FROM unnest($1::text[]) AS t(topic) CROSS JOIN LATERAL (
-  SELECT FROM _jobs j WHERE ${condition} AND j.topic = t.topic LIMIT 1) j`;
+/** The condition of the partial index of failed and cancelled jobs. */
+const isEnded = `finished IS NOT NULL AND status <> 'completed'`;
 
-/** Selects those of the topics in $1 that have failed jobs, or jobs that wait for a retry. */
-export const TOPICS_OF = { failed: topicsWith(`${isListed} AND status = 'failed'`), retrying: topicsWith(isRetrying) };
+/** Lists the first $1 topics that have failed jobs, or jobs that wait for a retry. */
+export const FAILING_TOPICS = {
+  failed: withListedTopics(
+    `
+SELECT t.topic FROM (SELECT topic FROM t WHERE topic IS NOT NULL LIMIT ${VISITED_TOPICS_MAX}) t CROSS JOIN LATERAL (
+  SELECT FROM _jobs j WHERE ${isListed} AND status = 'failed' AND j.topic = t.topic LIMIT 1) j LIMIT $1::int`,
+    isEnded,
+  ),
+  retrying: withListedTopics('SELECT topic FROM t WHERE topic IS NOT NULL LIMIT $1::int', isRetrying),
+};
+
+const rareJobs = (status: string, condition: string): string => `
+  (SELECT id FROM _jobs WHERE '${status}' = ANY ($1::text[]) AND ${condition} ORDER BY topic LIMIT $2::int)`;
+
+/** Lists up to $2 jobs in each of the statuses $1 that have a partial index, and those of another status there. */
+export const RARE_IDS = [
+  rareJobs('failed', `${isEnded} AND status = 'failed'`),
+  rareJobs('cancelled', `${isEnded} AND status = 'cancelled'`),
+  rareJobs('retrying', isRetrying),
+  `(SELECT id FROM _jobs WHERE 'processing' = ANY ($1::text[]) AND status = 'processing' LIMIT $2::int)`,
+].join(' UNION ALL ');
 
 /** Returns a row when the table holds more than $1 jobs. */
 export const HAS_MORE_THAN = `SELECT 1 FROM _jobs OFFSET $1::int LIMIT 1`;
@@ -80,7 +102,7 @@ const isBetween = (from: string, before: string): string =>
 
 const isDated = isBetween('$9', '$10');
 
-const isDue = `coalesce((run_at <= statement_timestamp()) = $8::boolean, true)`;
+const isDue = (due: string): string => `coalesce((run_at <= statement_timestamp()) = ${due}::boolean, true)`;
 
 const retryingMatches = (condition: string, rangeLimit: string): string => `
   UNION ALL
@@ -96,8 +118,8 @@ const matches = (condition: string, rangeLimit: string): string => `
   UNION ALL
   SELECT id FROM _jobs WHERE status = 'processing' AND topic = ANY ($4::text[]) AND ${condition}
   UNION ALL
-  SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND ${hasStatus('', '$7')}
-    AND ${isDue} AND ${condition}`;
+  SELECT id FROM _jobs WHERE id = ANY ($5::uuid[]) AND ${isInTopics('topic', '$6')} AND ${hasStatus('', '$7')}
+    AND ${isDue('$8')} AND ${condition}`;
 
 /** Reads the ids of a page, and counts up to a limit. */
 export interface ListStatements {
@@ -110,7 +132,9 @@ export interface ListStatements {
  * jobs that wait for a retry. The last parameters are limit and offset.
  */
 const listRanges = (isFiltered: boolean, hasRetrying: boolean): ListStatements => {
-  const condition = isFiltered ? `${isInRange} AND ${isDated} AND ${isDue} AND ${isUnchangedSince('$11')}` : isInRange;
+  const condition = isFiltered
+    ? `${isInRange} AND ${isDated} AND ${isDue('$8')} AND ${isUnchangedSince('$11')}`
+    : isInRange;
   const [limit, offset] = isFiltered ? ['$12::int', '$13::int'] : ['$9::int', '$10::int'];
   const select = (rangeLimit: string): string =>
     matches(condition, rangeLimit) + (hasRetrying ? retryingMatches(condition, rangeLimit) : '');
@@ -132,24 +156,22 @@ SELECT l.number, c.id FROM jsonb_to_recordset($1::jsonb) AS l(number int, topic 
   SELECT id FROM _jobs WHERE ${isListed} AND topic = l.topic AND status = l.status AND id >= $2::uuid AND id < l.before
   ORDER BY id DESC LIMIT $3::int) c`;
 
-/** Lists the whole table, without ranges; $3 and $4 are the dates, $5 is the time of the last change. */
+/** Lists the whole table, without ranges: $3, $4 the dates, $5 the time of the last change, $6 the statuses or none, $7 due or not. */
 export const LIST_ALL: ListStatements = (() => {
-  const condition = `${isInRange} AND ${isBetween('$3', '$4')} AND ${isUnchangedSince('$5')}`;
+  const condition = `${isInRange} AND ${isBetween('$3', '$4')} AND ${isUnchangedSince('$5')}
+    AND (cardinality($6::text[]) = 0 OR ${hasStatus('', '$6')}) AND ${isDue('$7')}`;
   return {
-    ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $6::int OFFSET $7::int`,
-    count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $6::int) c`,
+    ids: `SELECT id FROM _jobs WHERE ${condition} ORDER BY id DESC LIMIT $8::int OFFSET $9::int`,
+    count: `SELECT count(*) AS total FROM (SELECT FROM _jobs WHERE ${condition} LIMIT $8::int) c`,
   };
 })();
-
-/** The condition of the partial index of failed and cancelled jobs. */
-const isEnded = `finished IS NOT NULL AND status <> 'completed'`;
 
 const endedMatches = (condition: string, rangeLimit: string): string => `
   SELECT c.id, c.finished FROM jsonb_to_recordset($4::jsonb) AS l(topic text, status text) CROSS JOIN LATERAL (
     SELECT id, finished FROM _jobs WHERE ${isEnded} AND topic = l.topic AND status = l.status AND ${condition}
     ORDER BY finished DESC, id DESC LIMIT ${rangeLimit}) c
   UNION ALL
-  SELECT id, finished FROM _jobs WHERE id = ANY ($5::uuid[]) AND topic = ANY ($6::text[]) AND ${hasStatus('', '$7')} AND ${condition}`;
+  SELECT id, finished FROM _jobs WHERE id = ANY ($5::uuid[]) AND ${isInTopics('topic', '$6')} AND ${hasStatus('', '$7')} AND ${condition}`;
 
 /**
  * Lists failed and cancelled jobs before the moment $1 and the id $2, from the moment $3 on, the last one that ended first: $4 ranges of
@@ -295,14 +317,14 @@ SELECT l.topic, ${message} AS message, string_agg(n.id::text, ' ') AS ids FROM $
  * read all jobs in the order of ids.
  */
 const WITH_CONCURRENCY_KEY = `
-SELECT id FROM _jobs WHERE concurrency_key = $1 AND topic = ANY ($2::text[]) AND ${hasStatus('', '$3')}
+SELECT id FROM _jobs WHERE concurrency_key = $1 AND ${isInTopics('topic', '$2')} AND ${hasStatus('', '$3')}
   AND ${isUnchangedSince('$5')}
 ORDER BY concurrency_key DESC, id DESC LIMIT $4::int`;
 
 /** Lists the newest members of group $1 in the topics $2 and the statuses $3. */
 const IN_GROUP = `
 SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
-WHERE l.child_id = $1::uuid AND l.mode = 'member' AND j.topic = ANY ($2::text[]) AND ${hasStatus('j.', '$3')}
+WHERE l.child_id = $1::uuid AND l.mode = 'member' AND ${isInTopics('j.topic', '$2')} AND ${hasStatus('j.', '$3')}
   AND ${isUnchangedSince('$5', 'j.')}
 ORDER BY l.parent_id DESC LIMIT $4::int`;
 

@@ -35,17 +35,34 @@ export const retryingJobs = '_jobs INDEXED BY _jobs_retrying';
 const hasStatus = (statuses: string): string => `(_jobs.status IN (SELECT value FROM json_each(${statuses}))
     OR _jobs.status = 'pending' AND _jobs.retries > 0 AND 'retrying' IN (SELECT value FROM json_each(${statuses})))`;
 
-/** Finds the first topic after ?1. */
-export const NEXT_TOPIC = `
-SELECT topic FROM _jobs WHERE ${isListed} AND topic > ?1 ORDER BY topic LIMIT 1`;
+/** NULL selects all topics. */
+const isInTopics = (topic: string, topics: string): string =>
+  `(${topics} IS NULL OR ${topic} IN (SELECT value FROM json_each(${topics})))`;
+
+/** Failed and cancelled jobs. */
+const endedJobs = `_jobs INDEXED BY _jobs_ended WHERE finished IS NOT NULL AND status <> 'completed'`;
+
+const nextTopic = (jobs: string): string => `SELECT topic FROM ${jobs} AND topic > ?1 ORDER BY topic LIMIT 1`;
+
+/** Finds the first topic after ?1, or the first one with jobs that ended or retry. */
+export const NEXT_TOPIC = {
+  any: nextTopic(`_jobs WHERE ${isListed}`),
+  failed: nextTopic(endedJobs),
+  retrying: nextTopic(`${retryingJobs} WHERE ${isRetrying}`),
+};
 
 /** Lists the topics of processing jobs. */
 export const RUNNING_TOPICS = `SELECT DISTINCT topic FROM _jobs WHERE status = 'processing'`;
 
-/** Whether topic ?1 has a failed job, or one that waits for a retry. */
-export const HAS_FAILURES = {
-  failed: `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' LIMIT 1`,
-  retrying: `SELECT 1 FROM ${retryingJobs} WHERE ${isRetrying} AND topic = ?1 LIMIT 1`,
+/** Whether topic ?1 has a failed job. */
+export const HAS_FAILED = `SELECT 1 FROM _jobs WHERE ${isListed} AND topic = ?1 AND status = 'failed' LIMIT 1`;
+
+/** Lists up to ?1 jobs of a status that has a partial index, or shares one. */
+export const RARE_IDS = {
+  failed: `SELECT id FROM ${endedJobs} AND status = 'failed' LIMIT ?1`,
+  cancelled: `SELECT id FROM ${endedJobs} AND status = 'cancelled' LIMIT ?1`,
+  retrying: `SELECT id FROM ${retryingJobs} WHERE ${isRetrying} LIMIT ?1`,
+  processing: `SELECT id FROM _jobs WHERE status = 'processing' LIMIT ?1`,
 };
 
 /** Whether there are more than ?1 jobs. */
@@ -82,8 +99,7 @@ export const RETRYING_SIZE_DATED = `SELECT count(*) AS jobs FROM (${retryingRang
 /** Failed and cancelled jobs before the moment ?1 and the id ?2, from the moment ?3 on. */
 const endedBefore = `(finished, id) < (?1, ?2) AND finished >= ?3`;
 const endedRange = (columns: string, filter: string): string => `
-SELECT ${columns} FROM _jobs INDEXED BY _jobs_ended
-WHERE finished IS NOT NULL AND status <> 'completed' AND topic = ?4 AND status = ?5 AND ${endedBefore} AND ${filter}`;
+SELECT ${columns} FROM ${endedJobs} AND topic = ?4 AND status = ?5 AND ${endedBefore} AND ${filter}`;
 const isEndedSelected = `${isDated('?7', '?8')} AND ${isUnchangedSince('?9')}`;
 
 /** Lists those of topic ?4 and status ?5, the last one that ended first, up to ?6. */
@@ -96,7 +112,7 @@ export const ENDED_SIZE_DATED = `SELECT count(*) AS jobs FROM (${endedRange('1',
 
 /** Filters the ids in ?4 by the topics in ?5, the statuses in ?6, the end, the dates of creation ?7 and ?8, and the last change ?9. */
 export const SINGLE_ENDED_IDS = `
-SELECT id, finished FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?4)) AND topic IN (SELECT value FROM json_each(?5))
+SELECT id, finished FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?4)) AND ${isInTopics('topic', '?5')}
   AND ${hasStatus('?6')} AND ${endedBefore} AND ${isEndedSelected}`;
 
 /** Lists processing jobs of the topics in ?3. There are few: + keeps the planner from the range of ids, the whole table. */
@@ -106,17 +122,19 @@ SELECT id FROM _jobs WHERE status = 'processing' AND topic IN (SELECT value FROM
 
 /** Filters the ids in ?3 by the topics in ?4, the statuses in ?5, the dates ?6 and ?7, due or not as ?8 says, and the last change ?9. */
 export const SINGLE_IDS = `
-SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND topic IN (SELECT value FROM json_each(?4))
+SELECT id FROM _jobs ${byId} WHERE id IN (SELECT value FROM json_each(?3)) AND ${isInTopics('topic', '?4')}
   AND ${hasStatus('?5')} AND ${inRange} AND ${isSelected}`;
 
-/** Lists ids of the whole table, newest first. */
-export const ALL_IDS = `
-SELECT id FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchangedSince('?7')} ORDER BY id DESC LIMIT ?5 OFFSET ?6`;
+/** The whole table: ?3, ?4 the dates, ?5 the last change, ?6 the statuses or NULL, ?7 due or not. */
+const all = (columns: string): string => `
+SELECT ${columns} FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchangedSince('?5')}
+  AND (?6 IS NULL OR ${hasStatus('?6')}) AND (?7 IS NULL OR (run_at <= ${now}) = ?7)`;
 
-/** Counts the jobs of `ALL_IDS`, up to ?5. */
-export const COUNT_ALL = `
-SELECT count(*) AS total FROM (
-  SELECT 1 FROM _jobs WHERE ${inRange} AND ${isDated('?3', '?4')} AND ${isUnchangedSince('?6')} LIMIT ?5)`;
+/** Lists its ids, newest first. */
+export const ALL_IDS = `${all('id')} ORDER BY id DESC LIMIT ?8 OFFSET ?9`;
+
+/** Counts its jobs, up to ?8. */
+export const COUNT_ALL = `SELECT count(*) AS total FROM (${all('1')} LIMIT ?8)`;
 
 /** Selects pending jobs of topic ?1 by priority. It skips from priority to priority. */
 const waitingByPriority = (isKeyed: boolean, columns: string, condition: string): string => {
@@ -219,7 +237,7 @@ FROM ${newest(kind, 'id, last_error', isUnchangedSince('?3'))} GROUP BY 2`,
 /** Finds the ?4 newest jobs with the concurrency key ?1 in the topics ?2 and the statuses ?3. */
 const WITH_CONCURRENCY_KEY = `
 SELECT id FROM _jobs INDEXED BY _jobs_concurrency_key
-WHERE concurrency_key = ?1 AND topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
+WHERE concurrency_key = ?1 AND ${isInTopics('topic', '?2')} AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5')}
 ORDER BY id DESC LIMIT ?4`;
 
@@ -227,7 +245,7 @@ ORDER BY id DESC LIMIT ?4`;
 const IN_GROUP = `
 SELECT _jobs.id FROM _jobs_links AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.parent_id
 WHERE l.child_id = ?1 AND l.mode = 'member'
-  AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
+  AND ${isInTopics('_jobs.topic', '?2')} AND ${hasStatus('?3')}
   AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
 

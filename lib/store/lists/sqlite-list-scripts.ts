@@ -1,6 +1,7 @@
 import type { JobFilterStatus } from '../../core/job-state.js';
 import type { EndedJob, EndedPlan, ListPlan, ListRange } from './job-list.js';
 import { newestFirst, readsRows } from './job-list.js';
+import { VISITED_TOPICS_MAX } from './job-search.js';
 import type { FailureKind } from '../reports/report-records.js';
 import type { SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 import { toSqliteMoment, toSqliteTime } from '../jobs/job-row.sqlite.js';
@@ -8,16 +9,16 @@ import * as list from './list.sqlite.js';
 
 /* The statements of a list, range by range. */
 
-/** Lists topics. It skips from one topic to the next, so the cost does not depend on the number of jobs. */
-export function* topicsScript(kind?: FailureKind): SqlScript<string[]> {
+/** Lists up to `max` topics, and those of running jobs. It skips from one topic to the next, so many jobs in a topic cost nothing. */
+export function* topicsScript(max: number, kind?: FailureKind): SqlScript<string[]> {
   const topics = new Set<string>();
-  for (let last = ''; ;) {
-    const [next] = yield { sql: list.NEXT_TOPIC, params: [last] };
+  for (let last = '', visited = 0; topics.size < max && visited < VISITED_TOPICS_MAX; visited += 1) {
+    const [next] = yield { sql: list.NEXT_TOPIC[kind ?? 'any'], params: [last] };
     if (!next) {
       break;
     }
     last = next.topic as string;
-    if (kind === undefined || (yield { sql: list.HAS_FAILURES[kind], params: [last] }).length > 0) {
+    if (kind !== 'failed' || (yield { sql: list.HAS_FAILED, params: [last] }).length > 0) {
       topics.add(last);
     }
   }
@@ -28,8 +29,7 @@ export function* topicsScript(kind?: FailureKind): SqlScript<string[]> {
 
 export function* idsScript(plan: ListPlan, limit: number, offset: number): SqlScript<string[]> {
   if (plan.ranges === null) {
-    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), limit, offset, toSqliteMoment(plan.asOf)];
-    return toIds(yield { sql: list.ALL_IDS, params });
+    return toIds(yield { sql: list.ALL_IDS, params: [...toAllParams(plan), limit, offset] });
   }
   const wanted = limit + offset;
   let ids = (yield* otherIdsScript(plan)).sort(newestFirst);
@@ -44,8 +44,7 @@ export function* idsScript(plan: ListPlan, limit: number, offset: number): SqlSc
 
 export function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   if (plan.ranges === null) {
-    const params = [plan.fromId, plan.beforeId, ...dateParams(plan), max, toSqliteMoment(plan.asOf)];
-    const [row] = yield { sql: list.COUNT_ALL, params };
+    const [row] = yield { sql: list.COUNT_ALL, params: [...toAllParams(plan), max] };
     return Number(row!.total);
   }
   let total = (yield* otherIdsScript(plan)).length;
@@ -59,10 +58,16 @@ export function* countScript(plan: ListPlan, max: number): SqlScript<number> {
   return Math.min(total, max);
 }
 
+function toAllParams(plan: ListPlan): unknown[] {
+  const { statuses } = plan.idFilter;
+  const filter = [statuses.length === 0 ? null : JSON.stringify(statuses), dueParam(plan)];
+  return [plan.fromId, plan.beforeId, ...dateParams(plan), toSqliteMoment(plan.asOf), ...filter];
+}
+
 /** Lists the ids outside of the ranges: processing jobs, and jobs that the filter names. */
 function* otherIdsScript(plan: ListPlan): SqlScript<string[]> {
   const { topics, statuses } = plan.idFilter;
-  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const filter = [plan.ids, topics, statuses].map((each) => each && JSON.stringify(each));
   const bounds = [plan.fromId, plan.beforeId];
   const [dates, asOf] = [dateParams(plan), toSqliteMoment(plan.asOf)];
   const running = yield {
@@ -134,7 +139,7 @@ function* singleEndedScript(plan: EndedPlan): SqlScript<EndedJob[]> {
     return [];
   }
   const { topics, statuses } = plan.idFilter;
-  const filter = [plan.ids, topics, statuses].map((each) => JSON.stringify(each));
+  const filter = [plan.ids, topics, statuses].map((each) => each && JSON.stringify(each));
   const params = [...toEndedBounds(plan, null), ...filter, ...dateParams(plan), toSqliteMoment(plan.asOf)];
   return (yield { sql: list.SINGLE_ENDED_IDS, params }).map(toEndedJob);
 }
@@ -174,12 +179,12 @@ function lastEndedFirst(one: EndedJob, other: EndedJob): number {
 
 export function toSearchParams(
   key: string,
-  topics: readonly string[],
+  topics: readonly string[] | null,
   statuses: readonly JobFilterStatus[],
   max: number,
   asOf: string | null,
 ): unknown[] {
-  return [key, JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
+  return [key, topics && JSON.stringify(topics), JSON.stringify(statuses), max, toSqliteMoment(asOf)];
 }
 
 function dateParams({ createdFrom, createdTo }: Pick<ListPlan, 'createdFrom' | 'createdTo'>): (string | null)[] {

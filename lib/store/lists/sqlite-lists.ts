@@ -40,7 +40,15 @@ const SKIP_PIECE_ROWS = 2_000;
  */
 export class SqliteLists {
   readonly source: ListSource = {
-    topics: (kind) => this.readScript(() => topicsScript(kind)),
+    topics: (max, kind) => this.readScript(() => topicsScript(max, kind)),
+    rare: async (statuses, max) => {
+      const ids: string[] = [];
+      for (const status of statuses) {
+        ids.push(...toIds(await this.read(list.RARE_IDS[status], [max])));
+        await nextTurn();
+      }
+      return ids;
+    },
     failedUpTo: (kind, shares) => this.readShares(shares, list.FAILED_UP_TO[kind], toTopicSize),
     failedWith: (text, kind, shares, asOf) =>
       this.readShares(shares, list.FAILED_WITH[kind], toId, text, toSqliteMoment(asOf)),

@@ -52,7 +52,8 @@ import * as stats from './reports.postgres.js';
 /** Lists, counts and statistics of jobs in PostgreSQL. */
 export class PostgresStats implements JobReports, ReportRecords {
   private readonly source: ListSource = {
-    topics: (status) => this.topics(status),
+    topics: (max, kind) => this.texts('topic', kind ? list.FAILING_TOPICS[kind] : list.TOPICS, [max]),
+    rare: (statuses, max) => this.texts('id', list.RARE_IDS, [statuses, max]),
     failedUpTo: async (kind, shares) =>
       (await this.query(list.FAILED_UP_TO[kind], [toShareJson(shares)])).map(toTopicSize),
     failedWith: (text, kind, shares, asOf) =>
@@ -234,11 +235,6 @@ export class PostgresStats implements JobReports, ReportRecords {
     return rows.map(({ id, ended }) => ({ id: id as string, finished: ended as string }));
   }
 
-  private async topics(kind?: FailureKind): Promise<string[]> {
-    const topics = await this.texts('topic', list.TOPICS, []);
-    return kind ? this.texts('topic', list.TOPICS_OF[kind], [topics]) : topics;
-  }
-
   /** Returns one column of text. */
   private async texts(column: string, statement: string, params: readonly unknown[]): Promise<string[]> {
     return (await this.query(statement, params)).map((row) => row[column] as string);
@@ -256,10 +252,10 @@ function selectStatements(plan: ListPlan): list.ListStatements {
 function toParams(plan: ListPlan): unknown[] {
   const range = [plan.fromId, plan.beforeId];
   const dates = [plan.createdFrom, plan.createdTo].map((moment) => moment?.toISOString() ?? null);
-  if (plan.ranges === null) {
-    return [...range, ...dates, plan.asOf];
-  }
   const { topics, statuses, due } = plan.idFilter;
+  if (plan.ranges === null) {
+    return [...range, ...dates, plan.asOf, statuses, due];
+  }
   const params = [...range, JSON.stringify(plan.ranges), plan.runningTopics, plan.ids, topics, statuses, due];
   return readsRows(plan) ? [...params, ...dates, plan.asOf] : params;
 }
