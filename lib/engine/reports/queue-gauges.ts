@@ -42,18 +42,21 @@ export class QueueGauges {
   private async query(): Promise<QueueGaugeValues> {
     const { stats, store } = this.parts;
     const { counts, other, oldestPendingMs } = await stats.snapshot();
-    const workers = (await store.reports.workers()).filter(({ isAlive }) => isAlive).length;
+    const live = (await store.reports.workers()).filter(({ isAlive }) => isAlive);
+    const handled = new Set(live.flatMap((worker) => worker.topics));
     const byLabel = new Map<string, TopicGauges>();
     const addTo = (label: string, each: StatusCounts, oldestWaitingMs: number): void => {
       const { pending, processing, completed, failed, cancelled } = each;
       const gauges = { topic: label, pending, processing, completed, failed, cancelled, oldestWaitingMs };
       byLabel.set(label, add(byLabel.get(label), gauges));
     };
-    counts.forEach((each) => addTo(this.labels.get(each.topic), each, oldestPendingMs.get(each.topic) ?? 0));
+    // Handled topics are labeled first: callers who enqueue may choose the names of all others.
+    const byHandler = counts.toSorted((one, two) => Number(handled.has(two.topic)) - Number(handled.has(one.topic)));
+    byHandler.forEach((each) => addTo(this.labels.get(each.topic), each, oldestPendingMs.get(each.topic) ?? 0));
     if (other) {
       addTo(OTHER_TOPICS, other, 0);
     }
-    return { topics: [...byLabel.values()], workers };
+    return { topics: [...byLabel.values()], workers: live.length };
   }
 }
 
