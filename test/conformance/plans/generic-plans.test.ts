@@ -23,6 +23,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   COUNTS: ['_jobs_listed', '_jobs_processing', '_jobs_retrying'],
   COUNTS_OF_TOPICS: ['_jobs_processing'],
   TOPICS: ['_jobs_listed', '_jobs_processing'],
+  'FAILING_TOPICS, failed': ['_jobs_ended'],
+  'FAILING_TOPICS, retrying': ['_jobs_retrying'],
   WAITING_TOPICS: ['_jobs_keyed', '_jobs_pending'],
   HAS_MORE_THAN: ['_jobs_pkey'],
   'a list of ranges, ids': ['_jobs_processing'],

@@ -1,4 +1,5 @@
 import { QueueGauges } from '../../../lib/engine/reports/queue-gauges.js';
+import { JobsEngine } from '../../../lib/engine/jobs-engine.js';
 import { QueueStats } from '../../../lib/engine/reports/queue-stats.js';
 import { systemClock } from '../../../lib/store/runtime/system-clock.js';
 import {
@@ -63,6 +64,21 @@ describe.each(storeKinds())('reports of very many topics on $label', (kind) => {
     const [unnamed] = await stats.byTopic([`x-${TOPICS}-${'y'.repeat(200)}`]);
     expect(unnamed).toMatchObject({ pending: 1, total: 1 });
     stats.counter.stop();
+  }, 120_000);
+
+  it('list and search the jobs of all topics in bounded time', async () => {
+    const { jobs } = new JobsEngine({ store: fixture.store });
+    const startMs = performance.now();
+    const pending = await jobs.list({ status: 'pending', limit: 5 });
+    expect(pending).toMatchObject({ items: { length: 5 }, total: Math.min(TOPICS + 4, 10_000) });
+    const next = await jobs.list({ status: 'pending', limit: 5, cursor: pending.nextCursor! });
+    expect(next.items[0]!.id < pending.items[4]!.id).toBe(true);
+    expect(await jobs.list({ status: 'retrying' })).toMatchObject({ items: [{ topic: 'busy' }], totalCapped: false });
+    expect(await jobs.list({ status: 'processing' })).toMatchObject({ items: [{ topic: 'running' }], total: 1 });
+    expect(await jobs.list({ status: 'failed', order: 'finished' })).toMatchObject({ items: [], total: 0 });
+    expect((await jobs.list({ due: true })).items).toHaveLength(20);
+    expect((await jobs.list({ q: 'no such text' })).items).toEqual([]);
+    expect(performance.now() - startMs).toBeLessThan(isMatrix ? 7 * 250 : 10_000);
   }, 120_000);
 
   it('give metrics the same counts', async () => {
