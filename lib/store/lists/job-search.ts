@@ -172,8 +172,10 @@ async function searchText(
   const kinds = FAILURE_KINDS.filter(
     (kind) => statuses.includes(kind) || (kind === 'retrying' && statuses.includes('pending')),
   );
-  const others = topics && topics.filter((topic) => !isInTopic(q, topic));
-  const failed = await searchFailed(kinds, others, source, (kind, shares) => source.failedWith(q, kind, shares, asOf));
+  const others = topics?.filter((topic) => !isInTopic(q, topic));
+  const failed = await searchFailed(kinds, others ?? null, source, (kind, shares) =>
+    source.failedWith(q, kind, shares, asOf),
+  );
   const id = parseJobId(q);
   const named = id === undefined ? [] : [id];
   const terms = parseSearch(q);
