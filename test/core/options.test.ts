@@ -25,6 +25,7 @@ const HTTP = {
 /** All module options, in the order of the documentation. */
 const NAMES = [
   'dataSource',
+  'database',
   'role',
   'concurrency',
   'topics',
@@ -39,6 +40,7 @@ const NAMES = [
   'globalEnhancers',
   'migrate',
   'connections',
+  'transactions',
   'sqlite',
   'strictTopics',
   'operationLog',
@@ -54,6 +56,7 @@ const NAMES = [
 ];
 
 const CONTEXT = { capture: (): number => 1, run: (_values: unknown, next: () => unknown) => next() };
+const TRANSACTIONS = (): Promise<void> => Promise.resolve();
 const CODEC = { encode: (payload: unknown) => payload, decode: (stored: unknown) => stored };
 
 const TELEMETRY = {
@@ -86,6 +89,16 @@ const CASES: readonly OptionCase[] = [
     taken: [['jobs', 'jobs']],
     refused: ['', 7, null, {}, 'a\u0000', 'a'.repeat(256)],
     expected: 'text of 1 to 255 characters without NUL or lone surrogates',
+  },
+  {
+    option: 'database',
+    setting: 'database',
+    absent: undefined,
+    taken: ['postgres://user@host/shop', 'postgresql://user@host/shop', 'sqlite:shop.sqlite', { host: 'db' }].map(
+      (database) => [database, database] as const,
+    ),
+    refused: ['', 'mysql://host/shop', 'sqlite:', 7, null, []],
+    expected: "'postgres://user@host/database', 'sqlite:path/to/file' or a PoolConfig of pg",
   },
   {
     option: 'role',
@@ -226,6 +239,14 @@ const CASES: readonly OptionCase[] = [
     taken: [1, 100].map((count) => [count, count] as const),
     refused: [0, -1, 101, ...notWholeNumbers],
     expected: 'a whole number from 1 to 100',
+  },
+  {
+    option: 'transactions',
+    setting: 'transactions',
+    absent: undefined,
+    taken: [[TRANSACTIONS, TRANSACTIONS]],
+    refused: ['prisma', true, null, {}],
+    expected: 'a function that runs work in a transaction',
   },
   {
     option: 'sqlite',
