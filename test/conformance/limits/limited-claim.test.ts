@@ -2,6 +2,7 @@ import type { JobStore } from '../../../lib/store/job-store.js';
 import type { ClaimResult, TopicClaimRequest } from '../../../lib/store/jobs/job-records.js';
 import { HAND_OVER_MS } from '../../../lib/store/limits/limited-claim.js';
 import type { JobInsert, Settled } from '../../../lib/store/jobs/job-records.js';
+import { isMatrix } from '../../support/tier.js';
 import { until } from '../../support/wait.js';
 import { claim, newJob, newJobs, TOPIC, WORKER } from '../../support/job-rows.js';
 import type { StoreFixture } from '../../support/stores.js';
@@ -59,6 +60,20 @@ async function release(store: JobStore, { claims, start }: ClaimResult): Promise
   return store.settle(claims.map((token) => ({ token, outcome, durationMs: null, counted: start, isUncalled: true })));
 }
 
+/** Claims the due jobs and ends them, so that they are delayed or failed, then pending again. */
+async function endAll(store: JobStore, way: 'retried' | 're-queued'): Promise<void> {
+  const { claims } = await claimLimited(store, { limit: 1_000 });
+  const failure = { message: 'no', stack: null };
+  const kind = way === 'retried' ? 'retry' : 'failed';
+  await store.settle(claims.map((token) => ({ token, outcome: { kind, delayMs: 3_600_000, failure }, durationMs: 1 })));
+  if (way === 're-queued') {
+    await store.requeue(
+      claims.map(({ id }) => id),
+      { runAt: new Date(Date.now() + 3_600_000) },
+    );
+  }
+}
+
 async function complete(store: JobStore, { claims }: ClaimResult): Promise<void> {
   await store.settle(claims.map((token) => ({ token, outcome: { kind: 'completed', result: null }, durationMs: 1 })));
 }
@@ -71,21 +86,31 @@ describe.each(storeKinds())('the claim of a limited topic on $label', (kind) => 
     await fixture.sql('DELETE FROM _jobs_starts');
   });
 
-  it('gives the key of one delayed job its turn after that of thousands that were due before', async () => {
-    await limit(fixture, { perKey: 1 });
-    const later = { runAt: new Date(Date.now() + 3_600_000) };
-    await fixture.store.insert(keyedJobs(3_000, 'many', later));
-    await fixture.store.insert(keyedJobs(1, 'one', later));
-    await fixture.sql(
-      `UPDATE _jobs SET run_at = CASE concurrency_key WHEN 'many' THEN created ELSE updated END WHERE status = 'pending'`,
-    );
-    const first = await claimLimited(fixture.store);
-    expect(await countByKey(fixture.store, first)).toEqual({ many: 1 });
-    await until(async () => (await fixture.sql('SELECT 1 FROM _jobs WHERE flow_key IS NULL')).length === 0, {
-      message: 'a mark on each due job',
-    });
-    expect(await countByKey(fixture.store, await claimLimited(fixture.store))).toEqual({ one: 1 });
-  });
+  it.each(['delayed', 'retried', 're-queued'] as const)(
+    'claims the only job of a key in its second claim beside thousands of another key: %s',
+    async (way) => {
+      const { store } = fixture;
+      await limit(fixture, {});
+      const runAt = way === 'delayed' ? new Date(Date.now() + 3_600_000) : null;
+      for (const [key, count] of [['many', isMatrix ? 20_000 : 2_000] as const, ['one', 1] as const]) {
+        for (let left = count; left > 0; left -= 1_000) {
+          await store.insert(keyedJobs(Math.min(left, 1_000), key, { runAt }));
+          if (way !== 'delayed') {
+            await endAll(store, way);
+          }
+        }
+      }
+      await fixture.sql(
+        `UPDATE _jobs SET run_at = CASE concurrency_key WHEN 'many' THEN created ELSE updated END WHERE status = 'pending'`,
+      );
+      await claimLimited(store, { limit: 100 });
+      const isMarked = async (): Promise<boolean> =>
+        (await fixture.sql(`SELECT 1 FROM _jobs WHERE status = 'pending' AND flow_key IS NULL LIMIT 1`)).length === 0;
+      await until(isMarked, { message: 'a mark on each due job', timeoutMs: 60_000 });
+      expect(await countByKey(store, await claimLimited(store, { limit: 100 }))).toMatchObject({ one: 1 });
+    },
+    120_000,
+  );
 
   it('returns no more jobs than may run at once, and others as they end', async () => {
     await limit(fixture, { total: 3 });
