@@ -21,6 +21,7 @@ import { backoffMs } from '../../core/backoff.js';
 import type { ScheduledWake } from '../../core/clock.js';
 import type { Claim } from '../../core/job.js';
 import type { ClaimResult, CountedStart } from '../../store/jobs/job-records.js';
+import { runDetached } from '../../store/runtime/detached-context.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { SlotRequest, SlotShare } from './claim-capacity.js';
 
@@ -227,8 +228,19 @@ export class ClaimLoop {
       this.isPickPlanned = true;
       (this.parts.defer ?? defer)(() => {
         this.isPickPlanned = false;
-        this.pick();
+        this.tryPick();
       });
+    }
+  }
+
+  /** An unexpected error pauses the lanes instead of ending the process. */
+  private tryPick(): void {
+    try {
+      this.pick();
+    } catch (error) {
+      const { lanes, clock } = this.parts;
+      this.fail(lanes, error);
+      this.scheduleAt(lanes.pausedUntilMs, clock.now());
     }
   }
 
@@ -252,7 +264,14 @@ export class ClaimLoop {
     if (this.mode !== 'starting') {
       this.mode = 'working';
     }
-    this.scheduleAt(isDeclaring ? untilMs : Math.min(untilMs, this.rest(isFull, nowMs)), nowMs);
+    const restUntilMs = isDeclaring ? this.pauseEndMs(nowMs) : this.rest(isFull, nowMs);
+    this.scheduleAt(Math.min(untilMs, restUntilMs), nowMs);
+  }
+
+  /** When a declaration that has failed is written again. */
+  private pauseEndMs(nowMs: number): number {
+    const { pausedUntilMs } = this.parts.lanes;
+    return pausedUntilMs > nowMs ? pausedUntilMs : Infinity;
   }
 
   /** Nothing more can be sent: scans, or waits. Returns when the next pass is due. */
@@ -422,7 +441,12 @@ export class ClaimLoop {
     this.succeed(source);
     this.hasClaimed ||= sent.request.from === 'lanes';
     const { claims, start } = result;
-    deliver({ sent, claims, start, nowMs, isStarted: this.isStarted });
+    try {
+      deliver({ sent, claims, start, nowMs, isStarted: this.isStarted });
+    } catch (error) {
+      // What was not delivered is rescued when its lease ends.
+      this.fail(source, error);
+    }
     this.planPick();
   }
 
@@ -517,6 +541,7 @@ export class ClaimLoop {
   }
 }
 
+/** Detached, or the handlers of claimed jobs would run in the context of a call of `enqueue`, and in its transaction. */
 function defer(pick: () => void): void {
-  void Promise.resolve().then(pick);
+  runDetached(() => void Promise.resolve().then(pick));
 }

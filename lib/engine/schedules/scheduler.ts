@@ -121,8 +121,8 @@ export class Scheduler {
 
   async stop(): Promise<void> {
     await this.loop.stop();
-    // Until the next start, other processes may fire or change schedules.
-    this.mustRead = true;
+    // Until the next start, other processes may fire or change schedules. A process that knows none reads them when one is added.
+    this.mustRead ||= this.schedules.length > 0;
     this.endPass();
     this.failedTicks.clear();
   }
