@@ -4,12 +4,12 @@
  * Read this file first, then data-source-settings.ts, caller-transactions.ts (EntityManagers in which the queue writes), and for SQLite
  * transaction-serializer.ts (one transaction at a time).
  */
-import type { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../core/errors.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import type { CheckedParts, StoreParts } from '../store/create-store.js';
 import { checkStoreParts, createPostgresStore, createSqliteStore } from '../store/create-store.js';
 import type { JobStore } from '../store/job-store.js';
+import type { DataSource } from './connect.js';
 import { detectDatabaseKind, mayPipeline, toPostgresDatabase, toSqliteSettings } from './data-source-settings.js';
 import { createJobDataSource, StoreConnections } from './job-data-source.js';
 import { countTransactions, openPostgresTransactions } from './postgres-transactions.js';
