@@ -10,6 +10,8 @@ import type { BetterSqliteSettings, Sqlite3Settings, SqliteSettings } from './sq
 import { openDatabase } from './sqlite/own-database.js';
 import { Sqlite3Runner } from './sqlite/sqlite3-runner.js';
 
+const SQLITE_URL = /^sqlite:(\/\/)?/i;
+
 /** A database that the application names itself, with the driver that is installed. */
 export type PlainDatabase =
   | { readonly kind: 'postgres'; readonly database: PostgresDatabase }
@@ -21,8 +23,8 @@ export type PlainDatabase =
  * @throws InvalidOptionsError without a driver.
  */
 export function readPlainDatabase(option: DatabaseOption): PlainDatabase {
-  if (typeof option === 'string' && option.startsWith('sqlite:')) {
-    return { kind: 'sqlite', settings: toSqliteSettings(option.replace(/^sqlite:(\/\/)?/, '')) };
+  if (typeof option === 'string' && SQLITE_URL.test(option)) {
+    return { kind: 'sqlite', settings: toSqliteSettings(option.replace(SQLITE_URL, '')) };
   }
   const driver = loadPg() as PostgresDriver | undefined;
   if (!driver) {
