@@ -4,6 +4,7 @@ import type { JobsLogger } from '../core/logger.js';
 import { guardLogger, silentLogger } from '../core/logger.js';
 import type { JobsOptions, JobsSettings } from '../core/options.js';
 import { readJobsOptions } from '../core/options.js';
+import type { RunInTransaction } from '../core/jobs-transaction.js';
 import type { JobStore } from './job-store.js';
 import { readPlainDatabase } from './plain-database.js';
 import { MovedTimeStore } from './postgres/moved-time-store.js';
@@ -14,6 +15,7 @@ import type { MovedTime } from './runtime/moved-time.js';
 import { systemClock } from './runtime/system-clock.js';
 import type { SqliteStoreOptions } from './sqlite/sqlite-store.js';
 import { SqliteStore } from './sqlite/sqlite-store.js';
+import type { StoreTransaction } from './transactions/application-transactions.js';
 import { NO_TRANSACTIONS } from './transactions/jobs-transaction.js';
 
 /** What the application gives to its store. */
@@ -93,10 +95,39 @@ export function createPostgresStore(
     ...(transactions && { transactionsAtOnce: concurrency }),
     openTransactions: async (pool) => {
       const opened = await openTransactions(pool, session);
-      return transactions ? { ...opened, run: transactions } : opened;
+      return transactions ? { ...opened, run: (work) => runThrough(transactions, work) } : opened;
     },
   };
   return time ? new MovedTimeStore(options, time) : new PostgresStore(options);
+}
+
+/**
+ * Runs work through the option `transactions`, whose function may call it again after a failure.
+ *
+ * @throws InvalidOptionsError when the function resolves although its last call of work failed, still runs, or was never made.
+ */
+async function runThrough<T>(run: RunInTransaction, work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
+  let end: { readonly value: T } | { readonly error: unknown } | undefined;
+  await run(async (tx) => {
+    end = undefined;
+    try {
+      const value = await work(tx);
+      end = { value };
+      return value;
+    } catch (error) {
+      end = { error };
+      throw error;
+    }
+  });
+  const last = end as { readonly value: T } | { readonly error: unknown } | undefined;
+  if (last && 'value' in last) {
+    return last.value;
+  }
+  throw new InvalidOptionsError(
+    'transactions',
+    'must return the promise of work and pass on its rejection: (work) => prisma.$transaction((tx) => work(fromPrisma(tx)))',
+    last && { cause: last.error },
+  );
 }
 
 export function createSqliteStore(
