@@ -70,6 +70,7 @@ export function createBasics(
       topics: settings.topics,
       isClaiming: settings.role !== 'producer',
       canRunTransactions: store.capabilities.transactionsAtOnce > 0,
+      database: store.capabilities.database,
     }),
     gauges,
     hook: createHook(settings, gauges),

@@ -29,6 +29,8 @@ interface HandlerRegistryOptions {
   readonly topics: readonly string[] | undefined;
   /** Whether handlers may be transactional. */
   readonly canRunTransactions: boolean;
+  /** Decides the advice where they may not. */
+  readonly database?: 'postgres' | 'sqlite';
 }
 
 /** The handlers of this process, by topic. */
@@ -125,8 +127,11 @@ export class HandlerRegistry {
     if (settings.transactional && !this.options.canRunTransactions) {
       throw new InvalidOptionsError(
         'transactional',
-        `the handler of '${topic}' (${source}) needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
-          'transaction, since one as long as the handler would block every other writer of the file',
+        this.options.database === 'postgres'
+          ? `the handler of '${topic}' (${source}) needs transactions of your ORM; pass the option transactions: ` +
+              '(work) => prisma.$transaction((tx) => work(fromPrisma(tx)))'
+          : `the handler of '${topic}' (${source}) needs PostgreSQL; on SQLite call job.completeTx(manager) at the end of your own ` +
+              'transaction, since one as long as the handler would block every other writer of the file',
       );
     }
   }
