@@ -17,6 +17,7 @@ import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
 import type { StepWriter } from './job-steps.js';
 import { JobSteps } from './job-steps.js';
+import type { BatchPlace } from './transactional-completion.js';
 import { TransactionalCompletion } from './transactional-completion.js';
 
 /** What all attempts of a process share. */
@@ -221,9 +222,17 @@ export class Attempt {
     return this.logRejection('step', this.steps.run(name, work));
   }
 
-  /** @param turn the statement is sent after it has resolved; the transaction waits from now on. */
-  completeTx(tx: StoreTransaction, result?: unknown, turn?: Promise<unknown>): Promise<void> {
-    return this.logRejection('completeTx', this.completeIn(tx, result, turn));
+  completeTx(tx: StoreTransaction, result?: unknown): Promise<void> {
+    return this.logRejection('completeTx', this.completeIn(tx, result));
+  }
+
+  /**
+   * Completes the job with others, unless it was completed in this transaction.
+   *
+   * @param turn the statement is sent after it has resolved; the transaction waits from now on.
+   */
+  completeWithBatch(tx: StoreTransaction, turn?: Promise<unknown>): Promise<void> {
+    return this.logRejection('completeTx', this.completeIn(tx, undefined, { turn }));
   }
 
   parents(): Promise<ParentJob[]> {
@@ -346,11 +355,11 @@ export class Attempt {
     return (this.completion ??= new TransactionalCompletion(this.parts.store, this));
   }
 
-  private async completeIn(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
+  private async completeIn(tx: StoreTransaction, result: unknown, batch?: BatchPlace): Promise<void> {
     if (this.tx && identifyTransaction(tx) !== identifyTransaction(this.tx)) {
       throw new InvalidOptionsError('tx', 'a transactional handler must pass its own transaction, got another one');
     }
-    await this.useCompletion().call(tx, result, turn);
+    await this.useCompletion().call(tx, result, batch);
   }
 
   /** Does not wait for the database. @throws InvalidPayloadError; LeaseLostError when nothing of this attempt counts any more. */

@@ -3,6 +3,7 @@ import type { ScheduledWake } from '../../core/clock.js';
 import { toFailure } from '../../core/error-text.js';
 import type { BatchHandlerFunction } from '../../core/job-handler.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
+import { endsWithTick } from '../../store/transactions/jobs-transaction.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import type { Executor, Result } from './executor.js';
@@ -75,14 +76,18 @@ export class BatchCall {
     return this.controller.signal;
   }
 
-  /** Joins the transaction for all members at once, and sends their statements one after the other. */
+  /**
+   * Joins the transaction for all members at once, and sends their statements one after the other: within the tick where the transaction
+   * ends with it.
+   */
   async completeTx(tx: StoreTransaction): Promise<void> {
+    const isSynchronous = endsWithTick(tx);
     let turn: Promise<unknown> | undefined;
     const calls = this.open
-      .filter(({ attempt }) => !attempt.mayBeCompleted)
+      .filter(({ attempt }) => !attempt.isCompleted)
       .map(({ attempt }) => {
-        const call = attempt.completeTx(tx, undefined, turn);
-        turn = call.catch(() => undefined);
+        const call = attempt.completeWithBatch(tx, turn);
+        turn = isSynchronous ? undefined : call.catch(() => undefined);
         return call;
       });
     const failed = (await Promise.allSettled(calls)).find(({ status }) => status === 'rejected');

@@ -14,6 +14,12 @@ interface CompletedAttempt {
   loseLease(): void;
 }
 
+/** The place of a job in the `completeTx` of its batch, where a job that this transaction has completed takes no part. */
+export interface BatchPlace {
+  /** The statement is sent after it has resolved. */
+  readonly turn: Promise<unknown> | undefined;
+}
+
 /** Completes a job in a transaction of its handler, and records whether that transaction commits. */
 export class TransactionalCompletion {
   /** Whether a transaction with a completion has committed. */
@@ -44,9 +50,9 @@ export class TransactionalCompletion {
     return this.mayBeCommitted || this.wasLost;
   }
 
-  /** The handler's `completeTx`. @param turn the statement is sent after it has resolved. */
-  call(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
-    this.lastCall = this.complete(tx, result, turn);
+  /** The handler's `completeTx`. @param batch set for that of a batch. */
+  call(tx: StoreTransaction, result: unknown, batch?: BatchPlace): Promise<void> {
+    this.lastCall = this.complete(tx, result, batch);
     return this.lastCall;
   }
 
@@ -59,7 +65,7 @@ export class TransactionalCompletion {
     }
   }
 
-  private async complete(tx: StoreTransaction, result: unknown, turn?: Promise<unknown>): Promise<void> {
+  private async complete(tx: StoreTransaction, result: unknown, batch?: BatchPlace): Promise<void> {
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
     let changes: LinkChanges | undefined;
     const call = this.store.joinTransaction(tx, (committed) => {
@@ -76,18 +82,21 @@ export class TransactionalCompletion {
     // Counted before the statement is sent: its transaction may commit before this process reads the response.
     this.possible += 1;
     try {
-      if (turn) {
-        await turn;
+      if (batch?.turn) {
+        await batch.turn;
       }
       const { claim, unsavedProgress, startedMs } = this.attempt;
       changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress, startedMs);
       state = 'accepted';
       this.acceptedBy = identifyTransaction(tx);
-      call.finish();
+      void call.finish();
     } catch (error) {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
-        call.finish();
+        void call.finish();
+        if (batch) {
+          return;
+        }
         const { id, attempt } = this.attempt.claim;
         throw new LeaseLostError(id, attempt, 'is over: completeTx has already completed the job in this transaction');
       }
@@ -97,7 +106,7 @@ export class TransactionalCompletion {
       // After a cancel request the store cancels the job, whatever the outcome.
       this.wasLost ||= !(error instanceof LeaseLostError || error instanceof JobStateError);
       // The other writes of this transaction must not commit without the completion.
-      call.finish(error as Error);
+      await call.finish(error as Error);
       throw error;
     }
   }

@@ -29,7 +29,7 @@ interface JobInserterParts {
   /** Runs work in a transaction on the queue's own connections. */
   readonly transaction: <T>(work: (tx: StoreTransaction) => Promise<T>) => Promise<T>;
   readonly notifier: Notifier;
-  /** The queue's id, for statements in a transaction of the application; `null` for one of the queue. */
+  /** The queue's id, for statements in an adapted transaction; `null` for any other. */
   readonly queueId: (tx: StoreTransaction) => string | null;
 }
 

@@ -29,7 +29,7 @@ export class OutcomeWriter {
       tx?: StoreTransaction,
     ) => Promise<readonly SqlRow[]>,
     private readonly links: LinkTable,
-    private readonly queueId: () => string | null,
+    private readonly queueId: (tx: StoreTransaction) => string | null,
   ) {}
 
   /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except watched ones. */
@@ -48,7 +48,7 @@ export class OutcomeWriter {
     startedMs?: number,
   ): Promise<LinkChanges> {
     const { id, attempt } = token;
-    const queueId = this.queueId();
+    const queueId = this.queueId(tx);
     const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
     const [completed] = await this.query(sql.COMPLETE_IN_TX, params, tx);
     if (completed) {

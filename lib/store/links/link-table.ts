@@ -243,7 +243,12 @@ export class LinkTable implements LinkStore {
 
   /** Ends the links of a job that a transaction of the application has completed. The caller reports the changes after the commit. */
   completeIn(tx: StoreTransaction, id: string): Promise<LinkChanges> {
-    return this.options.runIn(tx, endParentsScript(this.callerStatements, [{ id, status: 'completed' }]));
+    return this.options.runIn(tx, this.completeInScript(id));
+  }
+
+  /** The statements of `completeIn`. */
+  completeInScript(id: string): SqlScript<LinkChanges> {
+    return endParentsScript(this.callerStatements, [{ id, status: 'completed' }]);
   }
 
   /** Runs a script that ends jobs, and ends their links and inserts their dead letters in the same transaction. Returns the rows of the script. */

@@ -15,11 +15,11 @@ interface SqliteLinkParts {
   /** Runs a script in one transaction of the queue's connection. */
   readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>;
   readonly runIn: <T>(tx: StoreTransaction, script: SqlScript<T>) => Promise<T>;
-  readonly queueId: () => string | null;
+  readonly toCaller: (tx: StoreTransaction) => Caller;
 }
 
 /** Links between jobs on SQLite, which has one writer: no script has to lock a row. */
-export function createSqliteLinks({ read, transact, runIn, queueId }: SqliteLinkParts): LinkTable {
+export function createSqliteLinks({ read, transact, runIn, toCaller }: SqliteLinkParts): LinkTable {
   const actions = { cancel: CANCEL_WATCHED, delete: DELETE_WATCHED };
   return new LinkTable({
     statements,
@@ -29,7 +29,7 @@ export function createSqliteLinks({ read, transact, runIn, queueId }: SqliteLink
     runIn,
     completeWatched: completeWatchedScript,
     insertBetween: (steps, tx) =>
-      tx ? runIn(tx, insertBetween(steps, { tx, queueId: queueId() })) : transact(() => insertBetween(steps)),
+      tx ? runIn(tx, insertBetween(steps, toCaller(tx))) : transact(() => insertBetween(steps)),
     timeText: toSqliteTime,
     actScript: (action, ids, request) => {
       const values = action === 'cancel' ? toEntryParams(request) : [];

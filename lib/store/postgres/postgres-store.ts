@@ -44,7 +44,7 @@ import { ONE_AT_A_TIME } from '../job-store.js';
 import { setUpTables } from '../migrate/migrator.js';
 import { PausedTopics } from '../topics/paused-topics.js';
 import type { LinkChanges } from '../links/link-store.js';
-import { acceptAdapters } from '../transactions/jobs-transaction.js';
+import { acceptAdapters, idToFind } from '../transactions/jobs-transaction.js';
 import { GroupTable } from '../links/group-table.js';
 import type { LinkTable } from '../links/link-table.js';
 import { LogTable } from '../logs/log-table.js';
@@ -160,7 +160,7 @@ export class PostgresStore implements JobStore {
   private readonly outcomeWriter = new OutcomeWriter(
     (text, params, tx) => this.query(text, params, tx),
     this.links,
-    () => this.queueId,
+    (tx) => idToFind(tx, this.queueId),
   );
   private readonly maintenanceWriter = new MaintenanceWriter(this.write, this.links);
   private readonly adminWriter = new AdminWriter(this.lockingWrite);
@@ -204,7 +204,7 @@ export class PostgresStore implements JobStore {
       query: (text, params, tx) => this.query(text, params, tx),
       transaction: (work) => this.ownTransaction(work),
       notifier: this.notifier,
-      queueId: (tx) => (tx instanceof OwnTransaction ? null : this.queueId),
+      queueId: (tx) => idToFind(tx, this.queueId),
     });
   }
 

@@ -71,6 +71,7 @@ import { createConnection } from './sqlite-connection.js';
 import { retryWhileLocked } from './write-queue.js';
 import { toJobsError, toTransactionError } from './sqlite-errors.js';
 import { fireScript } from '../schedules/sqlite-fire-script.js';
+import type { Caller } from '../jobs/sqlite-insert-script.js';
 import { insertScript } from '../jobs/sqlite-insert-script.js';
 import { createDefinitionTable } from '../definitions/sqlite-definitions.js';
 import { LimitTable } from '../limits/limit-table.js';
@@ -91,7 +92,7 @@ import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited
 import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
-import { acceptAdapters } from '../transactions/jobs-transaction.js';
+import { acceptAdapters, idToFind } from '../transactions/jobs-transaction.js';
 import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
@@ -165,7 +166,7 @@ export class SqliteStore implements JobStore {
     read: this.read,
     transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),
     runIn: (tx, script) => this.runInTransaction(tx, script),
-    queueId: () => this.queueId,
+    toCaller: (tx) => this.toCaller(tx),
   });
 
   private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
@@ -216,7 +217,7 @@ export class SqliteStore implements JobStore {
     sinceMs?: number,
   ): Promise<InsertedJob[]> {
     if (tx) {
-      return this.runInTransaction(tx, insertScript(jobs, { tx, queueId: this.queueId }));
+      return this.runInTransaction(tx, insertScript(jobs, this.toCaller(tx)));
     }
     const { writes, isSynchronous } = this.connection;
     const script = (): SqlScript<InsertedJob[]> => insertScript(jobs);
@@ -316,9 +317,14 @@ export class SqliteStore implements JobStore {
     progress?: string,
     startedMs?: number,
   ): Promise<LinkChanges> {
-    const script = completeInTransactionScript({ tx, queueId: this.queueId }, token, result, progress, startedMs);
-    const { isWatched } = await this.runInTransaction(tx, script);
-    return isWatched ? this.links.completeIn(tx, token.id) : NO_CHANGES;
+    const caller = this.toCaller(tx);
+    const { links } = this;
+    // One script: the transaction of a synchronous driver may end with this tick.
+    const script = function* (): SqlScript<LinkChanges> {
+      const { isWatched } = yield* completeInTransactionScript(caller, token, result, progress, startedMs);
+      return isWatched ? yield* links.completeInScript(token.id) : NO_CHANGES;
+    };
+    return this.runInTransaction(tx, script());
   }
 
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
@@ -468,6 +474,10 @@ export class SqliteStore implements JobStore {
 
   private retryRead<T>(work: () => T | Promise<T>): Promise<T> {
     return retryWhileLocked(work, this.options.clock, this.options.lockTimeoutMs).catch(throwJobsError);
+  }
+
+  private toCaller(tx: StoreTransaction): Caller {
+    return { tx, queueId: idToFind(tx, this.queueId) };
   }
 
   private async runInTransaction<T>(tx: StoreTransaction, script: SqlScript<T>): Promise<T> {

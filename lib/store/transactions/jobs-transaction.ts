@@ -3,6 +3,7 @@ import type { JobsTransaction } from '../../core/jobs-transaction.js';
 import type { SqlRow, SqlRunner } from '../runtime/sql-runner.js';
 import { toAnonymousParameters } from '../runtime/sql-runner.js';
 import { lacksTable, toSqlError } from '../runtime/sql-error.js';
+import { FAIL_TRANSACTION } from './refuse.postgres.js';
 import type {
   ApplicationTransactions,
   PostgresTransactions,
@@ -39,6 +40,11 @@ export function endsUnseen(tx: StoreTransaction): boolean {
   return isJobsTransaction(tx) && tx.onEnd === undefined;
 }
 
+/** Whether the transaction ends with its callback, within the tick. */
+export function endsWithTick(tx: StoreTransaction): boolean {
+  return isJobsTransaction(tx) && (tx as Partial<AdaptedTransaction>).querySync !== undefined;
+}
+
 /** Returns an error that names the ORM, and what to pass. @param got what is wrong with the transaction. */
 export function toTransactionRefusal(
   { orm, expected }: Pick<AdaptedTransaction, 'orm' | 'expected'>,
@@ -53,7 +59,8 @@ export function acceptAdapters<T extends ApplicationTransactions>(transactions: 
   return {
     ...transactions,
     createRunner: (tx) => (isJobsTransaction(tx) ? createAdaptedRunner(tx, database) : transactions.createRunner(tx)),
-    join: (tx, onEnd) => (isJobsTransaction(tx) ? joinJobsTransaction(tx, onEnd) : transactions.join(tx, onEnd)),
+    join: (tx, onEnd) =>
+      isJobsTransaction(tx) ? joinJobsTransaction(tx, onEnd, database) : transactions.join(tx, onEnd),
   };
 }
 
@@ -76,10 +83,21 @@ function refuse(): never {
   );
 }
 
-/** Adds a call to a transaction of an ORM. Nothing keeps such a transaction from ending before the call has finished. */
-function joinJobsTransaction(tx: JobsTransaction, onEnd: (committed: boolean) => void): TransactionCall {
+/**
+ * Adds a call to a transaction of an ORM. Nothing keeps such a transaction from ending before the call has finished. After a failed
+ * statement PostgreSQL rolls back at COMMIT; SQLite has nothing like it.
+ */
+function joinJobsTransaction(
+  tx: JobsTransaction,
+  onEnd: (committed: boolean) => void,
+  database: 'postgres' | 'sqlite',
+): TransactionCall {
   tx.onEnd?.(onEnd);
-  return { endsUnseen: tx.onEnd === undefined, finish: () => undefined };
+  const fail = async (): Promise<void> => void (await tx.query(FAIL_TRANSACTION, []));
+  return {
+    endsUnseen: tx.onEnd === undefined,
+    finish: (refusal) => (refusal && database === 'postgres' ? fail().catch(() => undefined) : undefined),
+  };
 }
 
 /** Runs statements of the queue in a transaction of an ORM. @param database decides how parameters are written. */
@@ -185,6 +203,11 @@ function toAdaptedError(tx: AdaptedTransaction, error: unknown): unknown {
     return new UnknownDataSourceError(toOtherDatabaseText(tx), { cause: failure });
   }
   return failure;
+}
+
+/** The id to look for: an EntityManager has been compared by its DataSource, and the queue's own transactions need no check. */
+export function idToFind(tx: StoreTransaction | undefined, queueId: string | null): string | null {
+  return tx && isJobsTransaction(tx) ? queueId : null;
 }
 
 /** @param rows of `IS_HERE`. @throws UnknownDataSourceError when the transaction is one of another database. */

@@ -168,7 +168,7 @@ describe.each(inFiles)('a transaction that read before another process wrote, on
 
 /** Joins the transaction with a call that ends at once. */
 const joinTransaction = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
-  store.joinTransaction(tx, done).finish();
+  void store.joinTransaction(tx, done).finish();
 
 describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   const fixture = useStore(kind);
