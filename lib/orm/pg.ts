@@ -8,7 +8,7 @@ interface PgClient {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
-/** What clients of pg 8.19 and newer tell: `I` for idle, `T` in a transaction, `E` in one that has failed. */
+/** What clients tell since pg 8.19: `I` for idle, `T` in a transaction, `E` in one that has failed. */
 interface WithStatus {
   getTransactionStatus?(): string | null;
 }
@@ -26,8 +26,13 @@ interface WithStatus {
 export function fromPg(client: PgClient): JobsTransaction {
   assertHandle(PG, client, 'query');
   assertTransaction(PG, !('totalCount' in client), 'the pool; take a client with pool.connect()');
+  assertTransaction(
+    PG,
+    typeof (client as WithStatus).getTransactionStatus === 'function',
+    'one that does not tell whether a transaction is open; clients of pg 8.19 and newer do',
+  );
   const assertOpen = (): void => {
-    const status = (client as WithStatus).getTransactionStatus?.();
+    const status = (client as WithStatus).getTransactionStatus!();
     assertTransaction(PG, status !== 'I', 'a client without an open transaction');
   };
   return {
