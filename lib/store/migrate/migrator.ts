@@ -21,6 +21,11 @@ interface TableSetup {
   readonly run: (script: () => SqlScript<void>) => Promise<void>;
 }
 
+interface IdSetup extends Pick<TableSetup, 'migrate' | 'read'> {
+  readonly statements: { readonly QUEUE_ID: string; readonly CREATE_QUEUE_ID: string };
+  readonly write: TableSetup['read'];
+}
+
 interface RecordedMigration {
   readonly name: string;
   readonly timestamp: number;
@@ -111,6 +116,26 @@ export async function setUpTables({ databaseType, statements, migrate, read, run
   } catch (error) {
     throw toTableError(error, reason);
   }
+}
+
+/**
+ * Reads the random id that tells the queue's database from others.
+ *
+ * @throws InvalidOptionsError for `migrate` when it is missing and may not be created.
+ */
+export async function readQueueId({ statements, migrate, read, write }: IdSetup): Promise<string> {
+  const [known] = await read(statements.QUEUE_ID);
+  if (!known && migrate) {
+    await write(statements.CREATE_QUEUE_ID);
+  }
+  const [row] = known ? [known] : await read(statements.QUEUE_ID);
+  if (!row) {
+    throw new InvalidOptionsError(
+      'migrate',
+      "is false, and the row of the table _jobs_meta with the name 'id' is missing; start once with true, which creates it",
+    );
+  }
+  return row.value as string;
 }
 
 const DENIED =

@@ -34,5 +34,8 @@ SELECT ${Object.keys(COLUMNS).join(', ')}, (SELECT max(paused_since) FROM _jobs_
 /** Returns the random id of the queue. */
 export const QUEUE_ID = `SELECT value FROM _jobs_meta WHERE name = 'id'`;
 
+/** Creates that id where it is missing. */
+export const CREATE_QUEUE_ID = `INSERT INTO _jobs_meta (name, value) VALUES ('id', gen_random_uuid()::text) ON CONFLICT DO NOTHING`;
+
 /** Whether a transaction is in the database whose queue has the id $1. */
 export const IS_HERE = `SELECT EXISTS (SELECT 1 FROM _jobs_meta WHERE name = 'id' AND value = $1::text)::int AS is_here`;

@@ -29,5 +29,8 @@ WHERE id = '' LIMIT 0`;
 /** Returns the random id of the queue. */
 export const QUEUE_ID = `SELECT value FROM _jobs_meta WHERE name = 'id'`;
 
+/** Creates that id where it is missing. */
+export const CREATE_QUEUE_ID = `INSERT INTO _jobs_meta (name, value) VALUES ('id', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING`;
+
 /** Whether a transaction is in the database whose queue has the id ?1. */
 export const IS_HERE = `SELECT EXISTS (SELECT 1 FROM _jobs_meta WHERE name = 'id' AND value = ?1) AS is_here`;

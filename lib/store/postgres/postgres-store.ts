@@ -41,7 +41,7 @@ import type {
 import type { JobStore, StatementConcurrency, StoreCapabilities } from '../job-store.js';
 import type { Audience, StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
-import { setUpTables } from '../migrate/migrator.js';
+import { readQueueId, setUpTables } from '../migrate/migrator.js';
 import { PausedTopics } from '../topics/paused-topics.js';
 import type { LinkChanges } from '../links/link-store.js';
 import { acceptAdapters, idToFind } from '../transactions/jobs-transaction.js';
@@ -222,7 +222,8 @@ export class PostgresStore implements JobStore {
         run: (script) => this.runMigrations(script),
       });
       this.schema = String((await this.query(schema.SCHEMA_OF_JOBS, []))[0]!.name);
-      this.queueId = ((await this.query(schema.QUEUE_ID, []))[0]?.value ?? null) as string | null;
+      const query = (statement: string): Promise<readonly SqlRow[]> => this.query(statement, []);
+      this.queueId = await readQueueId({ statements: schema, migrate, read: query, write: query });
     } catch (error) {
       await this.close();
       throw error;

@@ -50,7 +50,7 @@ import type { LinkTable } from '../links/link-table.js';
 import { StepTable } from '../jobs/step-table.js';
 import { LogTable } from '../logs/log-table.js';
 import { selectPlain } from '../links/link-table.js';
-import { setUpTables } from '../migrate/migrator.js';
+import { readQueueId, setUpTables } from '../migrate/migrator.js';
 import type { MovedTime } from '../runtime/moved-time.js';
 import { withMovedTime } from '../runtime/moved-time.js';
 import { PausedTopics } from '../topics/paused-topics.js';
@@ -193,7 +193,12 @@ export class SqliteStore implements JobStore {
         read: (sql) => this.read(sql, []),
         run: (script) => this.transact(script),
       });
-      this.queueId = ((await this.read(schema.QUEUE_ID, []))[0]?.value ?? null) as string | null;
+      this.queueId = await readQueueId({
+        statements: schema,
+        migrate: this.options.migrate,
+        read: (sql) => this.read(sql, []),
+        write: (sql) => this.write(sql, []),
+      });
     } catch (error) {
       await this.close();
       throw error;
