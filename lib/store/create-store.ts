@@ -101,13 +101,16 @@ export function createPostgresStore(
   return time ? new MovedTimeStore(options, time) : new PostgresStore(options);
 }
 
+/** How the last call of work has ended; `undefined`: it has not. */
+type WorkEnd<T> = { readonly value: T } | { readonly error: unknown } | undefined;
+
 /**
  * Runs work through the option `transactions`, whose function may call it again after a failure.
  *
  * @throws InvalidOptionsError when the function resolves although its last call of work failed, still runs, or was never made.
  */
 async function runThrough<T>(run: RunInTransaction, work: (tx: StoreTransaction) => Promise<T>): Promise<T> {
-  let end: { readonly value: T } | { readonly error: unknown } | undefined;
+  let end: WorkEnd<T>;
   await run(async (tx) => {
     end = undefined;
     try {
@@ -119,7 +122,7 @@ async function runThrough<T>(run: RunInTransaction, work: (tx: StoreTransaction)
       throw error;
     }
   });
-  const last = end as { readonly value: T } | { readonly error: unknown } | undefined;
+  const last = end as WorkEnd<T>;
   if (last && 'value' in last) {
     return last.value;
   }

@@ -94,9 +94,13 @@ const CASES: readonly OptionCase[] = [
     option: 'database',
     setting: 'database',
     absent: undefined,
-    taken: ['postgres://user@host/shop', 'postgresql://user@host/shop', 'sqlite:shop.sqlite', { host: 'db' }].map(
-      (database) => [database, database] as const,
-    ),
+    taken: [
+      'postgres://user@host/shop',
+      'postgresql://user@host/shop',
+      'sqlite:shop.sqlite',
+      'SQLite:shop.sqlite',
+      { host: 'db' },
+    ].map((database) => [database, database] as const),
     refused: ['', 'mysql://host/shop', 'sqlite:', 7, null, []],
     expected: "'postgres://user@host/database', 'sqlite:path/to/file' or a PoolConfig of pg",
   },

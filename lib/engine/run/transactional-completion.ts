@@ -89,11 +89,11 @@ export class TransactionalCompletion {
       changes = await this.store.completeTx(tx, claim, this.attempt.toResultText(result), unsavedProgress, startedMs);
       state = 'accepted';
       this.acceptedBy = identifyTransaction(tx);
-      void call.finish();
+      call.finish();
     } catch (error) {
       this.possible -= 1;
       if (error instanceof LeaseLostError && (await this.isCompletedIn(tx).catch(() => false))) {
-        void call.finish();
+        call.finish();
         if (batch) {
           return;
         }

@@ -12,11 +12,13 @@ export type StoreTransaction = object;
 export interface TransactionCall {
   /** Whether `onEnd` is never called, because the ORM does not tell the end of its transactions. */
   readonly endsUnseen?: boolean;
+  /** Ends the call. */
+  finish(): void;
   /**
-   * Ends the call. With a refusal the transaction cannot commit: its commit rejects with that error, or rolls back once the returned
+   * Ends a call that was refused: the transaction cannot commit: its commit rejects with that error, or rolls back once the returned
    * promise has resolved. An adapted transaction on SQLite still can.
    */
-  finish(refusal?: Error): Promise<void> | void;
+  finish(refusal: Error): Promise<void> | void;
 }
 
 /** The transactions that the application runs on the queue's database. */

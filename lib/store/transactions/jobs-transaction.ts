@@ -96,7 +96,7 @@ function joinJobsTransaction(
   const fail = async (): Promise<void> => void (await tx.query(FAIL_TRANSACTION, []));
   return {
     endsUnseen: tx.onEnd === undefined,
-    finish: (refusal) => (refusal && database === 'postgres' ? fail().catch(() => undefined) : undefined),
+    finish: (refusal?: Error) => (refusal && database === 'postgres' ? fail().catch(() => undefined) : undefined),
   };
 }
 

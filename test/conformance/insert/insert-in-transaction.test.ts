@@ -168,7 +168,7 @@ describe.each(inFiles)('a transaction that read before another process wrote, on
 
 /** Joins the transaction with a call that ends at once. */
 const joinTransaction = (store: JobStore, tx: StoreTransaction, done: (committed: boolean) => void): void =>
-  void store.joinTransaction(tx, done).finish();
+  store.joinTransaction(tx, done).finish();
 
 describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
   const fixture = useStore(kind);
@@ -214,7 +214,7 @@ describe.each(storeKinds())('a call in a transaction on $label', (kind) => {
     const job = newJob();
     const refused = fixture.app.transaction(async (manager) => {
       await fixture.store.insert([job], manager);
-      fixture.store.joinTransaction(manager, () => undefined).finish(new Error('refused'));
+      await fixture.store.joinTransaction(manager, () => undefined).finish(new Error('refused'));
     });
     await expect(refused).rejects.toThrow('refused');
     expect(await fixture.store.find([job.id])).toEqual([]);

@@ -118,6 +118,16 @@ describe('a transactional handler', () => {
     expect(registry.get('mail')).toBeUndefined();
   });
 
+  it('is rejected on PostgreSQL without the transactions of an ORM, with an error that names the option', () => {
+    const registry = new HandlerRegistry({ topics: undefined, canRunTransactions: false, database: 'postgres' });
+    const error = catchError(() => registry.register('mail', run, { transactional: true }, 'MailJobs.send'));
+
+    expect(error.message).toContain(
+      "of 'mail' (MailJobs.send) needs transactions of your ORM; pass the option transactions: ",
+    );
+    expect(error.message).not.toContain('SQLite');
+  });
+
   it('is accepted on any database with transactional: false', () => {
     expect(() => createRegistry(undefined, false).register('mail', run, { transactional: false })).not.toThrow();
   });

@@ -81,7 +81,7 @@ export const storageCases: readonly OptionCase[] = [
 
 async function expectNamedDatabase(apps: Apps): Promise<void> {
   const { path, remove } = await createSqliteFile();
-  const app = await apps.start({ options: { database: `sqlite:${path}` }, handlers: { work: () => 'done' } });
+  const app = await apps.start({ options: { database: `SQLite:${path}` }, handlers: { work: () => 'done' } });
   const { id } = await app.jobs.enqueue('work', null);
   await until(async () => (await app.jobs.get(id))?.status === 'completed');
   expect(await app.dataSource.query(tables[app.dataSource.options.type]!)).toEqual([]);
