@@ -122,7 +122,7 @@ async function runThrough<T>(run: RunInTransaction, work: (tx: StoreTransaction)
       throw error;
     }
   });
-  const last = end as WorkEnd<T>;
+  const last = end;
   if (last && 'value' in last) {
     return last.value;
   }
