@@ -71,6 +71,30 @@ describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
     expect(await app.jobs.runDue()).toMatchObject({ completed: 23 });
   });
 
+  it('starts limit jobs whose start is marked first', async () => {
+    const app = await apps.start({ options: { role: 'producer', maxRetries: 0 }, handlers });
+    await app.jobs.enqueueMany([1, 2, 3].map((payload) => ({ topic: 'work', payload })));
+    for (let left = 3; left > 0; left -= 1) {
+      expect(await app.jobs.runDue({ limit: 1 })).toMatchObject({ completed: 1 });
+      expect(await app.jobs.stats()).toMatchObject({ completed: 4 - left, pending: left - 1, processing: 0 });
+    }
+    await app.jobs.enqueueMany(
+      [1, 2, 3].map((payload) => ({ topic: 'work', payload, maxRetries: 3, expiresIn: '1h' as const })),
+    );
+    expect(await app.jobs.runDue({ limit: 2 })).toMatchObject({ completed: 2 });
+  });
+
+  it.each([0, 3])('counts all jobs of a batch that has begun, with maxRetries %i', async (maxRetries) => {
+    const app = await apps.start({ options: { role: 'producer', maxRetries } });
+    const sizes: number[] = [];
+    app.jobs.register('batch', (jobs) => void sizes.push(jobs.length), { batch: { size: 2 } });
+    await app.jobs.enqueueMany(Array.from({ length: 12 }, (_, payload) => ({ topic: 'batch', payload })));
+    expect(await app.jobs.runDue({ limit: 1 })).toMatchObject({ completed: 2 });
+    expect(await app.jobs.runDue({ limit: 3 })).toMatchObject({ completed: 4 });
+    expect(sizes).toEqual([2, 2, 2]);
+    expect(await app.jobs.stats()).toMatchObject({ completed: 6, pending: 6, processing: 0 });
+  });
+
   it('stops claiming when the time is over, and waits for the handlers that run', async () => {
     const gate = new HandlerGate();
     const app = await apps.start({ options: { role: 'producer', concurrency: 1 }, handlers: { work: gate.handler } });

@@ -8,7 +8,6 @@ import type { Attempt } from './attempt.js';
 import { BatchCall } from './batch-call.js';
 import { ClaimBuffer } from './claim-buffer.js';
 import type { Executor } from './executor.js';
-import type { RunningSet } from './running-set.js';
 import type { StartMarker } from './start-marker.js';
 
 /** How many jobs of a batch handler may be claimed ahead of free slots. */
@@ -19,7 +18,6 @@ interface BatchRunnerParts {
   /** Slots of the process. */
   readonly concurrency: number;
   readonly prefetch: Prefetch;
-  readonly slots: RunningSet;
   readonly executor: Executor;
   readonly startMarker: StartMarker;
   /** How long a job waits that could not be marked as started. */
@@ -30,6 +28,7 @@ interface BatchRunnerParts {
   readonly releaseIfBlocked: (attempt: Attempt, nowMs: number) => boolean;
   /** Releases an attempt that has a slot and has not started. */
   readonly leaveSlot: (attempt: Attempt, delayMs: number | null) => void;
+  readonly takeSlot: (attempt: Attempt, nowMs: number) => void;
   /** The handler is called now, unless the attempt was aborted. */
   readonly onStart: (attempt: Attempt, nowMs: number) => void;
   /** The handler has returned, and the attempts have left their slot. */
@@ -138,8 +137,7 @@ export class BatchRunner {
     queue.calls += 1;
     this.callCount += 1;
     for (const attempt of attempts) {
-      attempt.slotSinceMs = nowMs;
-      this.parts.slots.add(attempt);
+      this.parts.takeSlot(attempt, nowMs);
       this.memberCount += 1;
     }
     if (attempts.some(needsMark)) {

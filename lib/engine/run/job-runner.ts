@@ -74,7 +74,7 @@ export class JobRunner {
   private readonly executor: Executor;
   private readonly countByTopic = new Map<string, number>();
   private readonly postponeMs: number;
-  /** How many more jobs may start, and what to do when none may. */
+  /** How many more jobs may take a slot to start, and what to do when those that have one have started. */
   private starts = { left: Infinity, onReached: (): void => undefined };
   private waiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
   private listener: (topic: string, isRecorded: boolean) => void = () => undefined;
@@ -96,16 +96,14 @@ export class JobRunner {
       onAttemptEnded: (attempt, outcome) => this.settle(attempt, outcome),
     });
     this.startBudget = new EventLoopBudget(clock, START_BUDGET_MS, () => this.startNext());
-    const { slots, startMarker, executor, postponeMs, prefetch } = this;
+    const { startMarker, executor, postponeMs, prefetch } = this;
     this.batches = new BatchRunner({
-      ...{ clock, concurrency, prefetch, slots, executor, startMarker, postponeMs, onStale },
+      ...{ clock, concurrency, prefetch, executor, startMarker, postponeMs, onStale },
       onReady: () => this.startNext(),
       releaseIfBlocked: (attempt, nowMs) => this.releaseIfBlocked(attempt, nowMs),
       leaveSlot: (attempt, delayMs) => this.leaveSlot(attempt, delayMs),
-      onStart: (attempt, nowMs) => {
-        this.countStart();
-        this.markStarted(attempt, nowMs);
-      },
+      takeSlot: (attempt, nowMs) => this.takeSlot(attempt, nowMs),
+      onStart: (attempt, nowMs) => this.markStarted(attempt, nowMs),
       onReturned: (attempts, nowMs) => this.onBatchReturned(attempts, nowMs),
     });
   }
@@ -165,6 +163,8 @@ export class JobRunner {
   limitStarts(limit = Infinity): Promise<void> {
     return new Promise((resolve) => {
       this.starts = { left: limit, onReached: resolve };
+      // Jobs that an earlier limit has kept waiting.
+      this.startNext();
     });
   }
 
@@ -292,9 +292,7 @@ export class JobRunner {
     if (this.releaseIfBlocked(attempt, nowMs)) {
       return;
     }
-    attempt.slotSinceMs = nowMs;
-    this.slots.add(attempt);
-    this.countStart();
+    this.takeSlot(attempt, nowMs);
     if (needsStartMark(attempt.claim) && attempt.abortedFor === undefined) {
       void this.markThenStart(attempt);
     } else {
@@ -302,9 +300,16 @@ export class JobRunner {
     }
   }
 
-  private countStart(): void {
+  private takeSlot(attempt: Attempt, nowMs: number): void {
+    attempt.slotSinceMs = nowMs;
+    this.slots.add(attempt);
     this.starts.left -= 1;
-    if (this.starts.left <= 0) {
+  }
+
+  /** The caller may stop this process then: a job that still waits for its start mark would be released. */
+  private reportReached(): void {
+    const mayStart = ({ hasStarted, abortedFor }: Attempt): boolean => !hasStarted && abortedFor === undefined;
+    if (this.starts.left <= 0 && !this.slots.attempts.some(mayStart)) {
       this.starts.onReached();
     }
   }
@@ -354,6 +359,7 @@ export class JobRunner {
       const waitedMs = claim.waitedMs + nowMs - attempt.claimedAtMs;
       this.parts.emit({ type: 'started', id, topic, attempt: claim.attempt, waitedMs });
     }
+    this.reportReached();
   }
 
   /** Returns a tenth of how long the older attempt has run, within bounds. */
@@ -362,9 +368,12 @@ export class JobRunner {
     return Math.max(this.postponeMs, Math.min(durationMs / 10, POSTPONE_FACTOR_MAX * this.postponeMs));
   }
 
+  /** For a job that has not started: another one may start instead. */
   private leaveSlot(attempt: Attempt, delayMs: number | null): void {
     this.slots.remove(attempt);
+    this.starts.left += 1;
     this.releaseAttempt(attempt, delayMs);
+    this.reportReached();
   }
 
   /** Returns a job that has not started to the queue. */

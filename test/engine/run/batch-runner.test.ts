@@ -53,10 +53,11 @@ describe('the runner of batch handlers', () => {
       while (runner.startNext(clock.now(), undefined));
     };
     runner = new BatchRunner({
-      ...{ clock, concurrency: 10, prefetch, slots, executor, startMarker, postponeMs: 100 },
+      ...{ clock, concurrency: 10, prefetch, executor, startMarker, postponeMs: 100 },
       onReady: startAll,
       releaseIfBlocked: () => false,
       leaveSlot: () => undefined,
+      takeSlot: (attempt) => slots.add(attempt),
       onStart: () => undefined,
       onReturned: (attempts) => {
         attempts.forEach((attempt) => slots.remove(attempt));
