@@ -172,7 +172,7 @@ export class JobsEngine {
     this.dispatcher = running.dispatcher;
     this.idleWatch = admin.idleWatch;
     this.lifecycle = lifecycle;
-    this.oneShot = new OneShot({ ...shared, ...running, ...admin, lifecycle });
+    this.oneShot = new OneShot({ ...shared, ...running, ...upkeep, ...admin, lifecycle });
     this.probe = createProbe(settings.probe, { ...shared, health: reports.health });
   }
 
@@ -309,7 +309,7 @@ export class JobsEngine {
    * handlers, up to `shutdownTimeout`. In a process that claims anyway, it only waits and counts.
    *
    * @throws InvalidOptionsError for a wrong option, a second call at the same time, and a limit in a process that claims anyway;
-   * QueueUnavailableError after `close`.
+   * QueueUnavailableError after `stopClaiming` and after `close`.
    */
   async runDue(options: RunDueOptions = {}): Promise<RunDueCounts> {
     this.parts.deadLetters.assertHandled();

@@ -45,6 +45,10 @@ const NOTIFICATIONS = 'notifications';
 export class EngineLifecycle {
   private stopListening: (() => Promise<void>) | undefined;
   private isRunning = false;
+  /** Whether `start` was called last, and not `stop`: the loops outlive `claimDuring`. */
+  private isWanted = false;
+  /** Whether `stopClaiming` was called, and not `start` since. */
+  private isDraining = false;
   private isClosed = false;
   private lastCall: Promise<void> = Promise.resolve();
 
@@ -54,6 +58,8 @@ export class EngineLifecycle {
   start(): Promise<void> {
     return this.runExclusive(async () => {
       this.assertOpen();
+      this.isWanted = true;
+      this.isDraining = false;
       if (this.isRunning) {
         this.resumeClaiming();
       } else {
@@ -61,6 +67,7 @@ export class EngineLifecycle {
         await this.startAll().catch(async (error: unknown) => {
           await this.stopAll();
           this.isRunning = false;
+          this.isWanted = false;
           throw error;
         });
       }
@@ -78,20 +85,32 @@ export class EngineLifecycle {
   }
 
   /**
-   * Runs the loops during `work`, also in a producer, then stops them and waits for the handlers.
+   * Runs the loops during `work`, also in a producer, then stops them and waits for the handlers. In a process that claims anyway, also
+   * since a `start` during `work`, they go on.
    *
-   * @throws QueueUnavailableError after `close`.
+   * @throws QueueUnavailableError after `stopClaiming` and after `close`.
    */
   async claimDuring(work: () => Promise<void>): Promise<void> {
     const { registry, role } = this.parts;
-    const wasRunning = this.isRunning;
     const end = async (): Promise<void> => {
-      await this.stopAll();
+      const isWanted = this.isWanted && !this.isClosed;
+      if (isWanted && role !== 'producer') {
+        return;
+      }
+      if (this.isRunning) {
+        await this.stopAll();
+      }
       registry.isClaiming = role !== 'producer';
-      this.isRunning = wasRunning && !this.isClosed;
+      this.isRunning = isWanted;
     };
     await this.runExclusive(async () => {
       this.assertOpen();
+      if (this.isDraining) {
+        throw new QueueUnavailableError('this process has stopped claiming jobs; call start() first');
+      }
+      if (this.isClaiming) {
+        return;
+      }
       registry.isClaiming = true;
       this.isRunning = true;
       await this.startAll().catch(async (error: unknown) => {
@@ -108,6 +127,7 @@ export class EngineLifecycle {
 
   /** Stops claiming at once, until `start`. Running handlers go on. */
   stopClaiming(): void {
+    this.isDraining = true;
     void this.parts.dispatcher.stop();
     this.parts.presence.markDraining(true);
   }
@@ -115,6 +135,7 @@ export class EngineLifecycle {
   /** Does nothing when it is stopped already. */
   stop(): Promise<void> {
     return this.runExclusive(async () => {
+      this.isWanted = false;
       if (this.isRunning) {
         await this.stopAll();
         this.isRunning = false;

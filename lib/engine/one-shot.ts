@@ -6,6 +6,7 @@ import type { JobEvent, JobEventType } from '../core/job-events.js';
 import { duration, integer, option, optional, readOptions } from '../core/option-checks.js';
 import type { IdleWatch } from './changes/idle-watch.js';
 import type { EngineLifecycle } from './lifecycle.js';
+import type { Rescuer } from './maintain/rescuer.js';
 import type { JobRunner } from './run/job-runner.js';
 import type { EngineParts } from './runtime/engine-parts.js';
 import type { Scheduler } from './schedules/scheduler.js';
@@ -50,6 +51,7 @@ type OneShotParts = Pick<EngineParts, 'clock'> & {
   readonly idleWatch: IdleWatch;
   readonly runner: JobRunner;
   readonly scheduler: Scheduler;
+  readonly rescuer: Rescuer;
 };
 
 /** Runs what is due, and ends: for processes that a timer or a request starts. */
@@ -58,7 +60,10 @@ export class OneShot {
 
   constructor(private readonly parts: OneShotParts) {}
 
-  /** @throws InvalidOptionsError for a wrong option, a second call at the same time, and a limit in a process that claims anyway. */
+  /**
+   * @throws InvalidOptionsError for a wrong option, a second call at the same time, and a limit in a process that claims anyway; the
+   * errors of `claimDuring`.
+   */
   async run(options: RunDueOptions, events: Observable<JobEvent>): Promise<RunDueCounts> {
     const { for: forMs, limit } = readOptions(RUN_DUE_OPTIONS, options, 'runDue');
     const { lifecycle, runner } = this.parts;
@@ -73,9 +78,8 @@ export class OneShot {
     }
     this.isRunning = true;
     const reached = runner.limitStarts(limit);
-    const work = (): Promise<void> => this.waitUntilIdle(forMs, reached);
     try {
-      return await countOutcomes(events, () => (lifecycle.isClaiming ? work() : lifecycle.claimDuring(work)));
+      return await countOutcomes(events, () => lifecycle.claimDuring(() => this.waitUntilIdle(forMs, reached)));
     } finally {
       void runner.limitStarts();
       this.isRunning = false;
@@ -83,8 +87,8 @@ export class OneShot {
   }
 
   private async waitUntilIdle(forMs: number, reached: Promise<void>): Promise<void> {
-    const { clock, idleWatch, scheduler } = this.parts;
-    const idle = scheduler.passed().then(() => idleWatch.waitUntilIdle());
+    const { clock, idleWatch, scheduler, rescuer } = this.parts;
+    const idle = Promise.all([scheduler.passed(), rescuer.passed()]).then(() => idleWatch.waitUntilIdle());
     await endsWithin(clock, forMs, Promise.race([idle, reached]));
   }
 }

@@ -378,11 +378,11 @@ export class JobsService {
   /**
    * Runs the jobs that are due, until nothing is due or `options.for` is over (`'50s'` by default), whatever the role: for containers that a
    * timer starts, and for serverless functions. Then it stops claiming, and waits for running handlers up to `shutdownTimeout`. In a process
-   * that claims anyway, it only waits and counts.
+   * that claims anyway, also since a `start` during the call, it only waits and counts.
    *
    * @returns how many jobs completed, failed, were retried, snoozed, cancelled and released in this process.
    * @throws InvalidOptionsError for a wrong option, a second call at the same time, and `options.limit` in a process that claims anyway;
-   * QueueUnavailableError after the application has shut down.
+   * QueueUnavailableError when the application shuts down.
    */
   runDue(options?: RunDueOptions): Promise<RunDueCounts> {
     return this.engine.runDue(options);

@@ -1,7 +1,14 @@
 /** @matrix nest-11 */
 
 import { Injectable } from '@nestjs/common';
-import { InvalidOptionsError, JobSchedule, QueueUnavailableError, SnoozeError, UnrecoverableError } from 'nestjs-jobs';
+import {
+  InvalidOptionsError,
+  JobsEngine,
+  JobSchedule,
+  QueueUnavailableError,
+  SnoozeError,
+  UnrecoverableError,
+} from 'nestjs-jobs';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
 import { HandlerGate } from './support/handler-gate.js';
@@ -140,6 +147,62 @@ describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
     await app.jobs.stop();
     await app.jobs.enqueue('work', 5);
     expect(await app.jobs.runDue({ limit: 1 })).toEqual({ ...none, completed: 1 });
+  });
+
+  it.each(['all', 'producer'] as const)('leaves a process of the role %s as start wants it', async (role) => {
+    const gate = new HandlerGate();
+    const app = await apps.start({ options: { role, concurrency: 3 }, handlers });
+    app.jobs.register('first', gate.handler);
+    await app.jobs.stop();
+    await app.jobs.enqueue('first', 1, { priority: -1 });
+    await app.jobs.enqueueMany([2, 3].map((payload) => ({ topic: 'work', payload })));
+    const run = app.jobs.runDue({ limit: 1 });
+    await gate.waitFor(1);
+    const started = app.jobs.start();
+    gate.release();
+    await Promise.all([run, started]);
+    const { id } = await app.jobs.enqueue('work', 4);
+    if (role === 'producer') {
+      expect(await app.jobs.runDue()).toMatchObject({ completed: 3 });
+    }
+    await app.event('completed', id);
+    await app.event('completed', undefined, 4);
+    await app.jobs.stop();
+    expect(await app.jobs.workers()).toEqual([]);
+  });
+
+  it('goes on claiming when start is called beside it, and not after stop', async () => {
+    const app = await apps.start({ handlers });
+    await app.jobs.stop();
+    await Promise.all([app.jobs.start(), app.jobs.runDue()]);
+    await app.event('completed', (await app.jobs.enqueue('work', 1)).id);
+    await app.jobs.stop();
+    await Promise.all([app.jobs.runDue(), app.jobs.start()]);
+    await app.event('completed', (await app.jobs.enqueue('work', 2)).id);
+    await Promise.all([app.jobs.runDue(), app.jobs.stop()]);
+    expect(await app.jobs.workers()).toEqual([]);
+  });
+
+  it.each(['all', 'producer'] as const)(
+    'is rejected after a process of the role %s has stopped claiming',
+    async (role) => {
+      const app = await apps.start({ options: { role }, handlers });
+      app.module.get(JobsEngine).stopClaiming();
+      await app.jobs.enqueue('work', 1);
+      await expect(app.jobs.runDue()).rejects.toThrow(QueueUnavailableError);
+      await app.jobs.start();
+      await app.jobs.runDue();
+      expect(app.eventsOf('completed')).toHaveLength(1);
+    },
+  );
+
+  it('runs the jobs of a process that was killed', async () => {
+    const app = await apps.start({ options: { role: 'producer' }, handlers });
+    const { id } = await app.jobs.enqueue('work', 1);
+    const lockedUntil = new Date(Date.now() - 60_000);
+    await app.rows.update({ id }, { status: 'processing', attempt: 1, lockedBy: 'killed', lockedUntil });
+    expect(await app.jobs.runDue()).toEqual({ ...none, completed: 1 });
+    expect(await app.job(id)).toMatchObject({ retries: 1, attempt: 2 });
   });
 
   it('ends with the application', async () => {

@@ -48,6 +48,11 @@ export class Rescuer {
     return this.loop.stop();
   }
 
+  /** Resolves when a pass has ended, or the rescuer stops. */
+  passed(): Promise<void> {
+    return this.loop.passed();
+  }
+
   isStuck(limitMs: number): boolean {
     return this.loop.isStuck(limitMs);
   }

@@ -32,6 +32,7 @@ export class PollLoop {
   private isLooping = false;
   private running: Promise<void> = Promise.resolve();
   private endSleep: (() => void) | undefined;
+  private readonly passWaiters: (() => void)[] = [];
   /** When the current pass began, or the first one that failed; later when a pass reported that it works. */
   private unprovenSinceMs: number | undefined;
 
@@ -53,6 +54,7 @@ export class PollLoop {
     this.isStopped = true;
     this.endSleep?.();
     await this.running;
+    this.endPass();
     this.unprovenSinceMs = undefined;
     this.options.failureLog.forget(this.options.name);
   }
@@ -63,6 +65,19 @@ export class PollLoop {
     if (this.failures === 0) {
       this.endSleep?.();
     }
+  }
+
+  /** Resolves when the current or the next pass has ended, with an error too; at once while the loop is stopped. */
+  passed(): Promise<void> {
+    if (this.isStopped) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.passWaiters.push(resolve);
+      if (this.endSleep) {
+        this.wake();
+      }
+    });
   }
 
   /** Whether the loop has made no progress for longer than this: its pass hangs, or each one fails. */
@@ -88,11 +103,16 @@ export class PollLoop {
     while (isCurrent()) {
       this.isWoken = false;
       const sleepMs = await this.runOnce();
+      this.endPass();
       if (isCurrent() && !(this.isWoken && this.failures === 0)) {
         await this.sleep(sleepMs);
       }
     }
     this.isLooping = false;
+  }
+
+  private endPass(): void {
+    this.passWaiters.splice(0).forEach((resolve) => resolve());
   }
 
   /** @returns how long to sleep. */

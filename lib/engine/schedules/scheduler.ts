@@ -64,28 +64,19 @@ export class Scheduler {
   /** Version of the table at the last {@link onPresence}. */
   private version = '';
 
-  private readonly passWaiters: (() => void)[] = [];
-
   constructor(private readonly parts: SchedulerParts) {
     this.failedTicks = new FailedTicks(parts);
     this.loop = new PollLoop({
       ...parts,
       name: 'schedules',
       intervalMs: SLEEP_MAX_MS,
-      work: () => this.work().finally(() => this.endPass()),
+      work: () => this.work(),
     });
   }
 
   /** Resolves when a pass has fired the ticks that are due now, has failed, or the scheduler stops. */
   passed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.passWaiters.push(resolve);
-      this.loop.wake();
-    });
-  }
-
-  private endPass(): void {
-    this.passWaiters.splice(0).forEach((resolve) => resolve());
+    return this.loop.passed();
   }
 
   /** Declares a schedule of this process's code. @throws InvalidOptionsError when the name is declared already. */
@@ -123,7 +114,6 @@ export class Scheduler {
     await this.loop.stop();
     // Until the next start, other processes may fire or change schedules. A process that knows none reads them when one is added.
     this.mustRead ||= this.schedules.length > 0;
-    this.endPass();
     this.failedTicks.clear();
   }
 

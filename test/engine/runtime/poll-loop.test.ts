@@ -42,6 +42,23 @@ const fails: Work = async () => {
 };
 
 describe('a loop', () => {
+  it('reports the end of a pass, of one that fails too, and at once while it is stopped', async () => {
+    const { clock, loop, passes } = new Bench(async (pass) => (pass === 1 ? undefined : fails(pass)));
+    await loop.passed();
+    loop.start();
+    await loop.passed();
+    await clock.advance(0);
+    expect(passes).toHaveLength(1);
+    const failed = loop.passed();
+    await clock.advance(0);
+    await failed;
+    expect(passes).toHaveLength(2);
+    const stopped = loop.passed();
+    await loop.stop();
+    await stopped;
+    expect(passes).toHaveLength(2);
+  });
+
   it('does nothing until it is started', async () => {
     const { clock, loop, passes } = new Bench();
     loop.wake();
