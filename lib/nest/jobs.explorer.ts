@@ -99,11 +99,11 @@ export class JobsExplorer {
     entries.forEach((entry) => this.engine.declareFailureHandler(topic, entry.topic, source));
   }
 
-  /** Subscribes a method to the events of this process. No request creates an instance for an event. */
+  /** Subscribes a method to the events of this process. Nest creates no instance for an event. */
   private declareEventListener(wrapper: Wrapper, method: string, { type, topic }: OnJobEventMetadata): void {
     const instance = wrapper.instance as Record<string, (event: JobEvent) => unknown>;
     const source = `${instance.constructor.name}.${method}`;
-    if (!wrapper.isDependencyTreeStatic()) {
+    if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
       throw new InvalidOptionsError('@OnJobEvent', scopedListener(source));
     }
     this.engine.declareEventListener(type, topic, (event) => instance[method]!(event), source);

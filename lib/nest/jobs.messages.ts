@@ -67,7 +67,7 @@ export const optionsTwice = (location: string): string =>
   `on ${location}: the method has options already; give them to one decorator, and to @JobHandler if it has one`;
 
 export const scopedListener = (location: string): string =>
-  `on ${location}: the provider is created for each request, and an event has none; use a provider of the default scope`;
+  `on ${location}: the provider is created for each request or for each class that injects it, and an event has none of these; use a provider of the default scope`;
 
 export const NO_DECORATED_PARAMETER =
   "expected a parameter with a decorator such as @Payload(), got none; remove the option parameters: 'decorated'";

@@ -103,7 +103,7 @@ describe('@OnJobEvent with a mistake', () => {
     expect(error.message).toBe("@OnJobEvent: on Typo.onComplete: unknown event 'complete'; did you mean 'completed'?");
   });
 
-  it('does not let the application start for an invalid topic, or on a provider of a request', async () => {
+  it('does not let the application start for an invalid topic, or on a provider of a request or a transient one', async () => {
     class NoTopic {
       @OnJobEvent('completed', '')
       onComplete(): void {}
@@ -116,6 +116,14 @@ describe('@OnJobEvent with a mistake', () => {
     }
     expect((await apps.refusal({ providers: [Scoped] })).message).toEqual(
       textLike(/^@OnJobEvent: on Scoped.onComplete: the provider is created for each request/),
+    );
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient {
+      @OnJobEvent('completed')
+      onComplete(): void {}
+    }
+    expect((await apps.refusal({ providers: [Transient] })).message).toEqual(
+      textLike(/^@OnJobEvent: on Transient.onComplete: the provider is created for each request/),
     );
   });
 
