@@ -2,6 +2,7 @@ import { Controller, Get, Inject, Req, Res, UseFilters, UseGuards } from '@nestj
 import type { Registry } from 'prom-client';
 import { InvalidOptionsError } from '../core/errors.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
+import { OTHER_TOPICS } from '../engine/reports/queue-gauges.js';
 import { loadPromClient } from '../engine/telemetry/optional-packages.cjs';
 import { registerJobsMetrics } from '../telemetry/prometheus.js';
 import type { RequestIdentity } from './access-policy.js';
@@ -48,7 +49,7 @@ export class JobsMetricsController {
     await send(response, { status: 200, headers, body });
   }
 
-  /** Returns the text format, without the lines of topics that the caller may not read. */
+  /** Returns the text format, without the lines of topics that the caller may not read, and of sums that may contain these. */
   private async readMetrics(identity: RequestIdentity): Promise<string> {
     await this.access.ensureSomeTopic('read', identity);
     const text = await this.registry.metrics();
@@ -58,7 +59,7 @@ export class JobsMetricsController {
     const lines = text.split('\n').map((line) => ({ line, topic: readTopic(line) }));
     const topics = lines.flatMap(({ topic }) => topic ?? []);
     const mayRead = await this.access.admitted('read', identity, topics);
-    const shown = lines.filter(({ topic }) => topic === undefined || mayRead(topic));
+    const shown = lines.filter(({ topic }) => topic === undefined || (topic !== OTHER_TOPICS && mayRead(topic)));
     return shown.map(({ line }) => line).join('\n');
   }
 }

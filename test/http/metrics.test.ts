@@ -29,13 +29,13 @@ describe.each(everyAdapter)('GET /metrics on $adapter', (adapterKind) => {
   });
 
   it('leaves out topics that the caller may not read', async () => {
-    const readRule = ({ topic }: { topic: string }): boolean => topic === 'work' || topic === 'odd"\\\n';
+    const readRule = ({ topic }: { topic: string }): boolean => topic !== 'hidden';
     const options = { http: { ...http, readRule } };
     const app = await apps.listen({
       options,
-      handlers: { work: () => null, hidden: () => null, 'odd"\\\n': () => null },
+      handlers: { work: () => null, hidden: () => null, 'odd"\\\n': () => null, other: () => null },
     });
-    for (const topic of ['work', 'hidden', 'odd"\\\n']) {
+    for (const topic of ['work', 'hidden', 'odd"\\\n', 'other']) {
       const { id } = await app.jobs.enqueue(topic, null);
       await app.event('completed', id);
     }
@@ -44,9 +44,13 @@ describe.each(everyAdapter)('GET /metrics on $adapter', (adapterKind) => {
     expect(text).toContain(String.raw`topic="odd\"\\\n"`);
     expect(text).toContain('nestjs_jobs_workers 1');
     expect(text).not.toContain('hidden');
+    // The sum of all topics without a label of their own.
+    expect(text).not.toContain('topic="other"');
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     const whole = await fetch(`${app.url}/api/jobs/metrics`, { headers });
-    expect(await whole.text()).toContain('topic="hidden"');
+    const shown = await whole.text();
+    expect(shown).toContain('topic="hidden"');
+    expect(shown).toContain('topic="other"');
   });
 
   it('is 404 by default, and 403 for callers that may not read', async () => {

@@ -77,7 +77,7 @@ function add(sum: TopicGauges | undefined, each: TopicGauges): TopicGauges {
 /** How many topics have a label of their own in metrics. */
 const LABELED_TOPICS_MAX = 200;
 /** The label of all other topics. */
-const OTHER_TOPICS = 'other';
+export const OTHER_TOPICS = 'other';
 
 /** Bounds the topics in metrics: a series for each of a million topics would fill the memory of every monitoring system. */
 class TopicLabels {
