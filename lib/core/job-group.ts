@@ -31,10 +31,12 @@ export interface GroupCallbackJob {
   readonly status: JobStatus | 'deleted';
 }
 
-/** A topic of a member or a callback of a group. */
+/** A topic of members or of a callback of a group. */
 export interface GroupTopic {
   readonly groupId: string;
   readonly topic: string;
+  /** How many members with this topic exist; 0 for a callback. */
+  readonly members: number;
 }
 
 /** Options of `enqueueGroup`. */

@@ -5,7 +5,7 @@ import { GROUPS_PAGE } from '../core/job-group.js';
 import { text } from '../core/option-checks.js';
 import { JobsEngine } from '../engine/jobs-engine.js';
 import type { RequestIdentity } from './access-policy.js';
-import { AccessPolicy, findAllowed, NO_TOPIC } from './access-policy.js';
+import { AccessPolicy, findAllowed } from './access-policy.js';
 import { toWireName } from '../core/wire-name.js';
 import { forbidden, topicNotAllowed } from './api-error.js';
 import { AuditLog } from './audit-log.js';
@@ -196,12 +196,12 @@ export class JobsGroupsController {
     }
     const topics = await this.topicsOf([group]);
     const mayRead = await this.access.admitted('read', identity, topics.get(group.id)!);
-    throw topics.get(group.id)!.every(mayRead) ? forbidden() : new GroupNotFoundError(id);
+    throw isAllowed(topics.get(group.id)!, mayRead) ? forbidden() : new GroupNotFoundError(id);
   }
 
   private async isManaged(identity: RequestIdentity, group: JobGroup): Promise<boolean> {
     const topics = (await this.topicsOf([group])).get(group.id)!;
-    return topics.every(await this.access.admitted('manage', identity, topics));
+    return isAllowed(topics, await this.access.admitted('manage', identity, topics));
   }
 
   /** Leaves out groups with a topic on which the caller has not the right. Reads the topics only if the rules depend on them. */
@@ -215,16 +215,25 @@ export class JobsGroupsController {
     }
     const topics = await this.topicsOf(groups);
     const isAdmitted = await this.access.admitted(right, identity, [...topics.values()].flat());
-    return groups.filter(({ id }) => topics.get(id)!.every(isAdmitted));
+    return groups.filter(({ id }) => isAllowed(topics.get(id)!, isAdmitted));
   }
 
-  /** Returns the topics of each group. A group without jobs has none: its jobs were deleted, or it never had any. */
+  /** Returns the topics of each group. Those of deleted members are not known, so a group that lacks members has none. */
   private async topicsOf(groups: readonly JobGroup[]): Promise<ReadonlyMap<string, readonly string[]>> {
-    const ids = groups.map(({ id }) => id);
-    const topics = new Map(ids.map((id) => [id, [] as string[]]));
-    (await this.engine.groups.topics(ids)).forEach(({ groupId, topic }) => topics.get(groupId)!.push(topic));
-    return new Map([...topics].map(([id, names]) => [id, names.length > 0 ? names : [NO_TOPIC]]));
+    const found = await this.engine.groups.topics(groups.map(({ id }) => id));
+    return new Map(
+      groups.map(({ id, total }) => {
+        const ofGroup = found.filter(({ groupId }) => groupId === id);
+        const members = ofGroup.reduce((sum, each) => sum + each.members, 0);
+        return [id, members > 0 && members >= total ? ofGroup.map(({ topic }) => topic) : []];
+      }),
+    );
   }
+}
+
+/** @param topics those of a group; none are known of a group that lacks members. */
+function isAllowed(topics: readonly string[], isAdmitted: (topic: string) => boolean): boolean {
+  return topics.length > 0 && topics.every(isAdmitted);
 }
 
 /**

@@ -252,6 +252,21 @@ describe.each(everyTeamPlace)('$way on $adapter with $database', ({ kind, adapte
     expect((await post('/bulk', { action: 'cancel', filter: { topic: 'blue.waits' } }, 'red')).status).toBe(403);
   });
 
+  it('hide groups without members, and groups with members that were deleted', async () => {
+    const member = (topic: string): { topic: string; payload: number } => ({ topic, payload: 1, ...later });
+    const whole = await app().jobs.enqueueGroup([member('red.mail'), member('red.mail'), member('red.child')]);
+    const lacking = await app().jobs.enqueueGroup([member('red.mail'), member('blue.waits')]);
+    const empty = await app().jobs.enqueueGroup([], { onFinish: member('red.mail') });
+    const statuses = async (): Promise<number[]> =>
+      Promise.all([whole, lacking, empty].map(async ({ id }) => (await get(`/groups/${id}`, 'red')).status));
+    expect(await statuses()).toEqual([200, 404, 404]);
+    await app().jobs.delete(lacking.jobs[1]!.id);
+    expect(await statuses()).toEqual([200, 404, 404]);
+    const { body } = await get<{ items: { id: string }[] }>('/groups', 'red');
+    expect(body.items.map(({ id }) => id)).toEqual(expect.arrayContaining([whole.id]));
+    expect(body.items.map(({ id }) => id)).not.toEqual(expect.arrayContaining([lacking.id]));
+  });
+
   it('hide groups and schedules of other topics', async () => {
     for (const [hidden, path] of [
       [blueGroup, '/groups/ID'],

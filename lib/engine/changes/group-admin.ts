@@ -112,7 +112,7 @@ export class GroupAdmin {
     });
   }
 
-  /** Returns each topic of the members and callbacks of these groups. */
+  /** Returns each topic of the members and callbacks of these groups that exist, with the number of members. */
   topics(ids: readonly string[]): Promise<GroupTopic[]> {
     return this.parts.store.groups.topics(ids);
   }

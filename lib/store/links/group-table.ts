@@ -51,7 +51,11 @@ export class GroupTable implements GroupStore {
 
   async topics(ids: readonly string[]): Promise<GroupTopic[]> {
     const rows = await this.read(this.statements.GROUP_TOPICS, [JSON.stringify(ids)]);
-    return rows.map((row) => ({ groupId: row.group_id as string, topic: row.topic as string }));
+    return rows.map((row) => ({
+      groupId: row.group_id as string,
+      topic: row.topic as string,
+      members: Number(row.members),
+    }));
   }
 
   async prune(after: string | null, limit = SWEPT_ROWS): Promise<SweptPage> {

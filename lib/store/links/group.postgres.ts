@@ -74,6 +74,7 @@ ORDER BY l.parent_id LIMIT $3::int`;
 
 /** Lists the topics of the members and callbacks of group $1. */
 export const GROUP_TOPICS = `
-SELECT l.child_id AS group_id, j.topic FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = ANY (${ids})
+SELECT l.child_id AS group_id, j.topic, count(*) AS members FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
+WHERE l.child_id = ANY (${ids}) GROUP BY l.child_id, j.topic
 UNION
-SELECT l.parent_id, j.topic FROM _jobs_links l JOIN _jobs j ON j.id = l.child_id WHERE l.parent_id = ANY (${ids})`;
+SELECT l.parent_id, j.topic, 0 FROM _jobs_links l JOIN _jobs j ON j.id = l.child_id WHERE l.parent_id = ANY (${ids})`;

@@ -66,8 +66,10 @@ ORDER BY l.parent_id LIMIT ?3`;
 
 /** Lists the topics of the members and callbacks of group ?1. */
 export const GROUP_TOPICS = `
-SELECT l.child_id AS group_id, j.topic FROM json_each(?1) AS g CROSS JOIN _jobs_links AS l ON l.child_id = g.value
+SELECT l.child_id AS group_id, j.topic, count(*) AS members FROM json_each(?1) AS g
+CROSS JOIN _jobs_links AS l ON l.child_id = g.value
 CROSS JOIN _jobs AS j ${byId} ON j.id = l.parent_id
+GROUP BY l.child_id, j.topic
 UNION
-SELECT l.parent_id, j.topic FROM json_each(?1) AS g CROSS JOIN _jobs_links AS l ON l.parent_id = g.value
+SELECT l.parent_id, j.topic, 0 FROM json_each(?1) AS g CROSS JOIN _jobs_links AS l ON l.parent_id = g.value
 CROSS JOIN _jobs AS j ${byId} ON j.id = l.child_id`;
