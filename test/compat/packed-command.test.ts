@@ -73,7 +73,11 @@ describe('the command of the packed package', () => {
       out: '',
       err: "nestjs-jobs: the driver 'pg' is not installed; run 'npm install pg'\n",
     });
-    const missing = await runWithout('better-sqlite3,sqlite3,node:sqlite', ['status', '--url', `sqlite:${sqlite.path}`]);
+    const missing = await runWithout('better-sqlite3,sqlite3,node:sqlite', [
+      'status',
+      '--url',
+      `sqlite:${sqlite.path}`,
+    ]);
     expect(missing).toMatchObject({ code: 1, err: expect.stringContaining('npm install better-sqlite3') as string });
   });
 

@@ -162,9 +162,8 @@ describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
     gate.release();
     await Promise.all([run, started]);
     const { id } = await app.jobs.enqueue('work', 4);
-    if (role === 'producer') {
-      expect(await app.jobs.runDue()).toMatchObject({ completed: 3 });
-    }
+    const counts = role === 'producer' ? await app.jobs.runDue() : undefined;
+    expect(counts?.completed).toBe(role === 'producer' ? 3 : undefined);
     await app.event('completed', id);
     await app.event('completed', undefined, 4);
     await app.jobs.stop();

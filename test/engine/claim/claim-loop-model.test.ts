@@ -1,6 +1,8 @@
 import type { ClaimSource } from '../../../lib/engine/claim/claim-loop.js';
-import type { Bounds, Mutant, Saved, TopicInsides } from './claim-loop-world.js';
-import { insides, World } from './claim-loop-world.js';
+import type { TopicInsides } from './claim-loop-insides.js';
+import { insides } from './claim-loop-insides.js';
+import type { Bounds, Mutant, Saved } from './claim-loop-world.js';
+import { World } from './claim-loop-world.js';
 
 /* The claim loop in all orders of events near its start: see `claim-loop-world.ts`. */
 

@@ -5,6 +5,8 @@ import type { TopicSourceParts } from '../../../lib/engine/claim/topic-source.js
 import { TopicSource } from '../../../lib/engine/claim/topic-source.js';
 import type { ClaimResult } from '../../../lib/store/jobs/job-records.js';
 import { toClaim } from '../../support/unit/waiting-jobs.js';
+import type { TopicInsides } from './claim-loop-insides.js';
+import { copy, insides } from './claim-loop-insides.js';
 
 /*
  * The claim loop in all orders of events, up to a number of jobs, failures and stops. The loop and the topics with limits are real. The lanes,
@@ -75,25 +77,6 @@ interface State {
   arrived: number;
   failures: number;
   stops: number;
-}
-
-/** The private members that are saved and compared, or that a mutant changes. */
-interface LoopInsides {
-  idle: () => unknown;
-  planPick: () => void;
-  onClaimed: (...args: unknown[]) => void;
-  longestUnserved: (wanting: ReadonlySet<ClaimSource>) => ClaimSource | undefined;
-  topicClaims: number;
-  hasJustScanned: boolean;
-  hasClaimed: boolean;
-}
-export interface TopicInsides {
-  heldUntilMs: number;
-  claimedAtMs: number;
-  isFull: boolean;
-  news: { hasJobEnded: boolean; isHinted: boolean; hasNewJobs: boolean };
-  emptyClaims: number;
-  lanes: Map<number, { dueAtMs: number; version: number }>;
 }
 
 /** All lanes together, with one mark. `LaneIndex` keeps the versions of marks. */
@@ -335,7 +318,7 @@ export class World {
     const { hasJustScanned, hasClaimed } = insides(loop);
     return JSON.stringify([
       [loop.mode, hasJustScanned, hasClaimed, places, state.arrived, state.failures, state.stops],
-      this.names.map((name) => Object.values(state.jobs[name]!)),
+      this.names.map((name) => Object.values<number | boolean>(state.jobs[name]! as never)),
       state.flights.map(({ source, request, version, result }) => [
         ...[source, request.limit, rank(version), result?.claims.length, result?.rest, result?.held],
       ]),
@@ -607,22 +590,3 @@ export class World {
 }
 
 export type Mutant = (world: World) => void;
-
-export function insides(loop: ClaimLoop): LoopInsides {
-  return loop as unknown as LoopInsides;
-}
-
-const SHARED = new Set(['parts', 'world', 'working', 'topic', 'name']);
-
-/** A copy of the members that change. */
-function copy(object: object): object {
-  const copied: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(object) as [string, unknown][]) {
-    if (value instanceof Map) {
-      copied[name] = new Map([...value].map(([key, member]: [unknown, object]) => [key, { ...member }]));
-    } else if (!SHARED.has(name) && typeof value !== 'function') {
-      copied[name] = name === 'news' ? { ...(value as object) } : value;
-    }
-  }
-  return copied;
-}
