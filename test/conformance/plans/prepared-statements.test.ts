@@ -23,6 +23,7 @@ const usualParameters: Record<string, (id: string) => unknown[]> = {
   insert_jobs: (id) => [
     JSON.stringify([{ ord: 0, id, topic: 'work', payload: 1, delay_ms: 0, max_retries: 3, priority: 0 }]),
     null,
+    null,
   ],
   claim: () => [lanes, 1, 'worker', 30_000],
   claim_as_text: () => [lanes, 1, 'worker', 30_000],

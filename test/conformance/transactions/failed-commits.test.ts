@@ -67,7 +67,7 @@ describe.each(kinds)('a commit that the queue rejects on $label', (kind) => {
     await queryRunner!.query("INSERT INTO notes VALUES ('beside it')");
     await queue.enqueueTx(queryRunner!.manager);
     const part = fixture.store.joinTransaction(queryRunner!.manager, () => undefined);
-    part.finish(new InvalidOptionsError('manager', 'refused'));
+    await part.finish(new InvalidOptionsError('manager', 'refused'));
     return queryRunner!;
   }
 
