@@ -125,8 +125,6 @@ export class PostgresStore implements JobStore {
     read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),
     transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
-    transactOutcomes: (script) =>
-      this.lockLimit.run(() => retryUntilDone(() => this.runner.transaction((tx) => runScript(tx, script())))),
     inserter: () => this.jobInserter,
   });
 
@@ -147,7 +145,12 @@ export class PostgresStore implements JobStore {
   private readonly jobInserter: JobInserter;
   private readonly jobClaimer = new JobClaimer(this.write);
   private readonly leaseWriter = new LeaseWriter(this.write);
-  private readonly outcomeWriter = new OutcomeWriter((text, params, tx) => this.query(text, params, tx), this.links);
+  private readonly outcomeWriter = new OutcomeWriter(
+    (text, params, tx) => this.query(text, params, tx),
+    (script) =>
+      this.lockLimit.run(() => retryUntilDone(() => this.runner.transaction((tx) => runScript(tx, script())))),
+    this.links,
+  );
   private readonly maintenanceWriter = new MaintenanceWriter(this.write, this.links);
   private readonly adminWriter = new AdminWriter(this.lockingWrite);
 
@@ -305,7 +308,7 @@ export class PostgresStore implements JobStore {
   }
 
   requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]> {
-    return this.adminWriter.requeue(ids, changes, request);
+    return this.links.act(ids, (some) => this.adminWriter.requeue(some, changes, request));
   }
 
   promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
@@ -313,7 +316,7 @@ export class PostgresStore implements JobStore {
   }
 
   async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    const results = await this.links.act('cancel', await this.adminWriter.cancel(ids, request), request);
+    const results = await this.links.act(ids, (some) => this.adminWriter.cancel(some, request));
     if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(channel.CANCEL_CHANNEL, '');
     }
@@ -321,7 +324,7 @@ export class PostgresStore implements JobStore {
   }
 
   async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.adminWriter.delete(ids, request), request);
+    return this.links.act(ids, (some) => this.adminWriter.delete(some, request));
   }
 
   announce(topics: Iterable<string>, audience?: Audience): void {

@@ -3,7 +3,7 @@ import type { JobStore } from '../../../lib/store/job-store.js';
 import type { LinkChanges } from '../../../lib/store/links/link-store.js';
 import type { Settlement } from '../../../lib/store/jobs/job-records.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
-import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { claimByRef, enqueueLinked, linkedJob, settleAll, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { until } from '../../support/wait.js';
 
@@ -142,10 +142,13 @@ describe.each(lockingKinds)('parents that end in open transactions on $label', (
     const open = await fixture.begin();
     await fixture.store.completeTx(open.manager, claims.a!, null);
     const set = [claims.b!, x!].map((token) => settlement(token, outcomes.completed()));
-    const settled = await fixture.store.settle(set);
+    const settled = await settleAll(fixture.store, set);
     expect(settled).toMatchObject([{ applied: false, status: 'processing', attempt: 1 }, { applied: true }]);
     await open.commit();
-    expect(await fixture.store.settle(set)).toMatchObject([{ applied: true }, { applied: false, status: 'completed' }]);
+    expect(await settleAll(fixture.store, set)).toMatchObject([
+      { applied: true },
+      { applied: false, status: 'completed' },
+    ]);
     expect(Object.keys(await claimByRef(fixture.store)).sort()).toEqual(['c', 'y']);
   });
 
