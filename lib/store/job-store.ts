@@ -189,8 +189,7 @@ interface JobMaintenance {
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
   /**
-   * pending → cancelled for jobs that have not started by their expiry, up to `limit` watched ones and as many others. Skips expiries
-   * before `lowerBound`, ISO 8601.
+   * pending → cancelled for up to `limit` jobs that have not started by their expiry. Skips expiries before `lowerBound`, ISO 8601.
    */
   expire(limit: number, lowerBound?: string | null): Promise<ExpiredJob[]>;
   /**
