@@ -145,9 +145,8 @@ interface AttemptWriter {
   /** Returns those of the claimed jobs for which a cancel was requested. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
-   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, except those that `discard` keeps. For watched
-   * jobs that end, the same transaction closes their links, releases or cancels their children, finishes their groups and inserts dead
-   * letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
+   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, except those that `discard` keeps. A
+   * follow-up then releases or cancels children, finishes groups and inserts dead letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
