@@ -356,6 +356,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   }
 
   async function compare(): Promise<void> {
+    await fixture.store.links.idle();
     const ids = jobs().map(({ id }) => id);
     const rows = new Map((await fixture.store.find(ids)).map((job) => [job.id, job]));
     const waiting = new Map((await fixture.store.links.blocked(ids)).map(({ id, waitingOn }) => [id, waitingOn]));
