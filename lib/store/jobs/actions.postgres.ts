@@ -8,7 +8,7 @@ import {
   jobColumns,
   ms,
 } from './job-row.postgres.js';
-import { isOwed } from './job-row.js';
+import { DELETED, isOwed } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -108,6 +108,7 @@ export const DELETE = actionStatement(
   RETURNING j.id, j.status, false AS owes),
 marked AS (
   UPDATE _jobs j SET watched = 3, status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
+    ended_by = CASE WHEN l.status = 'pending' THEN '${DELETED}' ELSE l.ended_by END,
     finished = coalesce(l.finished, statement_timestamp()), updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing' AND l.watched IS NOT NULL AND NOT coalesce(${isOwed('l.')}, false)
   RETURNING j.id, j.status, true AS owes),

@@ -10,7 +10,7 @@ import {
   now,
   timeAfter,
 } from './job-row.sqlite.js';
-import { isOwed } from './job-row.js';
+import { DELETED, isOwed } from './job-row.js';
 
 /**
  * The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time since which the jobs have not
@@ -117,7 +117,7 @@ DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing' AND watc
  */
 export const DELETE: ActionStatements = {
   before: `
-UPDATE _jobs ${byId} SET watched = 3, status = iif(status = 'pending', 'cancelled', status), finished = coalesce(finished, ${now}), updated = ${now}
+UPDATE _jobs ${byId} SET watched = 3, status = iif(status = 'pending', 'cancelled', status), ended_by = iif(status = 'pending', '${DELETED}', ended_by), finished = coalesce(finished, ${now}), updated = ${now}
 WHERE id IN ${ids} AND status <> 'processing' AND watched IS NOT NULL AND NOT coalesce(${isOwed()}, 0) AND ${isExpected()}
 RETURNING ${resultColumns}`,
   one: remove,

@@ -16,13 +16,13 @@ export class MaintenanceWriter {
 
   async rescue(limit: number, lowerBound: string | null): Promise<Rescue> {
     const rows = await this.query(RESCUE, [limit, lowerBound ?? '-infinity']);
-    void this.links.follow(selectOwing(rows));
+    this.links.follow(selectOwing(rows));
     return toRescue(rows);
   }
 
   async expire(limit: number, lowerBound: string | null = null): Promise<ExpiredJob[]> {
     const rows = await this.query(EXPIRE, [limit, lowerBound ?? '-infinity']);
-    void this.links.follow(selectOwing(rows));
+    this.links.follow(selectOwing(rows));
     return rows.map(toExpiredJob);
   }
 

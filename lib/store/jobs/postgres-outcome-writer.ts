@@ -82,7 +82,7 @@ export class OutcomeWriter {
       const [result] = await this.query(...toCompletionQuery(completions, isDeleting));
       if (result?.owed) {
         const positions = JSON.parse(result.owed as string) as number[];
-        void this.links.follow(positions.map((position) => completions[position - 1]!.token.id));
+        this.links.follow(positions.map((position) => completions[position - 1]!.token.id));
       }
       return selectWritten(completions, result);
     } catch (error) {
@@ -103,7 +103,7 @@ export class OutcomeWriter {
         ? []
         : await this.transact(() => settleUncalledScript({ ...sql, TAKE_BACK_STARTS }, uncalled))),
     ];
-    void this.links.follow(selectOwing(rows));
+    this.links.follow(selectOwing(rows));
     const unchanged = selectWithoutRow(tokens, rows);
     const states = unchanged.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [toTokenJson(unchanged)]);
     return toSettledInOrder(tokens, rows, states);

@@ -28,13 +28,13 @@ export class MaintenanceWriter {
       return toRescue([found!]);
     }
     const rescued = await this.write(RESCUE, [limit, from]);
-    void this.links.follow(selectOwing(rescued));
+    this.links.follow(selectOwing(rescued));
     return toRescue([...rescued, found!]);
   }
 
   async expire(limit: number, lowerBound: string | null): Promise<ExpiredJob[]> {
     const rows = await this.write(EXPIRE, [limit, toLowerBound(lowerBound)]);
-    void this.links.follow(selectOwing(rows));
+    this.links.follow(selectOwing(rows));
     return rows.map(toExpiredJob);
   }
 

@@ -40,6 +40,8 @@ export interface FollowUpStatements extends DeadLetterStatements {
   readonly START: string;
   readonly KEEP_OUTCOMES: string;
   readonly DELETE_MARKED: string;
+  /** Runs before `KEEP_MARKED`. */
+  readonly MARK_HOLDERS_OF_KEPT: string;
   readonly KEEP_MARKED: string;
 }
 

@@ -1,5 +1,5 @@
 import { PARENTS_MAX } from '../../core/dependencies.js';
-import { isOwed } from '../jobs/job-row.js';
+import { DELETED, isOwed } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
 import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
@@ -160,6 +160,15 @@ WHERE l.parent_id = ANY (ARRAY[m.parent_id]) AND l.child_id = m.child_id`;
 /** Deletes jobs whose deletion was requested. */
 export const DELETE_MARKED = `DELETE FROM _jobs WHERE id = ANY (${ids}) AND watched = 3`;
 
-/** Keeps jobs whose rows the database refuses to delete. A cancelled one is followed up as such. */
+/** The parents of jobs whose rows the database refuses to delete may have ended meanwhile: they are followed up again. */
+export const MARK_HOLDERS_OF_KEPT = `
+UPDATE _jobs j SET watched = 1
+WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id = ANY (${ids}) AND holds) AND watched = 2`;
+
+/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. */
 export const KEEP_MARKED = `
-UPDATE _jobs SET watched = CASE WHEN status = 'cancelled' THEN 0 ELSE 2 END WHERE id = ANY (${ids}) AND watched = 3`;
+UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
+  status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
+  finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
+  ended_by = nullif(ended_by, '${DELETED}')
+WHERE id = ANY (${ids}) AND watched = 3`;

@@ -1,4 +1,4 @@
-import { isOwed } from '../jobs/job-row.js';
+import { DELETED, isOwed } from '../jobs/job-row.js';
 import { blockedUntil, byId, fromNow, now, toSqliteTime } from '../jobs/job-row.sqlite.js';
 import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
@@ -148,6 +148,15 @@ UPDATE _jobs_links AS l SET outcome = m.outcome FROM m WHERE l.parent_id = m.par
 /** Deletes jobs whose deletion was requested. */
 export const DELETE_MARKED = `DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND watched = 3`;
 
-/** Keeps jobs whose rows the database refuses to delete. A cancelled one is followed up as such. */
+/** The parents of jobs whose rows the database refuses to delete may have ended meanwhile: they are followed up again. */
+export const MARK_HOLDERS_OF_KEPT = `
+UPDATE _jobs ${byId} SET watched = 1
+WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id IN ${ids} AND holds) AND watched = 2`;
+
+/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. */
 export const KEEP_MARKED = `
-UPDATE _jobs ${byId} SET watched = iif(status = 'cancelled', 0, 2) WHERE id IN ${ids} AND watched = 3`;
+UPDATE _jobs ${byId} SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
+  status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
+  finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
+  ended_by = nullif(ended_by, '${DELETED}')
+WHERE id IN ${ids} AND watched = 3`;

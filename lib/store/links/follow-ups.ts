@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
-import { RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
 import { nextTurn, setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
@@ -27,6 +27,8 @@ const OWED_MS = 1_000;
 /** How often, and after what pause, a job is tried again that another transaction holds. Then the poll finds it. */
 const LOCKED_TRIES_MAX = 40;
 const LOCKED_PAUSE_MS = 25;
+/** Transactions for which a call waits: a cancellation answers before its hundred thousand descendants are cancelled. */
+const CALL_TRANSACTIONS_MAX = 4;
 /** How long a store that closes waits for follow-ups. */
 const CLOSE_MAX_MS = 5_000;
 
@@ -42,6 +44,7 @@ export class FollowUps {
   private running: Promise<void> | undefined;
   private pauses = 0;
   private isClosed = false;
+  private readonly calls = new Set<Call>();
   private size: number;
   private waiters: (() => void)[] = [];
 
@@ -59,14 +62,27 @@ export class FollowUps {
     return this.isIdle ? Promise.resolve() : new Promise((resolve) => this.waiters.push(resolve));
   }
 
-  /** Follows up jobs that have ended. Resolves when that is done, or left to the poll; with why the database has refused to delete jobs. */
-  follow(ids: readonly string[]): Promise<ReadonlyMap<string, Error>> {
+  /** Follows up jobs that have ended, in the background. */
+  follow(ids: readonly string[]): void {
+    if (ids.length > 0 && !this.isClosed) {
+      this.queue.push(...ids.map(toEntry));
+      this.start();
+    }
+  }
+
+  /**
+   * Follows up jobs before all others. Resolves when that is done, or goes on in the background; with why the database has refused to
+   * delete jobs.
+   */
+  followFirst(ids: readonly string[]): Promise<ReadonlyMap<string, Error>> {
     const call = new Call(ids.length);
     if (ids.length === 0 || this.isClosed) {
       return Promise.resolve(call.refused);
     }
-    this.add(ids.map((id) => ({ id, after: FIRST_ID, tries: 0, call })));
-    return call.done;
+    this.calls.add(call);
+    this.queue.unshift(...ids.map((id) => ({ ...toEntry(id), call })));
+    this.start();
+    return call.done.finally(() => this.calls.delete(call));
   }
 
   /** Follows up jobs whose process has left them. Returns how many it has found. */
@@ -74,7 +90,7 @@ export class FollowUps {
     const { statements, read } = this.options;
     const rows = await read(statements.FIND_OWED, [OWED_MAX, olderMs]);
     const waiting = new Set(this.queue.map(({ id }) => id));
-    await this.follow(rows.map(({ id }) => id as string).filter((id) => !waiting.has(id)));
+    await this.followFirst(rows.map(({ id }) => id as string).filter((id) => !waiting.has(id)));
     return rows.length;
   }
 
@@ -83,12 +99,11 @@ export class FollowUps {
     this.isClosed = true;
   }
 
-  private add(entries: readonly Entry[]): void {
-    this.queue.push(...entries);
+  private start(): void {
     this.running ??= this.run().finally(() => {
       this.running = undefined;
       if (this.queue.length > 0) {
-        this.add([]);
+        this.start();
       } else if (this.isIdle) {
         this.waiters.splice(0).forEach((resolve) => resolve());
       }
@@ -112,6 +127,7 @@ export class FollowUps {
       } catch (error) {
         this.onError(entries, error as Error);
       }
+      this.calls.forEach((call) => call.onTransaction());
     }
   }
 
@@ -141,6 +157,8 @@ export class FollowUps {
       entries.map(({ id, after }) => ({ id, after })),
       this.size,
     );
+    const large = plan.partial.filter((id) => isFirstOfDeletion(plan, entries, id));
+    await this.tryDeletion(large);
     const result = hasWork(plan) ? await transact(() => followUpScript(statements, plan)) : undefined;
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
     const unlocked = new Set([...(result?.locked ?? []), ...(result?.again ?? [])]);
@@ -159,7 +177,7 @@ export class FollowUps {
 
   private onFollowedUp({ released, cancelled, deadLetters, owed }: FollowedUp, call: Call | undefined): void {
     call?.extend(owed.length);
-    this.queue.push(...owed.map((id) => ({ id, after: FIRST_ID, tries: 0, call })));
+    this.queue.push(...owed.map((id) => ({ ...toEntry(id), call })));
     if (released.length + cancelled.length + deadLetters.length > 0) {
       this.options.report({ released, cancelled, deadLetters });
     }
@@ -173,7 +191,8 @@ export class FollowUps {
       this.pauses += 1;
       setTimeout(() => {
         this.pauses -= 1;
-        this.add(again.map((entry) => ({ ...entry, tries: entry.tries + 1 })));
+        this.queue.push(...again.map((entry) => ({ ...entry, tries: entry.tries + 1 })));
+        this.start();
       }, LOCKED_PAUSE_MS);
     }
   }
@@ -196,10 +215,27 @@ export class FollowUps {
     }
   }
 
-  /** The database refuses to delete the row, because of a foreign key of the application: the job stays, and its end is followed up. */
+  /** A deletion that takes several transactions begins only if the database would allow it: otherwise no child is cancelled. */
+  private async tryDeletion(ids: readonly string[]): Promise<void> {
+    const { statements, transact } = this.options;
+    if (ids.length > 0) {
+      const undone = new QueueUnavailableError('the deletion was only tried');
+      await transact(function* () {
+        yield [{ sql: statements.DELETE_MARKED, params: [JSON.stringify(ids)] }];
+        throw undone;
+      }).catch((error: unknown) => {
+        if (error !== undone) {
+          throw error;
+        }
+      });
+    }
+  }
+
+  /** The database refuses to delete the row, because of a foreign key of the application: the job stays as it was. */
   private keepMarked(entry: Entry, error: SqlError): void {
     const { statements, transact } = this.options;
-    const keep = { sql: statements.KEEP_MARKED, params: [JSON.stringify([entry.id])] };
+    const params = [JSON.stringify([entry.id])];
+    const keep = [statements.MARK_HOLDERS_OF_KEPT, statements.KEEP_MARKED].map((sql) => ({ sql, params }));
     entry.call?.refused.set(entry.id, error);
     if (entry.tries > 0) {
       this.end([entry]);
@@ -207,7 +243,7 @@ export class FollowUps {
     }
     this.pauses += 1;
     void transact(function* () {
-      yield [keep];
+      yield keep;
     })
       .then(
         () => this.queue.push({ ...entry, after: FIRST_ID, tries: 1 }),
@@ -215,13 +251,23 @@ export class FollowUps {
       )
       .finally(() => {
         this.pauses -= 1;
-        this.add([]);
+        this.start();
       });
   }
 
   private end(entries: readonly Entry[]): void {
     entries.forEach(({ call }) => call?.end());
   }
+}
+
+function toEntry(id: string): Entry {
+  return { id, after: FIRST_ID, tries: 0, call: undefined };
+}
+
+/** Whether a job is about to be deleted that has more links than one transaction changes, and none of them was changed yet. */
+function isFirstOfDeletion({ outcomes }: FollowUp, entries: readonly Entry[], job: string): boolean {
+  const isFirst = entries.some(({ id, after }) => id === job && after === FIRST_ID);
+  return isFirst && outcomes.some(({ parentId }) => parentId === job);
 }
 
 function hasWork({ complete, partial, tokens, cancelled, failingGroups, outcomes }: FollowUp): boolean {
@@ -231,6 +277,7 @@ function hasWork({ complete, partial, tokens, cancelled, failingGroups, outcomes
 
 /** A call that waits for follow-ups. */
 class Call {
+  private transactions = 0;
   readonly refused = new Map<string, Error>();
   readonly done: Promise<ReadonlyMap<string, Error>>;
   private resolve!: (refused: ReadonlyMap<string, Error>) => void;
@@ -241,6 +288,13 @@ class Call {
 
   extend(count: number): void {
     this.count += count;
+  }
+
+  onTransaction(): void {
+    this.transactions += 1;
+    if (this.transactions === CALL_TRANSACTIONS_MAX) {
+      this.resolve(this.refused);
+    }
   }
 
   end(): void {

@@ -88,6 +88,8 @@ export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 const INSERT_LINKS_MAX = 5_000;
 /** How often a transaction that re-queues children is tried. */
 const REQUEUE_TRIES_MAX = 3;
+/** Why a job cannot be changed whose end concerns more jobs than a call waits for. */
+const STILL_ENDING = 'the jobs that depend on this one are being ended; try again';
 /** Links that a page of the repair changes. */
 const REPAIRED_MAX = 500;
 
@@ -113,12 +115,12 @@ export class LinkTable implements LinkStore {
     if (changes.released.length + changes.cancelled.length > 0) {
       this.listener(changes);
     }
-    void this.followUps.follow(owed);
+    this.followUps.follow(owed);
   }
 
-  /** Follows up jobs that have ended. Resolves when that is done, with why the database has refused to delete jobs. */
-  follow(ids: readonly string[]): Promise<ReadonlyMap<string, Error>> {
-    return this.followUps.follow(ids);
+  /** Follows up jobs that have ended, in the background. */
+  follow(ids: readonly string[]): void {
+    this.followUps.follow(ids);
   }
 
   get isIdle(): boolean {
@@ -138,15 +140,21 @@ export class LinkTable implements LinkStore {
   }
 
   /** Runs an action, and follows up what it has ended. Jobs that owe a follow-up are followed up first, then the action is repeated. */
-  async act(ids: readonly string[], run: (ids: readonly string[]) => Promise<ActionResult[]>): Promise<ActionResult[]> {
+  async act(
+    ids: readonly string[],
+    run: (ids: readonly string[]) => Promise<ActionResult[]>,
+    isRepeated = false,
+  ): Promise<ActionResult[]> {
     const results = await run(ids);
     const owing = results.filter(({ owes }) => owes);
     if (owing.length === 0) {
       return results;
     }
-    const refused = await this.followUps.follow(owing.map(({ id }) => id));
     const late = owing.filter(({ changed }) => !changed).map(({ id }) => id);
-    const repeated = late.length === 0 ? [] : await this.act(late, run);
+    const refused = new Map<string, Error>(isRepeated ? late.map((id) => [id, new RowLockedError(STILL_ENDING)]) : []);
+    const followed = await this.followUps.followFirst(owing.map(({ id }) => id).filter((id) => !refused.has(id)));
+    followed.forEach((error, id) => refused.set(id, error));
+    const repeated = isRepeated || late.length === 0 ? [] : await this.act(late, run, true);
     const again = new Map(repeated.map((result) => [result.id, result]));
     return results.map((result) => {
       const reason = refused.get(result.id);
@@ -222,8 +230,11 @@ export class LinkTable implements LinkStore {
     try {
       first = await requeue();
       if (first.result.owes) {
-        await this.followUps.follow([root]);
+        await this.followUps.followFirst([root]);
         first = await requeue();
+        if (first.result.owes && !first.result.changed) {
+          throw new RowLockedError(STILL_ENDING);
+        }
       }
     } catch (error) {
       if (error instanceof SqlError || error instanceof RowLockedError) {
@@ -290,7 +301,7 @@ export class LinkTable implements LinkStore {
     const { released, cancelled, owed } = await transactFollowUp(() => followUpScript(statements, plan));
     const changes = { released, cancelled };
     this.report(changes);
-    await this.followUps.follow(owed);
+    await this.followUps.followFirst(owed);
     return { changes, removed: orphans.length + plan.absent.length + released.length + cancelled.length, next };
   }
 

@@ -287,7 +287,7 @@ export class SqliteStore implements JobStore {
     const others = uncalled.length === 0 ? settlements : settlements.filter((each) => !isUncalled(each));
     const settled = writes.run(() => settleScript(others, discardStatuses, isSynchronous, owed));
     return settled
-      .finally(() => void this.links.follow(owed))
+      .finally(() => this.links.follow(owed))
       .then(
         (results) => (uncalled.length === 0 ? results : this.settleUncalled(settlements, uncalled, results)),
         throwJobsError,
@@ -302,7 +302,7 @@ export class SqliteStore implements JobStore {
   ): Promise<Settled[]> {
     const statements = { SETTLE, TAKE_BACK_STARTS: limitedClaim.TAKE_BACK_STARTS };
     const rows = await this.transact(() => settleUncalledScript(statements, uncalled));
-    void this.links.follow(selectOwing(rows));
+    this.links.follow(selectOwing(rows));
     const tokens = uncalled.map(({ token }) => token);
     const left = selectWithoutRow(tokens, rows);
     const states = left.length === 0 ? [] : await this.read(SETTLED_STATE, [toTokenJson(left)]);
