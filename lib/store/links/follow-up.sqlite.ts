@@ -49,13 +49,13 @@ const page = (parent: string, ended: string, mode: string): string => `
  * has failed.
  */
 export const FIND_NEXT = `
-WITH k AS MATERIALIZED ${set('child_id', 'before')}
-SELECT k.child_id, ${page('x.value ->> 0', 'x.value ->> 1', 'x.value ->> 2')}
-FROM k CROSS JOIN json_each((
+WITH m AS MATERIALIZED ${set('child_id', 'before')}
+SELECT m.child_id, ${page('x.value ->> 0', 'x.value ->> 1', 'x.value ->> 2')}
+FROM m CROSS JOIN json_each((
   SELECT json_group_array(json_array(l.parent_id, ${end}, l.mode))
-  FROM (SELECT parent_id, mode, outcome FROM _jobs_links WHERE child_id = k.child_id AND parent_id < k.before ORDER BY parent_id DESC LIMIT ?2) AS l
+  FROM (SELECT parent_id, mode, outcome FROM _jobs_links WHERE child_id = m.child_id AND parent_id < m.before ORDER BY parent_id DESC LIMIT ?2) AS l
   LEFT JOIN _jobs AS j ${byId} ON j.id = l.parent_id)) AS x
-GROUP BY k.child_id`;
+GROUP BY m.child_id`;
 
 /** The same for child ?1 before ?2, ?3 parents at most, without JSON: a finished group reads all of its members. */
 export const FIND_NEXT_OF_ONE = `
@@ -108,9 +108,9 @@ const startTime = (id: string): string => `min(max(coalesce((
 
 /** pending → pending, due, for children whose token has come to its end. `END_TOKENS` follows. */
 export const RELEASE = `
-WITH k AS MATERIALIZED (SELECT m.* FROM ${set('parent_id', 'child_id')} AS m WHERE ${holds('m')})
-UPDATE _jobs AS j ${byId} SET run_at = ${startTime('k.child_id')}, updated = ${now}
-FROM k WHERE j.id IN (SELECT child_id FROM k) AND j.id = k.child_id AND ${isWaiting('j.')} RETURNING id, topic, attempt`;
+WITH r AS MATERIALIZED (SELECT m.* FROM ${set('parent_id', 'child_id')} AS m WHERE ${holds('m')})
+UPDATE _jobs AS j ${byId} SET run_at = ${startTime('r.child_id')}, updated = ${now}
+FROM r WHERE j.id IN (SELECT child_id FROM r) AND j.id = r.child_id AND ${isWaiting('j.')} RETURNING id, topic, attempt`;
 
 /** Ends the tokens of released children. */
 export const END_TOKENS = `UPDATE _jobs_links SET holds = 0 WHERE (parent_id, child_id) IN ${set('parent_id', 'child_id')}`;

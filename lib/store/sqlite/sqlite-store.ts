@@ -285,12 +285,18 @@ export class SqliteStore implements JobStore {
     const owed: string[] = [];
     const uncalled = settlements.filter(isUncalled);
     const others = uncalled.length === 0 ? settlements : settlements.filter((each) => !isUncalled(each));
-    const settled = writes.run(() => settleScript(others, discardStatuses, isSynchronous, owed));
-    return settled
-      .finally(() => this.links.follow(owed))
+    // Not `finally`: its further turns would let the next attempt start before this one is reported.
+    return writes
+      .run(() => settleScript(others, discardStatuses, isSynchronous, owed))
       .then(
-        (results) => (uncalled.length === 0 ? results : this.settleUncalled(settlements, uncalled, results)),
-        throwJobsError,
+        (results) => {
+          this.links.follow(owed);
+          return uncalled.length === 0 ? results : this.settleUncalled(settlements, uncalled, results);
+        },
+        (error: unknown) => {
+          this.links.follow(owed);
+          return throwJobsError(error);
+        },
       );
   }
 
