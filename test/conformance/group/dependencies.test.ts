@@ -138,6 +138,7 @@ describe.each(storeKinds().filter((kind) => kind.canHaveTwoConnections))('depend
     const cancelled: string[] = [];
     fixture.store.links.observe((changes) => cancelled.push(...changes.cancelled.map(({ id }) => id)));
     await engine.jobs.cancel(ids.a!);
+    await fixture.store.links.idle();
     expect(cancelled.sort()).toEqual(chain.map(([ref]) => ids[ref]!).sort());
     const errors = `SELECT last_error AS error, count(*) AS jobs FROM _jobs WHERE status = 'cancelled' GROUP BY last_error`;
     expect(await fixture.sql<{ error: string | null }>(errors)).toHaveLength(2);
