@@ -71,8 +71,9 @@ export interface Cursor {
 export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
-/** Links that one statement reads. */
-const READ_LINKS_MAX = 2_000;
+/** Links that one statement reads for each that a transaction may change, and at least: in a dense graph most children have ended already. */
+const READ_LINKS_FACTOR = 4;
+const READ_LINKS_MIN = 200;
 /** Links that one search for open parents reads, and the pages in which it reads those of one child. */
 const READ_PARENTS_MAX = 4_000;
 const PARENTS_PAGE_MIN = 4;
@@ -168,8 +169,9 @@ export async function readFollowUp(
   cursors: readonly Cursor[],
   linksMax: number,
 ): Promise<FollowUp> {
-  const rows = await read(sql.FIND, [JSON.stringify(cursors), READ_LINKS_MAX]);
-  const { kept, isCut } = cut(rows, linksMax);
+  const max = Math.max(READ_LINKS_MIN, READ_LINKS_FACTOR * linksMax);
+  const rows = await read(sql.FIND, [JSON.stringify(cursors), max]);
+  const { kept, isCut } = cut(rows, linksMax, max);
   const order = [...new Set(kept.map(({ id }) => id as string))];
   // Behind the cut are more links of the last job, and jobs of which nothing was read.
   const last = isCut ? order.at(-1)! : null;
@@ -185,10 +187,14 @@ export async function readFollowUp(
 }
 
 /** The rows up to the last link that one transaction may change. */
-function cut(rows: readonly SqlRow[], linksMax: number): { readonly kept: readonly SqlRow[]; readonly isCut: boolean } {
+function cut(
+  rows: readonly SqlRow[],
+  linksMax: number,
+  max: number,
+): { readonly kept: readonly SqlRow[]; readonly isCut: boolean } {
   let count = 0;
   const end = rows.findIndex((row) => isWork(row) && (count += 1) > linksMax);
-  return end < 0 ? { kept: rows, isCut: rows.length >= READ_LINKS_MAX } : { kept: rows.slice(0, end), isCut: true };
+  return end < 0 ? { kept: rows, isCut: rows.length >= max } : { kept: rows.slice(0, end), isCut: true };
 }
 
 /** A child that does not wait any more needs nothing. Only a re-queue lets a job wait again, and never below a failed parent. */
