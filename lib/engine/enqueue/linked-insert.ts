@@ -25,13 +25,7 @@ export function toLinks(rows: readonly JobInsert[], dependencies: readonly Depen
  */
 export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[]): LinkedInsert {
   const parents = new Set(links.map(({ parentId }) => parentId));
-  // The store gives the token of each child to its parent with the highest id.
-  const holders = new Map<string, string>();
-  const own = new Set(rows.map(({ id }) => id));
-  for (const { parentId, childId } of links.filter((link) => own.has(link.parentId))) {
-    holders.set(childId, [holders.get(childId) ?? '', parentId].sort().at(-1)!);
-  }
-  const holding = new Set(holders.values());
+  const holding = findHolders(rows, links);
   const blocked = new Map(links.filter(({ mode }) => mode !== 'member').map(({ childId, path }) => [childId, path]));
   const startTimes = new Map<string, Date>();
   for (const row of rows) {
@@ -46,4 +40,14 @@ export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[
     row.runAt = isBlocked ? BLOCKED_UNTIL : row.runAt;
   }
   return { jobs: rows, links, startTimes };
+}
+
+/** The parents of the call that hold tokens. The store gives the token of each child to its parent with the highest id. */
+function findHolders(rows: readonly NewJobRow[], links: readonly LinkInsert[]): ReadonlySet<string> {
+  const holders = new Map<string, string>();
+  const own = new Set(rows.map(({ id }) => id));
+  for (const { parentId, childId } of links.filter((link) => own.has(link.parentId))) {
+    holders.set(childId, [holders.get(childId) ?? '', parentId].sort().at(-1)!);
+  }
+  return new Set(holders.values());
 }

@@ -302,32 +302,41 @@ function readParents(
 
 /** Records a page of parents. Returns whether the search has found a parent, or seen all. */
 function isOver(search: Search, row: SqlRow | undefined): boolean {
-  const { token } = search;
-  token.bad ??= (row?.bad ?? null) as string | null;
-  token.hasFailed ||= Boolean(row?.has_failed);
-  token.hasOther ||= Boolean(row?.has_other);
-  const next = (row?.next ?? row?.next_failed ?? null) as string | null;
-  if (next !== null && next !== token.parentId) {
-    token.next = next;
-    token.isFailed = (row!.next ?? null) === null;
-    return true;
+  return (row !== undefined && hasFound(search.token, row)) || isLastPage(search, row);
+}
+
+function hasFound(token: Token, row: SqlRow): boolean {
+  token.bad ??= row.bad as string | null;
+  token.hasFailed ||= Boolean(row.has_failed);
+  token.hasOther ||= Boolean(row.has_other);
+  const next = (row.next ?? row.next_failed) as string | null;
+  if (next === null || next === token.parentId) {
+    return false;
   }
+  token.next = next;
+  token.isFailed = row.next === null;
+  return true;
+}
+
+/** Moves the search on to the next page. */
+function isLastPage(search: Search, row: SqlRow | undefined): boolean {
+  const { token } = search;
   const last = (row?.last ?? null) as string | null;
-  const isEnd = Number(row?.seen ?? 0) < search.page;
+  const isEnd = last === null || Number(row!.seen) < search.page;
   if (search.step === 'top') {
     // The first page shows all parents of most children.
     search.step = 'down';
     search.before = token.parentId;
     return isEnd;
   }
-  if (search.step === 'around' && (isEnd || last === null || last <= token.parentId)) {
+  if (search.step === 'around' && (isEnd || last <= token.parentId)) {
     return true;
   }
   if (isEnd) {
     search.step = 'around';
     search.before = LAST_ID;
   } else {
-    search.before = last!;
+    search.before = last;
   }
   search.page = Math.min(search.page * 8, PARENTS_PAGE_MAX);
   return false;
@@ -389,10 +398,7 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
     released: [...released.rows.map(toChangedJob), ...callbacks.released],
     cancelled: [...cancelled.rows.map(toChangedJob), ...callbacks.cancelled],
     deadLetters,
-    owed: [
-      ...cancelled.rows.filter(({ watched }) => watched !== null).map(({ id }) => id as string),
-      ...callbacks.owed,
-    ],
+    owed: [...toOwed(cancelled.rows), ...callbacks.owed],
     again: [...again],
     locked: [...plan.complete, ...plan.partial].filter((id) => !isMine(id)),
   };
@@ -510,7 +516,7 @@ export function* endGroupsScript(
   return {
     released: released.rows.map(toChangedJob),
     cancelled: cancelled.rows.map(toChangedJob),
-    owed: cancelled.rows.filter(({ watched }) => watched !== null).map(({ id }) => id as string),
+    owed: toOwed(cancelled.rows),
   };
 }
 
@@ -568,6 +574,11 @@ function toMove(token: Token): object {
 
 function toChangedJob({ id, topic, attempt }: SqlRow): CancelledJob {
   return { id: id as string, topic: topic as string, attempt: Number(attempt) };
+}
+
+/** Cancelled jobs on which others depend. */
+function toOwed(cancelled: readonly SqlRow[]): string[] {
+  return cancelled.filter(({ watched }) => watched !== null).map(({ id }) => id as string);
 }
 
 function toJson(ids: Iterable<string>): string {

@@ -1,4 +1,4 @@
-import { byId, ms, now } from '../jobs/job-row.sqlite.js';
+import { byId, ms } from '../jobs/job-row.sqlite.js';
 
 /* Groups of jobs: `_jobs_groups`. A member has a link to its group, and the group has links to its callbacks. Sets are JSON arrays in ?1. */
 

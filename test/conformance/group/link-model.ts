@@ -155,7 +155,7 @@ export class LinkModel {
     const group = this.groups.get(id)!;
     const members = this.links.filter(({ child }) => child === id);
     const isFailing = closed.some(({ link }) => link.child === id && link.outcome === 'failed');
-    group.isFailing ||= isFailing;
+    group.isFailing = group.isFailing === true || isFailing;
     if (!group.isFinished && members.every(({ outcome }) => outcome !== null)) {
       group.isFinished = true;
       return [this.groupEnd(id)];

@@ -72,10 +72,9 @@ describe.each(kinds)('parents that end in a transaction and in another process o
     const first = await fixture.begin();
     const changes = await fixture.store.completeTx(first.manager, claims[early]!, null);
     const settling = settleInTheEnd(other, settlement(claims[late]!, outcomes.completed()));
-    if (kind.locksRows) {
-      await settling;
-      expect(await claimByRef(fixture.store)).toEqual({});
-    }
+    // SQLite has one writer: there the other process waits for the commit.
+    const claimedEarly = kind.locksRows ? settling.then(() => claimByRef(fixture.store)) : Promise.resolve({});
+    expect(await claimedEarly).toEqual({});
     await first.commit();
     fixture.store.links.report(changes);
     await settling;
