@@ -153,10 +153,10 @@ export const MARK_HOLDERS_OF_KEPT = `
 UPDATE _jobs ${byId} SET watched = 1
 WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id IN ${ids} AND holds) AND watched = 2`;
 
-/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. */
+/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
 export const KEEP_MARKED = `
 UPDATE _jobs ${byId} SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
   status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
   finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
-WHERE id IN ${ids} AND watched = 3`;
+WHERE id IN ${ids} AND watched = 3 RETURNING id`;

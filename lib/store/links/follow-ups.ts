@@ -236,17 +236,22 @@ export class FollowUps {
     const { statements, transact } = this.options;
     const params = [JSON.stringify([entry.id])];
     const keep = [statements.MARK_HOLDERS_OF_KEPT, statements.KEEP_MARKED].map((sql) => ({ sql, params }));
-    entry.call?.refused.set(entry.id, error);
     if (entry.tries > 0) {
       this.end([entry]);
       return;
     }
     this.pauses += 1;
     void transact(function* () {
-      yield keep;
+      const [, kept] = yield keep;
+      return kept!.length > 0;
     })
       .then(
-        () => this.queue.push({ ...entry, after: FIRST_ID, tries: 1 }),
+        (isKept) => {
+          if (isKept) {
+            entry.call?.refused.set(entry.id, error);
+          }
+          this.queue.push({ ...entry, after: FIRST_ID, tries: 1 });
+        },
         () => this.end([entry]),
       )
       .finally(() => {
