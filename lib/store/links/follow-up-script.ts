@@ -210,7 +210,9 @@ function toEndedLinks(row: SqlRow): EndedLink[] {
   const outcome = (isDeleted && row.status !== 'completed' ? 'deleted' : row.status) as ParentEnd;
   // The row is about to be deleted: the link keeps how the job has ended. A child that waits for its re-queue waits in vain.
   const kept = (row.mode === 'wait' ? outcome : row.status) as ParentEnd;
-  return [{ ...toLink(row), outcome, error: row.error as string | null, ...(isDeleted ? { kept } : {}) }];
+  return [
+    { ...toLink(row), outcome, error: isDeleted ? null : (row.error as string | null), ...(isDeleted ? { kept } : {}) },
+  ];
 }
 
 export function toLink({ parent_id, child_id, mode, holds }: SqlRow): Omit<EndedLink, 'outcome'> {
