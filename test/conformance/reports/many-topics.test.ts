@@ -78,7 +78,7 @@ describe.each(storeKinds())('reports of very many topics on $label', (kind) => {
     expect(await jobs.list({ status: 'failed', order: 'finished' })).toMatchObject({ items: [], total: 0 });
     expect((await jobs.list({ due: true })).items).toHaveLength(20);
     expect((await jobs.list({ q: 'no such text' })).items).toEqual([]);
-    expect(performance.now() - startMs).toBeLessThan(isMatrix ? 7 * 250 : 10_000);
+    expect(performance.now() - startMs).toBeLessThan(isMatrix ? 7 * 700 : 10_000);
   }, 120_000);
 
   it('give metrics the same counts', async () => {

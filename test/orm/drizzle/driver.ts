@@ -17,6 +17,7 @@ export const driver: OrmDriver = {
 
 function onPostgres(url: string): OpenOrm {
   const pool = new Pool({ connectionString: url, max: 10 });
+  pool.on('error', () => undefined);
   const db = openPostgres(pool);
   return {
     transact: (work, isRolledBack = false) =>

@@ -11,7 +11,7 @@ export const driver: OrmDriver = {
   async open(database, url) {
     const dialect =
       database === 'postgres'
-        ? new PostgresDialect({ pool: new Pool({ connectionString: url, max: 10 }) })
+        ? new PostgresDialect({ pool: openPool(url) })
         : new SqliteDialect({ database: new Database(url) });
     // A plugin that renames columns must not reach the queue's statements.
     const db = new Kysely<object>({ dialect, plugins: [new CamelCasePlugin()] });
@@ -32,3 +32,10 @@ export const driver: OrmDriver = {
     };
   },
 };
+
+/** An idle connection may be ended from outside, when the database is dropped. */
+function openPool(url: string): Pool {
+  const pool = new Pool({ connectionString: url, max: 10 });
+  pool.on('error', () => undefined);
+  return pool;
+}

@@ -7,6 +7,7 @@ export const driver: OrmDriver = {
   knowsEnd: true,
   async open(_database, url) {
     const pool = new Pool({ connectionString: url, max: 10 });
+    pool.on('error', () => undefined);
     return {
       async transact(work, isRolledBack = false) {
         const client = await pool.connect();
