@@ -198,7 +198,7 @@ export interface JobSearch {
   complete: boolean;
 }
 
-/** Statistics of the queue, at most 2 s old. */
+/** Statistics of the queue, at most 2 s old while the table has fewer than 100,000 jobs. */
 export interface JobStats {
   pending: number;
   /** Pending jobs that have used a retry: a part of `pending`. */
@@ -284,16 +284,9 @@ export interface TopicList {
 }
 
 /** The sum of topics that have no counts of their own. */
-export interface OtherTopics {
+export interface OtherTopics extends Pick<JobStats, JobStatus | 'retrying'> {
   /** How many topics these are. */
   topics: number;
-  pending: number;
-  /** Pending jobs that have used a retry: a part of `pending`. */
-  retrying: number;
-  processing: number;
-  completed: number;
-  failed: number;
-  cancelled: number;
 }
 
 /** A schedule: it adds one job for each tick of its pattern. */

@@ -325,8 +325,8 @@ export interface JobStats {
   /** How long the oldest due job has been waiting, in milliseconds; `null` if no job is due. */
   oldestPendingMs: number | null;
   /**
-   * The database's time of the oldest count. Small counts are at most 2 s old. With more than 20,000 jobs, large counts may come
-   * from a count that began at this time.
+   * The database's time at which the counts were taken. They are at most 2 s old while the table has fewer than 100,000 jobs; those
+   * of a larger table may be older.
    */
   countedAt: Date;
 }

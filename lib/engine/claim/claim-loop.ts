@@ -110,7 +110,7 @@ export type ClaimLoopParts = Pick<EngineParts, 'store' | 'clock' | 'failureLog' 
   /** The declarations are written: a scan from before has left out their topics. */
   readonly onDeclared: () => void;
   readonly deliver: (arrival: ClaimArrival) => void;
-  /** Whether somebody waits until no job is due: then the loop scans before each wait. */
+  /** Whether a caller of `idle` waits until no job is due: then the loop scans before each wait. */
   readonly isWatched: () => boolean;
   /** Called in each pass. Returns after how many milliseconds there should be another. */
   readonly onPass: () => number;
@@ -332,13 +332,14 @@ export class ClaimLoop {
     if (!withLanes || lanes.blockedUntilMs > nowMs) {
       return false;
     }
-    if (isAlone && lanes.inFlight === 0) {
-      return !this.sendFromLanes(nowMs) && this.isFull;
+    if (!isAlone) {
+      return this.parts.capacity.freeSlots === 0 || lanes.wants(nowMs);
     }
-    if (isAlone) {
-      this.pipeline();
+    if (lanes.inFlight === 0 && !this.sendFromLanes(nowMs)) {
+      return this.isFull;
     }
-    return !isAlone && (this.parts.capacity.freeSlots === 0 || lanes.wants(nowMs));
+    this.pipeline();
+    return false;
   }
 
   /** Whether neither lanes nor topics have room for a job. */
@@ -391,7 +392,6 @@ export class ClaimLoop {
     const sent = lanes.request({ slots: capacity.freeSlots, isAlone: true }, nowMs);
     if (sent) {
       this.send(lanes, sent);
-      this.pipeline();
     }
     return sent !== undefined;
   }
@@ -399,18 +399,9 @@ export class ClaimLoop {
   /** In a backlog, sends the next claim from lanes before the last one returns. */
   private pipeline(): void {
     const { lanes, clock } = this.parts;
-    while (this.isStarted && lanes.mayPipeline && this.sendPipelined(clock.now())) {
+    while (this.isStarted && lanes.mayPipeline && this.sendFromLanes(clock.now())) {
       // Each claim takes slots, so that the next one may not be sent.
     }
-  }
-
-  private sendPipelined(nowMs: number): boolean {
-    const { lanes, capacity } = this.parts;
-    const sent = lanes.request({ slots: capacity.freeSlots, isAlone: true }, nowMs);
-    if (sent) {
-      this.send(lanes, sent);
-    }
-    return sent !== undefined;
   }
 
   private send(source: ClaimSource, sent: SentClaim): void {

@@ -116,7 +116,7 @@ export interface CountedStart {
 export interface ClaimResult {
   readonly claims: Claim[];
   /**
-   * What is left.
+   * Why no more jobs were claimed.
    * - `none`: no other due job may start now.
    * - `maybe`: the claim returned as many jobs as it asked for.
    * - `cut`: the claim has not looked at every key; the next one goes on from there.

@@ -115,9 +115,9 @@ const COUNT_MAX = 10_000;
 /** A longer list reads its ranges piece by piece. */
 export const WHOLE_RANGES_MAX = 1_000;
 const RANGE_PIECE_MAX = 5_000;
-/** A list of very many topics reads all jobs of rare statuses, if there are at most so many. */
+/** Up to this many jobs of rare statuses, a list of very many topics reads all of them. */
 const RARE_JOBS_MAX = 2_000;
-/** Otherwise it reads so many jobs of all topics for a page, in pieces. */
+/** Otherwise it reads at most this many jobs of all topics for a page, in pieces. */
 const WINDOW_JOBS = 20_000;
 const WINDOW_PIECE_JOBS = 2_000;
 

@@ -86,9 +86,9 @@ const WAITING_MAX = 10_000;
 /** How many jobs are searched by a key. */
 const KEYED_MAX = 10_000;
 
-/** A list of all topics goes from topic to topic if there are at most so many. A search reads the errors of so many failing topics. */
+/** Up to this many topics, a list of all goes from topic to topic. A search reads the errors of at most this many failing topics. */
 export const TOPICS_MAX = 1_000;
-/** So many topics with failed or cancelled jobs are checked for failed ones. */
+/** At most this many topics with failed or cancelled jobs are checked for failed ones. */
 export const VISITED_TOPICS_MAX = 10_000;
 
 const FAILURE_KINDS = ['failed', 'retrying'] as const satisfies readonly FailureKind[];

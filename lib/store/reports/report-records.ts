@@ -21,7 +21,7 @@ export interface JobCounts {
 }
 
 /**
- * So many topics have counts of their own: first those that a live process handles or that have settings, then those with the most jobs.
+ * This many topics have counts of their own: first those that a live process handles or that have settings, then those with the most jobs.
  * A caller who may enqueue chooses the names of topics, and a hundred thousand of them must not slow down a report.
  */
 export const NAMED_TOPICS_MAX = 1_000;
