@@ -9,6 +9,7 @@ import {
   SnoozeError,
   UnrecoverableError,
 } from 'nestjs-jobs';
+import { until } from '../support/wait.js';
 import { useApps } from './support/apps.js';
 import { postgres, sqliteFile } from './support/database-kinds.js';
 import { HandlerGate } from './support/handler-gate.js';
@@ -109,7 +110,7 @@ describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
     const run = app.jobs.runDue({ for: '1s' });
     await gate.waitFor(1);
     await expect(app.jobs.runDue()).rejects.toThrow('another call runs in this process');
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await until(() => apps.log.of('log', 'waiting up to').length > 0);
     gate.release();
     expect(await run).toMatchObject({ completed: 1 });
     expect(gate.most).toBe(1);
@@ -130,7 +131,8 @@ describe.each([postgres, sqliteFile])('runDue on $label', (kind) => {
     const app = await apps.start({ options: { role: 'producer' }, providers: [Digest] });
     await app.jobs.runDue();
     const before = app.module.get(Digest).ran;
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    const { nextTick } = (await app.jobs.schedules.get('digest'))!;
+    await until(() => Date.now() > nextTick!.getTime());
     expect((await app.jobs.runDue()).completed).toBeGreaterThan(0);
     expect(app.module.get(Digest).ran).toBeGreaterThan(before);
   });
