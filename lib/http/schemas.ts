@@ -28,7 +28,7 @@ const MINUTE: Readonly<Record<string, JsonSchema>> = {
 };
 const SUCCESS_RATE: JsonSchema = { type: 'number', minimum: 0, maximum: 1 };
 const WAITING_MS = orNull(NUMBER);
-const COUNTED_AT: JsonSchema = { ...TIME, description: 'Each count was exact at this time, or later' };
+const COUNTED_AT: JsonSchema = { ...TIME, description: 'When the jobs were counted. Each job is counted once' };
 const AGE: JsonSchema = { description: 'Milliseconds; false: for ever', oneOf: [NUMBER, { const: false }] };
 
 const OF_TYPE: Readonly<Record<ColumnType, JsonSchema>> = {

@@ -16,7 +16,7 @@ export async function fillShop(url: string, token: string, databasePath: string)
     const order = {
       email: `customer${number}@example.org`,
       item: ITEMS[number % ITEMS.length],
-      // A few are too dear for the carrier.
+      // A few are too expensive for the carrier.
       amount: number % 12 === 5 ? 240_000 : 450 + number * 10,
     };
     const response = await fetch(`${url}/orders`, {
@@ -27,7 +27,7 @@ export async function fillShop(url: string, token: string, databasePath: string)
     const { id } = (await response.json()) as { id: number };
     await fetch(`${url}/orders/${id}/payment`, { method: 'POST' });
   }
-  // Of an order that nobody has placed.
+  // Of an order that was never placed.
   await jobs.enqueueMany(
     Array.from({ length: 7 }, () => ({ topic: 'send_receipt', payload: { orderId: 900 }, maxRetries: 0 })),
   );
@@ -86,7 +86,7 @@ function spread(databasePath: string): void {
     topics,
     JSON.stringify({ ...details, host: 'worker-2', pid: 30, running: 2, concurrency: 20, isDraining: true }),
   );
-  // Nor is the folder of whoever makes them of interest.
+  // Nor is the folder of the user who runs this script of interest.
   database.prepare("UPDATE _jobs SET errors = replace(errors, ?, '/srv/shop')").run(ROOT);
   database.close();
 }

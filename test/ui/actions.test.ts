@@ -182,7 +182,7 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await ui.button('Delete').click();
     await ui.sees('Deleting');
     await app.jobs.requeue(id);
-    await ui.sees(/was re-queued meanwhile\. It was not deleted$/);
+    await ui.sees(/was not deleted, because it was re-queued$/);
     expect(await app.jobs.get(id)).not.toBeNull();
   });
 

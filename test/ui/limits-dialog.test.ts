@@ -92,7 +92,7 @@ describe.each(onlyFastify)('limits in the admin UI on $database and $adapter', (
     await ui.dialog.getByLabel('Running per key').fill('4');
     await app.jobs.limits.set('sync', { concurrency: 7, perKey: 1 });
     await ui.dialog.getByRole('button', { name: 'Save' }).click();
-    await ui.dialog.getByText('The limits have changed meanwhile: 7 running, 1 per key.').waitFor();
+    await ui.dialog.getByText('The limits have changed since you opened this form: 7 running, 1 per key.').waitFor();
     expect(await ui.dialog.getByLabel('Running at once').inputValue()).toBe('7');
     await ui.dialog.getByRole('button', { name: 'Save' }).click();
     await ui.sees('Changed the limits of sync');

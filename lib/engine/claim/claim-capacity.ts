@@ -63,7 +63,7 @@ export class ClaimCapacity {
     this.inFlight.add(request);
   }
 
-  /** @param tookTooLong `undefined` after an error that says nothing about the size of the claim. */
+  /** @param tookTooLong `undefined` after an error, or a claim of a topic, that says nothing about the size of claims from lanes. */
   recordResult(request: SlotRequest, tookTooLong: boolean | undefined): void {
     this.inFlight.delete(request);
     if (tookTooLong) {
@@ -71,11 +71,6 @@ export class ClaimCapacity {
     } else if (tookTooLong === false) {
       this.size.grow();
     }
-  }
-
-  /** Ends a reservation whose result says nothing about the size of a claim. */
-  release(request: SlotRequest): void {
-    this.inFlight.delete(request);
   }
 
   /** Whether slots are free for jobs of these topics, one for each topic given. */
@@ -123,7 +118,7 @@ export class ClaimCapacity {
   }
 
   /** Whether this process lacks a key for payloads of the topic. */
-  isPaused(topic: string): boolean {
+  private isPaused(topic: string): boolean {
     return this.options.decoder?.isPaused(topic) ?? false;
   }
 

@@ -85,7 +85,7 @@ interface Scanner {
   takeFailure(): { readonly error: unknown } | undefined;
 }
 
-/** When the jobs of a claim came, when their leases end at the earliest, and what a rate has counted for them. */
+/** The jobs of a claim, when they arrived, and what a rate has counted for them. */
 export interface ClaimArrival {
   readonly sent: SentClaim;
   readonly claims: Claim[];

@@ -200,19 +200,13 @@ export class Dispatcher implements WakeListener {
     if (topics.length === 0) {
       return [];
     }
-    const { waiting, keyed } = await this.options.store.scan(
-      this.index.gaps(topics),
-      this.index.starts(topics, 'full'),
-    );
-    const due = [...waiting, ...keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
-    return [...new Set(due.map(({ topic }) => topic))];
+    return toDueTopics(await this.options.store.scan(this.index.gaps(topics), this.index.starts(topics, 'full')));
   }
 
   private onFound(scan: LaneScan, version: number, topics: readonly TopicCapacity[]): void {
     this.topics.recordScan(scan, this.options.clock.now(), version, new Set(topics.map(({ topic }) => topic)));
     if (this.options.liveWorkers.otherCount > 0) {
-      const due = [...scan.waiting, ...scan.keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
-      const full = [...new Set(due.map(({ topic }) => topic))].filter((topic) => !this.capacity.hasSlotsFor([topic]));
+      const full = toDueTopics(scan).filter((topic) => !this.capacity.hasSlotsFor([topic]));
       // The pass after the scan notifies the others.
       full.forEach((topic) => this.overflow.addFound(topic));
     }
@@ -287,4 +281,10 @@ export class Dispatcher implements WakeListener {
   private resolveIdle(): void {
     this.idleWaiters.splice(0).forEach((resolve) => resolve());
   }
+}
+
+/** Returns the topics in which a scan has found a due job that is not paused. */
+function toDueTopics({ waiting, keyed }: LaneScan): string[] {
+  const due = [...waiting, ...keyed].filter(({ dueInMs, isPaused }) => dueInMs <= 0 && !isPaused);
+  return [...new Set(due.map(({ topic }) => topic))];
 }

@@ -127,7 +127,7 @@ export class TopicSource implements ClaimSource {
   }
 
   /** A scan has found these lanes of the topic, and no others. */
-  recordScan(found: readonly WaitingLane[], hasKeyed: boolean, nowMs: number, version: number): void {
+  recordScan(found: readonly WaitingLane[] = [], hasKeyed: boolean, nowMs: number, version: number): void {
     for (const [priority, lane] of this.lanes) {
       if (lane.version <= version) {
         this.lanes.delete(priority);
@@ -166,7 +166,7 @@ export class TopicSource implements ClaimSource {
   record(sent: SentTopicClaim, result: ClaimResult, nowMs: number): void {
     const { capacity, lanes } = this.parts;
     const { request, version } = sent;
-    capacity.release(request);
+    capacity.recordResult(request, undefined);
     const hasClaims = result.claims.length > 0;
     this.claimedAtMs = nowMs;
     this.isFull = false;
@@ -198,7 +198,7 @@ export class TopicSource implements ClaimSource {
   }
 
   recordFailure({ request }: SentTopicClaim): void {
-    this.parts.capacity.release(request);
+    this.parts.capacity.recordResult(request, undefined);
   }
 
   /** Deletes old starts. If there may be others, the next claim deletes them. */
@@ -264,10 +264,6 @@ export class TopicSources {
 
   constructor(private readonly create: (topic: string) => TopicSource) {}
 
-  get isEmpty(): boolean {
-    return this.byTopic.size === 0;
-  }
-
   /** Without a topic, jobs of any of them may be due. */
   announce(topic: string | undefined, priority: number | undefined, dueAtMs: number, version: number): void {
     if (topic === undefined) {
@@ -284,7 +280,7 @@ export class TopicSources {
     version: number,
     scanned: ReadonlySet<string>,
   ): void {
-    if (this.isEmpty && keyed.length === 0 && !waiting.some(({ isLimited }) => isLimited)) {
+    if (this.byTopic.size === 0 && keyed.length === 0 && !waiting.some(({ isLimited }) => isLimited)) {
       return;
     }
     const keyedTopics = new Set(keyed.map(({ topic }) => topic));
@@ -300,13 +296,26 @@ export class TopicSources {
         this.byTopic.set(topic, this.create(topic));
       }
     }
+    const lanes = groupByTopic([...waiting, ...keyed]);
     for (const [topic, source] of this.byTopic) {
       if (scanned.has(topic)) {
-        const found = [...waiting, ...keyed].filter((lane) => lane.topic === topic);
-        source.recordScan(found, keyedTopics.has(topic), nowMs, version);
+        source.recordScan(lanes.get(topic), keyedTopics.has(topic), nowMs, version);
       }
     }
   }
+}
+
+function groupByTopic(lanes: readonly WaitingLane[]): ReadonlyMap<string, readonly WaitingLane[]> {
+  const byTopic = new Map<string, WaitingLane[]>();
+  for (const lane of lanes) {
+    const found = byTopic.get(lane.topic);
+    if (found) {
+      found.push(lane);
+    } else {
+      byTopic.set(lane.topic, [lane]);
+    }
+  }
+  return byTopic;
 }
 
 function noNews(): { hasJobEnded: boolean; isHinted: boolean; hasNewJobs: boolean } {

@@ -1,6 +1,6 @@
 import type { ScheduledWake } from '../../core/clock.js';
-import type { OtherTopics, StatusCounts } from '../../core/job-reports.js';
-import { COUNT_PACE } from '../../store/reports/report-records.js';
+import type { OtherTopics } from '../../core/job-reports.js';
+import { COUNT_PACE, sumCounts, total } from '../../store/reports/report-records.js';
 import type { JobCounts, RecordedCounts, TopicCounts } from '../../store/reports/report-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { Topics } from './query-cache.js';
@@ -138,30 +138,33 @@ export class JobCounter {
   }
 
   private async claimAndRecord(restFactor: number): Promise<RecordedCounts | null> {
-    const { store, clock } = this.parts;
+    const { store } = this.parts;
     const countedAt = await store.reports.claimCount(restFactor);
     if (!countedAt) {
       return null;
     }
-    const sinceMs = clock.now();
-    const counts = await store.reports.counts(null);
-    const record = { ...counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
+    const record = await this.measure(null, countedAt);
     await store.reports.recordCounts(record);
     return isSlow(record) ? record : null;
   }
 
   /** Counts while the caller waits. Records the result if the count was slow. */
   private async countAll(topics: Topics, countedAt: Date): Promise<JobCounts> {
-    const { store, clock, failureLog } = this.parts;
-    const sinceMs = clock.now();
-    const counts = await store.reports.counts(topics);
-    const record = { ...counts, countedAt, tookMs: toTookMs(clock.now() - sinceMs) };
+    const { store, failureLog } = this.parts;
+    const record = await this.measure(topics, countedAt);
     if (topics === null && isSlow(record)) {
       await store.reports.recordCounts(record).catch((error: unknown) => failureLog.recordFailure(NAME, error));
     } else if (isSlow(record)) {
       this.refreshSoon();
     }
-    return counts;
+    return record;
+  }
+
+  private async measure(topics: Topics, countedAt: Date): Promise<RecordedCounts> {
+    const { store, clock } = this.parts;
+    const sinceMs = clock.now();
+    const counts = await store.reports.counts(topics);
+    return { ...counts, countedAt, tookMs: Math.min(clock.now() - sinceMs, COUNT_PACE.tookMsMax) };
   }
 }
 
@@ -178,27 +181,7 @@ function select(
   return { ...times, counts, other: topics === null ? other : null };
 }
 
-function toTookMs(elapsedMs: number): number {
-  return Math.min(elapsedMs, COUNT_PACE.tookMsMax);
-}
-
 /** Only slow counts are used again. A small table is always counted, even if a count was slow because the machine was busy. */
 function isSlow({ tookMs, topics, other }: RecordedCounts): boolean {
   return tookMs >= COUNT_PACE.fastMs && total(sumCounts([...topics, ...(other ? [other] : [])])) >= RECORDED_JOBS_MIN;
-}
-
-export function sumCounts(counts: readonly StatusCounts[]): StatusCounts {
-  const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const each of counts) {
-    sum.pending += each.pending;
-    sum.processing += each.processing;
-    sum.completed += each.completed;
-    sum.failed += each.failed;
-    sum.cancelled += each.cancelled;
-  }
-  return sum;
-}
-
-export function total({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
-  return pending + processing + completed + failed + cancelled;
 }

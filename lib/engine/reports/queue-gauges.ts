@@ -1,4 +1,5 @@
 import type { StatusCounts } from '../../core/job-reports.js';
+import { sumCounts } from '../../store/reports/report-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { QueueStats } from './queue-stats.js';
 
@@ -17,10 +18,10 @@ export interface TopicGauges extends StatusCounts {
   readonly oldestWaitingMs: number;
 }
 
-/** Values are at most this old. */
+/** How long the result of a read is returned again. */
 const MAX_AGE_MS = 1_000;
 
-/** Reads the state of the queue for monitoring, at most once a second, however many ask. */
+/** Reads the state of the queue for monitoring, at most once a second. All metrics of the process share the result. */
 export class QueueGauges {
   /** Shared by all metrics of this process, so that a topic has the same label in each. */
   readonly labels = new TopicLabels();
@@ -29,7 +30,7 @@ export class QueueGauges {
 
   constructor(private readonly parts: Pick<EngineParts, 'store' | 'clock'> & { readonly stats: QueueStats }) {}
 
-  /** Returns values that are at most a second old. @throws QueueUnavailableError, also for a second after the query failed. */
+  /** Returns what was read in the last second. The counts of a large table may be older: see `JobCounter`. @throws QueueUnavailableError, also for a second after the query failed. */
   read(): Promise<QueueGaugeValues> {
     const nowMs = this.parts.clock.now();
     if (!this.latest || nowMs - this.readAtMs >= MAX_AGE_MS) {
@@ -65,11 +66,7 @@ function add(sum: TopicGauges | undefined, each: TopicGauges): TopicGauges {
     ? each
     : {
         topic: each.topic,
-        pending: sum.pending + each.pending,
-        processing: sum.processing + each.processing,
-        completed: sum.completed + each.completed,
-        failed: sum.failed + each.failed,
-        cancelled: sum.cancelled + each.cancelled,
+        ...sumCounts([sum, each]),
         oldestWaitingMs: Math.max(sum.oldestWaitingMs, each.oldestWaitingMs),
       };
 }

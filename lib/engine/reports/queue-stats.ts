@@ -23,7 +23,8 @@ import type { LimitedTopic, StoredTopic } from '../../store/limits/limit-records
 import { toDefinedLimits } from '../../store/limits/limit-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { CountedJobs } from './job-counter.js';
-import { JobCounter, sumCounts, total } from './job-counter.js';
+import { sumCounts, total } from '../../store/reports/report-records.js';
+import { JobCounter } from './job-counter.js';
 import type { Topics } from './query-cache.js';
 import { QueryCache } from './query-cache.js';
 

@@ -10,8 +10,7 @@ import { encodeProgress, recordResult } from '../../core/payload.js';
 import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
 import { identifyTransaction, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
-import type { ClaimState, Settled } from '../../store/jobs/job-records.js';
-import type { CountedStart } from '../../store/jobs/job-records.js';
+import type { ClaimState, CountedStart, Settled } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { CountedClaim } from './hand-overs.js';
 import type { AttemptLog } from '../logs/log-writer.js';
@@ -186,21 +185,26 @@ export class Attempt {
   }
 
   get manager(): StoreTransaction {
-    if (!this.tx) {
-      throw new InvalidOptionsError(
-        'manager',
-        `only transactional handlers have one; give the handler of '${this.topic}' { transactional: true }`,
-      );
-    }
-    if (isJobsTransaction(this.tx)) {
+    const tx = this.requireTransaction('manager');
+    if (isJobsTransaction(tx)) {
       throw new InvalidOptionsError('manager', 'the transaction is not one of TypeORM; read job.tx');
     }
-    return this.tx;
+    return tx;
   }
 
   /** The transaction object of the ORM. */
   get ormTransaction(): object {
-    return this.tx ? identifyTransaction(this.tx) : this.manager;
+    return identifyTransaction(this.requireTransaction('tx'));
+  }
+
+  private requireTransaction(member: 'manager' | 'tx'): StoreTransaction {
+    if (!this.tx) {
+      throw new InvalidOptionsError(
+        member,
+        `only transactional handlers have one; give the handler of '${this.topic}' { transactional: true }`,
+      );
+    }
+    return this.tx;
   }
 
   progress(value: unknown): Promise<void> {

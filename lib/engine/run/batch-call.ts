@@ -77,8 +77,8 @@ export class BatchCall {
   }
 
   /**
-   * Joins the transaction for all members at once, and sends their statements one after the other: within the tick where the transaction
-   * ends with it.
+   * Joins the transaction for all members at once, and sends their statements one after the other. A transaction that ends within the tick
+   * gets them all in that tick.
    */
   async completeTx(tx: StoreTransaction): Promise<void> {
     const isSynchronous = endsWithTick(tx);

@@ -5,8 +5,7 @@ import { DatabaseRefusedError, QueueUnavailableError } from '../../core/errors.j
 import type { ClaimToken, Outcome } from '../../core/job.js';
 import type { FinalStatus, JobStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/retention.js';
-import type { Settled, Settlement } from '../../store/jobs/job-records.js';
-import type { CountedStart } from '../../store/jobs/job-records.js';
+import type { CountedStart, Settled, Settlement } from '../../store/jobs/job-records.js';
 import type { BatchedCall, BatcherOptions } from '../runtime/batcher.js';
 import { Batcher } from '../runtime/batcher.js';
 import type { EngineParts } from '../runtime/engine-parts.js';

@@ -1,5 +1,5 @@
 /*
- * Run. In: claims, from claim/claimer.ts. Out: one outcome in the row of each claim, then one event.
+ * Run. In: claims, from claim/claim-loop.ts. Out: one outcome in the row of each claim, then one event.
  *
  *   claim → buffer → slot → handler → outcome → row → event
  *

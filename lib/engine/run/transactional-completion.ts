@@ -25,8 +25,8 @@ export class TransactionalCompletion {
   /** Whether a transaction with a completion has committed. */
   isCommitted = false;
   /**
-   * Calls that are under way, or accepted by a transaction that is open. A transaction that does not tell its end counts until the row has
-   * shown whether it committed.
+   * Calls that are under way, or accepted by a transaction that is open. If this process cannot see the end
+   * of a transaction, the call counts until the row shows whether it committed.
    */
   private possible = 0;
   /** Whether a completion failed, came too late into a transaction that rolled back, or was rolled back with it. */

@@ -21,9 +21,9 @@ export class EventStream {
     this.subject.complete();
   }
 
-  /** @param subscriber names it in the log. */
-  observe(subscriber = 'a subscriber of jobs.events'): Observable<JobEvent> {
-    const onError = (error: unknown): void => this.logger.error(`${subscriber} threw: ${toErrorMessage(error)}`);
+  /** @param name of the subscriber, for the log. */
+  observe(name = 'a subscriber of jobs.events'): Observable<JobEvent> {
+    const onError = (error: unknown): void => this.logger.error(`${name} threw: ${toErrorMessage(error)}`);
     return new GuardedObservable<JobEvent>(onError, (subscriber) => this.subject.subscribe(subscriber));
   }
 }

@@ -13,7 +13,7 @@ interface LimitTableOptions {
     readonly LIMITED_TOPICS: string;
     readonly SET_LIMITS: string;
   };
-  /** Deletes old starts; each is a row, or a number of them. */
+  /** Deletes up to `max` old starts, and returns their number. */
   readonly pruneStarts: (topic: string, max: number) => Promise<number>;
   readonly read: SqlQuery;
   readonly write: SqlQuery;

@@ -14,7 +14,7 @@ export const SPREAD_STEP_MS = 10;
 /** Starts that one call of `pruneStarts` deletes. */
 export const PRUNED_STARTS_MAX = 10_000;
 
-/** What a claim has left that has looked at every key. */
+/** Returns `rest` for a claim that has looked at every key. */
 export function toRest(held: ClaimResult['held'], claimed: number, limit: number): ClaimResult['rest'] {
   return held ? 'held' : claimed < limit ? 'none' : 'maybe';
 }

@@ -79,7 +79,7 @@ SELECT t.topic FROM (SELECT topic FROM t WHERE topic IS NOT NULL LIMIT ${VISITED
 const rareJobs = (status: string, condition: string): string => `
   (SELECT id FROM _jobs WHERE '${status}' = ANY ($1::text[]) AND ${condition} ORDER BY topic LIMIT $2::int)`;
 
-/** Lists up to $2 jobs in each of the statuses $1 that have a partial index, and those of another status there. */
+/** Lists up to $2 jobs in each of the statuses $1. Each has a partial index, or shares one. */
 export const RARE_IDS = [
   rareJobs('failed', `${isEnded} AND status = 'failed'`),
   rareJobs('cancelled', `${isEnded} AND status = 'cancelled'`),

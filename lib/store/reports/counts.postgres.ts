@@ -1,3 +1,4 @@
+import { FILTER_STATUSES } from '../../core/job-state.js';
 import { ms } from '../jobs/job-row.postgres.js';
 import { isListed, isRetrying } from '../lists/list.postgres.js';
 import { COUNT_PACE, NAMED_TOPICS_MAX, WORKER_SEEN_MS } from './report-records.js';
@@ -13,15 +14,14 @@ const countJobs = (condition: string): string => `
   SELECT topic, 'retrying', count(*) FROM _jobs WHERE ${isRetrying} AND ${condition} GROUP BY topic`;
 
 const jobsIn = (status: string): string => `coalesce(sum(jobs) FILTER (WHERE status = '${status}'), 0) AS ${status}`;
-const COLUMNS = ['pending', 'retrying', 'processing', 'completed', 'failed', 'cancelled'];
 
 /** Counts by topic. @param topic SQL for the name; NULL for topics that are summed. @param place SQL for a column that `topic` may read. */
 const countTopics = (condition: string, topic: string, place: string): string => `
 WITH counted AS (${countJobs(condition)}),
 by_topic AS (
-  SELECT topic, ${COLUMNS.map(jobsIn).join(', ')} FROM counted GROUP BY topic),
+  SELECT topic, ${FILTER_STATUSES.map(jobsIn).join(', ')} FROM counted GROUP BY topic),
 placed AS (SELECT *, ${place} AS place FROM by_topic)
-SELECT ${topic} AS topic, count(*) AS topics, ${COLUMNS.map((status) => `sum(${status}) AS ${status}`).join(', ')}
+SELECT ${topic} AS topic, count(*) AS topics, ${FILTER_STATUSES.map((status) => `sum(${status}) AS ${status}`).join(', ')}
 FROM placed GROUP BY 1`;
 
 /** Topics that a live process handles, and topics with settings. Callers who only enqueue cannot add any. */

@@ -1,6 +1,4 @@
 import type { OtherTopics, WorkerDetails, WorkerProcess } from '../../core/job-reports.js';
-import type { NO_JOBS } from './report-records.js';
-import type { WorkerSharing } from './report-records.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { FILTER_STATUSES } from '../../core/job-state.js';
 import type { Histogram } from '../../core/run-times.js';
@@ -11,10 +9,12 @@ import type {
   ErrorCount,
   JobCounts,
   LastError,
+  NO_JOBS,
   RecordedCounts,
   RolledUpMinutes,
   TopicAttempts,
   TopicCounts,
+  WorkerSharing,
 } from './report-records.js';
 import type { JobSummary, SweptPage } from '../jobs/job-records.js';
 

@@ -34,6 +34,22 @@ export interface RecordedCounts extends JobCounts {
   readonly tookMs: number;
 }
 
+export function sumCounts(counts: readonly StatusCounts[]): StatusCounts {
+  const sum = { pending: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
+  for (const each of counts) {
+    sum.pending += each.pending;
+    sum.processing += each.processing;
+    sum.completed += each.completed;
+    sum.failed += each.failed;
+    sum.cancelled += each.cancelled;
+  }
+  return sum;
+}
+
+export function total({ pending, processing, completed, failed, cancelled }: StatusCounts): number {
+  return pending + processing + completed + failed + cancelled;
+}
+
 /** The counts of a topic without jobs. */
 export const NO_JOBS = { pending: 0, retrying: 0, processing: 0, completed: 0, failed: 0, cancelled: 0 };
 

@@ -3,7 +3,7 @@ import { FILTER_STATUSES } from '../../core/job-state.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import * as sql from './counts.sqlite.js';
 import type { JobCounts, TopicCounts } from './report-records.js';
-import { NAMED_TOPICS_MAX, NO_JOBS } from './report-records.js';
+import { NAMED_TOPICS_MAX, NO_JOBS, total } from './report-records.js';
 
 /* Counts jobs piece by piece in the order of the index, so that no statement blocks the event loop for long. */
 
@@ -23,20 +23,23 @@ export function* countScript(topics: readonly string[] | null): SqlScript<JobCou
     FILTER_STATUSES.forEach((status) => (sum[status] += Number(row[status] ?? 0)));
     other.topics += row.topic === null ? Number(row.topics ?? 0) : 0;
   };
+  const selected = topics && new Set(topics);
   const preferred = (yield { sql: sql.PREFERRED_TOPICS, params: [] }).filter(
-    ({ topic }) => topics?.includes(topic as string) ?? true,
+    ({ topic }) => selected?.has(topic as string) ?? true,
   );
   const first = new Set(topics ?? preferred.map(({ topic }) => topic as string));
   preferred.filter(({ processing }) => Number(processing) > 0).forEach(add);
   const ranges = topics ? topics.map((topic) => [topic, topic] as const) : [['', LAST_TOPIC] as const];
+  // The range of one topic needs its own name only.
+  const toNames = (from: string, all: Iterable<string>): string => JSON.stringify(topics ? [from] : [...all]);
   for (const [from, to] of ranges) {
-    yield* countRange(from, to, JSON.stringify([...first]), add);
+    yield* countRange(from, to, toNames(from, first), add);
   }
   if (topics === null) {
     cut(counted, first, other);
   }
   for (const [from, to] of ranges) {
-    yield* countRetrying(from, to, JSON.stringify([...counted.keys()]), add);
+    yield* countRetrying(from, to, toNames(from, counted.keys()), add);
   }
   return { topics: [...counted.values()], other: other.topics === 0 ? null : other };
 }
@@ -66,7 +69,7 @@ function* countRetrying(from: string, to: string, named: string, add: (row: SqlR
   for (let start: unknown[] = [from, '']; ;) {
     const [next] = yield { sql: sql.END_OF_RETRYING_PIECE, params: [...start, to, PIECE_JOBS - 1] };
     const end = next ? [next.topic, next.id] : [to, LAST];
-    // `topics` has been counted by now.
+    // Leaves `other.topics` alone: `countRange` has counted these topics.
     (yield { sql: sql.COUNT_RETRYING_PIECE, params: [...start, ...end, named] }).forEach(add);
     if (!next) {
       return;
@@ -82,16 +85,11 @@ function cut(counted: Map<string, TopicCounts>, first: ReadonlySet<string>, othe
   }
   const place = (counts: TopicCounts): number => Number(first.has(counts.topic));
   const sorted = [...counted.values()].sort(
-    (one, two) => place(two) - place(one) || countJobs(two) - countJobs(one) || (one.topic < two.topic ? -1 : 1),
+    (one, two) => place(two) - place(one) || total(two) - total(one) || (one.topic < two.topic ? -1 : 1),
   );
   for (const counts of sorted.slice(NAMED_TOPICS_MAX)) {
     counted.delete(counts.topic);
     other.topics += 1;
     FILTER_STATUSES.forEach((status) => (other[status] += counts[status]));
   }
-}
-
-/** All jobs of a topic, or of several. */
-export function countJobs(counts: typeof NO_JOBS): number {
-  return counts.pending + counts.processing + counts.completed + counts.failed + counts.cancelled;
 }

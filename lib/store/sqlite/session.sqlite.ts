@@ -7,7 +7,6 @@ export const ROLLBACK = 'ROLLBACK';
 
 /** A transaction that only reads: all of its statements see the state of the first one. */
 export const BEGIN_READ = 'BEGIN';
-export const END_READ = 'COMMIT';
 
 /** Overrides what the application's `prepareDatabase` may have set: no statement waits for a lock or keeps one. */
 export const CONNECTION_PRAGMAS = ['PRAGMA busy_timeout = 0', 'PRAGMA locking_mode = NORMAL'] as const;

@@ -1,7 +1,7 @@
 import { nextTurn } from '../runtime/real-timers.js';
 import type { SqlQuery, SqlScript } from '../runtime/sql-runner.js';
 import { runScript } from '../runtime/sql-runner.js';
-import { BEGIN_READ, END_READ } from './session.sqlite.js';
+import { BEGIN_READ } from './session.sqlite.js';
 
 /** A connection that only reads. */
 export interface ReadConnection {
@@ -10,8 +10,8 @@ export interface ReadConnection {
 }
 
 /**
- * Runs long scripts that see one state of the file, with an iteration of the event loop after each statement. They have a connection of
- * their own: a transaction on that of the queue would contain its writes. It is open while scripts run.
+ * Runs long scripts that see one state of the file, with an iteration of the event loop after each statement. Each script opens a connection of
+ * its own and closes it at its end, because a transaction on the queue's connection would contain the queue's writes.
  */
 export class SnapshotReader {
   private last: Promise<unknown> = Promise.resolve();
@@ -38,9 +38,7 @@ export class SnapshotReader {
     };
     try {
       await connection.query(BEGIN_READ, []);
-      const result = await runScript({ query }, script);
-      await connection.query(END_READ, []);
-      return result;
+      return await runScript({ query }, script);
     } finally {
       // Ends the transaction, too.
       await connection.close();

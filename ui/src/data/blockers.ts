@@ -1,17 +1,12 @@
 import type { JobGraph } from '../../../client/index.js';
 
-type GraphNode = JobGraph['nodes'][number];
+export type GraphNode = JobGraph['nodes'][number];
 
-/** The jobs that hold a job up, through any number of links: those that wait for no other job. */
-export interface Blockers {
-  /** They have ended without success, so that only a user can help. */
-  readonly ended: readonly GraphNode[];
-  /** They run, or will run. */
-  readonly open: readonly GraphNode[];
-}
-
-/** Returns the jobs at the start of all chains that a blocked job waits for, nearest first. */
-export function findBlockers({ nodes, links }: JobGraph, id: string): Blockers {
+/**
+ * Returns the jobs at the start of the chains that a blocked job waits for, nearest first, as far as they have ended without success: only a
+ * user can help then.
+ */
+export function findBlockers({ nodes, links }: JobGraph, id: string): readonly GraphNode[] {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const parents = new Map<string, string[]>();
   for (const { parent_id, child_id, open } of links) {
@@ -30,7 +25,7 @@ export function findBlockers({ nodes, links }: JobGraph, id: string): Blockers {
     }
   }
   const hasEnded = ({ status }: GraphNode): boolean => status === 'failed' || status === 'cancelled';
-  return { ended: roots.filter(hasEnded), open: roots.filter((root) => !hasEnded(root)) };
+  return roots.filter(hasEnded);
 }
 
 /** Returns the ids of the jobs that wait for another one. */

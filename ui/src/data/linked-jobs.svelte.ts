@@ -1,11 +1,11 @@
 import type { JobGraph } from '../../../client/index.js';
-import type { Blockers } from './blockers.js';
+import type { GraphNode } from './blockers.js';
 import { findBlocked, findBlockers } from './blockers.js';
 import { Fetched } from './fetched.svelte.js';
 import { live } from './live.svelte.js';
 import { api } from './session.svelte.js';
 
-export type GraphNode = JobGraph['nodes'][number];
+export type { GraphNode };
 
 /** The jobs that are linked with a job at any distance. */
 export class LinkedJobs {
@@ -19,9 +19,9 @@ export class LinkedJobs {
       return parent ? [parent] : [];
     }),
   );
-  /** The jobs at the start of the chains for which the job waits. */
-  readonly blockers: Blockers = $derived(
-    this.#fetched.data ? findBlockers(this.#fetched.data, this.#id) : { ended: [], open: [] },
+  /** The failed and cancelled jobs at the start of the chains for which the job waits. */
+  readonly blockers: readonly GraphNode[] = $derived(
+    this.#fetched.data ? findBlockers(this.#fetched.data, this.#id) : [],
   );
   /** The ids of the jobs that wait for another one. */
   readonly blocked: ReadonlySet<string> = $derived(

@@ -186,9 +186,8 @@ export const en = {
     deleted: (job: string) => `Deleted ${job}`,
     /** @param by the id of the caller, if it is known */
     keptRequeued: (job: string, by: string | null) =>
-      `${job} was re-queued meanwhile${by === null ? '' : ` by ${by}`}. It was not deleted`,
-    keptChanged: (job: string, status: string) =>
-      `${job} has changed meanwhile and is now ${status}. It was not deleted`,
+      `${job} was not deleted, because it was re-queued${by === null ? '' : ` by ${by}`}`,
+    keptChanged: (job: string, status: string) => `${job} was not deleted, because it has changed and is now ${status}`,
     stopTitle: 'Stop the running job?',
     stopText: (job: string) => `The queue asks the handler of ${job} to stop. Finished steps stay finished.`,
     stop: 'Stop job',
@@ -978,7 +977,7 @@ export const en = {
     rateSpread: 'Spread the starts evenly',
     useCode: 'Use the limits in the code',
     changedElsewhere: (limits: string) =>
-      `The limits have changed meanwhile: ${limits}. The form shows them with your changes. Check it, then save again.`,
+      `The limits have changed since you opened this form: ${limits}. The form shows them with your changes. Check it, then save again.`,
   },
 
   /** The forms that enqueue and re-queue, and the JSON field. */
