@@ -30,6 +30,8 @@ export type ScheduleOptions = EitherCase<{
   /** Time limit of one attempt. Default: that of the topic. */
   timeout?: Duration | undefined;
   /** Metadata of each job, at most 64 KiB. */
+  /** Labels of its jobs, beside those of the topic. */
+  labels?: readonly string[] | undefined;
   metadata?: Record<string, unknown> | undefined;
 }>;
 

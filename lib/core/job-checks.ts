@@ -2,7 +2,17 @@ import type { Backoff } from './backoff.js';
 import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './bounds.js';
 import { InvalidOptionsError } from './errors.js';
 import type { Check } from './option-checks.js';
-import { duration, fraction, integer, oneOf, option, readOptions } from './option-checks.js';
+import {
+  applyCheck,
+  duration,
+  fraction,
+  integer,
+  listOf,
+  oneOf,
+  oneOrMany,
+  option,
+  readOptions,
+} from './option-checks.js';
 
 /* Checks of options that the module, a topic, a job and a schedule share. */
 
@@ -14,6 +24,41 @@ export const maxRetriesCheck = integer(0, RETRIES_MAX);
 export const timeoutCheck = duration(1);
 /** Jobs that run at once. */
 export const concurrencyCheck = integer(1, 10_000);
+
+/** Labels of a job, at most. */
+export const LABELS_MAX = 10;
+const LABEL = /^[\w.:/-]{1,64}$/;
+
+/** A label. It contains no comma, so that statements take several as one text. */
+const labelCheck: Check<string> = {
+  expects: 'a label of 1 to 64 characters: letters of ASCII, digits and _ . : / -',
+  schema: { type: 'string', pattern: LABEL.source },
+  parse: (value) => (typeof value === 'string' && LABEL.test(value) ? value : undefined),
+};
+
+const labels = listOf(labelCheck, { canBeEmpty: true });
+
+/** At most {@link LABELS_MAX} labels, each once. */
+export const labelsCheck: Check<readonly string[]> = {
+  expects: `a list of at most ${LABELS_MAX} labels`,
+  schema: { ...labels.schema, maxItems: LABELS_MAX },
+  parse: (value, path) => {
+    const read = labels.parse(value, path);
+    return read && read.length <= LABELS_MAX ? read : undefined;
+  },
+};
+
+const oneOrManyLabels = oneOrMany(labelCheck);
+
+/** One label or several, of which a job has all. Returns them sorted and joined by commas, as statements take them. */
+export const labelFilterCheck: Check<string> = {
+  expects: oneOrManyLabels.expects,
+  ...(oneOrManyLabels.schema && { schema: oneOrManyLabels.schema }),
+  parse: (value, path) => {
+    const read = oneOrManyLabels.parse(value, path);
+    return read && [...read].sort().join(',');
+  },
+};
 
 const minute = 60_000;
 const day = 24 * 60 * minute;

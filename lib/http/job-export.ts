@@ -132,6 +132,7 @@ const COLUMNS = [
   'finished',
   'unique_key',
   'concurrency_key',
+  'labels',
   'last_error',
   'payload',
   'metadata',

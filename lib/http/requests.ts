@@ -156,6 +156,7 @@ const scheduleOptions = pickFields(
   'maxRetries',
   'priority',
   'timeout',
+  'labels',
   'metadata',
 );
 

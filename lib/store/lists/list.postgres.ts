@@ -328,10 +328,20 @@ WHERE l.child_id = $1::uuid AND l.mode = 'member' AND ${isInTopics('j.topic', '$
   AND ${isUnchangedSince('$5', 'j.')}
 ORDER BY l.parent_id DESC LIMIT $4::int`;
 
+/**
+ * Lists the newest jobs with all labels of $1, joined by commas, in the topics $2 and the statuses $3. The planner reads jobs in the order
+ * of ids if the labels are frequent, and the index of labels if they are not.
+ */
+const WITH_LABELS = `
+SELECT id FROM _jobs WHERE labels @> string_to_array($1, ',') AND topic = ANY ($2::text[]) AND ${hasStatus('', '$3')}
+  AND ${isUnchangedSince('$5')}
+ORDER BY id DESC LIMIT $4::int`;
+
 /** Finds the newest jobs with a key. */
 export const WITH_KEY: Readonly<Record<KeyFilter, string>> = {
   concurrencyKey: WITH_CONCURRENCY_KEY,
   groupId: IN_GROUP,
+  label: WITH_LABELS,
 };
 
 /**

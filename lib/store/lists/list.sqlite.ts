@@ -249,10 +249,21 @@ WHERE l.child_id = ?1 AND l.mode = 'member'
   AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
 
+/** Finds the ?4 newest jobs with all labels of ?1, joined by commas, in the topics ?2 and the statuses ?3. */
+const WITH_LABELS = `
+SELECT _jobs.id FROM _jobs_labels AS l CROSS JOIN _jobs ${byId} ON _jobs.id = l.job_id
+WHERE l.label = substr(?1, 1, instr(?1 || ',', ',') - 1)
+  AND NOT EXISTS (SELECT 1 FROM json_each('["' || replace(?1, ',', '","') || '"]') AS w WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(_jobs.labels) AS h WHERE h.value = w.value))
+  AND _jobs.topic IN (SELECT value FROM json_each(?2)) AND ${hasStatus('?3')}
+  AND ${isUnchangedSince('?5', '_jobs.')}
+ORDER BY l.job_id DESC LIMIT ?4`;
+
 /** Finds the newest jobs with a key. */
 export const WITH_KEY: Readonly<Record<KeyFilter, string>> = {
   concurrencyKey: WITH_CONCURRENCY_KEY,
   groupId: IN_GROUP,
+  label: WITH_LABELS,
 };
 
 /**
