@@ -174,6 +174,8 @@ export interface TopicsOptions extends TopicOptions {
 
 /** Options of `errors`. */
 export interface ErrorsOptions extends TopicOptions {
+  /** Only of jobs with this label, or with all of several. */
+  label?: string | readonly string[] | undefined;
   /** `'last_seen'`: the error that occurred last is first. `'count'`: the most frequent one. Default `'last_seen'`. */
   sort?: 'last_seen' | 'count' | undefined;
   /** Number of groups, 1 to 100. Default 100. */

@@ -2,17 +2,7 @@ import type { Backoff } from './backoff.js';
 import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './bounds.js';
 import { InvalidOptionsError } from './errors.js';
 import type { Check } from './option-checks.js';
-import {
-  applyCheck,
-  duration,
-  fraction,
-  integer,
-  listOf,
-  oneOf,
-  oneOrMany,
-  option,
-  readOptions,
-} from './option-checks.js';
+import { duration, fraction, integer, listOf, oneOf, option, readOptions } from './option-checks.js';
 
 /* Checks of options that the module, a topic, a job and a schedule share. */
 
@@ -48,15 +38,16 @@ export const labelsCheck: Check<readonly string[]> = {
   },
 };
 
-const oneOrManyLabels = oneOrMany(labelCheck);
-
-/** One label or several, of which a job has all. Returns them sorted and joined by commas, as statements take them. */
+/**
+ * One label or several, at most {@link LABELS_MAX}, of which a job has all; in a text they are separated by commas. Returns them sorted and
+ * joined by commas, as statements take them.
+ */
 export const labelFilterCheck: Check<string> = {
-  expects: oneOrManyLabels.expects,
-  ...(oneOrManyLabels.schema && { schema: oneOrManyLabels.schema }),
+  expects: `a label, or a list of 1 to ${LABELS_MAX} labels`,
+  schema: { oneOf: [labelCheck.schema!, { ...labels.schema, minItems: 1, maxItems: LABELS_MAX }] },
   parse: (value, path) => {
-    const read = oneOrManyLabels.parse(value, path);
-    return read && [...read].sort().join(',');
+    const read = labelsCheck.parse(typeof value === 'string' ? value.split(',') : value, path);
+    return read && read.length > 0 ? [...new Set(read)].sort().join(',') : undefined;
   },
 };
 
