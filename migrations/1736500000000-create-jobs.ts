@@ -400,7 +400,7 @@ const indexes = [
 ];
 
 /** PostgreSQL finds jobs by label in an index of all labels. A job without labels is not in it. */
-const postgresLabels = `CREATE INDEX IF NOT EXISTS _jobs_labels ON _jobs USING gin (labels) WHERE labels IS NOT NULL`;
+const postgresLabels = `CREATE INDEX IF NOT EXISTS _jobs_labelled ON _jobs USING gin (labels) WHERE labels IS NOT NULL`;
 
 /** SQLite has no such index: triggers keep a table of labels. They run for jobs with labels only. */
 const sqliteLabels = [

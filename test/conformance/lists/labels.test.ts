@@ -58,4 +58,27 @@ describe.each(storeKinds())('a list by label on $label', (kind) => {
     const found = await Promise.all(rows.map(({ id }) => fixture.job(id)));
     expect(found.map(({ labels }) => labels)).toEqual([[], ['x'], ['x', 'y']]);
   });
+
+  it('bulk actions and error groups select by label', async () => {
+    const { engine } = recorded;
+    const vip = await engine.enqueue('mail', {}, { labels: ['vip'] });
+    await engine.enqueue('mail', {});
+    expect(await engine.bulk.run({ action: 'cancel', filter: { label: 'vip' } })).toMatchObject({ changed: 1 });
+    expect(await engine.jobs.get(vip.id)).toMatchObject({ status: 'cancelled' });
+
+    const jobs = [...newJobs(2, { labels: ['a', 'b'] }), ...newJobs(1, { labels: ['a'] }), ...newJobs(1)];
+    await fixture.store.insert(jobs);
+    const ids = jobs.map(({ id }) => id);
+    await fixture.set(ids, { status: 'failed', finished: new Date(), last_error: 'no' });
+    const count = async (label?: string): Promise<number | undefined> =>
+      (await engine.errors.list(null, { label })).items[0]?.count;
+    expect(await Promise.all([count(), count('a'), count('a,b'), count('none')])).toEqual([4, 3, 2, undefined]);
+  });
+
+  it('does not find a label of a job that an older version has stored', async () => {
+    const { id } = newJob();
+    await fixture.app.query(`INSERT INTO _jobs (id, topic, payload) VALUES ('${id}', 'mail', '{}')`);
+    expect((await fixture.job(id)).labels).toEqual([]);
+    expect(await list({ label: 'vip' })).toEqual({ ids: [], total: 0 });
+  });
 });

@@ -18,8 +18,8 @@ const PAGE_MS_MAX = 500;
 const STARTED_MS = 1_790_000_000_000;
 
 /**
- * A label search takes at most 30 ms on two idle cores, and 250 ms where each of the labels is frequent and they rarely occur together, or
- * only in old jobs. Without the index it takes seconds.
+ * A list by labels takes 1 to 40 ms, and 60 ms in SQLite if ten thousand jobs with the labels must be checked for a status. Without the index
+ * it takes seconds.
  */
 const LABEL_MS_MAX = 400;
 
@@ -100,7 +100,6 @@ describe.each<StoreKind>(kinds)('lists of a million jobs on $label', (kind) => {
       times.push(performance.now() - start);
       expect(page.total).toBe(total);
     }
-    process.stderr.write(`${JSON.stringify(filter)} ${times.map((t) => t.toFixed(1)).join(' ')}\n`);
     expect(Math.min(...times)).toBeLessThan(msMax);
   });
 });
