@@ -215,6 +215,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   }
 
   async function claimSome(limit: number): Promise<void> {
+    await fixture.store.links.idle();
     const claimed = await claim(fixture.store, { limit });
     const due = model.due();
     assert.equal(claimed.length, Math.min(limit, due.length));
@@ -233,6 +234,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
     if (byJob.size === 0) return;
     const settlements = [...byJob].map(([job, outcome]) => settlement(claims.get(job.id)!, outcome));
     const results = await fixture.store.settle(settlements);
+    await fixture.store.links.idle();
     assert(results.every(({ applied }) => applied));
     model.end([...byJob].flatMap(([job, outcome]) => settleOne(job, outcome)));
   }
@@ -255,10 +257,11 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   async function completeTx(index: number, commits: boolean): Promise<void> {
     const job = some(model.running(), index);
     if (!job) return;
+    let owed: Awaited<ReturnType<typeof fixture.store.completeTx>> = { released: [], cancelled: [] };
     const rolledBack = new Error('rolled back');
     const end: unknown = await fixture.app
       .transaction(async (manager) => {
-        await fixture.store.completeTx(manager, claims.get(job.id)!, null);
+        owed = await fixture.store.completeTx(manager, claims.get(job.id)!, null);
         if (!commits) throw rolledBack;
       })
       .catch((error: unknown) => error);
@@ -266,7 +269,11 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
       assert(end instanceof JobStateError);
     } else {
       assert.equal(end, commits ? undefined : rolledBack);
-      if (commits) model.end(settleOne(job, outcomes.completed()));
+      if (commits) {
+        fixture.store.links.report(owed);
+        await fixture.store.links.idle();
+        model.end(settleOne(job, outcomes.completed()));
+      }
     }
   }
 
@@ -349,6 +356,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   }
 
   async function compare(): Promise<void> {
+    await fixture.store.links.idle();
     const ids = jobs().map(({ id }) => id);
     const rows = new Map((await fixture.store.find(ids)).map((job) => [job.id, job]));
     const waiting = new Map((await fixture.store.links.blocked(ids)).map(({ id, waitingOn }) => [id, waitingOn]));

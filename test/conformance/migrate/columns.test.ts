@@ -19,7 +19,7 @@ const FULL: Partial<JobInsert> = {
   expiry: { at: new Date('2126-05-01T12:00:00.125Z') },
   idempotency: { key: 'request 9', bodyHash: 'hash' },
   metadata: '{"by":"shop"}',
-  isWatched: true,
+  watched: 1,
 };
 
 const columns = Object.entries<Column>(COLUMNS);
