@@ -12,6 +12,7 @@
 import type { DeadLetterStatements, StoredDeadLetter } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkMode, ParentEnd, ReleasedJob } from './link-store.js';
+import { nextTurn } from '../runtime/real-timers.js';
 import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
 
 /** The statements of a database that follow up ended jobs. Sets are JSON arrays. */
@@ -75,7 +76,7 @@ const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 const READ_LINKS_FACTOR = 4;
 const READ_LINKS_MIN = 200;
 /** Links that one search for open parents reads, and the pages in which it reads those of one child. */
-const READ_PARENTS_MAX = 4_000;
+const READ_PARENTS_MAX = 1_000;
 const PARENTS_PAGE_MIN = 4;
 const PARENTS_PAGE_MAX = 1_000;
 /** With this many children to cancel, a search also finds their descendants, up to a number of jobs and of links of each job. */
@@ -277,7 +278,11 @@ interface Search {
 /** Finds another open parent for each token, page by page, without a lock. */
 async function findNext(sql: FollowUpStatements, read: SqlQuery, tokens: readonly Token[]): Promise<readonly Token[]> {
   let open = tokens.map((token): Search => ({ token, before: LAST_ID, page: PARENTS_PAGE_MIN, step: 'top' }));
-  while (open.length > 0) {
+  for (let isFirst = true; open.length > 0; isFirst = false) {
+    if (!isFirst) {
+      // The children of a dense graph have many parents, and better-sqlite3 blocks the event loop while it reads.
+      await nextTurn();
+    }
     const { page } = open[0]!;
     const now = open.filter((each) => each.page === page).slice(0, Math.floor(READ_PARENTS_MAX / page));
     const taken = new Set(now);

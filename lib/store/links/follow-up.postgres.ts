@@ -1,4 +1,3 @@
-import { PARENTS_MAX } from '../../core/dependencies.js';
 import { DELETED, isOwed } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
 import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
@@ -117,9 +116,9 @@ export const MOVE = `
 UPDATE _jobs_links l SET holds = (l.parent_id = m.next_id) FROM ${set('parent_id uuid, child_id uuid, next_id uuid', 'm')}
 WHERE l.parent_id = ANY (ARRAY[m.parent_id, m.next_id]) AND l.child_id = m.child_id AND ${holds('m')}`;
 
-/** When a child may start: at the latest of the times that its links store. ORDER BY and LIMIT prevent a plan that reads the whole table. */
-const startTime = (id: string): string => `least(greatest((SELECT max(p.run_at) FROM (
-      SELECT l.run_at FROM _jobs_links l WHERE l.child_id = ${id} ORDER BY l.parent_id LIMIT ${PARENTS_MAX}) p), ${now}), '${LATEST_START.toISOString()}')`;
+/** When a child may start. All links of a child store the same time. ORDER BY and LIMIT prevent a plan that reads the whole table. */
+const startTime = (id: string): string => `least(greatest((
+      SELECT l.run_at FROM _jobs_links l WHERE l.child_id = ${id} ORDER BY l.parent_id LIMIT 1), ${now}), '${LATEST_START.toISOString()}')`;
 
 /** pending → pending, due, for children whose token has come to its end. */
 export const RELEASE = `

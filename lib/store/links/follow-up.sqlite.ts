@@ -102,9 +102,9 @@ WITH m AS MATERIALIZED (SELECT m.* FROM ${set('parent_id', 'child_id', 'next_id'
 UPDATE _jobs_links AS l SET holds = (l.parent_id = m.next_id) FROM m, json_each(json_array(m.parent_id, m.next_id)) AS e
 WHERE l.parent_id = e.value AND l.child_id = m.child_id`;
 
-/** When a child may start: at the latest of the times that its links store. */
+/** When a child may start. All links of a child store the same time. */
 const startTime = (id: string): string => `min(max(coalesce((
-  SELECT max(l.run_at) FROM _jobs_links AS l WHERE l.child_id = ${id}), ${now}), ${now}), '${toSqliteTime(LATEST_START)}')`;
+  SELECT l.run_at FROM _jobs_links AS l WHERE l.child_id = ${id} ORDER BY l.parent_id LIMIT 1), ${now}), ${now}), '${toSqliteTime(LATEST_START)}')`;
 
 /** pending → pending, due, for children whose token has come to its end. `END_TOKENS` follows. */
 export const RELEASE = `

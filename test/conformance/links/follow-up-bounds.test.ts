@@ -1,6 +1,6 @@
 import { JobsEngine, JobStateError } from 'nestjs-jobs';
-import { outcomes } from '../../support/job-rows.js';
-import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { outcomes, settlement } from '../../support/job-rows.js';
+import { claimByRef, enqueueLinked, linkedJob, settleAll, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const kinds = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections);
@@ -66,4 +66,32 @@ describe.each(kinds)('a job with thousands of children on $label', (kind) => {
     },
     60_000,
   );
+});
+
+describe.each(kinds)('two layers of jobs, each linked with each, on $label', (kind) => {
+  const fixture = useStore(kind);
+  const LAYER = 200;
+  /** Links that one iteration of the event loop may read. */
+  const READ_MAX = 1_000;
+
+  it('are followed up in many iterations of the event loop', async () => {
+    const layer = Array.from({ length: LAYER }, (_, index) => linkedJob(`p${index}`));
+    const parents = Object.values(await enqueueLinked(fixture.store, layer));
+    const children = Array.from({ length: LAYER }, (_, index) => linkedJob(`c${index}`, parents));
+    await enqueueLinked(fixture.store, children);
+    const claims = Object.values(await claimByRef(fixture.store));
+    expect(claims).toHaveLength(LAYER);
+    let turns = 0;
+    let next = setImmediate(function count() {
+      turns += 1;
+      next = setImmediate(count);
+    });
+    await settleAll(
+      fixture.store,
+      claims.map((token) => settlement(token, outcomes.completed())),
+    );
+    clearImmediate(next);
+    expect(turns).toBeGreaterThanOrEqual((LAYER * LAYER) / READ_MAX);
+    expect(Object.keys(await claimByRef(fixture.store))).toHaveLength(LAYER);
+  }, 60_000);
 });
