@@ -79,7 +79,12 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'requeue', from: 'cancelled', to: 'pending', guard: 'by request, or with its parent; unique key free' },
   { verb: 'promote', from: 'pending', to: 'pending', guard: 'by request; waits for no parent' },
   { verb: 'unblock', from: 'pending', to: 'pending', guard: 'its last parent has ended' },
-  { verb: 'delete', from: 'pending', to: 'none', guard: 'by request' },
+  {
+    verb: 'delete',
+    from: 'pending',
+    to: 'none',
+    guard: 'by request; with children it is `cancelled` until its follow-up has ended them',
+  },
   { verb: 'delete', from: 'completed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'failed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'cancelled', to: 'none', guard: 'by request' },

@@ -183,8 +183,6 @@ export interface ClaimToken {
   readonly attempt: number;
   /** Physical position of the row, to find it faster than by id. A hint only: another row can be there. */
   readonly rowRef?: string | undefined;
-  /** Other jobs or a group wait for the job, as far as the claim knows. */
-  readonly isWatched?: boolean | undefined;
 }
 
 /** A job that this process has claimed. */

@@ -134,9 +134,8 @@ interface AttemptWriter {
   /** Returns those of the claimed jobs for which a cancel was requested. */
   cancelRequests(tokens: readonly ClaimToken[]): Promise<ClaimToken[]>;
   /**
-   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, except those that `discard` keeps. For watched
-   * jobs that end, the same transaction closes their links, releases or cancels their children, finishes their groups and inserts dead
-   * letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
+   * processing → the status of each outcome. Deletes jobs that end in one of `discardStatuses`, except those that `discard` keeps. A
+   * follow-up then releases or cancels children, finishes groups and inserts dead letters; see `LinkStore.observe`. Returns the results in the order of `settlements`.
    */
   settle(settlements: readonly Settlement[], discardStatuses?: readonly FinalStatus[]): Promise<Settled[]>;
   /** Writes the progress of running jobs, one value for each. Returns the states in the order of `entries`. */
@@ -178,8 +177,7 @@ interface JobMaintenance {
    */
   rescue(limit: number, lowerBound?: string | null): Promise<Rescue>;
   /**
-   * pending → cancelled for jobs that have not started by their expiry, up to `limit` watched ones and as many others. Skips expiries
-   * before `lowerBound`, ISO 8601.
+   * pending → cancelled for up to `limit` jobs that have not started by their expiry. Skips expiries before `lowerBound`, ISO 8601.
    */
   expire(limit: number, lowerBound?: string | null): Promise<ExpiredJob[]>;
   /**

@@ -22,5 +22,12 @@ export async function claimByRef(store: JobStore): Promise<Record<string, Claim>
 }
 
 export function settleOne(store: JobStore, token: Claim, outcome: Outcome = outcomes.completed()): Promise<Settled[]> {
-  return store.settle([settlement(token, outcome)]);
+  return settleAll(store, [settlement(token, outcome)]);
+}
+
+/** Records outcomes, and waits for the follow-up of the jobs that have ended. */
+export async function settleAll(store: JobStore, ...given: Parameters<JobStore['settle']>): Promise<Settled[]> {
+  const settled = await store.settle(...given);
+  await store.links.idle();
+  return settled;
 }

@@ -16,7 +16,7 @@ export interface WhenIdleOptions {
   timeout?: Duration | undefined;
 }
 
-type IdleWatchParts = Pick<EngineParts, 'clock' | 'logger' | 'role' | 'strictTopics'> & {
+type IdleWatchParts = Pick<EngineParts, 'store' | 'clock' | 'logger' | 'role' | 'strictTopics'> & {
   readonly enqueuer: Enqueuer;
   readonly dispatcher: Dispatcher;
   readonly runner: JobRunner;
@@ -63,12 +63,15 @@ export class IdleWatch {
 
   /** Resolves when no job is due for this process and none runs in it. */
   async waitUntilIdle(): Promise<void> {
-    const { enqueuer, dispatcher, runner } = this.parts;
+    const { enqueuer, dispatcher, runner, store } = this.parts;
+    let isFollowingUp: boolean;
     do {
       await enqueuer.idle();
       await dispatcher.idle();
       await runner.allSettled();
-    } while (!enqueuer.isIdle || runner.unsettledCount > 0);
+      isFollowingUp = !store.links.isIdle;
+      await store.links.idle();
+    } while (isFollowingUp || !enqueuer.isIdle || runner.unsettledCount > 0);
   }
 
   /** Due jobs that will not run reject: a test with a mistyped topic must not pass. */

@@ -1,6 +1,6 @@
 /*
  * Dependencies and groups. In: jobs with parents. Out: links in the table, and released jobs.
- * The store releases children in the transaction that ends their parent, or right after it. Read this file (rows and links of a call), then
+ * The store releases children in a follow-up of the end of their parent. Read this file (rows and links of a call), then
  * link-events.ts (what happens after a release). maintain/table-sweepers.ts repairs links.
  */
 import type { Dependency } from '../../core/dependencies.js';
@@ -24,7 +24,8 @@ export function toLinks(rows: readonly JobInsert[], dependencies: readonly Depen
  * @throws InvalidOptionsError for a child whose payload or start a later call could change.
  */
 export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[]): LinkedInsert {
-  const watched = new Set(links.map(({ parentId }) => parentId));
+  const parents = new Set(links.map(({ parentId }) => parentId));
+  const holding = findHolders(rows, links);
   const blocked = new Map(links.filter(({ mode }) => mode !== 'member').map(({ childId, path }) => [childId, path]));
   const startTimes = new Map<string, Date>();
   for (const row of rows) {
@@ -35,8 +36,18 @@ export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[
     if (isBlocked && row.runAt) {
       startTimes.set(row.id, row.runAt);
     }
-    row.isWatched = watched.has(row.id);
+    row.watched = holding.has(row.id) ? 1 : parents.has(row.id) ? 0 : undefined;
     row.runAt = isBlocked ? BLOCKED_UNTIL : row.runAt;
   }
   return { jobs: rows, links, startTimes };
+}
+
+/** The parents of the call that hold tokens. The store gives the token of each child to its parent with the highest id. */
+function findHolders(rows: readonly NewJobRow[], links: readonly LinkInsert[]): ReadonlySet<string> {
+  const holders = new Map<string, string>();
+  const own = new Set(rows.map(({ id }) => id));
+  for (const { parentId, childId } of links.filter((link) => own.has(link.parentId))) {
+    holders.set(childId, [holders.get(childId) ?? '', parentId].sort().at(-1)!);
+  }
+  return new Set(holders.values());
 }

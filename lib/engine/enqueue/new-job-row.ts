@@ -87,7 +87,7 @@ export class NewJobRow implements JobInsert {
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
   // Without values of their own: most rows have none.
-  declare isWatched?: boolean;
+  declare watched?: 0 | 1 | undefined;
   declare replacement?: PayloadReplacement;
 
   /**

@@ -81,9 +81,13 @@ export class Rescuer {
       this.cost.recordStart();
     }
     const lowerBound = isFull ? null : this.lowerBound;
-    const { rescued, hasOverdue, at, tookMs } = await store.rescue(BATCH_MAX, lowerBound);
+    const { rescued, hasOverdue, hasOwed, at, tookMs } = await store.rescue(BATCH_MAX, lowerBound);
     if (isFull) {
       this.cost.recordDuration(tookMs);
+    }
+    if (hasOwed) {
+      // A process has crashed after it had ended jobs, or something else has ended them.
+      await store.links.followOwed();
     }
     const expired = hasOverdue ? await store.expire(BATCH_MAX, lowerBound) : [];
     if (rescued.length < BATCH_MAX && expired.length < BATCH_MAX) {

@@ -26,8 +26,6 @@ const SHUTDOWN_PAUSE_MAX_MS = 250;
  */
 export class Completer {
   private readonly batcher: Batcher<PendingOutcome, Settled>;
-  /** Outcomes of jobs with children: their transactions may take long, and must not delay the other outcomes. */
-  private readonly watchedBatcher: Batcher<PendingOutcome, Settled>;
   /** Of topics without a retention of their own. */
   private readonly discardStatuses: readonly FinalStatus[];
   private readonly pauses = new Map<PendingOutcome, ScheduledWake>();
@@ -47,7 +45,6 @@ export class Completer {
       measureLength: ({ outcome, progress }) => textLength(outcome) + (progress?.length ?? 0),
     };
     this.batcher = new Batcher({ ...batches, concurrency: () => store.capabilities.pipelined });
-    this.watchedBatcher = new Batcher(batches);
   }
 
   /** Writes the outcome of an attempt. Takes a callback: a promise for each job would cost more. */
@@ -187,7 +184,7 @@ export class Completer {
     if (this.isAbandoned) {
       pending.onDone('lease lost');
     } else {
-      (pending.token.isWatched ? this.watchedBatcher : this.batcher).push(pending);
+      this.batcher.push(pending);
     }
   }
 

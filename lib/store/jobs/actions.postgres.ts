@@ -8,6 +8,7 @@ import {
   jobColumns,
   ms,
 } from './job-row.postgres.js';
+import { DELETED, isOwed } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -25,18 +26,24 @@ export interface ActionStatement {
  */
 function actionStatement(
   action: string,
-  { holder = 'NULL::uuid', row = jobColumns('j'), strength = 'NO KEY UPDATE' } = {},
+  { holder = 'NULL::uuid', strength = 'NO KEY UPDATE', name = 'm' } = {},
 ): ActionStatement {
   const statement = (wait: string, columns: string): string => `
 WITH l AS (SELECT * FROM _jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR ${strength} ${wait}),
-m AS (${action} RETURNING ${columns})
+${name} AS (${action}${columns})
 SELECT m.*, r.id, m.id IS NOT NULL AS changed, coalesce(m.status, l.status) AS status, l.topic, l.attempt,
-  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id, l.watched,
+  l.id IS NULL AND EXISTS (SELECT FROM _jobs j WHERE j.id = r.id) AS busy, ${holder} AS holder_id,
+  coalesce(m.owes, ${isOwed('l.')}) AS owes,
   NOT ${isUnchangedSince('$3', 'l.')} AS is_newer
 FROM unnest($1::uuid[]) WITH ORDINALITY AS r(id, ord)
 LEFT JOIN m ON m.id = r.id LEFT JOIN l ON l.id = r.id
 ORDER BY r.ord`;
-  return { several: statement('SKIP LOCKED', 'j.id, j.status'), one: statement('', row) };
+  // A deletion returns its rows itself.
+  const returning = (columns: string): string => (name === 'm' ? ` RETURNING ${columns}, ${isOwed('j.')} AS owes` : '');
+  return {
+    several: statement('SKIP LOCKED', returning('j.id, j.status')),
+    one: statement('', returning(jobColumns('j'))),
+  };
 }
 
 /** The other job that holds the unique key. A job that has started before needs no waiting key to wait again. */
@@ -51,12 +58,13 @@ const keyHolder = `
 /** The job may have changed since the user selected it. */
 const isExpected = `($2::text[] IS NULL OR l.status = ANY ($2::text[])) AND ${isUnchangedSince('$3', 'l.')}`;
 
-const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NOT EXISTS (${keyHolder})`;
+/** A job that owes a follow-up is followed up first: its dead letters are not lost. */
+const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('l.')}, false) AND NOT EXISTS (${keyHolder})`;
 
 const requeue = (source: string, runAt: string): ActionStatement =>
   actionStatement(
     `
-  UPDATE _jobs j SET status = 'pending', retries = 0, cancel_requested = false, finished = NULL, result = NULL,
+  UPDATE _jobs j SET status = 'pending', retries = 0, watched = CASE WHEN l.watched = 2 THEN 1 ELSE l.watched END, cancel_requested = false, finished = NULL, result = NULL,
     progress = NULL, steps = CASE WHEN $4::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL,
     ended_by = NULL, expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
     actions = ${appendAction('$7::jsonb')}, updated = statement_timestamp()
@@ -82,33 +90,31 @@ export const PROMOTE = actionStatement(`
     updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status = 'pending' AND NOT ${isBlocked('l')}`);
 
-const cancel = (guard: string): ActionStatement =>
-  actionStatement(`
+/** pending → cancelled; a processing job is marked. */
+export const CANCEL = actionStatement(`
   UPDATE _jobs j SET cancel_requested = true, actions = ${appendAction('$4::jsonb')}, updated = statement_timestamp(),
     status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
     finished = CASE WHEN l.status = 'pending' THEN statement_timestamp() END,
     locked_until = CASE WHEN l.status = 'processing' THEN l.locked_until END,
     locked_by = CASE WHEN l.status = 'processing' THEN l.locked_by END
-  FROM l WHERE ${matchesId('l')} AND ${isExpected} AND ${guard}`);
+  FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status IN ('pending', 'processing')`);
 
-/** pending → cancelled; a processing job is marked. Leaves out waiting jobs that are watched. */
-export const CANCEL = cancel(`(l.status = 'processing' OR (l.status = 'pending' AND l.watched IS NULL))`);
-/** The same for watched jobs, in a transaction that ends their children. */
-export const CANCEL_WATCHED = cancel(`l.status IN ('pending', 'processing')`);
-
-const remove = (guard: string): ActionStatement =>
-  actionStatement(
-    `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing'${guard}`,
-    {
-      row: 'j.id, j.status',
-      strength: 'UPDATE',
-    },
-  );
-
-/** Any status but processing → deleted. Leaves out watched jobs. */
-export const DELETE = remove(' AND l.watched IS NULL');
-/** The same for watched jobs, in a transaction that ends their children. */
-export const DELETE_WATCHED = remove('');
+/**
+ * Any status but processing → deleted. A job on which others depend ends, and its follow-up deletes the row; one that owes a follow-up is
+ * followed up first.
+ */
+export const DELETE = actionStatement(
+  `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing' AND l.watched IS NULL
+  RETURNING j.id, j.status, false AS owes),
+marked AS (
+  UPDATE _jobs j SET watched = 3, status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
+    ended_by = CASE WHEN l.status = 'pending' THEN '${DELETED}' ELSE l.ended_by END,
+    finished = coalesce(l.finished, statement_timestamp()), updated = statement_timestamp()
+  FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing' AND l.watched IS NOT NULL AND NOT coalesce(${isOwed('l.')}, false)
+  RETURNING j.id, j.status, true AS owes),
+m AS (SELECT * FROM deleted UNION ALL SELECT * FROM marked`,
+  { name: 'deleted', strength: 'UPDATE' },
+);
 
 /** Pauses the topics of the JSON array $1. A topic that is paused already keeps its time. */
 export const PAUSE = `

@@ -10,6 +10,7 @@ import {
   now,
   timeAfter,
 } from './job-row.sqlite.js';
+import { DELETED, isOwed } from './job-row.js';
 
 /**
  * The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time since which the jobs have not
@@ -20,6 +21,8 @@ export interface ActionStatements {
   readonly one: string;
   /** Changes several jobs, and returns what their results need. */
   readonly several: string;
+  /** Runs before it, and changes other jobs. */
+  readonly before?: string;
   /** Reads the state of unchanged jobs. Takes the ids, and the time of the last change as ?2. */
   readonly unchanged: string;
 }
@@ -30,7 +33,8 @@ const ids = '(SELECT value FROM json_each(?1))';
 const isExpected = (row = ''): string =>
   `(?2 IS NULL OR ${row}status IN (SELECT value FROM json_each(?2))) AND ${isUnchangedSince('?3', row)}`;
 
-const resultColumns = 'id, status, topic, attempt, watched';
+const resultColumns = `id, status, topic, attempt, ${isOwed()} AS owes`;
+const wholeJob = `${jobColumns}, ${isOwed()} AS owes`;
 
 /** The other job that holds the unique key of job `j`. A job that has started before needs no waiting key to wait again. */
 const keyHolder = `
@@ -49,11 +53,11 @@ const requeued = `
     SELECT j.id, row_number() OVER (
       PARTITION BY j.topic, ${takenKey}, j.waiting_key IS NULL, iif(${takenKey} IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
-    WHERE j.status IN ('failed', 'cancelled') AND ${isExpected('j.')} AND (${keyHolder}) IS NULL)
+    WHERE j.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('j.')}, 0) AND ${isExpected('j.')} AND (${keyHolder}) IS NULL)
   WHERE key_order = 1`;
 
 const asRequeued = (runAt: string): string => `
-UPDATE _jobs ${byId} SET status = 'pending', retries = 0, cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+UPDATE _jobs ${byId} SET status = 'pending', retries = 0, watched = iif(watched = 2, 1, watched), cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, ended_by = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
   max_retries = coalesce(?6, max_retries), actions = ${appendAction('?7')}, updated = ${now}`;
 
@@ -64,7 +68,7 @@ const requeuePaced = (columns: string): string => `${asRequeued(timeAfter('?5', 
 FROM (SELECT id AS paced_id, row_number() OVER (ORDER BY id DESC) - 1 AS slot FROM (${requeued})) WHERE id = paced_id RETURNING ${columns}`;
 
 const notRequeued = `
-SELECT j.id, j.status, j.topic, j.attempt, j.watched, NOT ${isUnchangedSince('?2', 'j.')} AS is_newer, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
+SELECT j.id, j.status, j.topic, j.attempt, ${isOwed('j.')} AS owes, NOT ${isUnchangedSince('?2', 'j.')} AS is_newer, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
 FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`;
 
 /**
@@ -72,14 +76,14 @@ FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`;
  * of several jobs with one key.
  */
 export const REQUEUE: ActionStatements = {
-  one: requeue(jobColumns),
+  one: requeue(wholeJob),
   several: requeue(resultColumns),
   unchanged: notRequeued,
 };
 
 /** The same, newest first, one job each ?9 milliseconds. The first becomes due ?8 intervals after ?5. */
 export const REQUEUE_PACED: ActionStatements = {
-  one: requeuePaced(jobColumns),
+  one: requeuePaced(wholeJob),
   several: requeuePaced(resultColumns),
   unchanged: notRequeued,
 };
@@ -94,34 +98,32 @@ WHERE id IN ${ids} AND status = 'pending' AND ${isExpected()} AND NOT ${isBlocke
 /**
  * pending → pending, due now. A job that is due already keeps its position in the queue. A job that waits for its parents is unchanged.
  */
-export const PROMOTE: ActionStatements = { one: promote(jobColumns), several: promote(resultColumns), unchanged };
+export const PROMOTE: ActionStatements = { one: promote(wholeJob), several: promote(resultColumns), unchanged };
 
-const cancel = (columns: string, guard: string): string => `
+const cancel = (columns: string): string => `
 UPDATE _jobs ${byId} SET status = iif(status = 'pending', 'cancelled', status), finished = iif(status = 'pending', ${now}, NULL),
   cancel_requested = 1, actions = ${appendAction('?4')}, updated = ${now}
-WHERE id IN ${ids} AND ${guard} AND ${isExpected()} RETURNING ${columns}`;
+WHERE id IN ${ids} AND status IN ('pending', 'processing') AND ${isExpected()} RETURNING ${columns}`;
 
-const cancelStatements = (guard: string): ActionStatements => ({
-  one: cancel(jobColumns, guard),
-  several: cancel(resultColumns, guard),
+/** pending → cancelled. A processing job is marked; its worker cancels it. */
+export const CANCEL: ActionStatements = { one: cancel(wholeJob), several: cancel(resultColumns), unchanged };
+
+const remove = `
+DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing' AND watched IS NULL AND ${isExpected()} RETURNING ${resultColumns}`;
+
+/**
+ * Deletes jobs in any status but processing. A job on which others depend ends, and its follow-up deletes the row; one that owes a follow-up
+ * is followed up first.
+ */
+export const DELETE: ActionStatements = {
+  before: `
+UPDATE _jobs ${byId} SET watched = 3, status = iif(status = 'pending', 'cancelled', status), ended_by = iif(status = 'pending', '${DELETED}', ended_by), finished = coalesce(finished, ${now}), updated = ${now}
+WHERE id IN ${ids} AND status <> 'processing' AND watched IS NOT NULL AND NOT coalesce(${isOwed()}, 0) AND ${isExpected()}
+RETURNING ${resultColumns}`,
+  one: remove,
+  several: remove,
   unchanged,
-});
-
-/** pending → cancelled. A processing job is marked; its worker cancels it. Leaves out waiting jobs that are watched. */
-export const CANCEL = cancelStatements(`(status = 'processing' OR (status = 'pending' AND watched IS NULL))`);
-/** The same for watched jobs, in a transaction that ends their children. */
-export const CANCEL_WATCHED = cancelStatements(`status IN ('pending', 'processing')`);
-
-const remove = (guard: string): ActionStatements => {
-  const statement = `
-DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing'${guard} AND ${isExpected()} RETURNING ${resultColumns}`;
-  return { one: statement, several: statement, unchanged };
 };
-
-/** Deletes jobs in any status but processing. Leaves out watched jobs. */
-export const DELETE = remove(' AND watched IS NULL');
-/** The same for watched jobs, in a transaction that ends their children. */
-export const DELETE_WATCHED = remove('');
 
 /** Pauses the topics in ?1. A topic that is paused already keeps its time. `WHERE true` ends the SELECT for SQLite's parser. */
 export const PAUSE = `

@@ -35,14 +35,14 @@ export function toSettledInOrder(
   return tokens.map((token) => applied.get(toKey(token)) ?? current.get(token.id) ?? gone);
 }
 
+/** Returns the ids of the rows that owe a follow-up. */
+export function selectOwing(rows: readonly SqlRow[]): string[] {
+  return rows.filter(({ owes }) => owes).map(({ id }) => id as string);
+}
+
 /** The result of a completion that has changed its row. */
 export function toCompleted({ attempt }: ClaimToken): Settled {
   return { applied: true, status: 'completed', attempt, retries: null, runAt: null };
-}
-
-/** The result of an outcome whose row is locked. The row is still the attempt's: the caller tries again. */
-export function toLocked({ attempt }: ClaimToken): Settled {
-  return { applied: false, status: 'processing', attempt, retries: null, runAt: null };
 }
 
 /**

@@ -265,12 +265,11 @@ export const COLUMNS = {
     isNullable: true,
     insert: { inMs: ({ uniqueMode }) => uniqueMode?.debounce?.max, member: 'debounce_max_ms' },
   },
-  /** 1 if other jobs or a group wait for the job. */
+  /** What hangs on the job: see `isOwed` in job-row.ts. */
   watched: {
     type: 'smallint',
     isNullable: true,
-    insert: { value: ({ isWatched }) => (isWatched ? 1 : null) },
-    claim: 'seldom',
+    insert: { value: ({ watched }) => watched ?? null },
   },
 } as const satisfies Readonly<Record<string, Column>>;
 

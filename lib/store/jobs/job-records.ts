@@ -29,8 +29,8 @@ export interface JobInsert {
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
   readonly idempotency: Idempotency | null;
-  /** Other jobs or a group wait for the job. */
-  readonly isWatched?: boolean;
+  /** What hangs on the job; absent: nothing. See `isOwed` in job-row.ts. */
+  readonly watched?: 0 | 1 | undefined;
   /** Of a debounced job whose payload is encoded for its id: the only job whose payload the call may replace. */
   readonly replacement?: PayloadReplacement;
 }
@@ -269,14 +269,14 @@ export interface Settled {
    * this is not known.
    */
   readonly wasRescued?: true;
-  /** The job is watched, or may have a dead letter: a transaction of `LinkTable` records its outcome. */
-  readonly isWatched?: true;
 }
 
 export interface Rescue extends ScanTiming {
   readonly rescued: readonly Rescued[];
   /** Jobs have not started by their expiry: `expire` ends them. */
   readonly hasOverdue: boolean;
+  /** Jobs have owed a follow-up for a while: `LinkStore.followOwed`. */
+  readonly hasOwed: boolean;
 }
 
 /** A job that was cancelled because it had not started by its expiry. */
@@ -365,7 +365,8 @@ export interface ActionResult {
    * `SqlError`, since the database refused the statement.
    */
   readonly reason: Error | null;
-  readonly isWatched?: true;
+  /** It has ended and owes a follow-up. */
+  readonly owes?: true;
   /** It has changed since `ActionGuard.asOf`. */
   readonly isNewer?: true;
   /** The changed row, if the action was for one job and did not delete it. */

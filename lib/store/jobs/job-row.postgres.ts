@@ -49,9 +49,9 @@ export const blockedUntil = `'${BLOCKED_UNTIL.toISOString()}'::timestamptz`;
 export const isUnexpired = (row: string): string =>
   `(${row}.expires_at IS NULL OR ${row}.expires_at > statement_timestamp())`;
 
-/** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
+/** Whether the job waits for parents: it is never due, and has a link. `row` is SQL for the row. */
 export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}
-  AND EXISTS (SELECT FROM _jobs_links k WHERE k.child_id = ${row}.id AND k.outcome IS NULL))`;
+  AND EXISTS (SELECT FROM _jobs_links k WHERE k.child_id = ${row}.id))`;
 
 /** Whether a child of the job may still read it. `row` is SQL for the row. */
 export const hasUnfinishedChild = (row: string): string => `EXISTS (

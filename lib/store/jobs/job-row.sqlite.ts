@@ -52,9 +52,9 @@ export const isUnexpired = `(expires_at IS NULL OR expires_at > ${now})`;
 export const isUnchangedSince = (asOf: string, row = ''): string => `(${asOf} IS NULL OR ${asOf} >= coalesce(
   CASE ${row}status WHEN 'pending' THEN ${row}updated WHEN 'processing' THEN ${row}started ELSE ${row}finished END, ${row}updated))`;
 
-/** Whether the job waits for parents: it is never due, and a link is open. `row` is SQL for the row. */
+/** Whether the job waits for parents: it is never due, and has a link. `row` is SQL for the row. */
 export const isBlocked = (row: string): string => `(${row}.run_at = ${blockedUntil}
-  AND EXISTS (SELECT 1 FROM _jobs_links AS k WHERE k.child_id = ${row}.id AND k.outcome IS NULL))`;
+  AND EXISTS (SELECT 1 FROM _jobs_links AS k WHERE k.child_id = ${row}.id))`;
 
 /** Whether a child of the job may still read it. `row` is SQL for the row. */
 export const hasUnfinishedChild = (row: string): string => `EXISTS (

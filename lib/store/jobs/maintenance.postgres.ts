@@ -1,4 +1,4 @@
-import { EXPIRED, LEASE_LOST } from './job-row.js';
+import { EXPIRED, isOwed, LEASE_LOST } from './job-row.js';
 import {
   latestFinish,
   matchesId,
@@ -22,11 +22,12 @@ const isLost = `(j.retries >= j.max_retries AND NOT ${isUnstarted})`;
 
 /**
  * processing with an expired lease → pending, failed or cancelled: $1 limit, $2 lower bound of the lease. Skips rows that a completion
- * has locked. An attempt that never started keeps its `run_at`, and no error is recorded.
+ * has locked. An attempt that never started keeps its `run_at`, and no error is recorded. The last row says whether
+ * `EXPIRE` finds jobs, and whether a follow-up is owed.
  */
-const rescue = (guard: string): string => `
+export const RESCUE = `
 WITH expired AS (
-  SELECT j.id, coalesce(j.watched, CASE WHEN ${isLost} AND NOT j.cancel_requested THEN ${hasDeadLetters('j')} END) AS watched FROM _jobs j
+  SELECT j.id FROM _jobs j
   WHERE status = 'processing' AND locked_until >= $2::timestamptz AND locked_until < statement_timestamp()
   ORDER BY locked_until LIMIT $1::int ${skipLocked}),
 rescued AS (UPDATE _jobs j SET
@@ -36,42 +37,25 @@ rescued AS (UPDATE _jobs j SET
   rescued_attempt = CASE WHEN ${isUnstarted} THEN j.rescued_attempt ELSE j.attempt END,
   last_error = CASE WHEN ${isUnstarted} THEN j.last_error ELSE ${LEASE_LOST} END,
   errors = CASE WHEN ${isUnstarted} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
+  watched = CASE WHEN j.watched IS NULL AND ${isLost} AND NOT j.cancel_requested THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()
-FROM expired WHERE ${matchesId('expired')}${guard}
-RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message)
-SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms, (SELECT max(watched) FROM expired) AS watched, NULL::boolean AS has_overdue FROM rescued
+FROM expired WHERE ${matchesId('expired')}
+RETURNING j.id, j.topic, j.attempt, j.status, j.retries, j.last_error AS message, ${isOwed('j.')} AS owes)
+SELECT *, NULL::float8 AS at, NULL::float8 AS took_ms, NULL::boolean AS has_overdue, NULL::boolean AS has_owed FROM rescued
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, (SELECT max(watched) FROM expired),
-  EXISTS (SELECT FROM _jobs WHERE ${isOverdue('$2::timestamptz')})`;
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, ${scanTiming}, EXISTS (SELECT FROM _jobs WHERE ${isOverdue('$2::timestamptz')}),
+  EXISTS (SELECT FROM _jobs WHERE ${isOwed()} AND finished < statement_timestamp() - interval '1 second')`;
 
 /**
- * Leaves out watched jobs, and those that fail and have dead letters. The last row says whether there are any, and whether `EXPIRE` finds
- * jobs.
+ * pending → cancelled for jobs that have not started by their expiry: $1 limit, $2 lower bound of the expiry. Skips locked rows.
  */
-export const RESCUE = rescue(' AND expired.watched IS NULL');
-/** All jobs, in a transaction that releases or ends the children of watched ones, and inserts dead letters. */
-export const RESCUE_WATCHED = rescue('');
-
-/**
- * pending → cancelled for jobs that have not started by their expiry: $1 limit, $2 lower bound of the expiry. Skips locked rows. The
- * last row says whether there are watched jobs.
- */
-const expire = (guard: string): string => `
+export const EXPIRE = `
 WITH overdue AS (
-  SELECT id, watched FROM _jobs WHERE ${isOverdue('$2::timestamptz')} ORDER BY expires_at LIMIT $1::int ${skipLocked}),
-ended AS (
-  UPDATE _jobs j SET status = 'cancelled', last_error = '${EXPIRED}', ended_by = 'expiry', finished = statement_timestamp(), updated = statement_timestamp()
-  FROM overdue WHERE ${matchesId('overdue')}${guard} RETURNING j.id, j.topic, j.attempt, j.status)
-SELECT *, NULL::smallint AS watched FROM ended
-UNION ALL
-SELECT NULL, NULL, NULL, NULL, (SELECT max(watched) FROM overdue)`;
-
-/** Leaves out watched jobs. */
-export const EXPIRE = expire(' AND overdue.watched IS NULL');
-/** All jobs, in a transaction that ends the children of watched ones. */
-export const EXPIRE_WATCHED = expire('');
+  SELECT id FROM _jobs WHERE ${isOverdue('$2::timestamptz')} ORDER BY expires_at LIMIT $1::int ${skipLocked})
+UPDATE _jobs j SET status = 'cancelled', last_error = '${EXPIRED}', ended_by = 'expiry', finished = statement_timestamp(), updated = statement_timestamp()
+FROM overdue WHERE ${matchesId('overdue')} RETURNING j.id, j.topic, j.attempt, ${isOwed('j.')} AS owes`;
 
 /** Jobs that finished after this time are too young for any retention age. */
 const youngest = `statement_timestamp() - make_interval(secs =>
@@ -105,9 +89,11 @@ free AS (
   SELECT j.id FROM aged JOIN _jobs j ON ${matchesId('aged')}
   WHERE coalesce(
     j.status = aged.status AND j.finished <= aged.latest AND (j.idempotency_key IS NULL OR NOT ${isKeyKept})
-      AND NOT ${isKeptUnique} AND (j.watched IS NULL OR NOT ${hasUnfinishedChild('j')}), false)
+      AND NOT ${isKeptUnique} AND (j.watched IS NULL OR NOT (${isOwed('j.')}) AND NOT ${hasUnfinishedChild('j')}), false)
   FOR UPDATE OF j SKIP LOCKED),
-gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING j.id)
+gone AS (DELETE FROM _jobs j USING free WHERE ${matchesId('free')} RETURNING j.id, j.status, j.watched),
+kept AS (
+  UPDATE _jobs_links l SET outcome = g.status FROM gone g WHERE g.watched IS NOT NULL AND l.parent_id = ANY (ARRAY[g.id]))
 SELECT (SELECT array_to_json(array_agg(id))::text FROM gone) AS ids,
   (SELECT max(id::text) FROM page
    HAVING count(*) = $2::int AND (min(created) <= ${youngest} OR max(id::text) COLLATE "C" < ${firstId(youngest)})) AS next`;

@@ -1,11 +1,11 @@
 import type { Retention } from '../../core/retention.js';
 import { toRetentionAges } from './batch-json.js';
 import type { LinkTable } from '../links/link-table.js';
+import { selectOwing } from './batch-results.js';
 import { toExpiredJob, toRescue } from './row-mapper.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
-import { singleStatement } from '../runtime/sql-runner.js';
 import type { ExpiredJob, PrunedPage, PrunePage, Rescue } from './job-records.js';
-import { EXPIRE, EXPIRE_WATCHED, PRUNE, RESCUE, RESCUE_WATCHED } from './maintenance.postgres.js';
+import { EXPIRE, PRUNE, RESCUE } from './maintenance.postgres.js';
 
 /** Ends attempts whose lease has expired and jobs that have not started in time, and deletes old jobs. */
 export class MaintenanceWriter {
@@ -15,21 +15,15 @@ export class MaintenanceWriter {
   ) {}
 
   async rescue(limit: number, lowerBound: string | null): Promise<Rescue> {
-    const params = [limit, lowerBound ?? '-infinity'];
-    const rows = await this.query(RESCUE, params);
-    if (rows.at(-1)!.watched === null) {
-      return toRescue(rows);
-    }
-    const others = await this.links.endBy(() => singleStatement(RESCUE_WATCHED, params));
-    return toRescue([...rows.slice(0, -1), ...others]);
+    const rows = await this.query(RESCUE, [limit, lowerBound ?? '-infinity']);
+    this.links.follow(selectOwing(rows));
+    return toRescue(rows);
   }
 
   async expire(limit: number, lowerBound: string | null = null): Promise<ExpiredJob[]> {
-    const params = [limit, lowerBound ?? '-infinity'];
-    const rows = await this.query(EXPIRE, params);
-    const others =
-      rows.at(-1)!.watched === null ? [] : await this.links.endBy(() => singleStatement(EXPIRE_WATCHED, params));
-    return [...rows, ...others].filter(({ id }) => id !== null).map(toExpiredJob);
+    const rows = await this.query(EXPIRE, [limit, lowerBound ?? '-infinity']);
+    this.links.follow(selectOwing(rows));
+    return rows.map(toExpiredJob);
   }
 
   async prune(retention: Retention | null, { after, rows, except = [] }: PrunePage): Promise<PrunedPage> {

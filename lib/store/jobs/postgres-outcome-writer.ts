@@ -3,19 +3,20 @@ import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { byId, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
-import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from './batch-results.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectOwing, selectWithoutRow } from './batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
-import { NO_CHANGES } from '../links/link-script.js';
 import type { LinkChanges } from '../links/link-store.js';
 import type { LinkTable } from '../links/link-table.js';
-import { selectPlain } from '../links/link-table.js';
+import { NO_CHANGES } from '../links/link-table.js';
 import type { Completion, Settled, Settlement } from './job-records.js';
 import { isCompletion } from './job-records.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { toArrayText, toClaimArrays } from '../postgres/array-parameters.js';
+import { TAKE_BACK_STARTS } from '../limits/limited-claim.postgres.js';
 import { IS_HERE } from '../migrate/schema.postgres.js';
 import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
 import * as sql from './settle.postgres.js';
+import { isUncalled, settleUncalledScript } from './uncalled-script.js';
 
 /**
  * Writes the outcomes of attempts. Completions take a fast statement. Other outcomes, and completions that it did not write, take
@@ -28,17 +29,10 @@ export class OutcomeWriter {
       params: readonly unknown[],
       tx?: StoreTransaction,
     ) => Promise<readonly SqlRow[]>,
+    private readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>,
     private readonly links: LinkTable,
     private readonly queueId: (tx: StoreTransaction) => string | null,
   ) {}
-
-  /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except watched ones. */
-  settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
-    const plain = selectPlain(settlements);
-    return this.settlePlain(plain, discardStatuses).then((settled) =>
-      this.links.settleRest(settlements, plain, settled),
-    );
-  }
 
   async completeTx(
     tx: StoreTransaction,
@@ -52,7 +46,7 @@ export class OutcomeWriter {
     const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
     const [completed] = await this.query(sql.COMPLETE_IN_TX, params, tx);
     if (completed) {
-      return completed.watched === null ? NO_CHANGES : this.links.completeIn(tx, id);
+      return completed.watched === 1 ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
     }
     if (queueId !== null) {
       assertQueueIsHere(tx, await this.query(IS_HERE, [queueId], tx));
@@ -61,10 +55,8 @@ export class OutcomeWriter {
     throw toCompletionError(token, owned);
   }
 
-  private async settlePlain(
-    settlements: readonly Settlement[],
-    discardStatuses: readonly FinalStatus[],
-  ): Promise<Settled[]> {
+  /** Returns the results in the order of `settlements`. Deletes jobs that end in one of `discardStatuses`, except those with links. */
+  async settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[]): Promise<Settled[]> {
     const isDeleting = discardStatuses.includes('completed');
     const done = await this.complete(settlements.filter(isCompletion), isDeleting);
     if (done.length === settlements.length) {
@@ -95,6 +87,10 @@ export class OutcomeWriter {
     completions.sort((a, b) => byId(a.token, b.token));
     try {
       const [result] = await this.query(...toCompletionQuery(completions, isDeleting));
+      if (result?.owed) {
+        const positions = JSON.parse(result.owed as string) as number[];
+        this.links.follow(positions.map((position) => completions[position - 1]!.token.id));
+      }
       return selectWritten(completions, result);
     } catch (error) {
       if (error instanceof RowLockedError) {
@@ -106,9 +102,17 @@ export class OutcomeWriter {
 
   private async settleAny(settlements: readonly Settlement[]): Promise<Settled[]> {
     const tokens = settlements.map(({ token }) => token);
-    const rows = await this.query(sql.SETTLE, [toSettlementJson(settlements)]);
-    const others = selectWithoutRow(tokens, rows);
-    const states = others.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [toTokenJson(others)]);
+    const uncalled = settlements.filter(isUncalled);
+    const others = uncalled.length === 0 ? settlements : settlements.filter((each) => !isUncalled(each));
+    const rows = [
+      ...(others.length === 0 ? [] : await this.query(sql.SETTLE, [toSettlementJson(others)])),
+      ...(uncalled.length === 0
+        ? []
+        : await this.transact(() => settleUncalledScript({ ...sql, TAKE_BACK_STARTS }, uncalled))),
+    ];
+    this.links.follow(selectOwing(rows));
+    const unchanged = selectWithoutRow(tokens, rows);
+    const states = unchanged.length === 0 ? [] : await this.query(sql.SETTLED_STATE, [toTokenJson(unchanged)]);
     return toSettledInOrder(tokens, rows, states);
   }
 
@@ -127,13 +131,6 @@ export class OutcomeWriter {
       await this.discard(tokens, discardStatuses).catch(() => undefined);
     }
   }
-}
-
-/** Records completions of watched jobs, in a transaction that releases their children. */
-export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
-  const sorted = [...completions].sort((a, b) => byId(a.token, b.token));
-  const [result] = yield { sql: sql.COMPLETE_WATCHED, params: toArrays(sorted) };
-  return selectWritten(sorted, result);
 }
 
 function toCompletionQuery(completions: readonly Completion[], isDeleting: boolean): Parameters<SqlQuery> {

@@ -124,7 +124,6 @@ class ClaimedRow implements Claim {
   readonly runAt: Date;
   readonly created: Date;
   readonly waitedMs: number;
-  readonly isWatched: boolean;
   readonly expiresMs: number | null;
 
   constructor(row: SqlRow) {
@@ -143,8 +142,7 @@ class ClaimedRow implements Claim {
     this.runAt = time(row.run_at);
     this.created = time(row.created ?? row.run_at);
     this.waitedMs = Math.max(0, Number(row.at) - Number(row.run_at));
-    // NULL and, for the usual values, absent: not watched, and no expiry.
-    this.isWatched = Boolean(row.watched);
+    // NULL: no expiry.
     this.expiresMs = toNumber(row.expires_at);
   }
 }
@@ -224,7 +222,6 @@ export function toSettled(row: SqlRow): Settled {
     retries: isWaiting ? Number(row.retries) : null,
     runAt: isWaiting ? time(row.run_at) : null,
     ...(row.was_rescued ? { wasRescued: true } : {}),
-    ...(row.watched ? { isWatched: true } : {}),
   };
 }
 
@@ -237,7 +234,7 @@ export function toActionResult(row: SqlRow): ActionResult {
     attempt: Number(row.attempt),
     holderId: (row.holder_id ?? null) as string | null,
     reason: (row.reason ?? null) as Error | null,
-    ...(row.watched ? { isWatched: true as const } : {}),
+    ...(row.owes ? { owes: true as const } : {}),
     ...(row.is_newer ? { isNewer: true as const } : {}),
     job: row.changed && row.payload !== undefined ? toJob(row) : null,
   };
@@ -271,6 +268,7 @@ export function toRescue(rows: readonly SqlRow[]): Rescue {
     ...toScanTiming(rows),
     rescued: rows.slice(0, -1).map(toRescued),
     hasOverdue: Boolean(rows.at(-1)!.has_overdue),
+    hasOwed: Boolean(rows.at(-1)!.has_owed),
   };
 }
 

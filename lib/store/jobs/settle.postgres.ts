@@ -1,4 +1,4 @@
-import { WAS_RESCUED } from './job-row.js';
+import { isOwed, WAS_RESCUED } from './job-row.js';
 import {
   matchesId,
   appendError,
@@ -21,15 +21,18 @@ const started = 'coalesce(to_timestamp(o.started_ms / 1000.0), j.started)';
 /** When it ended: a slow write of the outcome does not count as run time. `least` ignores NULL: a run time that is not known. */
 const finished = 'least(to_timestamp((o.started_ms + o.ran_ms) / 1000.0), statement_timestamp())';
 
+const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${isSpent})`;
+
 /**
  * processing → the status of each outcome, guarded by id and attempt. Returns the rows it wrote. It skips locked rows, which the
- * worker sends again: an open transaction must not delay all other outcomes. Every decision reads `j`, the only current row.
+ * worker sends again: an open transaction must not delay all other outcomes. Every decision reads `j`, the only current row. A job that
+ * fails and has dead letters owes a follow-up.
  */
-const settle = (guard: string): string => `
+export const SETTLE = `
 WITH o AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb)
     AS s(id uuid, attempt int, kind text, delay_ms float8, message text, stack text, started_ms float8, ran_ms float8, expires_ms float8, result jsonb, progress jsonb)),
-free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${guard} ORDER BY o.id ${skipLocked})
+free AS MATERIALIZED (SELECT o.* FROM o JOIN _jobs j ON ${isOwned} ORDER BY o.id ${skipLocked})
 UPDATE _jobs j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
     WHEN o.kind = 'retry' THEN CASE WHEN ${isSpent} THEN 'failed' ELSE 'pending' END
@@ -44,22 +47,13 @@ UPDATE _jobs j SET
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
   expires_at = coalesce(j.expires_at, to_timestamp(o.expires_ms / 1000.0)),
+  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN ${finished} END,
   updated = statement_timestamp()
-FROM free o WHERE ${guard}
-RETURNING j.id, true AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
-
-const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${isSpent})`;
-
-/**
- * Leaves out watched jobs, and those that fail and have dead letters: `SETTLE_WATCHED` belongs to a transaction that releases children
- * and inserts dead letters. `isOwned` explains `coalesce`.
- */
-export const SETTLE = settle(`${matchesId('o')} AND j.attempt = o.attempt
-  AND coalesce(j.status = 'processing' AND j.watched IS NULL AND CASE WHEN ${isFailing} THEN ${hasDeadLetters('j')} IS NULL ELSE true END, false)`);
-export const SETTLE_WATCHED = settle(isOwned);
+FROM free o WHERE ${isOwned}
+RETURNING j.id, true AS applied, ${isOwed('j.')} AS owes, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at`;
 
 /**
  * Completed jobs, most of all outcomes, as arrays: $1 ids, $2 attempts, $3 times of the start, $4 run times, $5 results, a JSON array or NULL for
@@ -76,23 +70,21 @@ const completion = `
   (SELECT $1::uuid AS id, $2::int AS attempt, $3::float8 AS started_ms, $4::float8 AS ran_ms, $5::jsonb AS result, $6::tid AS row_ref) AS o`;
 
 /** `SETTLE` handles jobs with a cancel request. */
-const canCompleteAny = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
-/** `LinkStore.settle` handles watched jobs. */
-const canComplete = `${canCompleteAny} AND j.watched IS NULL`;
+const canComplete = `${waitBriefly} AND ${isOwnedByRowRef} AND NOT j.cancel_requested`;
 
-/** `SETTLE` also handles jobs whose idempotency key or unique key must be kept. */
-const canDelete = `${canComplete} AND j.idempotency_key IS NULL AND j.unique_until IS NULL`;
+/** `SETTLE` also handles jobs on which others depend, and those whose idempotency key or unique key must be kept. */
+const canDelete = `${canComplete} AND j.watched IS NULL AND j.idempotency_key IS NULL AND j.unique_until IS NULL`;
 
 const asCompleted = `status = 'completed', result = nullif(o.result, 'null'),
     started = ${started},
     locked_until = NULL, locked_by = NULL, finished = ${finished}, updated = statement_timestamp()`;
 
-/** Returns one row: the count, and the positions in the arrays as a JSON array, unless all jobs matched. */
+/** Returns one row: the count, the positions in the arrays as a JSON array, unless all jobs matched, and those that owe a follow-up. */
 const counted = (write: string): string => `
 WITH written AS (
   ${write}
-  RETURNING o.ord)
-SELECT count(*), CASE WHEN count(*) < cardinality($1::uuid[])
+  RETURNING o.ord, j.watched)
+SELECT count(*), CASE WHEN max(watched) = 1 THEN (SELECT array_to_json(array_agg(ord))::text FROM written WHERE watched = 1) END AS owed, CASE WHEN count(*) < cardinality($1::uuid[])
   THEN (SELECT array_to_json(array_agg(ord))::text FROM written) END AS members
 FROM written`;
 
@@ -103,16 +95,12 @@ FROM written`;
 export const COMPLETE = counted(`UPDATE _jobs j SET ${asCompleted}
   FROM ${completions} WHERE ${canComplete}`);
 
-/** `COMPLETE` for watched jobs too, in a transaction that releases their children. */
-export const COMPLETE_WATCHED = counted(`UPDATE _jobs j SET ${asCompleted}
-  FROM ${completions} WHERE ${canCompleteAny}`);
-
 /** processing → deleted, for completed jobs that are not retained. */
 export const COMPLETE_AND_DELETE = counted(`DELETE FROM _jobs j USING ${completions} WHERE ${canDelete}`);
 
 /** `COMPLETE` for one job, in four fifths of the time. Returns no row when the job did not match. */
 export const COMPLETE_ONE = `
-UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${canComplete} RETURNING 1 AS count`;
+UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${canComplete} RETURNING 1 AS count, CASE WHEN j.watched = 1 THEN '[1]' END AS owed`;
 
 /** `COMPLETE_AND_DELETE` for one job. Returns no row when the job did not match. */
 export const COMPLETE_AND_DELETE_ONE = `
@@ -120,8 +108,7 @@ DELETE FROM _jobs j USING ${completion} WHERE ${canDelete} RETURNING 1 AS count`
 
 /** Reads the current rows of jobs whose outcomes were not written. */
 export const SETTLED_STATE = `
-SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued,
-  coalesce(j.watched, ${hasDeadLetters('j')}) AS watched
+SELECT j.id, false AS applied, j.status, j.attempt, j.retries, ${ms('j.run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
 FROM ${tokens} JOIN _jobs j ON j.id = o.id`;
 
 /**

@@ -1,4 +1,4 @@
-import { WAS_RESCUED } from './job-row.js';
+import { isOwed, WAS_RESCUED } from './job-row.js';
 import {
   byId,
   appendError,
@@ -20,35 +20,29 @@ const started = `coalesce(${fromMs('o.started_ms')}, j.started)`;
 const toFinished = (ms: string): string => `coalesce(min(${fromMs(ms)}, ${now}), ${now})`;
 const finished = toFinished('o.started_ms + o.ran_ms');
 
-const complete = (guard: string): string => `
+/** processing → completed, fenced by attempt, with results and run times. Returns the changed rows. */
+export const COMPLETE = `
 WITH o AS MATERIALIZED (
   SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_ms, value ->> 3 AS ran_ms, value -> 4 AS result FROM json_each(?1))
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = ${started}, locked_until = NULL, locked_by = NULL, finished = ${finished}, updated = ${now}
-FROM o WHERE ${isOwned} AND NOT j.cancel_requested${guard}
-RETURNING id, attempt`;
+FROM o WHERE ${isOwned} AND NOT j.cancel_requested
+RETURNING id, attempt, watched = 1 AS owes`;
 
-/** processing → completed, fenced by attempt, with results and run times. Returns the changed rows. */
-export const COMPLETE = complete(' AND j.watched IS NULL');
-/** The same for watched jobs too, in a transaction that releases their children. */
-export const COMPLETE_WATCHED = complete('');
-
-const completeBrief = (guard: string): string => `
+const completeBrief = `
 UPDATE _jobs ${byId} SET status = 'completed', started = ${fromMs('?2')}, locked_until = NULL, locked_by = NULL,
   finished = ${toFinished('?2 + ?3')}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
-  AND result IS NULL${guard}`;
+  AND result IS NULL AND coalesce(watched, 0) = 0`;
 
 /**
  * processing → completed, for first attempts of brief handlers without a result: the ids in ?1, and one start ?2 and one run time ?3 for all of
- * them, are enough. Without the join a set costs half, and drains of such jobs are limited by the table.
+ * them, are enough. `SETTLE` completes those that owe a follow-up. Without the join a set costs half, and drains of such jobs are limited by the table.
  */
-export const COMPLETE_BRIEF = `${completeBrief(' AND watched IS NULL')} RETURNING id, attempt`;
-/** The same for watched jobs too, in a transaction that releases their children. */
-export const COMPLETE_BRIEF_WATCHED = `${completeBrief('')} RETURNING id, attempt`;
+export const COMPLETE_BRIEF = `${completeBrief} RETURNING id, attempt`;
 
 /** `COMPLETE_BRIEF` without a row for each job, in four fifths of the time. `CHANGES` follows it. */
-export const COMPLETE_BRIEF_WITHOUT_ROWS = completeBrief(' AND watched IS NULL');
+export const COMPLETE_BRIEF_WITHOUT_ROWS = completeBrief;
 
 /** Counts the rows that the last write on this connection has changed. */
 export const CHANGES = 'SELECT changes() AS count';
@@ -58,7 +52,7 @@ export const COMPLETED_BRIEF = `
 SELECT id, attempt FROM _jobs ${byId}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND status = 'completed'`;
 
-/** processing → deleted, in one write. Leaves jobs with a cancel request, and those that keep a key, to `SETTLE`, watched ones to `LinkStore`. */
+/** processing → deleted, in one write. Leaves jobs with a cancel request, those that keep a key, and those on which others depend to `SETTLE`. */
 export const COMPLETE_AND_DELETE = `
 DELETE FROM _jobs ${byId} WHERE ${isOwnedClaim} AND NOT cancel_requested AND idempotency_key IS NULL
   AND unique_until IS NULL AND watched IS NULL RETURNING id, attempt`;
@@ -75,7 +69,13 @@ const finalStatuses = `('completed', 'failed', 'cancelled')`;
 
 const hasNoRetries = `j.retries >= j.max_retries`;
 
-const settle = (guard: string): string => `
+const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${hasNoRetries})`;
+
+/**
+ * processing → the status of each outcome, fenced by attempt. Returns the changed rows. A job that fails and has dead letters owes a
+ * follow-up.
+ */
+export const SETTLE = `
 WITH ${outcomes}
 UPDATE _jobs AS j SET
   status = CASE WHEN j.cancel_requested THEN 'cancelled'
@@ -89,28 +89,16 @@ UPDATE _jobs AS j SET
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started}, expires_at = coalesce(j.expires_at, ${fromMs('o.expires_ms')}),
+  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${finished} END,
   updated = ${now}
-FROM o WHERE ${isOwned}${guard}
-RETURNING id, true AS applied, status, attempt, retries, ${ms('run_at')} AS run_at`;
-
-const isFailing = `NOT j.cancel_requested AND (o.kind = 'failed' OR o.kind = 'retry' AND ${hasNoRetries})`;
-
-/**
- * processing → the status of each outcome, fenced by attempt. Leaves out watched jobs, and those that fail and have dead letters.
- * Returns the changed rows.
- */
-export const SETTLE = settle(
-  ` AND j.watched IS NULL AND CASE WHEN ${isFailing} THEN ${hasDeadLetters('j')} IS NULL ELSE 1 END`,
-);
-/** The same for those, in a transaction that releases or ends their children and inserts dead letters. */
-export const SETTLE_WATCHED = settle('');
+FROM o WHERE ${isOwned}
+RETURNING id, true AS applied, ${isOwed()} AS owes, status, attempt, retries, ${ms('run_at')} AS run_at`;
 
 /** Reads the state of jobs that `SETTLE` did not change. */
 export const SETTLED_STATE = `
-SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued,
-  coalesce(watched, ${hasDeadLetters('j')}) AS watched
+SELECT id, false AS applied, status, attempt, retries, ${ms('run_at')} AS run_at, ${WAS_RESCUED} AS was_rescued
 FROM _jobs AS j ${byId}
 WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))`;
 

@@ -117,7 +117,9 @@ export function* actionScript(
   params: readonly unknown[],
 ): SqlScript<ActionResult[]> {
   const statement = ids.length === 1 ? statements.one : statements.several;
-  const rows = yield { sql: statement, params: [JSON.stringify(ids), ...params] };
+  const given = [JSON.stringify(ids), ...params];
+  const first = statements.before === undefined ? [] : yield { sql: statements.before, params: given };
+  const rows = [...first, ...(first.length === ids.length ? [] : yield { sql: statement, params: given })];
   const unchanged = selectUnchanged(ids, rows);
   const states =
     unchanged.length === 0

@@ -2,8 +2,10 @@ import type { ClaimToken } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { toCompletionJson, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
-import { toSettledInOrder, toCompleted, toCompletionError, selectWithoutRow } from './batch-results.js';
+import { toSettledInOrder, toCompleted, toCompletionError, selectOwing, selectWithoutRow } from './batch-results.js';
 import type { Completion, Settled, Settlement } from './job-records.js';
+import type { LinkChanges } from '../links/link-store.js';
+import { NO_CHANGES } from '../links/link-table.js';
 import { isCompletion } from './job-records.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { IS_HERE } from '../migrate/schema.sqlite.js';
@@ -23,19 +25,21 @@ const BRIEF_SET_MS = 20;
  * jobs that ended in one of `discardStatuses`.
  *
  * @param canCountChanges whether `changes()` still belongs to the last statement: see `SqliteConnection.isSynchronous`.
+ * @param owed receives the jobs that owe a follow-up, also when a later statement fails.
  */
 export function* settleScript(
   settlements: readonly Settlement[],
   discardStatuses: readonly FinalStatus[],
   canCountChanges: boolean,
+  owed: string[],
 ): SqlScript<Settled[]> {
-  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges);
+  const done = yield* completeScript(selectCompletions(settlements), discardStatuses, canCountChanges, owed);
   if (done.length === settlements.length) {
     return settlements.map(({ token }) => toCompleted(token));
   }
   const results = new Map<Settlement, Settled>(done.map((completion) => [completion, toCompleted(completion.token)]));
   const others = settlements.filter((settlement) => !results.has(settlement));
-  const settled = yield* settleOthersScript(others);
+  const settled = yield* settleOthersScript(others, owed);
   others.forEach((settlement, index) => results.set(settlement, settled[index]!));
   const ended = toTokens(others.filter((settlement) => isDiscarded(results.get(settlement)!, discardStatuses)));
   if (ended.length > 0) {
@@ -56,12 +60,12 @@ export function* completeInTransactionScript(
   result: string | null,
   progress?: string,
   startedMs?: number,
-): SqlScript<{ isWatched: boolean }> {
+): SqlScript<LinkChanges> {
   const { id, attempt } = token;
   const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
   const [completed] = yield { sql: sql.COMPLETE_IN_TX, params };
   if (completed) {
-    return { isWatched: completed.watched !== null };
+    return completed.watched === 1 ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
   }
   if (queueId !== null) {
     assertQueueIsHere(tx, yield { sql: IS_HERE, params: [queueId] });
@@ -85,26 +89,26 @@ function* completeScript(
   completions: readonly Completion[],
   discardStatuses: readonly FinalStatus[],
   canCountChanges: boolean,
+  owed: string[],
 ): SqlScript<readonly Completion[]> {
   if (discardStatuses.includes('completed')) {
-    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, [toTokenJson(toTokens(completions))]);
+    return yield* completeWithScript(sql.COMPLETE_AND_DELETE, completions, [toTokenJson(toTokens(completions))], owed);
   }
   const { sets, others } = splitBrief(completions);
   const done: Completion[] = [];
   for (const set of sets) {
-    done.push(...(yield* canCountChanges ? completeCountedScript(set) : completeBriefScript(sql.COMPLETE_BRIEF, set)));
+    done.push(
+      ...(yield* canCountChanges
+        ? completeCountedScript(set)
+        : completeWithScript(
+            sql.COMPLETE_BRIEF,
+            set.completions,
+            [idJson(set.completions), set.startedMs, set.durationMs],
+            owed,
+          )),
+    );
   }
-  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, [toCompletionJson(others)]))];
-}
-
-/** Records completions of watched jobs, in a transaction that releases their children. */
-export function* completeWatchedScript(completions: readonly Completion[]): SqlScript<readonly Completion[]> {
-  const { sets, others } = splitBrief(completions);
-  const done: Completion[] = [];
-  for (const set of sets) {
-    done.push(...(yield* completeBriefScript(sql.COMPLETE_BRIEF_WATCHED, set)));
-  }
-  return [...done, ...(yield* completeWithScript(sql.COMPLETE_WATCHED, others, [toCompletionJson(others)]))];
+  return [...done, ...(yield* completeWithScript(sql.COMPLETE, others, [toCompletionJson(others)], owed))];
 }
 
 /** Runs one statement for all completions. It returns a row for each that it has recorded. */
@@ -112,15 +116,11 @@ function* completeWithScript(
   statement: string,
   completions: readonly Completion[],
   params: readonly unknown[],
+  owed: string[],
 ): SqlScript<readonly Completion[]> {
-  return completions.length === 0 ? [] : selectRecorded(completions, yield { sql: statement, params });
-}
-
-function completeBriefScript(
-  statement: string,
-  { completions, startedMs, durationMs }: BriefSet,
-): SqlScript<readonly Completion[]> {
-  return completeWithScript(statement, completions, [idJson(completions), startedMs, durationMs]);
+  const rows = completions.length === 0 ? [] : yield { sql: statement, params };
+  owed.push(...selectOwing(rows));
+  return selectRecorded(completions, rows);
 }
 
 /** Completes brief jobs without a row for each. The number of changes shows whether all of them were recorded. */
@@ -190,9 +190,10 @@ function isBrief(completion: Completion): completion is Completion & { startedMs
 }
 
 /** Records outcomes of all kinds, and reads the rows that `SETTLE` did not change. */
-function* settleOthersScript(settlements: readonly Settlement[]): SqlScript<Settled[]> {
+function* settleOthersScript(settlements: readonly Settlement[], owed: string[]): SqlScript<Settled[]> {
   const tokens = toTokens(settlements);
   const rows = yield { sql: sql.SETTLE, params: [toSettlementJson(settlements)] };
+  owed.push(...selectOwing(rows));
   const unchanged = selectWithoutRow(tokens, rows);
   const states =
     unchanged.length === 0 ? [] : yield { sql: sql.SETTLED_STATE, params: [toTokenJson(unchanged)], isRead: true };

@@ -4,20 +4,10 @@ import { ms } from '../jobs/job-row.postgres.js';
 
 const ids = 'ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid)';
 
-/** Locks groups, and writes them for the same reason as `LOCK_CHILDREN`. */
+/** Locks groups, and writes them: under REPEATABLE READ a transaction that does not see their end must fail. */
 export const LOCK_GROUPS = `
 WITH g AS (SELECT id FROM _jobs_groups WHERE id = ANY (${ids}) ORDER BY id FOR NO KEY UPDATE)
 UPDATE _jobs_groups j SET updated = statement_timestamp() FROM g WHERE j.id = g.id RETURNING j.id, j.finished`;
-
-/** Finishes the groups in which no member is unfinished, and returns how they ended. */
-export const FINISH_GROUPS = `
-UPDATE _jobs_groups g SET finished = statement_timestamp(), updated = statement_timestamp()
-WHERE g.id = ANY (${ids}) AND g.finished IS NULL
-  AND NOT EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome IS NULL)
-RETURNING g.id, CASE
-  WHEN EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome = 'failed') THEN 'failed'
-  WHEN EXISTS (SELECT FROM _jobs_links l WHERE l.child_id = g.id AND l.outcome <> 'completed') THEN 'cancelled'
-  ELSE 'completed' END AS status`;
 
 /** Inserts group $1 with the name $2, created by $3. A repeated insert, after a lost response, finds it. */
 export const INSERT_GROUP = `
@@ -42,7 +32,7 @@ const groupState = `g.id, g.name, ${ms('g.created')} AS created, ${ms('g.finishe
 
 /** The members by status. A member that was deleted or pruned has the status in which it ended. */
 const membersByStatus = `LATERAL (
-    SELECT coalesce(j.status, l.outcome) AS status, count(*) AS jobs
+    SELECT coalesce(j.status, l.outcome, 'deleted') AS status, count(*) AS jobs
     FROM _jobs_links l LEFT JOIN _jobs j ON j.id = l.parent_id WHERE l.child_id = g.id GROUP BY 1) s`;
 
 /** Counts the members of group $1 by status. */
@@ -69,7 +59,7 @@ WHERE l.parent_id = $1::uuid ORDER BY l.child_id`;
 /** Lists the next $3 unfinished members of group $1 after $2. */
 export const UNFINISHED_MEMBERS = `
 SELECT j.id FROM _jobs_links l JOIN _jobs j ON j.id = l.parent_id
-WHERE l.child_id = $1::uuid AND l.parent_id > $2::uuid AND l.outcome IS NULL AND j.status IN ('pending', 'processing')
+WHERE l.child_id = $1::uuid AND l.parent_id > $2::uuid AND j.status IN ('pending', 'processing')
 ORDER BY l.parent_id LIMIT $3::int`;
 
 /** Lists the topics of the members and callbacks of group $1. */

@@ -1,4 +1,4 @@
-import { byId, ms, now } from '../jobs/job-row.sqlite.js';
+import { byId, ms } from '../jobs/job-row.sqlite.js';
 
 /* Groups of jobs: `_jobs_groups`. A member has a link to its group, and the group has links to its callbacks. Sets are JSON arrays in ?1. */
 
@@ -6,16 +6,6 @@ const ids = '(SELECT value FROM json_each(?1))';
 
 /** Reads groups: the one writer of the file needs no lock. */
 export const LOCK_GROUPS = `SELECT id, finished FROM _jobs_groups WHERE id IN ${ids}`;
-
-/** Finishes the groups in which no member is unfinished, and returns how they ended. */
-export const FINISH_GROUPS = `
-UPDATE _jobs_groups SET finished = ${now}, updated = ${now}
-WHERE id IN ${ids} AND finished IS NULL
-  AND NOT EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.child_id = _jobs_groups.id AND l.outcome IS NULL)
-RETURNING id, CASE
-  WHEN EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.child_id = _jobs_groups.id AND l.outcome = 'failed') THEN 'failed'
-  WHEN EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.child_id = _jobs_groups.id AND l.outcome <> 'completed') THEN 'cancelled'
-  ELSE 'completed' END AS status`;
 
 /** Inserts group ?1 with the name ?2, created by ?3. A repeated insert finds it. */
 export const INSERT_GROUP =
@@ -37,7 +27,7 @@ export const DELETE_GROUPS = `DELETE FROM _jobs_groups AS g WHERE g.id IN ${ids}
 
 /** The members of the groups by status. A member that was deleted or pruned has the status in which it ended. */
 const groupStates = (groups: string): string => `
-SELECT g.id, g.name, ${ms('g.created')} AS created, ${ms('g.finished')} AS finished, coalesce(j.status, l.outcome) AS status, count(l.parent_id) AS jobs
+SELECT g.id, g.name, ${ms('g.created')} AS created, ${ms('g.finished')} AS finished, iif(l.parent_id IS NULL, NULL, coalesce(j.status, l.outcome, 'deleted')) AS status, count(l.parent_id) AS jobs
 FROM (${groups}) AS g LEFT JOIN _jobs_links AS l ON l.child_id = g.id LEFT JOIN _jobs AS j ON j.id = l.parent_id
 GROUP BY g.id, 5 ORDER BY g.id DESC`;
 
@@ -61,7 +51,7 @@ WHERE l.parent_id = ?1 ORDER BY l.child_id`;
 /** Lists the next ?3 unfinished members of group ?1 after ?2. */
 export const UNFINISHED_MEMBERS = `
 SELECT j.id FROM _jobs_links AS l JOIN _jobs AS j ON j.id = l.parent_id
-WHERE l.child_id = ?1 AND l.parent_id > ?2 AND l.outcome IS NULL AND j.status IN ('pending', 'processing')
+WHERE l.child_id = ?1 AND l.parent_id > ?2 AND j.status IN ('pending', 'processing')
 ORDER BY l.parent_id LIMIT ?3`;
 
 /** Lists the topics of the members and callbacks of group ?1. */

@@ -10,11 +10,10 @@ import type {
   SweptPage,
 } from '../jobs/job-records.js';
 
-/**
- * The due time of a job that waits for its parents. A job is blocked while it is pending, has this due time, and has a link without an
- * outcome.
- */
+/** The due time of a job that waits for its parents. A job is blocked while it is pending, has this due time, and has a link. */
 export const BLOCKED_UNTIL = new Date('9999-12-31T00:00:00Z');
+/** The latest due time of a job that does not wait any more. */
+export const LATEST_START = new Date('9999-12-30T00:00:00Z');
 
 /** Whether this is the due time of a job that waits for parents, or was cancelled while it did. `redact` may return a text or nothing. */
 export function isNeverDue(runAt: Date | string | undefined): boolean {
@@ -79,19 +78,12 @@ export interface LinkChanges {
   readonly cancelled: readonly CancelledJob[];
   /** Jobs that were inserted because others have failed for good. */
   readonly deadLetters?: readonly StoredDeadLetter[];
-  /** Ended jobs with more links than one transaction ends. `LinkStore.report` ends the others, in further transactions. */
-  readonly rest?: readonly EndedParent[];
+  /** Jobs that have ended and owe a follow-up: `LinkStore.report` sees to it. */
+  readonly owed?: readonly string[];
 }
 
 /** How a parent has ended. A group is `failing` from its first failed member on. */
 export type ParentEnd = 'completed' | 'failed' | 'cancelled' | 'deleted' | 'failing';
-
-export interface EndedParent {
-  readonly id: string;
-  readonly status: ParentEnd;
-  /** The error of children that are cancelled. Default: that this parent failed. */
-  readonly error?: string;
-}
 
 export interface ReleasedJob {
   readonly id: string;
@@ -122,8 +114,8 @@ export interface RepairedPage extends SweptPage {
 }
 
 /**
- * Links between jobs. A parent that has ever had a link is watched. The transaction that ends a watched job also closes its links, and
- * releases or ends the children that no open link holds.
+ * Links between jobs. The statement that ends a job does not know them: a follow-up of small transactions releases or cancels its children,
+ * finishes groups and inserts dead letters. See follow-up-script.ts.
  */
 export interface LinkStore {
   /** Calls `listener` after each commit of this store that has changed children. */
@@ -135,8 +127,14 @@ export interface LinkStore {
    * @throws InvalidOptionsError for a parent that does not exist.
    */
   insert(request: LinkedInsert, tx?: object): Promise<LinkedInsertResult>;
-  /** Reports changes that the caller's transaction has committed. */
+  /** Reports changes that the caller's transaction has committed, and follows up the jobs that owe it. */
   report(changes: LinkChanges): void;
+  /** Whether no follow-up of this process is under way. */
+  readonly isIdle: boolean;
+  /** Resolves when no follow-up of this process is under way. */
+  idle(): Promise<void>;
+  /** Follows up ended jobs whose process has not done so within a second. Returns how many it has found. */
+  followOwed(olderMs?: number): Promise<number>;
   /** Returns the parents of a job in the order in which it names them. */
   parents(childId: string): Promise<ParentJob[]>;
   /** Returns the links of the jobs to their parents and children, groups left out. At most `limit` for each direction. */
@@ -145,7 +143,7 @@ export interface LinkStore {
   blocked(ids: readonly string[]): Promise<BlockedJob[]>;
   /** Re-queues a job. The jobs that were cancelled because of it wait for it again. */
   requeueDependants(id: string, changes?: RequeueChanges, request?: ActionRequest): Promise<RequeuedDependants>;
-  /** Ends the links of parents that have ended, and releases children without open links. Deletes links of deleted children. */
+  /** Passes on the tokens of parents whose rows something else has deleted. Deletes links of deleted children. */
   repair(after: string | null, limit?: number): Promise<RepairedPage>;
   /** Deletes the links of deleted children. The links of deleted parents stay as long as their children. */
   deleteOf(ids: readonly string[]): Promise<void>;

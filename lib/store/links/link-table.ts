@@ -1,66 +1,52 @@
 /*
- * The links between jobs, for both databases. In: jobs with parents, and parents that end. Out: children that are released or cancelled.
- * Read link-store.ts first, then link-script.ts (what the end of a parent does), then this file (who calls it).
+ * The links between jobs, for both databases. In: jobs with parents. Out: their links, and what waits for what.
+ * Read link-store.ts first, then this file (inserts and re-queues), then follow-up-script.ts (what the end of a parent does) and
+ * follow-ups.ts (who calls it).
  */
 import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
 import type { Clock } from '../../core/clock.js';
-import { endsWithin } from '../../core/clock.js';
-import {
-  InvalidOptionsError,
-  QueueUnavailableError,
-  RowLockedError,
-  StatementCancelledError,
-} from '../../core/errors.js';
+import { InvalidOptionsError, RowLockedError } from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
-import { toLocked, toUnchangedRow } from '../jobs/batch-results.js';
+import { isFinal } from '../../core/job-state.js';
+import { toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
+import type { BatchScript, FollowUpStatements } from './follow-up-script.js';
+import {
+  cancelsChild,
+  endGroupsScript,
+  FIRST_ID,
+  followUpScript,
+  oneByOne,
+  toParentError,
+} from './follow-up-script.js';
+import { FollowUps } from './follow-ups.js';
 import type {
   BlockedJob,
-  EndedParent,
   LinkChanges,
   LinkedInsert,
   LinkedInsertResult,
   LinkInsert,
   LinkStore,
+  ParentEnd,
   ReleasedJob,
   RepairedPage,
   RequeuedDependants,
 } from './link-store.js';
 import type { RepairStatements } from './link-repair.js';
-import { repairScript, toBroken } from './link-repair.js';
-import type { CompleteWatchedScript, LinkStatements, RequeuedPage, RequeueStatements } from './link-script.js';
-import {
-  CLOSED_LINKS_MAX,
-  endJobsScript,
-  endParentsScript,
-  endRestScript,
-  finishGroupsScript,
-  NO_CHANGES,
-  requeueChildrenScript,
-  settleWatchedScript,
-  toEndedParent,
-  toIds,
-} from './link-script.js';
+import { planRepair } from './link-repair.js';
+import type { RequeuedPage, RequeueStatements } from './requeue-script.js';
+import { requeueChildrenScript } from './requeue-script.js';
 import { toActionResult } from '../jobs/row-mapper.js';
-import { setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { singleStatement } from '../runtime/sql-runner.js';
-import type {
-  ActionRequest,
-  ActionResult,
-  InsertedJob,
-  JobInsert,
-  RequeueChanges,
-  Settled,
-  Settlement,
-} from '../jobs/job-records.js';
+import type { ActionRequest, ActionResult, InsertedJob, JobInsert, RequeueChanges } from '../jobs/job-records.js';
 import { SWEPT_ROWS } from '../jobs/job-records.js';
 
-interface LinkTableStatements extends RepairStatements, RequeueStatements {
-  /** `CLOSE_LINKS` in a transaction of the application. */
-  readonly CLOSE_LINKS_IN_TX: string;
-  readonly CLOSE_LINKS_OF_COMPLETED_IN_TX: string;
+interface LinkTableStatements extends FollowUpStatements, RepairStatements, RequeueStatements {
+  readonly WATCH_PARENTS: string;
+  readonly LOCK_GROUPS: string;
+  readonly TAKE_TOKENS: string;
   readonly INSERT_LINKS: string;
   readonly LIST_PARENTS: string;
   readonly COUNT_OPEN_LINKS: string;
@@ -70,32 +56,25 @@ interface LinkTableStatements extends RepairStatements, RequeueStatements {
   readonly RELEASE_KEYS_OF_FAMILY: string;
 }
 
-type ActionScript = SqlScript<ActionResult[]>;
-
-/** An action that ends waiting jobs. */
-export type EndingAction = 'cancel' | 'delete';
-
 interface LinkTableOptions {
   readonly statements: LinkTableStatements;
   readonly read: SqlQuery;
   /** Runs a script in one transaction of the queue. */
   readonly transact: <T>(script: () => SqlScript<T>) => Promise<T>;
-  /** The same for outcomes, which are the most frequent of these transactions. */
-  readonly transactOutcomes: <T>(script: () => SqlScript<T>) => Promise<T>;
-  readonly completeWatched: CompleteWatchedScript;
-  /** Runs a script in a transaction of the application. */
-  readonly runIn: <T>(tx: StoreTransaction, script: SqlScript<T>) => Promise<T>;
+  /** Runs a follow-up in a transaction that need not reach the disk before later ones. */
+  readonly transactFollowUp: <T>(script: () => BatchScript<T>) => Promise<T>;
+  /** How many links a follow-up changes in one transaction. */
+  readonly followedMax: number;
   /** Runs the first script, inserts the jobs, and runs the second one: in one transaction of the queue, or in the caller's. */
   readonly insertBetween: <T>(steps: InsertSteps<T>, tx?: StoreTransaction) => Promise<T>;
   /** Writes a time as the database stores it. */
   readonly timeText: (moment: Date) => string;
-  /** Runs an action on watched jobs too. Results are in the order of `ids`. */
-  readonly actScript: (action: EndingAction, ids: readonly string[], request: ActionRequest) => ActionScript;
+  /** Results are in the order of `ids`. */
   readonly requeueScript: (
     ids: readonly string[],
     changes: RequeueChanges | undefined,
     request: ActionRequest,
-  ) => ActionScript;
+  ) => SqlScript<ActionResult[]>;
 }
 
 export interface InsertSteps<T> {
@@ -104,87 +83,83 @@ export interface InsertSteps<T> {
   readonly after: (inserted: readonly InsertedJob[]) => SqlScript<T>;
 }
 
-/** Comes before all ids. */
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
-/** Links that a page of the repair ends for each row that it reads: a smaller page, which follows one that took too long, ends fewer. */
-const LINKS_PER_ROW = CLOSED_LINKS_MAX / SWEPT_ROWS;
+export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 /** Links in one statement. */
 const INSERT_LINKS_MAX = 5_000;
-/** Parents whose links one transaction ends after the one that ended them. */
-const REST_PARENTS_MAX = 1_000;
-/** How long to wait before links that were left are ended again, when the database does not respond. */
-const RETRY_MS = 1_000;
-/** How long a store that closes waits for links that were left. */
-const CLOSE_MAX_MS = 5_000;
 /** How often a transaction that re-queues children is tried. */
 const REQUEUE_TRIES_MAX = 3;
+/** Why a job cannot be changed whose end concerns more jobs than a call waits for. */
+const STILL_ENDING = 'the jobs that depend on this one are being ended; try again';
+/** Links that a page of the repair changes. */
+const REPAIRED_MAX = 500;
 
 export class LinkTable implements LinkStore {
   private listener: (changes: LinkChanges) => void = () => undefined;
-  /** Ended jobs that may have open links. */
-  private readonly rest: EndedParent[] = [];
-  private finishing: Promise<void> | undefined;
-  private isClosed = false;
-  /** The statements for transactions of the application. */
-  private readonly callerStatements: LinkStatements;
+  private readonly followUps: FollowUps;
 
   constructor(private readonly options: LinkTableOptions) {
-    const { statements } = options;
-    const { CLOSE_LINKS_IN_TX: CLOSE_LINKS, CLOSE_LINKS_OF_COMPLETED_IN_TX: CLOSE_LINKS_OF_COMPLETED } = statements;
-    this.callerStatements = { ...statements, CLOSE_LINKS, CLOSE_LINKS_OF_COMPLETED };
+    this.followUps = new FollowUps({
+      statements: options.statements,
+      read: options.read,
+      transact: options.transactFollowUp,
+      linksMax: options.followedMax,
+      report: (changes) => this.listener(changes),
+    });
   }
 
   observe(listener: (changes: LinkChanges) => void): void {
     this.listener = listener;
   }
 
-  report(changes: LinkChanges): void {
-    const { released, cancelled, deadLetters = [], rest = [] } = changes;
-    if (released.length + cancelled.length + deadLetters.length > 0) {
+  report({ owed = [], ...changes }: LinkChanges): void {
+    if (changes.released.length + changes.cancelled.length > 0) {
       this.listener(changes);
     }
-    if (rest.length > 0 && !this.isClosed) {
-      this.rest.push(...rest);
-      this.finishing ??= this.finish().finally(() => (this.finishing = undefined));
-    }
+    this.followUps.follow(owed);
   }
 
-  /**
-   * Ends the links that large endings have left, one transaction after another. One that takes too long, or waits too long for a lock, is
-   * tried again with an eighth of the parents and links. While the database does not respond, it waits. After any other error, and when the
-   * store closes, the repair ends the links.
-   */
-  private async finish(): Promise<void> {
-    const { statements, transact } = this.options;
-    for (let size = CLOSED_LINKS_MAX; this.rest.length > 0 && !this.isClosed;) {
-      const parents = this.rest.splice(0, Math.min(size, REST_PARENTS_MAX));
-      const links = size;
-      try {
-        const { rest = [], ...changes } = await transact(() => endRestScript(statements, parents, links));
-        this.rest.unshift(...rest);
-        this.report(changes);
-        size = Math.min(CLOSED_LINKS_MAX, size * 2);
-      } catch (error) {
-        const mayBeTooLarge = error instanceof StatementCancelledError || error instanceof RowLockedError;
-        if (mayBeTooLarge && size > 1) {
-          this.rest.unshift(...parents);
-          size = Math.ceil(size / 8);
-        } else if (!mayBeTooLarge && error instanceof QueueUnavailableError) {
-          this.rest.unshift(...parents);
-          await new Promise((resolve) => {
-            setTimeout(resolve, RETRY_MS).unref();
-          });
-        }
-      }
-    }
+  /** Follows up jobs that have ended, in the background. */
+  follow(ids: readonly string[]): void {
+    this.followUps.follow(ids);
   }
 
-  /** Waits until the links that large endings have left are ended, for at most 5 s. */
-  async close(clock: Clock): Promise<void> {
-    if (this.finishing) {
-      await endsWithin(clock, CLOSE_MAX_MS, this.finishing);
+  get isIdle(): boolean {
+    return this.followUps.isIdle;
+  }
+
+  idle(): Promise<void> {
+    return this.followUps.idle();
+  }
+
+  followOwed(olderMs?: number): Promise<number> {
+    return this.followUps.followOwed(olderMs);
+  }
+
+  close(clock: Clock): Promise<void> {
+    return this.followUps.close(clock);
+  }
+
+  /** Runs an action, and follows up what it has ended. Jobs that owe a follow-up are followed up first, then the action is repeated. */
+  async act(
+    ids: readonly string[],
+    run: (ids: readonly string[]) => Promise<ActionResult[]>,
+    isRepeated = false,
+  ): Promise<ActionResult[]> {
+    const results = await run(ids);
+    const owing = results.filter(({ owes }) => owes);
+    if (owing.length === 0) {
+      return results;
     }
-    this.isClosed = true;
+    const late = owing.filter(({ changed }) => !changed).map(({ id }) => id);
+    const refused = new Map<string, Error>(isRepeated ? late.map((id) => [id, new RowLockedError(STILL_ENDING)]) : []);
+    const followed = await this.followUps.followFirst(owing.map(({ id }) => id).filter((id) => !refused.has(id)));
+    followed.forEach((error, id) => refused.set(id, error));
+    const repeated = isRepeated || late.length === 0 ? [] : await this.act(late, run, true);
+    const again = new Map(repeated.map((result) => [result.id, result]));
+    return results.map((result) => {
+      const reason = refused.get(result.id);
+      return again.get(result.id) ?? (reason ? toActionResult(toUnchangedRow(result.id, reason)) : result);
+    });
   }
 
   async insert(request: LinkedInsert, tx?: StoreTransaction): Promise<LinkedInsertResult> {
@@ -193,12 +168,12 @@ export class LinkTable implements LinkStore {
     let parents: readonly SqlRow[] = [];
     const readParents = this.watchParentsScript.bind(this);
     const { statements } = this.options;
-    const insertLinks = this.insertLinksScript.bind(this, tx ? this.callerStatements : statements);
+    const insertLinks = this.insertLinksScript.bind(this);
     const result = await this.options.insertBetween(
       {
         *before() {
           parents = yield* readParents(others);
-          // After the parents, as a settlement locks them.
+          // After the parents, as a follow-up locks them.
           yield* openGroupScript(statements, request.group);
         },
         jobs: request.jobs,
@@ -215,82 +190,6 @@ export class LinkTable implements LinkStore {
     return result;
   }
 
-  /**
-   * Records what the ordinary statements have left out, in one transaction. Returns the results in the order of `settlements`; not a
-   * promise when nothing was left out, so that no claim that follows is reported first.
-   *
-   * @param plain from {@link selectPlain}.
-   * @param settled the results of `plain`.
-   */
-  settleRest<S extends Settlement>(
-    settlements: readonly S[],
-    plain: readonly S[],
-    settled: Settled[],
-  ): Settled[] | Promise<Settled[]> {
-    if (plain === settlements && !settled.some(isFoundWatched)) {
-      return settled;
-    }
-    const results = new Map<S, Settled>(plain.map((each, index) => [each, settled[index]!]));
-    const watched = settlements.filter((each) => {
-      const result = results.get(each);
-      return result === undefined || isFoundWatched(result);
-    });
-    return this.settleWatched(watched).then((rest) => {
-      watched.forEach((each, index) => results.set(each, rest[index]!));
-      return settlements.map((each) => results.get(each)!);
-    });
-  }
-
-  /** Ends the links of a job that a transaction of the application has completed. The caller reports the changes after the commit. */
-  completeIn(tx: StoreTransaction, id: string): Promise<LinkChanges> {
-    return this.options.runIn(tx, this.completeInScript(id));
-  }
-
-  /** The statements of `completeIn`. */
-  completeInScript(id: string): SqlScript<LinkChanges> {
-    return endParentsScript(this.callerStatements, [{ id, status: 'completed' }]);
-  }
-
-  /** Runs a script that ends jobs, and ends their links and inserts their dead letters in the same transaction. Returns the rows of the script. */
-  async endBy(endScript: () => SqlScript<readonly SqlRow[]>): Promise<readonly SqlRow[]> {
-    const { statements } = this.options;
-    const { rows, changes } = await this.endTogether(this.options.transact, function* (linksMax) {
-      const ended = yield* endScript();
-      return { rows: ended, changes: yield* endJobsScript(statements, ended, linksMax) };
-    });
-    this.report(changes);
-    return rows;
-  }
-
-  /** Ends jobs and their links in one transaction. When a statement takes too long, ends the jobs first, and the links in others. */
-  private async endTogether<T>(
-    transact: LinkTableOptions['transact'],
-    script: (linksMax?: number) => SqlScript<T>,
-  ): Promise<T> {
-    try {
-      return await transact(() => script());
-    } catch (error) {
-      if (!(error instanceof StatementCancelledError)) {
-        throw error;
-      }
-      return transact(() => script(0));
-    }
-  }
-
-  /** Acts on the watched jobs that an ordinary statement has left out. Returns all results. */
-  async act(
-    action: EndingAction,
-    results: readonly ActionResult[],
-    request: ActionRequest = {},
-  ): Promise<ActionResult[]> {
-    const left = results.filter(({ changed, isWatched }) => !changed && isWatched).map(({ id }) => id);
-    if (left.length === 0) {
-      return [...results];
-    }
-    const late = new Map((await this.actTogether(action, left, request)).map((result) => [result.id, result]));
-    return results.map((result) => late.get(result.id) ?? result);
-  }
-
   async parents(childId: string): Promise<ParentJob[]> {
     const rows = await this.options.read(this.options.statements.LIST_PARENTS, [childId]);
     return rows.map(toParentJob);
@@ -302,7 +201,7 @@ export class LinkTable implements LinkStore {
       parentId: row.parent_id as string,
       childId: row.child_id as string,
       onParentFailure: row.mode as OnParentFailure,
-      isOpen: row.outcome === null,
+      isOpen: Boolean(row.is_open),
     }));
   }
 
@@ -318,15 +217,25 @@ export class LinkTable implements LinkStore {
   ): Promise<RequeuedDependants> {
     const { statements, requeueScript } = this.options;
     const entry = request.entry ?? null;
-    let first: { readonly result: ActionResult; readonly page: RequeuedPage };
-    try {
-      first = await this.transactWithKeys([root], function* (levels) {
+    const requeue = (): Promise<{ readonly result: ActionResult; readonly page: RequeuedPage }> =>
+      this.transactWithKeys([root], function* (levels) {
         const [result] = yield* requeueScript([root], changes, request);
         // An earlier call may have been interrupted between its transactions: it has re-queued the job and not all dependants.
         const { changed, status } = result!;
-        const parents = changed || status === 'pending' || status === 'processing' ? [root] : [];
+        const parents =
+          changed || status === 'pending' || status === 'processing' ? [{ id: root, after: FIRST_ID }] : [];
         return { result: result!, page: yield* requeueChildrenScript(statements, parents, entry, levels) };
       });
+    let first: Awaited<ReturnType<typeof requeue>>;
+    try {
+      first = await requeue();
+      if (first.result.owes) {
+        await this.followUps.followFirst([root]);
+        first = await requeue();
+        if (first.result.owes && !first.result.changed) {
+          throw new RowLockedError(STILL_ENDING);
+        }
+      }
     } catch (error) {
       if (error instanceof SqlError || error instanceof RowLockedError) {
         return { result: toActionResult(toUnchangedRow(root, error)), dependants: [] };
@@ -335,14 +244,15 @@ export class LinkTable implements LinkStore {
     }
     const dependants: ReleasedJob[] = [];
     for (let { page } = first; ;) {
-      this.report(page.changes);
+      this.report({ ...NO_CHANGES, owed: page.owed });
       dependants.push(...page.dependants);
-      const { parents } = page;
-      if (parents.length === 0) {
+      const { rest } = page;
+      if (rest.length === 0) {
         return { result: first.result, dependants };
       }
-      page = await this.transactWithKeys(parents, (levels) =>
-        requeueChildrenScript(statements, parents, entry, levels),
+      page = await this.transactWithKeys(
+        rest.map(({ id }) => id),
+        (levels) => requeueChildrenScript(statements, rest, entry, levels),
       );
     }
   }
@@ -376,20 +286,23 @@ export class LinkTable implements LinkStore {
   }
 
   async repair(after: string | null, limit = SWEPT_ROWS): Promise<RepairedPage> {
-    const { statements } = this.options;
+    const { statements, read, transact, transactFollowUp } = this.options;
     const [child, parent] = after?.split(' ') ?? [FIRST_ID, FIRST_ID];
-    const rows = await this.options.read(statements.LINKS_PAGE, [child, parent, limit]);
+    const rows = await read(statements.LINKS_PAGE, [child, parent, limit]);
     const last = rows.at(-1);
     const next = rows.length < limit ? null : `${last!.child_id as string} ${last!.parent_id as string}`;
-    const found = toBroken(rows);
-    if (Object.values(found).every((members: readonly unknown[]) => members.length === 0)) {
-      return { changes: NO_CHANGES, removed: 0, next };
+    const { orphans, plan } = await planRepair(statements, read, rows, REPAIRED_MAX);
+    if (orphans.length > 0) {
+      await transact(() => singleStatement(statements.DELETE_LINKS, [JSON.stringify(orphans)]));
     }
-    const changes = await this.options.transact(() => repairScript(statements, found, LINKS_PER_ROW * limit));
+    if (plan === null) {
+      return { changes: NO_CHANGES, removed: orphans.length, next };
+    }
+    const { released, cancelled, owed } = await transactFollowUp(() => followUpScript(statements, plan));
+    const changes = { released, cancelled };
     this.report(changes);
-    await this.finishing;
-    const changed = changes.released.length + changes.cancelled.length;
-    return { changes, removed: found.orphans.length + found.parents.length + changed, next };
+    await this.followUps.followFirst(owed);
+    return { changes, removed: orphans.length + plan.absent.length + released.length + cancelled.length, next };
   }
 
   async deleteOf(ids: readonly string[]): Promise<void> {
@@ -411,22 +324,30 @@ export class LinkTable implements LinkStore {
   }
 
   private *insertLinksScript(
-    ending: LinkStatements,
     { jobs, links, startTimes, group }: LinkedInsert,
     inserted: readonly InsertedJob[],
     parents: readonly SqlRow[],
   ): SqlScript<LinkChanges> {
     const { statements, timeText } = this.options;
     const storedIds = new Map(jobs.map(({ id }, index) => [id, inserted[index]!.id]));
-    const delays = new Map(jobs.map(({ id, delayMs }) => [id, delayMs]));
+    const rows = new Map(jobs.map((job) => [job.id, job]));
     // A job that an existing one replaced, because of its unique key, waits for nothing.
     const isNew = ({ childId }: LinkInsert): boolean => (storedIds.get(childId) ?? childId) === childId;
     const kept = links
       .filter(isNew)
       .map((link) => ({ ...link, parentId: storedIds.get(link.parentId) ?? link.parentId }));
-    const known = new Set([...delays.keys(), ...parents.map(({ id }) => id), group?.id]);
+    const known = new Set([...rows.keys(), ...parents.map(({ id }) => id), group?.id]);
     const replaced = kept.filter(({ parentId }) => !known.has(parentId));
     const others = yield* this.watchParentsScript(replaced);
+    const ends = new Map([...parents, ...others].map((row) => [row.id as string, toEnd(row)]));
+    const waits = chooseHolders(kept, ends, group?.id);
+    const unmarked = [...waits.holders.values()].filter((id) => rows.has(id) && rows.get(id)!.watched !== 1);
+    if (unmarked.length > 0) {
+      yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(toIds(unmarked))] };
+    }
+    if (group && !group.isNew && waits.holders.has(group.id)) {
+      yield { sql: statements.TAKE_TOKENS, params: [JSON.stringify([group.id])] };
+    }
     for (let start = 0; start < kept.length; start += INSERT_LINKS_MAX) {
       const members = kept.slice(start, start + INSERT_LINKS_MAX).map(({ parentId, childId, mode, ref, position }) => {
         const startTime = startTimes.get(childId);
@@ -436,83 +357,103 @@ export class LinkTable implements LinkStore {
           mode,
           ref,
           position,
+          holds: waits.holders.get(childId) === parentId,
           run_at: startTime ? timeText(startTime) : null,
-          delay_ms: delays.get(childId) ?? 0,
+          delay_ms: rows.get(childId)?.delayMs ?? 0,
         };
       });
       yield { sql: statements.INSERT_LINKS, params: [JSON.stringify(members)] };
     }
-    const isEmpty = group?.isNew === true && !links.some(({ mode }) => mode === 'member');
-    const finished: EndedParent[] = isEmpty ? yield* finishGroupsScript(ending, [group.id]) : [];
-    return yield* endParentsScript(ending, [...[...parents, ...others].flatMap(toEndedParent), ...finished]);
+    return yield* this.endWaitsScript(kept, waits, ends, group);
   }
 
-  /**
-   * When a row is locked, settles the others, and leaves the outcome to a later call.
-   *
-   * @param complete `null` after a row was locked: the cheap statement would wait for it again.
-   */
-  private async settleWatched(
-    settlements: readonly Settlement[],
-    complete: CompleteWatchedScript | null = this.options.completeWatched,
-  ): Promise<Settled[]> {
-    try {
-      const { statements } = this.options;
-      const { settled, changes } = await this.endTogether(this.options.transactOutcomes, (linksMax) =>
-        settleWatchedScript(statements, settlements, complete, linksMax),
-      );
-      this.report(changes);
-      return settled;
-    } catch (error) {
-      if (!(error instanceof RowLockedError)) {
-        throw error;
+  /** Starts or cancels jobs whose parents have ended, and finishes a group without unfinished members. */
+  private *endWaitsScript(
+    links: readonly LinkInsert[],
+    { started, cancelled, holders }: Waits,
+    ends: ReadonlyMap<string, ParentEnd | null>,
+    group: LinkedInsert['group'],
+  ): SqlScript<LinkChanges> {
+    const { statements } = this.options;
+    const start = started.length === 0 ? [] : yield { sql: statements.START, params: [JSON.stringify(toIds(started))] };
+    const stop =
+      cancelled.length === 0 ? [] : yield { sql: statements.CANCEL_WAITING, params: [JSON.stringify(cancelled)] };
+    const groupEnds = new Map<string, ParentEnd>();
+    if (group) {
+      const members = links.filter(({ mode }) => mode === 'member').map(({ parentId }) => ends.get(parentId) ?? null);
+      const isFailing = members.includes('failed');
+      if (group.isNew && !holders.has(group.id)) {
+        yield { sql: statements.FINISH_NEW_GROUP, params: [JSON.stringify([group.id])] };
+        const isComplete = members.every((end) => end === 'completed');
+        groupEnds.set(group.id, isFailing ? 'failed' : isComplete ? 'completed' : 'cancelled');
+      } else if (
+        isFailing &&
+        (yield { sql: statements.MARK_FAILING, params: [JSON.stringify([group.id])] }).length > 0
+      ) {
+        groupEnds.set(group.id, 'failing');
       }
     }
-    if (complete) {
-      return this.settleWatched(settlements, null);
-    }
-    if (settlements.length === 1) {
-      return [toLocked(settlements[0]!.token)];
-    }
-    const middle = Math.ceil(settlements.length / 2);
-    const first = await this.settleWatched(settlements.slice(0, middle), null);
-    return [...first, ...(await this.settleWatched(settlements.slice(middle), null))];
+    const callbacks = yield* oneByOne(endGroupsScript(statements, groupEnds));
+    const owed = stop.filter(({ watched }) => watched !== null).map(({ id }) => id as string);
+    return {
+      released: [...start.map(toReleasedJob), ...callbacks.released],
+      cancelled: [
+        ...stop.map((row) => ({ ...toReleasedJob(row), attempt: Number(row.attempt) })),
+        ...callbacks.cancelled,
+      ],
+      owed: [...owed, ...callbacks.owed],
+    };
   }
+}
 
-  /** Acts on all jobs in one transaction, or one by one when the database refuses one of them. */
-  private async actTogether(
-    action: EndingAction,
-    ids: readonly string[],
-    request: ActionRequest,
-  ): Promise<ActionResult[]> {
-    const { statements, actScript, transact } = this.options;
-    try {
-      const { results, changes } = await this.endTogether(transact, function* (linksMax) {
-        const results = yield* actScript(action, ids, request);
-        const ended = results
-          .filter(({ changed }) => changed)
-          .flatMap(({ id, status }): EndedParent[] =>
-            // A completed job may have links that a later transaction was to end.
-            action === 'delete' && status !== 'completed' ? [{ id, status: 'deleted' }] : toEndedParent({ id, status }),
-          );
-        return { results, changes: yield* endParentsScript(statements, ended, linksMax) };
-      });
-      this.report(changes);
-      return results;
-    } catch (error) {
-      if (!(error instanceof SqlError || error instanceof RowLockedError)) {
-        throw error;
-      }
-      if (ids.length === 1) {
-        return [toActionResult(toUnchangedRow(ids[0]!, error))];
-      }
-    }
-    const results: ActionResult[] = [];
-    for (const id of ids) {
-      results.push(...(await this.actTogether(action, [id], request)));
-    }
-    return results;
+/** What the new links come to. */
+interface Waits {
+  /** The parent that holds the token of each child and of the group. */
+  readonly holders: ReadonlyMap<string, string>;
+  /** Children that wait for nothing, since all of their parents have ended. */
+  readonly started: readonly string[];
+  readonly cancelled: readonly { readonly id: string; readonly error: string }[];
+}
+
+/**
+ * Gives the token of each child to its open parent with the highest id, which usually ends last: a job of the call, if there is one.
+ *
+ * @param ends how the stored parents have ended; `null`: they have not. Those of the call are not in it.
+ */
+function chooseHolders(
+  links: readonly LinkInsert[],
+  ends: ReadonlyMap<string, ParentEnd | null>,
+  groupId: string | undefined,
+): Waits {
+  const byChild = new Map<string, LinkInsert[]>();
+  for (const link of links.filter(({ parentId }) => parentId !== groupId)) {
+    byChild.set(link.childId, [...(byChild.get(link.childId) ?? []), link]);
   }
+  const holders = new Map<string, string>();
+  const started: string[] = [];
+  const cancelled: { id: string; error: string }[] = [];
+  for (const [child, ofChild] of byChild) {
+    const endOf = ({ parentId }: LinkInsert): ParentEnd | null => ends.get(parentId) ?? null;
+    const bad = ofChild.find((link) => endOf(link) !== null && cancelsChild(link.mode, endOf(link)!));
+    // A failed parent of a child that waits for its re-queue is open, too.
+    const isOpen = (link: LinkInsert): boolean =>
+      endOf(link) === null || (link.mode === 'wait' && endOf(link) !== 'completed');
+    const holder = ofChild
+      .filter(isOpen)
+      .sort((a, b) => Number(endOf(b) === null) - Number(endOf(a) === null) || (a.parentId < b.parentId ? 1 : -1))[0];
+    if (bad) {
+      cancelled.push({ id: child, error: toParentError(bad.parentId) });
+    } else if (holder) {
+      holders.set(child, holder.parentId);
+    } else if (child !== groupId) {
+      started.push(child);
+    }
+  }
+  return { holders, started, cancelled };
+}
+
+function toEnd({ status, watched }: SqlRow): ParentEnd | null {
+  return watched === 3 ? 'deleted' : isFinal(status as never) ? (status as ParentEnd) : null;
 }
 
 /** Inserts a new group, or locks the one that gets more members. */
@@ -527,18 +468,13 @@ function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['
   }
 }
 
-/** Returns the outcomes for the ordinary statements: those of jobs that were not watched when they were claimed, and whose starts count. */
-export function selectPlain<S extends Settlement>(settlements: readonly S[]): readonly S[] {
-  return settlements.some(needsTransaction) ? settlements.filter((each) => !needsTransaction(each)) : settlements;
+/** Returns each id once, in the order in which rows are locked. */
+function toIds(values: readonly unknown[]): string[] {
+  return [...new Set(values as string[])].sort();
 }
 
-function needsTransaction({ token, counted, isUncalled }: Settlement): boolean {
-  return token.isWatched === true || (counted !== undefined && isUncalled === true);
-}
-
-/** Whether the ordinary statement has left the outcome out, because the job is watched. */
-function isFoundWatched({ isWatched, status }: Settled): boolean {
-  return isWatched === true && status === 'processing';
+function toReleasedJob({ id, topic }: SqlRow): ReleasedJob {
+  return { id: id as string, topic: topic as string };
 }
 
 function toParentJob(row: SqlRow): ParentJob {

@@ -26,7 +26,7 @@ export const CHECK_TABLE = `
 SELECT ${Object.keys(COLUMNS).join(', ')}, (SELECT max(paused_since) FROM _jobs_topics WHERE NOT rate_spread),
   (SELECT max(code_limits::text) FROM _jobs_topics), (SELECT max(retention::text) FROM _jobs_topics),
   (SELECT max(dead_letters::text) FROM _jobs_topics), (SELECT max(latest) FROM _jobs_starts),
-  (SELECT max(position) FROM _jobs_links), (SELECT max(created_by) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
+  (SELECT bool_or(holds) FROM _jobs_links), (SELECT bool_or(is_failing) FROM _jobs_groups), (SELECT max(details::text) FROM _jobs_workers),
   (SELECT max(attempts_failed) FROM _jobs_rollup),
   (SELECT max(time) FROM _jobs_logs), (SELECT max(took_ms) FROM _jobs_counts), (SELECT max(revision) FROM _jobs_schedules),
   (SELECT max(declared) FROM _jobs_definitions), (SELECT max(value) FROM _jobs_meta) FROM _jobs LIMIT 0`;

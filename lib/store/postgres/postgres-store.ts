@@ -135,8 +135,6 @@ export class PostgresStore implements JobStore {
     read: this.read,
     query: (text, params, tx) => this.query(text, params, tx),
     transaction: (work) => this.lockLimit.run(() => this.ownTransaction(work)),
-    transactOutcomes: (script) =>
-      this.lockLimit.run(() => retryUntilDone(() => this.runner.transaction((tx) => runScript(tx, script())))),
     inserter: () => this.jobInserter,
   });
 
@@ -165,6 +163,8 @@ export class PostgresStore implements JobStore {
   private readonly leaseWriter = new LeaseWriter(this.write);
   private readonly outcomeWriter = new OutcomeWriter(
     (text, params, tx) => this.query(text, params, tx),
+    (script) =>
+      this.lockLimit.run(() => retryUntilDone(() => this.runner.transaction((tx) => runScript(tx, script())))),
     this.links,
     (tx) => idToFind(tx, this.queueId),
   );
@@ -330,7 +330,7 @@ export class PostgresStore implements JobStore {
   }
 
   requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]> {
-    return this.adminWriter.requeue(ids, changes, request);
+    return this.links.act(ids, (some) => this.adminWriter.requeue(some, changes, request));
   }
 
   promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
@@ -338,7 +338,7 @@ export class PostgresStore implements JobStore {
   }
 
   async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    const results = await this.links.act('cancel', await this.adminWriter.cancel(ids, request), request);
+    const results = await this.links.act(ids, (some) => this.adminWriter.cancel(some, request));
     if (results.some((job) => job.changed && job.status === 'processing')) {
       void this.notify(channel.CANCEL_CHANNEL, '');
     }
@@ -346,7 +346,7 @@ export class PostgresStore implements JobStore {
   }
 
   async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.adminWriter.delete(ids, request), request);
+    return this.links.act(ids, (some) => this.adminWriter.delete(some, request));
   }
 
   announce(topics: Iterable<string>, audience?: Audience): void {

@@ -10,7 +10,8 @@ import type { Claim, ClaimToken, Job } from '../../core/job.js';
 import type { FinalStatus } from '../../core/job-state.js';
 import type { Retention } from '../../core/retention.js';
 import { toLossJson, toProgressJson, toTokenJson } from '../jobs/batch-json.js';
-import { toClaimStates } from '../jobs/batch-results.js';
+import { selectOwing, selectWithoutRow, toClaimStates, toSettledInOrder } from '../jobs/batch-results.js';
+import { isUncalled, settleUncalledScript } from '../jobs/uncalled-script.js';
 import type {
   SqliteTransactionListener,
   SqliteTransactions,
@@ -44,12 +45,10 @@ import type { JobStore } from '../job-store.js';
 import type { StoreHints } from '../runtime/store-hints.js';
 import { ONE_AT_A_TIME } from '../job-store.js';
 import type { LinkChanges } from '../links/link-store.js';
-import { NO_CHANGES } from '../links/link-script.js';
 import { GroupTable } from '../links/group-table.js';
 import type { LinkTable } from '../links/link-table.js';
 import { StepTable } from '../jobs/step-table.js';
 import { LogTable } from '../logs/log-table.js';
-import { selectPlain } from '../links/link-table.js';
 import { readQueueId, setUpTables } from '../migrate/migrator.js';
 import type { MovedTime } from '../runtime/moved-time.js';
 import { withMovedTime } from '../runtime/moved-time.js';
@@ -81,7 +80,7 @@ import { MaintenanceWriter } from '../jobs/sqlite-maintenance-writer.js';
 import * as adminStatements from '../jobs/actions.sqlite.js';
 import { CLAIM, DUE_LANES, SCAN } from '../jobs/claim.sqlite.js';
 import { toSqliteTime } from '../jobs/job-row.sqlite.js';
-import { DISCARD } from '../jobs/settle.sqlite.js';
+import { DISCARD, SETTLE, SETTLED_STATE } from '../jobs/settle.sqlite.js';
 import { MARK_STARTED, CANCEL_REQUESTS, EXPLAIN_LOST_LEASES, RECORD_PROGRESS, RENEW } from '../jobs/lease.sqlite.js';
 import * as groupStatements from '../links/group.sqlite.js';
 import * as logStatements from '../logs/log.sqlite.js';
@@ -165,11 +164,17 @@ export class SqliteStore implements JobStore {
   readonly links: LinkTable = createSqliteLinks({
     read: this.read,
     transact: (script) => this.connection.writes.transact(script).catch(throwJobsError),
+    transactRelaxed: (script) => this.connection.writes.transact(script, undefined, true).catch(throwJobsError),
     runIn: (tx, script) => this.runInTransaction(tx, script),
     toCaller: (tx) => this.toCaller(tx),
   });
 
-  private readonly maintenance = new MaintenanceWriter(this.read, this.write, this.links);
+  private readonly maintenance = new MaintenanceWriter(
+    this.read,
+    this.write,
+    (script) => this.transact(script),
+    this.links,
+  );
   private readonly admin = new AdminWriter((script) => this.writeScript(script));
   // Known after `open`.
   private own: OwnDatabase | undefined;
@@ -301,9 +306,39 @@ export class SqliteStore implements JobStore {
   /** One script for the set: no claim runs between its statements, so an attempt ends before the next one of its job starts. */
   settle(settlements: readonly Settlement[], discardStatuses: readonly FinalStatus[] = []): Promise<Settled[]> {
     const { writes, isSynchronous } = this.connection;
-    const plain = selectPlain(settlements);
-    const settle = (): SqlScript<Settled[]> => settleScript(plain, discardStatuses, isSynchronous);
-    return writes.run(settle).then((settled) => this.links.settleRest(settlements, plain, settled), throwJobsError);
+    const owed: string[] = [];
+    const uncalled = settlements.filter(isUncalled);
+    const others = uncalled.length === 0 ? settlements : settlements.filter((each) => !isUncalled(each));
+    // Not `finally`: its further turns would let the next attempt start before this one is reported.
+    return writes
+      .run(() => settleScript(others, discardStatuses, isSynchronous, owed))
+      .then(
+        (results) => {
+          this.links.follow(owed);
+          return uncalled.length === 0 ? results : this.settleUncalled(settlements, uncalled, results);
+        },
+        (error: unknown) => {
+          this.links.follow(owed);
+          return throwJobsError(error);
+        },
+      );
+  }
+
+  /** Records the outcomes of handlers that were not called. Returns the results in the order of `settlements`. */
+  private async settleUncalled(
+    settlements: readonly Settlement[],
+    uncalled: readonly Settlement[],
+    others: readonly Settled[],
+  ): Promise<Settled[]> {
+    const statements = { SETTLE, TAKE_BACK_STARTS: limitedClaim.TAKE_BACK_STARTS };
+    const rows = await this.transact(() => settleUncalledScript(statements, uncalled));
+    this.links.follow(selectOwing(rows));
+    const tokens = uncalled.map(({ token }) => token);
+    const left = selectWithoutRow(tokens, rows);
+    const states = left.length === 0 ? [] : await this.read(SETTLED_STATE, [toTokenJson(left)]);
+    const late = toSettledInOrder(tokens, rows, states);
+    const [given, own] = [[...others], [...late]];
+    return settlements.map((each) => (isUncalled(each) ? own.shift()! : given.shift()!));
   }
 
   async recordProgress(entries: readonly ProgressEntry[]): Promise<ClaimState[]> {
@@ -322,14 +357,8 @@ export class SqliteStore implements JobStore {
     progress?: string,
     startedMs?: number,
   ): Promise<LinkChanges> {
-    const caller = this.toCaller(tx);
-    const { links } = this;
-    // One script: the transaction of a synchronous driver may end with this tick.
-    const script = function* (): SqlScript<LinkChanges> {
-      const { isWatched } = yield* completeInTransactionScript(caller, token, result, progress, startedMs);
-      return isWatched ? yield* links.completeInScript(token.id) : NO_CHANGES;
-    };
-    return this.runInTransaction(tx, script());
+    const script = completeInTransactionScript(this.toCaller(tx), token, result, progress, startedMs);
+    return this.runInTransaction(tx, script);
   }
 
   /** Always rejects: a write transaction for the length of a handler would block all other writers of the file. */
@@ -352,7 +381,7 @@ export class SqliteStore implements JobStore {
   }
 
   requeue(ids: readonly string[], changes?: RequeueChanges, request?: ActionRequest): Promise<ActionResult[]> {
-    return this.admin.requeue(ids, changes, request);
+    return this.links.act(ids, (some) => this.admin.requeue(some, changes, request));
   }
 
   promote(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
@@ -360,13 +389,13 @@ export class SqliteStore implements JobStore {
   }
 
   async cancel(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    const results = await this.links.act('cancel', await this.admin.cancel(ids, request), request);
+    const results = await this.links.act(ids, (some) => this.admin.cancel(some, request));
     this.signal?.send();
     return results;
   }
 
   async delete(ids: readonly string[], request?: ActionRequest): Promise<ActionResult[]> {
-    return this.links.act('delete', await this.admin.delete(ids, request), request);
+    return this.links.act(ids, (some) => this.admin.delete(some, request));
   }
 
   async discard(tokens: readonly ClaimToken[], statuses: readonly FinalStatus[]): Promise<void> {
@@ -394,6 +423,10 @@ export class SqliteStore implements JobStore {
       clock,
       lockTimeoutMs,
       time,
+      relaxed:
+        synchronous === 'full' && !this.isInMemory
+          ? { before: session.SYNCHRONOUS.normal, after: session.SYNCHRONOUS.full }
+          : undefined,
       isAppInTransaction: () => this.transactions?.isOpen() ?? false,
       describeTransaction: () => this.transactions?.describeOpen(),
     });

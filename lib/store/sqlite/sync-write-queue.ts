@@ -73,8 +73,8 @@ export class SyncWriteQueue implements WriteQueue {
     });
   }
 
-  transact<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T> {
-    return this.add(() => this.runInTransaction(script), sinceMs);
+  transact<T>(script: () => SqlScript<T>, sinceMs?: number, isRelaxed = false): Promise<T> {
+    return this.add(() => (isRelaxed ? this.runRelaxed(script) : this.runInTransaction(script)), sinceMs);
   }
 
   retryNow(): undefined {
@@ -159,6 +159,19 @@ export class SyncWriteQueue implements WriteQueue {
 
   private isAppInTransaction(): boolean {
     return this.options.runner.inTransaction || this.options.isAppInTransaction();
+  }
+
+  private runRelaxed<T>(script: () => SqlScript<T>): T {
+    const { runner, relaxed } = this.options;
+    if (!relaxed) {
+      return this.runInTransaction(script);
+    }
+    runner.query(relaxed.before, []);
+    try {
+      return this.runInTransaction(script);
+    } finally {
+      runner.query(relaxed.after, []);
+    }
   }
 
   private runInTransaction<T>(script: () => SqlScript<T>): T {

@@ -20,8 +20,8 @@ export interface WriteQueue {
    *   an earlier statement of the script has written.
    */
   run<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T>;
-  /** Runs a script in one transaction: all of its statements or none. Slower than `run`. */
-  transact<T>(script: () => SqlScript<T>, sinceMs?: number): Promise<T>;
+  /** Runs a script in one transaction: all of its statements or none. Slower than `run`. `isRelaxed`: the commit does not wait for the disk. */
+  transact<T>(script: () => SqlScript<T>, sinceMs?: number, isRelaxed?: boolean): Promise<T>;
   /**
    * Retries a blocked write within this tick. Called when a transaction of the application has ended.
    *
@@ -37,6 +37,8 @@ export interface WriteQueueOptions {
   readonly isAppInTransaction: () => boolean;
   /** Describes that transaction: `for 5.2 s (started at …)`. */
   readonly describeTransaction?: () => string | undefined;
+  /** Runs before and after a transaction whose commit does not wait for the disk; absent where commits do not. */
+  readonly relaxed?: { readonly before: string; readonly after: string } | undefined;
   readonly clock: Clock;
   readonly lockTimeoutMs: number;
 }

@@ -22,7 +22,6 @@ describe.each(storeKinds())('claim on $label', (kind) => {
         id: job.id,
         attempt: 1,
         expiresMs: null,
-        isWatched: false,
         rowRef: claims[0]!.rowRef,
         topic: TOPIC,
         payload: { n: 1 },

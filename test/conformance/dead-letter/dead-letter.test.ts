@@ -14,7 +14,7 @@ import {
   settlement,
   TOPIC,
 } from '../../support/job-rows.js';
-import { claimByRef, enqueueLinked, linkedJob } from '../../support/linked-jobs.js';
+import { claimByRef, enqueueLinked, linkedJob, settleAll } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const DEAD = 'mail.dead';
@@ -47,7 +47,7 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
       $group: 'g',
     });
     const token = await claimOne(fixture.store, { payload, metadata, maxRetries: 0 });
-    const [settled] = await fixture.store.settle([settlement(token, outcomes.retry())]);
+    const [settled] = await settleAll(fixture.store, [settlement(token, outcomes.retry())]);
     expect(settled).toMatchObject({ applied: true, status: 'failed' });
     const failed = await fixture.job(token.id);
     const [letter, ...others] = await lettersIn();
@@ -94,7 +94,10 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
       outcomes.retry(),
       outcomes.failed(),
     ];
-    const settled = await fixture.store.settle(tokens.map((token, index) => settlement(token, given[index]!)));
+    const settled = await settleAll(
+      fixture.store,
+      tokens.map((token, index) => settlement(token, given[index]!)),
+    );
     expect(settled.map(({ status }) => status)).toEqual([
       ...['completed', 'pending', 'failed', 'pending', 'pending', 'cancelled', 'failed', 'failed', 'cancelled'],
     ]);
@@ -108,8 +111,8 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
   it('are made once, although the outcome is sent again', async () => {
     const token = await claimOne(fixture.store);
     const outcome = [settlement(token, outcomes.failed())];
-    expect(await fixture.store.settle(outcome)).toMatchObject([{ applied: true }]);
-    expect(await fixture.store.settle(outcome)).toMatchObject([{ applied: false, status: 'failed' }]);
+    expect(await settleAll(fixture.store, outcome)).toMatchObject([{ applied: true }]);
+    expect(await settleAll(fixture.store, outcome)).toMatchObject([{ applied: false, status: 'failed' }]);
     expect(await lettersIn()).toHaveLength(1);
   });
 
@@ -126,6 +129,7 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
     // The handler of this last attempt never started.
     await fixture.sql(`UPDATE _jobs SET unstarted_attempt = attempt WHERE id = '${tokens[3]!.id}'`);
     const rescued = await rescue(fixture.store, 10);
+    await fixture.store.links.idle();
     const statuses = new Map(rescued.map(({ id, status }) => [id, status]));
     expect(statuses.get(last!)).toBe('failed');
     expect([first!, tokens[3]!.id].map((id) => statuses.get(id))).toEqual(['pending', 'pending']);
@@ -139,10 +143,10 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
 
   it('are made again when a requeued job fails again', async () => {
     const token = await claimOne(fixture.store, { payload: '1' });
-    await fixture.store.settle([settlement(token, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(token, outcomes.failed())]);
     await fixture.store.requeue([token.id], { payload: '2' });
     const [again] = await claim(fixture.store);
-    await fixture.store.settle([settlement(again!, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(again!, outcomes.failed())]);
     const letters = await lettersIn();
     expect(letters.map(({ payload }) => payload)).toMatchObject([
       { id: token.id, attempt: 1, payload: 1 },
@@ -154,14 +158,14 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
   it('go to each topic that is declared, and to none after no process declares it', async () => {
     await declare(TOPIC, DEAD, 'alerts');
     const token = await claimOne(fixture.store);
-    await fixture.store.settle([settlement(token, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(token, outcomes.failed())]);
     const links = (await fixture.job(token.id)).metadata!.$deadLetters as { topic: string }[];
     expect(links.map(({ topic }) => topic).sort()).toEqual(['alerts', DEAD]);
     expect([await lettersIn(), await lettersIn('alerts')].map(({ length }) => length)).toEqual([1, 1]);
     await orphanDefinitions(fixture);
     await handleTopics(fixture.store, TOPIC);
     const other = await claimOne(fixture.store);
-    await fixture.store.settle([settlement(other, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(other, outcomes.failed())]);
     expect((await fixture.job(other.id)).metadata).toBeNull();
     expect(await lettersIn()).toHaveLength(1);
   });
@@ -169,16 +173,16 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
   it('have none of their own, unless their topic declares it, and never come back to a topic', async () => {
     const fail = async (topic: string): Promise<void> => {
       const [token] = await claim(fixture.store, { lanes: [lane({ topic, priority: -3 })] });
-      await fixture.store.settle([settlement(token!, outcomes.failed())]);
+      await settleAll(fixture.store, [settlement(token!, outcomes.failed())]);
     };
     const token = await claimOne(fixture.store);
-    await fixture.store.settle([settlement(token, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(token, outcomes.failed())]);
     await fail(DEAD);
     expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(2);
     // Two processes declare a cycle together.
     await declare(DEAD, TOPIC, 'morgue');
     const second = await claimOne(fixture.store);
-    await fixture.store.settle([settlement(second, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(second, outcomes.failed())]);
     await fail(DEAD);
     expect(await fixture.sql('SELECT id FROM _jobs')).toHaveLength(5);
     const [letter] = await lettersIn('morgue');
@@ -192,7 +196,7 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
     const changes: LinkChanges[] = [];
     fixture.store.links.observe((change) => changes.push(change));
     const [settled, crashed] = await claimMany(fixture.store, 2, { maxRetries: 0 });
-    await fixture.store.settle([settlement(settled!, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(settled!, outcomes.failed())]);
     await fixture.expire(crashed!.id);
     await rescue(fixture.store, 10);
     fixture.store.links.observe(() => undefined);
@@ -208,7 +212,7 @@ describe.each(storeKinds())('dead letters on $label', (kind) => {
       linkedJob('b', ['a']),
     ]);
     const { a } = await claimByRef(fixture.store);
-    await fixture.store.settle([settlement(a!, outcomes.retry())]);
+    await settleAll(fixture.store, [settlement(a!, outcomes.retry())]);
     expect((await fixture.job(ids.b!)).status).toBe('cancelled');
     expect(await lettersIn()).toMatchObject([{ payload: { id: ids.a, payload: 'a' } }]);
   });

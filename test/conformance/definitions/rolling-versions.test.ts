@@ -184,7 +184,9 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
       await untilRecorded();
       const { id } = await old.engine.enqueue(TOPIC, null);
       await until(async () => (await fixture.job(id)).status === 'failed', { message: 'the failure' });
-      expect(await fixture.sql(`SELECT topic FROM _jobs WHERE topic = 'dead-2'`)).toHaveLength(1);
+      const isStored = async (): Promise<boolean> =>
+        (await fixture.sql(`SELECT topic FROM _jobs WHERE topic = 'dead-2'`)).length === 1;
+      await until(isStored, { message: 'the dead letter' });
       expect(old.warnings).toEqual([]);
     });
 

@@ -3,7 +3,7 @@ import type { GroupOptions } from '../../../lib/core/job-group.js';
 import type { JobFilter } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
-import { claimByRef, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { claimByRef, linkedJob, settleAll, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const kinds = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections);
@@ -52,7 +52,7 @@ describe.each(kinds)('groups on $label', (kind) => {
   it('release all that apply when the last member is the first to fail', async () => {
     await groups().enqueue([linkedJob('a'), linkedJob('b')], callbacks);
     const { a, b } = await claimByRef(fixture.store);
-    await fixture.store.settle([settlement(a!, outcomes.completed()), settlement(b!, outcomes.failed())]);
+    await settleAll(fixture.store, [settlement(a!, outcomes.completed()), settlement(b!, outcomes.failed())]);
     expect(await refs()).toEqual(['failure', 'finish']);
   });
 
@@ -112,7 +112,10 @@ describe.each(kinds)('groups on $label', (kind) => {
     expect(await fixture.job(a!.id)).toMatchObject({ cancelRequested: true });
     const { rows } = { rows: await fixture.sql<{ id: string }>(`SELECT id FROM _jobs WHERE status = 'processing'`) };
     const tokens = rows.map((row) => ({ id: row.id, attempt: 1 }));
-    await fixture.store.settle(tokens.map((token) => settlement(token, outcomes.cancelled())));
+    await settleAll(
+      fixture.store,
+      tokens.map((token) => settlement(token, outcomes.cancelled())),
+    );
     expect(await groups().get(id)).toMatchObject({ cancelled: 3, finished: expect.any(Date) as Date });
     expect(await refs()).toEqual(['finish']);
     const error = `no member of group ${id} failed, but not all completed`;

@@ -25,6 +25,8 @@ export interface ModelLink {
 interface ModelGroup {
   readonly id: string;
   isFinished: boolean;
+  /** A member has failed, whatever became of it since. */
+  isFailing?: boolean;
 }
 
 /** What the guide says about dependencies and groups, for one caller at a time. */
@@ -74,12 +76,13 @@ export class LinkModel {
     }
   }
 
-  /** Re-queues a job. It then waits for no parent. */
+  /** Re-queues a job. It then waits for no parent, and those that still wait for others wait for it again. */
   requeue(job: ModelJob): boolean {
     const isChanged = job.status === 'failed' || job.status === 'cancelled';
     if (isChanged) {
       const flags = { isBlocked: false, isCancelRequested: false, isEndedByParent: false };
       Object.assign(job, { status: 'pending', retries: 0, ...flags });
+      this.reopen(job.id);
     }
     return isChanged;
   }
@@ -100,6 +103,7 @@ export class LinkModel {
             lastError: null,
           });
           again.push(job.id);
+          this.reopen(job.id);
           isChanged = true;
         }
       }
@@ -150,17 +154,19 @@ export class LinkModel {
   ): { id: string; as: End; errors: ReadonlySet<string> }[] {
     const group = this.groups.get(id)!;
     const members = this.links.filter(({ child }) => child === id);
+    const isFailing = closed.some(({ link }) => link.child === id && link.outcome === 'failed');
+    group.isFailing = group.isFailing === true || isFailing;
     if (!group.isFinished && members.every(({ outcome }) => outcome !== null)) {
       group.isFinished = true;
       return [this.groupEnd(id)];
     }
-    const isFailing = closed.some(({ link }) => link.child === id && link.outcome === 'failed');
     return isFailing && !group.isFinished ? [{ id, as: 'failing', errors: new Set() }] : [];
   }
 
   groupEnd(id: string): { id: string; as: End; errors: ReadonlySet<string> } {
     const outcomes = this.links.filter(({ child }) => child === id).map(({ outcome }) => outcome);
-    if (outcomes.includes('failed')) return { id, as: 'failed', errors: new Set([`group ${id} failed`]) };
+    if (this.groups.get(id)!.isFailing || outcomes.includes('failed'))
+      return { id, as: 'failed', errors: new Set([`group ${id} failed`]) };
     const isCompleted = outcomes.every((outcome) => outcome === 'completed');
     const error = `no member of group ${id} failed`;
     return isCompleted
@@ -184,6 +190,14 @@ export class LinkModel {
     }
     if (this.waitingOn(job) === 0) job.isBlocked = false;
     return [];
+  }
+
+  private reopen(parent: string): void {
+    const isWaiting = (id: string): boolean =>
+      this.jobs.get(id)?.isBlocked === true || this.groups.get(id)?.isFinished === false;
+    for (const link of this.links) {
+      if (link.parent === parent && isWaiting(link.child)) link.outcome = null;
+    }
   }
 
   private isCancelledBecauseOf(job: ModelJob, again: readonly string[]): boolean {

@@ -79,9 +79,11 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
     `agree with it in ${numRuns} sequences, seed ${SEED}`,
     async () => {
       const property = fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 40, size: 'max' }), run);
-      await fc.assert(property, { numRuns, seed: SEED });
+      // Before the test times out: a failure is reported as far as it is shrunk by then.
+      const limits = { interruptAfterTimeLimit: numRuns * SEQUENCE_MAX_MS, markInterruptAsFailure: true };
+      await fc.assert(property, { numRuns, seed: SEED, ...limits });
     },
-    numRuns * SEQUENCE_MAX_MS,
+    (numRuns + 2) * SEQUENCE_MAX_MS,
   );
 
   async function run(steps: readonly Step[]): Promise<void> {
@@ -215,6 +217,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   }
 
   async function claimSome(limit: number): Promise<void> {
+    await fixture.store.links.idle();
     const claimed = await claim(fixture.store, { limit });
     const due = model.due();
     assert.equal(claimed.length, Math.min(limit, due.length));
@@ -233,6 +236,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
     if (byJob.size === 0) return;
     const settlements = [...byJob].map(([job, outcome]) => settlement(claims.get(job.id)!, outcome));
     const results = await fixture.store.settle(settlements);
+    await fixture.store.links.idle();
     assert(results.every(({ applied }) => applied));
     model.end([...byJob].flatMap(([job, outcome]) => settleOne(job, outcome)));
   }
@@ -255,10 +259,11 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   async function completeTx(index: number, commits: boolean): Promise<void> {
     const job = some(model.running(), index);
     if (!job) return;
+    let owed: Awaited<ReturnType<typeof fixture.store.completeTx>> = { released: [], cancelled: [] };
     const rolledBack = new Error('rolled back');
     const end: unknown = await fixture.app
       .transaction(async (manager) => {
-        await fixture.store.completeTx(manager, claims.get(job.id)!, null);
+        owed = await fixture.store.completeTx(manager, claims.get(job.id)!, null);
         if (!commits) throw rolledBack;
       })
       .catch((error: unknown) => error);
@@ -266,7 +271,11 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
       assert(end instanceof JobStateError);
     } else {
       assert.equal(end, commits ? undefined : rolledBack);
-      if (commits) model.end(settleOne(job, outcomes.completed()));
+      if (commits) {
+        fixture.store.links.report(owed);
+        await fixture.store.links.idle();
+        model.end(settleOne(job, outcomes.completed()));
+      }
     }
   }
 
@@ -349,6 +358,7 @@ describe.each(storeKinds())('dependencies and groups beside a model, on $label',
   }
 
   async function compare(): Promise<void> {
+    await fixture.store.links.idle();
     const ids = jobs().map(({ id }) => id);
     const rows = new Map((await fixture.store.find(ids)).map((job) => [job.id, job]));
     const waiting = new Map((await fixture.store.links.blocked(ids)).map(({ id, waitingOn }) => [id, waitingOn]));

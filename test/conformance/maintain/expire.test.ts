@@ -157,6 +157,7 @@ describe.each(storeKinds())('a job with an expiry on $label', (kind) => {
     ]);
     await fixture.set(ids.parent!, { expires_at: { msFromNow: -1 } });
     expect(await fixture.store.expire(10)).toMatchObject([{ id: ids.parent }]);
+    await fixture.store.links.idle();
     expect(await fixture.job(ids.child!)).toMatchObject({
       status: 'cancelled',
       lastError: `parent ${ids.parent} failed`,

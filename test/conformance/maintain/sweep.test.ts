@@ -3,7 +3,7 @@ import type { TablesInUse } from '../../../lib/engine/maintain/table-sweepers.js
 import { TableSweepers } from '../../../lib/engine/maintain/table-sweepers.js';
 import type { JobStore } from '../../../lib/store/job-store.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
-import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
+import { claimByRef, enqueueLinked, linkedJob, settleAll, settleOne } from '../../support/linked-jobs.js';
 import { overrideLogs, overrideStore } from '../../support/override-store.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { logParts } from '../../support/unit/log-parts.js';
@@ -57,7 +57,10 @@ describe.each(storeKinds())('rows beside those of jobs, on $label', (kind) => {
       ]);
       await writeLine(...Object.values(ids));
       const { old, young } = await claimByRef(fixture.store);
-      await fixture.store.settle([old!, young!].map((token) => settlement(token, outcomes.completed())));
+      await settleAll(
+        fixture.store,
+        [old!, young!].map((token) => settlement(token, outcomes.completed())),
+      );
       await settleOne(fixture.store, (await claimByRef(fixture.store)).child!);
       await settleOne(fixture.store, (await claimByRef(fixture.store)).grandchild!);
       return ids;

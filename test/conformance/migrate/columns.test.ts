@@ -20,7 +20,7 @@ const FULL: Partial<JobInsert> = {
   idempotency: { key: 'request 9', bodyHash: 'hash' },
   labels: ['team:billing', 'vip'],
   metadata: '{"by":"shop"}',
-  isWatched: true,
+  watched: 1,
 };
 
 const columns = Object.entries<Column>(COLUMNS);

@@ -1,11 +1,16 @@
 import type { Client } from 'pg';
-import { FINISH_GROUPS, LIST_UNFINISHED_GROUPS } from '../../../lib/store/links/group.postgres.js';
+import { LIST_UNFINISHED_GROUPS } from '../../../lib/store/links/group.postgres.js';
 import {
-  CLOSE_LINKS,
-  CLOSE_LINKS_OF_COMPLETED,
+  CANCEL_WAITING,
+  CLEAR,
+  FIND,
+  FIND_DESCENDANTS,
+  FIND_NEXT,
+  FINISH_GROUPS,
   LOCK_CHILDREN,
-  LOCK_DESCENDANTS,
-  RELEASE_CHILDREN,
+  MARK_HOLDERS,
+  MOVE,
+  RELEASE,
   WATCH_PARENTS,
 } from '../../../lib/store/links/link.postgres.js';
 import { postgresVersions } from '../../support/databases.js';
@@ -23,12 +28,21 @@ const ids = Array.from({ length: ENDED }, (_, n) => toId(n));
 /** The end of a full batch of members of one large group. */
 const statements = [
   { name: 'WATCH_PARENTS', sql: WATCH_PARENTS, value: ids },
-  { name: 'CLOSE_LINKS', sql: CLOSE_LINKS, value: ids, types: ['int', 'text'], values: [2 * ENDED, 'failed'] },
-  { name: 'CLOSE_LINKS_OF_COMPLETED', sql: CLOSE_LINKS_OF_COMPLETED, value: ids, types: ['int'], values: [2 * ENDED] },
+  { name: 'FIND', sql: FIND, value: ids.map((id) => ({ id, after: toId(0, 0) })), types: ['int'], values: [2 * ENDED] },
+  {
+    name: 'FIND_NEXT',
+    sql: FIND_NEXT,
+    value: [{ child_id: GROUP, before: toId(0, 9) }],
+    types: ['int'],
+    values: [ENDED],
+  },
+  { name: 'CLEAR', sql: CLEAR, value: ids },
   { name: 'LOCK_CHILDREN', sql: LOCK_CHILDREN, value: ids },
-  { name: 'LOCK_DESCENDANTS', sql: LOCK_DESCENDANTS, value: ids.map((id) => ({ id, error: 'a parent failed' })) },
-  { name: 'RELEASE_CHILDREN', sql: RELEASE_CHILDREN, value: ids.map((id) => ({ id, error: null })) },
-  { name: 'FINISH_GROUPS', sql: FINISH_GROUPS, value: [GROUP] },
+  { name: 'MARK_HOLDERS', sql: MARK_HOLDERS, value: ids },
+  { name: 'MOVE', sql: MOVE, value: ids.map((id) => ({ parent_id: id, child_id: GROUP, next_id: toId(ENDED) })) },
+  { name: 'RELEASE', sql: RELEASE, value: ids.map((id) => ({ parent_id: id, child_id: id })) },
+  { name: 'CANCEL_WAITING', sql: CANCEL_WAITING, value: ids.map((id) => ({ id, error: 'a parent failed' })) },
+  { name: 'FINISH_GROUPS', sql: FINISH_GROUPS, value: [{ parent_id: ids[0], child_id: GROUP }] },
 ];
 
 describe.each(postgresVersions())('plans for links on PostgreSQL %s', (version) => {
@@ -57,14 +71,14 @@ describe.each(postgresVersions())('plans for links on PostgreSQL %s', (version) 
     expect(await inVain(statement)).toBeLessThanOrEqual(2 * ENDED);
   });
 
-  it.each(statements)('$name reads no other row when no link was open at the last ANALYZE', async (statement) => {
-    await client.query(`UPDATE _jobs_links SET outcome = 'completed'`);
+  it.each(statements)('$name reads no other row when no link had a token at the last ANALYZE', async (statement) => {
+    await client.query('UPDATE _jobs_links SET holds = false');
     await client.query('ANALYZE _jobs_links');
-    await client.query(`UPDATE _jobs_links SET outcome = NULL`);
+    await client.query('UPDATE _jobs_links SET holds = true');
     expect(await inVain(statement)).toBeLessThanOrEqual(2 * ENDED);
   });
 
-  it('LOCK_DESCENDANTS visits each job of a dense graph once', async () => {
+  it('FIND_DESCENDANTS visits each job of a dense graph once', async () => {
     // Each job waits for all jobs before it.
     const dense = `('05900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid`;
     await client.query(`
@@ -74,11 +88,11 @@ describe.each(postgresVersions())('plans for links on PostgreSQL %s', (version) 
       INSERT INTO _jobs_links (parent_id, child_id, mode, position)
       SELECT ${dense}, ('05900000-0000-7000-8000-' || lpad(c::text, 12, '0'))::uuid, 'cancel', n
       FROM generate_series(0, 99) n, generate_series(0, 99) c WHERE c > n`);
-    const value = [{ id: toId(0, 5), error: 'a parent failed' }];
+    const value = [{ id: toId(0, 5) }];
     const { buffers } = await explain(client, 'custom', {
-      sql: LOCK_DESCENDANTS,
-      types: 'jsonb',
-      values: [JSON.stringify(value)],
+      sql: FIND_DESCENDANTS,
+      types: 'jsonb, int',
+      values: [JSON.stringify(value), 200],
     });
     expect(buffers).toBeLessThan(100 * 50);
   });

@@ -21,6 +21,7 @@ const LEADING: Readonly<Record<string, string>> = {
   _jobs_expiring: 'expires_at',
   _jobs_retrying: 'topic',
   _jobs_ended: 'topic',
+  _jobs_owed: 'finished',
   _jobs_listed: 'topic',
   _jobs_unique_key: 'topic',
   _jobs_idempotency_key: 'idempotency_key',

@@ -182,7 +182,7 @@ export class World {
         return world.state.lacksCapacity && world.free > 0;
       },
       reserve: (request: SlotRequest) => void (this.state.reserved = [...this.state.reserved, request]),
-      release: (request: SlotRequest) =>
+      recordResult: (request: SlotRequest) =>
         void (this.state.reserved = this.state.reserved.filter((each) => each !== request)),
       hasRoomFor: () => true,
       capacityWithin: (_: string, slots: number) => ({ limit: slots, slots }),

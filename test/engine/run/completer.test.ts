@@ -104,29 +104,6 @@ describe('an outcome of a deleted job', () => {
   });
 });
 
-describe('an outcome of a job with children', () => {
-  it('delays no other outcome', async () => {
-    const sent: string[][] = [];
-    const store = createStore((settlements) => {
-      sent.push(settlements.map(({ token }) => token.id));
-      return settlements.some(({ token }) => token.isWatched)
-        ? new Promise(() => undefined)
-        : Promise.resolve(settlements.map(() => ({ ...GONE, applied: true, status: 'completed' as const })));
-    });
-    const completer = new Completer({ store, ...logParts(systemClock), random: () => 0, retention: KEPT, registry });
-    const leaseEndsMs = systemClock.now() + 60_000;
-    const results = ['parent', 'other'].map(
-      (id) =>
-        new Promise((resolve) => {
-          const claim = { id, attempt: 1, ...(id === 'parent' ? { isWatched: true as const } : {}) };
-          completer.settle({ ...plain, claim, leaseEndsMs }, completed, 1, resolve);
-        }),
-    );
-    expect(await results[1]).toMatchObject({ status: 'completed' });
-    expect(sent.sort()).toEqual([['other'], ['parent']]);
-  });
-});
-
 describe('an outcome of a failed job whose response was lost', () => {
   const stored: Settled = { ...GONE, status: 'failed', attempt: 1 };
   const scenario: Scenario = { ...recorded, retention: KEPT, outcome: failed, stored };

@@ -81,7 +81,12 @@ export class SimulatedStore implements JobStore {
   /** Simulated handlers write no log. */
   readonly logs = {} as LogStore;
   readonly steps = {} as StepStore;
-  readonly links = { observe: () => undefined, report: () => undefined } as unknown as LinkStore;
+  readonly links = {
+    observe: () => undefined,
+    report: () => undefined,
+    isIdle: true,
+    idle: () => Promise.resolve(),
+  } as unknown as LinkStore;
 
   constructor(
     private readonly table: SimulatedTable,
