@@ -53,6 +53,8 @@ export interface JobOptions {
   debounce?: Duration | { wait: Duration; max?: Duration | undefined } | undefined;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. 1 to 255 characters. */
   concurrencyKey?: string | undefined;
+  /** Words by which people find the job: at most 10, each of 1 to 64 letters, digits and `_ . : / -`. */
+  labels?: readonly string[] | undefined;
   /** Data of the application about the job, for its handler. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }
@@ -111,6 +113,8 @@ export interface JobConditions {
   concurrencyKey?: string | undefined;
   /** Members of this group: the newest 10,000. Cannot be combined with `q`, `errorKey`, `concurrencyKey` or `due`. */
   groupId?: string | undefined;
+  /** Jobs with this label, or with all of several: the newest 10,000. Cannot be combined with the searches above. */
+  label?: string | readonly string[] | undefined;
   /** Created at this time or later. */
   createdFrom?: Moment | undefined;
   /** Created before this time. */
@@ -170,6 +174,8 @@ export interface TopicsOptions extends TopicOptions {
 
 /** Options of `errors`. */
 export interface ErrorsOptions extends TopicOptions {
+  /** Only of jobs with this label, or with all of several. */
+  label?: string | readonly string[] | undefined;
   /** `'last_seen'`: the error that occurred last is first. `'count'`: the most frequent one. Default `'last_seen'`. */
   sort?: 'last_seen' | 'count' | undefined;
   /** Number of groups, 1 to 100. Default 100. */

@@ -29,6 +29,8 @@ export type ScheduleOptions = EitherCase<{
   priority?: number | undefined;
   /** Time limit of one attempt. Default: that of the topic. */
   timeout?: Duration | undefined;
+  /** Labels of its jobs, beside those of the topic. */
+  labels?: readonly string[] | undefined;
   /** Metadata of each job, at most 64 KiB. */
   metadata?: Record<string, unknown> | undefined;
 }>;

@@ -87,6 +87,8 @@ export interface Job<T = unknown> {
   unique_key: string | null;
   /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. */
   concurrency_key: string | null;
+  /** Words by which people find the job. */
+  labels: string[];
   /** Data of the application about the job, set at enqueue. */
   metadata: Record<string, unknown> | null;
   /** The job is cancelled if it has not started by then; `null` for a job without expiry, and once it has started. */
@@ -156,6 +158,8 @@ export interface EnqueueRequest<T = unknown> {
   debounce?: number | string | { wait: number | string; max?: number | string };
   /** Jobs with one key share the limit `per_key` of their topic, and keys take turns. 1 to 255 characters. */
   concurrency_key?: string;
+  /** Words by which people find the job: at most 10, each of 1 to 64 letters, digits and `_ . : / -`. */
+  labels?: string[];
   metadata?: Record<string, unknown>;
 }
 
@@ -311,6 +315,8 @@ export interface Schedule {
   max_retries: number | null;
   priority: number | null;
   timeout_ms: number | null;
+  /** Labels of its jobs, beside those of the topic. */
+  labels: string[];
   metadata: Record<string, unknown> | null;
   /** `code`: declared by the application's code; `api`: created over HTTP or by the service. */
   source: 'code' | 'api';
@@ -357,6 +363,8 @@ export interface ScheduleRequest {
   max_retries?: number;
   priority?: number;
   timeout?: number | string;
+  /** Labels of its jobs, beside those of the topic. */
+  labels?: string[];
   metadata?: Record<string, unknown>;
 }
 

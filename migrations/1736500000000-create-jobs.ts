@@ -18,6 +18,7 @@ export class CreateJobs1736500000000 implements Migration {
       '_jobs_meta',
       '_jobs_counts',
       '_jobs_logs',
+      '_jobs_labels',
       '_jobs_links',
       '_jobs_groups',
       '_jobs_starts',
@@ -36,10 +37,10 @@ export class CreateJobs1736500000000 implements Migration {
 function stepsFor(runner: MigrationRunner): readonly string[] {
   const { type } = runner.connection.options;
   if (type === 'postgres') {
-    return [...postgresTables, ...metaTable('gen_random_uuid()::text'), ...indexes];
+    return [...postgresTables, ...metaTable('gen_random_uuid()::text'), ...indexes, postgresLabels];
   }
   if (type === 'better-sqlite3' || type === 'sqlite') {
-    return [...sqliteTables, ...metaTable('lower(hex(randomblob(16)))'), ...indexes];
+    return [...sqliteTables, ...metaTable('lower(hex(randomblob(16)))'), ...indexes, ...sqliteLabels];
   }
   throw new Error(`expected a PostgreSQL or SQLite database, got ${type}`);
 }
@@ -96,6 +97,7 @@ const postgresTables = [
     actions jsonb,
     rescued_attempt integer,
     ended_by text,
+    labels text[],
     ${jobChecks}
   )`,
   `CREATE TABLE IF NOT EXISTS _jobs_rollup (
@@ -252,6 +254,7 @@ const sqliteTables = [
     actions text,
     rescued_attempt integer,
     ended_by text,
+    labels text,
     ${jobChecks},
     CONSTRAINT _jobs_json_check CHECK (json_valid(payload)
       AND ${['backoff', 'errors', 'result', 'progress', 'metadata'].map((column) => `json_valid(coalesce(${column}, 'null'))`).join(' AND ')}),
@@ -394,4 +397,22 @@ const indexes = [
   `CREATE INDEX IF NOT EXISTS _jobs_groups_unfinished ON _jobs_groups (id) WHERE finished IS NULL`,
   // A child with ten thousand parents is checked each time that some of them end.
   `CREATE INDEX IF NOT EXISTS _jobs_links_open ON _jobs_links (child_id) WHERE outcome IS NULL`,
+];
+
+/** PostgreSQL finds jobs by label in an index of all labels. A job without labels is not in it. */
+const postgresLabels = `CREATE INDEX IF NOT EXISTS _jobs_labelled ON _jobs USING gin (labels) WHERE labels IS NOT NULL`;
+
+/** SQLite has no such index: triggers keep a table of labels. They run for jobs with labels only. */
+const sqliteLabels = [
+  `CREATE TABLE IF NOT EXISTS _jobs_labels (
+    label text NOT NULL,
+    job_id text NOT NULL,
+    CONSTRAINT _jobs_labels_pkey PRIMARY KEY (label, job_id)
+  ) WITHOUT ROWID`,
+  `CREATE TRIGGER IF NOT EXISTS _jobs_labels_insert AFTER INSERT ON _jobs WHEN NEW.labels IS NOT NULL BEGIN
+    INSERT INTO _jobs_labels (label, job_id) SELECT value, NEW.id FROM json_each(NEW.labels);
+  END`,
+  `CREATE TRIGGER IF NOT EXISTS _jobs_labels_delete AFTER DELETE ON _jobs WHEN OLD.labels IS NOT NULL BEGIN
+    DELETE FROM _jobs_labels WHERE job_id = OLD.id AND label IN (SELECT value FROM json_each(OLD.labels));
+  END`,
 ];

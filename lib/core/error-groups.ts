@@ -1,4 +1,5 @@
-import { integer, oneOf, option } from './option-checks.js';
+import { labelFilterCheck } from './job-checks.js';
+import { condition, integer, oneOf, option } from './option-checks.js';
 
 /* How jobs are grouped by their error: messages that differ only in numbers and ids have one pattern. */
 
@@ -11,6 +12,8 @@ const OFFSET_MAX = 100_000;
 
 /** Which groups of errors to return. */
 export interface ErrorGroupPage {
+  /** Only of jobs with this label, or with all of several. */
+  label?: string | readonly string[] | undefined;
   /** `'last_seen'`: the error that occurred last is first. `'count'`: the most frequent one. Default `'last_seen'`. */
   sort?: 'last_seen' | 'count' | undefined;
   /** Number of groups, 1 to 100. Default 100. */
@@ -21,6 +24,7 @@ export interface ErrorGroupPage {
 
 /** Describes each member of an {@link ErrorGroupPage}. */
 export const ERROR_GROUP_OPTIONS = {
+  label: condition(labelFilterCheck, 'only of jobs with this label, or with all of several'),
   sort: option(
     'last_seen',
     oneOf('last_seen', 'count'),

@@ -2,7 +2,7 @@ import type { Backoff } from './backoff.js';
 import { PRIORITY_MAX, PRIORITY_MIN, RETRIES_MAX } from './bounds.js';
 import { InvalidOptionsError } from './errors.js';
 import type { Check } from './option-checks.js';
-import { duration, fraction, integer, oneOf, option, readOptions } from './option-checks.js';
+import { duration, fraction, integer, listOf, oneOf, option, readOptions } from './option-checks.js';
 
 /* Checks of options that the module, a topic, a job and a schedule share. */
 
@@ -14,6 +14,42 @@ export const maxRetriesCheck = integer(0, RETRIES_MAX);
 export const timeoutCheck = duration(1);
 /** Jobs that run at once. */
 export const concurrencyCheck = integer(1, 10_000);
+
+/** Labels of a job, at most. */
+export const LABELS_MAX = 10;
+const LABEL = /^[\w.:/-]{1,64}$/;
+
+/** A label. It contains no comma, so that statements take several as one text. */
+const labelCheck: Check<string> = {
+  expects: 'a label of 1 to 64 characters: letters of ASCII, digits and _ . : / -',
+  schema: { type: 'string', pattern: LABEL.source },
+  parse: (value) => (typeof value === 'string' && LABEL.test(value) ? value : undefined),
+};
+
+const labels = listOf(labelCheck, { canBeEmpty: true });
+
+/** At most {@link LABELS_MAX} labels, each once. */
+export const labelsCheck: Check<readonly string[]> = {
+  expects: `a list of at most ${LABELS_MAX} labels`,
+  schema: { ...labels.schema, maxItems: LABELS_MAX },
+  parse: (value, path) => {
+    const read = labels.parse(value, path);
+    return read && read.length <= LABELS_MAX ? read : undefined;
+  },
+};
+
+/**
+ * One label or several, at most {@link LABELS_MAX}, of which a job has all; in a text they are separated by commas. Returns them sorted and
+ * joined by commas, as statements take them.
+ */
+export const labelFilterCheck: Check<string> = {
+  expects: `a label, or a list of 1 to ${LABELS_MAX} labels`,
+  schema: { oneOf: [labelCheck.schema!, { ...labels.schema, minItems: 1, maxItems: LABELS_MAX }] },
+  parse: (value, path) => {
+    const read = labelsCheck.parse(typeof value === 'string' ? value.split(',') : value, path);
+    return read && read.length > 0 ? [...new Set(read)].sort().join(',') : undefined;
+  },
+};
 
 const minute = 60_000;
 const day = 24 * 60 * minute;

@@ -3,7 +3,14 @@ import type { Duration } from './duration.js';
 import { InvalidOptionsError } from './errors.js';
 import type { EnqueueOptions } from './job.js';
 import { SET_JOBS_MAX } from './bounds.js';
-import { backoffCheck, concurrencyCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './job-checks.js';
+import {
+  backoffCheck,
+  concurrencyCheck,
+  labelsCheck,
+  maxRetriesCheck,
+  priorityCheck,
+  timeoutCheck,
+} from './job-checks.js';
 import type { Check } from './option-checks.js';
 import {
   applyCheck,
@@ -54,6 +61,8 @@ export interface TopicJobOptions {
   expiresIn?: Duration | undefined;
   /** Priority of jobs that this process enqueues, −1000 to 1000. Lower runs first. Default 0. */
   priority?: number | undefined;
+  /** Labels of jobs that this process enqueues, at most 10 with those of the call. Default: none. */
+  labels?: readonly string[] | undefined;
   /**
    * Limits over all processes. Do not give other limits here than in `defineJob`. An operator's setting has precedence. Default: none.
    */
@@ -109,6 +118,7 @@ export interface HandlerSettings {
   readonly maxRetries: number | undefined;
   readonly backoff: Backoff | BackoffFunction | undefined;
   readonly priority: number | undefined;
+  readonly labels: readonly string[] | undefined;
   /** `undefined`: jobs do not expire. */
   readonly expiresInMs: number | undefined;
   /** `undefined`: none. */
@@ -168,6 +178,7 @@ export interface EnqueueSettings {
   /** `undefined`: the key allows one unfinished job. */
   readonly uniqueMode: UniqueMode | undefined;
   readonly concurrencyKey: string | undefined;
+  readonly labels: readonly string[] | undefined;
   readonly expiresAt: Date | undefined;
   readonly expiresInMs: number | undefined;
   /** JSON text. */
@@ -209,6 +220,7 @@ function toEnqueueSettings(given: EnqueueOptions, others?: readonly string[]): E
     uniqueKey: options.uniqueKey,
     uniqueMode,
     concurrencyKey: options.concurrencyKey,
+    labels: options.labels,
     expiresAt: options.expiresAt,
     expiresInMs: options.expiresIn,
     metadata: metadata === undefined ? undefined : encodeMetadata(metadata),
@@ -301,6 +313,7 @@ const handlerTable = {
   expiresIn: optional(expiresInCheck),
   backoff: optional(handlerBackoffCheck),
   priority: optional(priorityCheck),
+  labels: optional(labelsCheck),
   limits: optional(limitsCheck),
   retention: optional(topicRetentionCheck),
   deadLetter: optional(deadLetterCheck),
@@ -323,6 +336,7 @@ export const ENQUEUE_OPTIONS = {
   uniqueFor: optional(uniqueForCheck, 'uniqueKey stays taken at least this long after the job was stored'),
   debounce: optional(debounceCheck, 'a call before the start replaces the payload and delays the job; needs uniqueKey'),
   concurrencyKey: optional(concurrencyKeyCheck, 'jobs with one key share a limit, and keys take turns'),
+  labels: optional(labelsCheck, 'words by which people find the job, such as team:billing'),
   metadata: optional(recordCheck, 'data of the application about the job, at most 64 KiB'),
 };
 

@@ -62,6 +62,8 @@ export class Job<T = unknown, R = unknown> {
   uniqueKey!: string | null;
   /** Jobs with one key share the limit `perKey` of their topic, and keys take turns. Set at enqueue. */
   concurrencyKey!: string | null;
+  /** Words by which the application finds the job again: see the filter `label`. Set at enqueue. */
+  labels!: readonly string[];
   /** Data of the application about the job, set at enqueue. At most 64 KiB of JSON. */
   metadata!: Record<string, unknown> | null;
   /** The job is cancelled if it has not started by then. `null`: it has no expiry, or has started. A re-queue removes it. */
@@ -158,6 +160,11 @@ export interface EnqueueOptions {
    * `concurrencyKey` of the typed topic, otherwise none.
    */
   concurrencyKey?: string | undefined;
+  /**
+   * Words by which people find the job, such as `team:billing`. At most 10 together with those of the typed topic, each of 1 to 64 letters,
+   * digits and `_ . : / -`. Default: those of the typed topic.
+   */
+  labels?: readonly string[] | undefined;
   /** Data of the application about the job, for handlers and listeners. At most 64 KiB of JSON. */
   metadata?: Record<string, unknown> | undefined;
 }
@@ -251,6 +258,8 @@ export interface JobFilter {
   concurrencyKey?: string | undefined;
   /** Members of this group: the newest 10,000. Cannot be combined with `q`, `errorKey`, `concurrencyKey` or `due`. */
   groupId?: string | undefined;
+  /** Jobs with this label, or with all of several: the newest 10,000. Cannot be combined with the filters above, from `due` on. */
+  label?: string | readonly string[] | undefined;
   /** Created at this moment or later. */
   createdFrom?: Date | undefined;
   /** Created before this moment. */

@@ -6,6 +6,7 @@ import { FILTER_STATUSES, parseJobId, toJobStatus } from './job-state.js';
 import type { Check, OptionValues } from './option-checks.js';
 import { condition, dateCheck, flag, integer, oneOf, oneOrMany, option, readOptions, text } from './option-checks.js';
 import { topicNameCheck } from './topic.js';
+import { labelFilterCheck } from './job-checks.js';
 import { concurrencyKeyCheck } from './unique-key.js';
 
 /** Default and maximum page size. */
@@ -28,6 +29,8 @@ export interface ListFilter {
   readonly errorKey: string | null;
   readonly concurrencyKey: string | null;
   readonly groupId: string | null;
+  /** Labels, sorted and joined by commas. */
+  readonly label: string | null;
   readonly createdFrom: Date | null;
   readonly createdTo: Date | null;
   readonly finishedFrom: Date | null;
@@ -45,7 +48,7 @@ export interface ListFilter {
 }
 
 /** Filters by a key that has an index. The value is the prefix that distinguishes its key in the hash of a cursor. */
-const KEY_FILTERS = { concurrencyKey: [], groupId: ['group'] } as const satisfies Partial<
+const KEY_FILTERS = { concurrencyKey: [], groupId: ['group'], label: ['label'] } as const satisfies Partial<
   Record<keyof ListFilter, readonly string[]>
 >;
 
@@ -275,6 +278,10 @@ export const LIST_OPTIONS = {
   groupId: condition(
     groupIdCheck,
     'members of this group, the newest 10,000; not together with q, an error key, a concurrency key or due',
+  ),
+  label: condition(
+    labelFilterCheck,
+    'jobs with this label, or with all of several, the newest 10,000; not together with another of these searches',
   ),
   createdFrom: condition(dateCheck, 'created at this moment or later'),
   createdTo: condition(dateCheck, 'created before this moment'),

@@ -21,7 +21,7 @@ import {
   recordCheck,
 } from './option-checks.js';
 import { encodePayload } from './payload.js';
-import { backoffCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './job-checks.js';
+import { backoffCheck, labelsCheck, maxRetriesCheck, priorityCheck, timeoutCheck } from './job-checks.js';
 
 /** What happens to ticks that are more than 60 s late, because no process was running. */
 export type MissedPolicy = 'skip' | 'last' | 'all';
@@ -63,6 +63,8 @@ export interface ScheduleOptions<T = unknown> {
   timeout?: Duration | undefined;
   /** How long retries wait. Default: that of the handler, then of the module. */
   backoff?: BackoffOptions | undefined;
+  /** Labels of each job, at most 10 with those of the topic. Default: those of the topic. */
+  labels?: readonly string[] | undefined;
   /** Metadata of each job: at most 64 KiB of JSON, no names that begin with `$`. */
   metadata?: Record<string, unknown> | undefined;
 }
@@ -84,6 +86,8 @@ export interface ScheduleDefinition {
   readonly timeoutMs: number | null;
   readonly backoff: Backoff | null;
   readonly metadata: Record<string, unknown> | null;
+  /** Absent: none. */
+  readonly labels?: readonly string[];
 }
 
 /** A schedule as it is stored. All times are the database's. */
@@ -234,6 +238,7 @@ export const SCHEDULE_OPTIONS = {
   priority: optional(priorityCheck, 'priority of each job; lower runs first'),
   timeout: optional(timeoutCheck, 'time limit of one attempt'),
   backoff: optional(backoffCheck, 'how long retries wait'),
+  labels: optional(labelsCheck, 'labels of each job'),
   metadata: optional(recordCheck, 'metadata of each job'),
 };
 
@@ -277,12 +282,13 @@ export function readSchedule(
   return definition;
 }
 
-type JobSettings = 'maxRetries' | 'priority' | 'timeoutMs' | 'backoff' | 'metadata';
+type JobSettings = 'maxRetries' | 'priority' | 'timeoutMs' | 'backoff' | 'metadata' | 'labels';
 
 function readJobSettings(values: OptionValues<typeof SCHEDULE_OPTIONS>): Pick<ScheduleDefinition, JobSettings> {
-  const { maxRetries = null, priority = null, timeout = null, backoff = null, metadata } = values;
+  const { maxRetries = null, priority = null, timeout = null, backoff = null, metadata, labels } = values;
   const ownMetadata = metadata && (JSON.parse(encodeMetadata(metadata)) as Record<string, unknown>);
-  return { maxRetries, priority, timeoutMs: timeout, backoff, metadata: ownMetadata ?? null };
+  const settings = { maxRetries, priority, timeoutMs: timeout, backoff, metadata: ownMetadata ?? null };
+  return labels && labels.length > 0 ? { ...settings, labels } : settings;
 }
 
 function toText(moment: Date | undefined): string | null {

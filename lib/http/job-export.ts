@@ -132,6 +132,7 @@ const COLUMNS = [
   'finished',
   'unique_key',
   'concurrency_key',
+  'labels',
   'last_error',
   'payload',
   'metadata',
@@ -144,7 +145,8 @@ const FORMATS: Readonly<Record<ExportFormat, FileFormat>> = {
   csv: {
     type: 'text/csv; charset=utf-8',
     begin: `${COLUMNS.join(',')}\r\n`,
-    toText: (job) => `${COLUMNS.map((name) => toCell(job[name], JSON_COLUMNS.has(name))).join(',')}\r\n`,
+    toText: (job) =>
+      `${COLUMNS.map((name) => toCell(name === 'labels' ? job.labels.join(' ') : job[name], JSON_COLUMNS.has(name))).join(',')}\r\n`,
     separator: '',
     end: '',
   },

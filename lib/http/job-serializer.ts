@@ -127,6 +127,7 @@ const ITEMS = {
   }),
   steps: ({ name, finished }: JobStep) => ({ name, finished }),
   actions: ({ action, via, by, time }: JobActionEntry) => ({ action, via, by, time }),
+  labels: (label: string) => label,
 };
 
 type ListName = keyof typeof ITEMS;
@@ -235,6 +236,7 @@ export function toScheduleDto(schedule: Schedule) {
     max_retries: schedule.maxRetries,
     priority: schedule.priority,
     timeout_ms: schedule.timeoutMs,
+    labels: [...(schedule.labels ?? [])],
     metadata: schedule.metadata,
     source: schedule.source,
     revision: schedule.revision,

@@ -105,7 +105,12 @@ export const REQUEUE = {
 export const NO_FIELDS = {};
 
 /** The filter of `POST /bulk`. Over HTTP a topic is text: `defineJob` values have no JSON. */
-export const BULK_FILTER = { ...conditions, topic: topics, status: { ...conditions.status, isRepeatable: true } };
+export const BULK_FILTER = {
+  ...conditions,
+  topic: topics,
+  status: { ...conditions.status, isRepeatable: true },
+  label: { ...conditions.label, isRepeatable: true },
+};
 
 /** `GET /` of the list. */
 export const LIST = { ...BULK_FILTER, ...pickFields(LIST_OPTIONS, 'order', 'limit', 'offset', 'cursor') };
@@ -156,6 +161,7 @@ const scheduleOptions = pickFields(
   'maxRetries',
   'priority',
   'timeout',
+  'labels',
   'metadata',
 );
 
@@ -180,7 +186,11 @@ export const TOPIC_LIST = {
 export const TOPICS = { topic: topics };
 
 /** `GET /errors`. */
-export const ERRORS = { topic: topics, ...pickFields(ERROR_GROUP_OPTIONS, 'sort', 'limit', 'offset') };
+export const ERRORS = {
+  topic: topics,
+  label: { ...pickFields(ERROR_GROUP_OPTIONS, 'label').label, isRepeatable: true },
+  ...pickFields(ERROR_GROUP_OPTIONS, 'sort', 'limit', 'offset'),
+};
 
 /** `GET /timeseries`. */
 export const TIMESERIES = {

@@ -40,6 +40,7 @@ const OF_TYPE: Readonly<Record<ColumnType, JsonSchema>> = {
   flag: FLAG,
   time: TIME,
   json: ANY,
+  texts: TEXT,
 };
 
 function toMemberSchema({ type, isNullable, isList, api }: Column): JsonSchema {
@@ -254,6 +255,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     max_retries: orNull(COUNT),
     priority: orNull({ type: 'integer' }),
     timeout_ms: orNull(NUMBER),
+    labels: listOfSchema(TEXT),
     metadata: orNull({ type: 'object' }),
     source: { enum: ['code', 'api'] },
     revision: { ...COUNT, description: 'Rises with each change, pause and resume' },

@@ -1,6 +1,6 @@
 import type { EntitySchema, EntitySchemaColumnOptions } from 'typeorm';
 import { Job } from '../core/job.js';
-import type { Column, ColumnName } from '../store/jobs/columns.js';
+import type { Column, ColumnName, ColumnType } from '../store/jobs/columns.js';
 import { columnsWith, SQL_TYPES } from '../store/jobs/columns.js';
 import type { DatabaseKind } from './data-source-settings.js';
 import { loadTypeOrm } from './packages.cjs';
@@ -27,13 +27,20 @@ function toEntityColumn(name: ColumnName, column: Column, kind: DatabaseKind): E
   const transformer = isList ? emptyListFromNull : type === 'milliseconds' ? numberFromBigint : undefined;
   return {
     name,
-    // TypeORM converts the JSON of SQLite only in a column of this type.
-    type: type === 'json' && kind === 'sqlite' ? 'simple-json' : SQL_TYPES[type][kind],
+    ...toEntityType(type, kind),
     primary: name === 'id',
     nullable: isNullable === true,
     ...(initial === undefined ? {} : { default: initial }),
     ...(transformer && { transformer }),
   };
+}
+
+function toEntityType(type: ColumnType, kind: DatabaseKind): Pick<EntitySchemaColumnOptions, 'type' | 'array'> {
+  if (kind === 'sqlite') {
+    // TypeORM converts the JSON of SQLite only in a column of this type.
+    return { type: type === 'json' || type === 'texts' ? 'simple-json' : SQL_TYPES[type].sqlite };
+  }
+  return type === 'texts' ? { type: 'text', array: true } : { type: SQL_TYPES[type].postgres };
 }
 
 const numberFromBigint = {

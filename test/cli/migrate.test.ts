@@ -46,7 +46,7 @@ describe.each(reachableKinds())('migrate on $label', (kind) => {
     const { code, out } = await migrate('--dry-run');
     expect(code).toBe(0);
     expect(await readCatalog(app)).toEqual(before);
-    for (const statement of out.split(';\n').filter((each) => each.trim() !== '')) {
+    for (const statement of out.split(';\n\n')) {
       await app.query(statement);
     }
     expect((await migrate('--check')).code).toBe(0);

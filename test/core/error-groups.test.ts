@@ -110,7 +110,7 @@ describe('the jobs of a group of errors', () => {
 
 describe('a page of groups', () => {
   it('is the first hundred that occurred last', () => {
-    expect(readOptions(ERROR_GROUP_OPTIONS, {})).toEqual({ sort: 'last_seen', limit: 100, offset: 0 });
+    expect(readOptions(ERROR_GROUP_OPTIONS, {})).toEqual({ label: null, sort: 'last_seen', limit: 100, offset: 0 });
   });
 
   it.each([{ sort: 'newest' }, { limit: 0 }, { limit: 101 }, { offset: -1 }, { offset: 100_001 }, { page: 2 }])(

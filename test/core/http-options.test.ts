@@ -39,7 +39,7 @@ describe('HTTP options', () => {
     ['decorators', [{}, ['Public'], () => undefined, null]],
     ['authenticate', ['admin', {}, null]],
     ['enqueueRule', ['everybody', true, '']],
-    ['enqueueFields', [[], 'priority', ['labels'], ['runAt']]],
+    ['enqueueFields', [[], 'priority', ['label'], ['runAt']]],
     ['readRule', ['Admin', 1, null]],
     ['manageRule', ['Admin', 1, null]],
     ['allowedTopics', ['mail', [], ['']]],

@@ -16,6 +16,7 @@ const EVERYTHING: ListFilter = {
   errorKey: null,
   concurrencyKey: null,
   groupId: null,
+  label: null,
   createdFrom: null,
   createdTo: null,
   limit: 20,

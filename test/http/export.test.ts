@@ -59,8 +59,8 @@ describe.each(everyAdapter)('an export on $adapter', (adapterKind) => {
     const csv = await api.get('/export?format=csv&topic=mail&q=ann');
     const { id, created, run_at: runAt } = items[4]!;
     expect(csv.text.split('\r\n')).toEqual([
-      'id,topic,status,priority,attempt,retries,max_retries,created,run_at,started,finished,unique_key,concurrency_key,last_error,payload,metadata',
-      `${id},mail,pending,-3,0,0,3,${created},${runAt},,,,,,"{""to"":""Ann \\""A\\""""}","{""tenant"":""a""}"`,
+      'id,topic,status,priority,attempt,retries,max_retries,created,run_at,started,finished,unique_key,concurrency_key,labels,last_error,payload,metadata',
+      `${id},mail,pending,-3,0,0,3,${created},${runAt},,,,,,,"{""to"":""Ann \\""A\\""""}","{""tenant"":""a""}"`,
       '',
     ]);
     expect(await api.get('/export?format=json&topic=none')).toMatchObject({ status: 200, text: '[\n]\n' });

@@ -62,6 +62,7 @@ describe.each(everyPlace)('the routes on $adapter with $database', ({ kind, adap
       actions: [],
       unique_key: 'k',
       concurrency_key: null,
+      labels: [],
       metadata: { by: 'test' },
       expires_at: '2035-02-01T00:00:00.000Z',
       cancel_requested: false,

@@ -30,6 +30,7 @@ export function newJob(members: Partial<JobInsert> = {}): JobInsert {
     uniqueKey: null,
     uniqueMode: null,
     concurrencyKey: null,
+    labels: null,
     expiry: null,
     idempotency: null,
     metadata: null,

@@ -110,6 +110,7 @@ export function anyQuery(jobs: readonly ListedJob[]): fc.Arbitrary<ListFilter> {
     searchPayloads: fc.boolean(),
     concurrencyKey: fc.constant(null),
     groupId: fc.constant(null),
+    label: fc.constant(null),
     beforeId: orNull(anyId),
     beforeFinished: fc.constant(null),
     finishedFrom: fc.constant(null),

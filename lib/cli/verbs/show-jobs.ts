@@ -104,6 +104,7 @@ function printJob(terminal: Terminal, job: Job): void {
     ['priority', job.priority],
     ['timeout', job.timeoutMs === null ? null : formatAge(job.timeoutMs)],
     ['unique key', job.uniqueKey],
+    ['labels', job.labels.length > 0 ? job.labels.join(' ') : null],
     ['worker', job.lockedBy],
     ['lease until', formatTime(job.lockedUntil)],
     ['cancel requested', job.cancelRequested ? 'yes' : null],

@@ -4,6 +4,7 @@ import { InvalidOptionsError, InvalidPayloadError, PayloadTooLargeError } from '
 import type { Expiry } from '../../core/expiry.js';
 import { assertDueBeforeExpiry } from '../../core/expiry.js';
 import type { Idempotency } from '../../core/job.js';
+import { LABELS_MAX } from '../../core/job-checks.js';
 import type { EnqueueSettings } from '../../core/job-options.js';
 import { readTopicOptions } from '../../core/job-options.js';
 import type { AnySchema, ConcurrencyKeyFunction, TopicLike } from '../../core/job-topic.js';
@@ -19,13 +20,20 @@ interface ResolvedTopic {
   readonly schema: AnySchema | undefined;
   readonly maxRetries: number;
   readonly priority: number;
+  readonly labels: readonly string[] | undefined;
   readonly expiresInMs: number | undefined;
   readonly concurrencyKey: ConcurrencyKeyFunction<never> | undefined;
 }
 
 /** Of a topic that is a plain name, and has no handler in this process. */
 const NOT_TYPED = { schema: undefined, concurrencyKey: undefined };
-const NO_OPTIONS = { maxRetries: undefined, priority: undefined, expiresInMs: undefined, limits: undefined };
+const NO_OPTIONS = {
+  maxRetries: undefined,
+  priority: undefined,
+  labels: undefined,
+  expiresInMs: undefined,
+  limits: undefined,
+};
 
 /**
  * Defaults come from the typed topic, then from its handler in this process, then from the module. `priority` has no module default and
@@ -51,6 +59,7 @@ export function resolveTopic(
     concurrencyKey,
     maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? maxRetries,
     priority: options.priority ?? ofHandler.priority ?? 0,
+    labels: options.labels ?? ofHandler.labels,
     expiresInMs: options.expiresInMs ?? ofHandler.expiresInMs,
   };
 }
@@ -74,6 +83,7 @@ export class NewJobRow implements JobInsert {
   concurrencyKey: string | null;
   /** Returns the concurrency key from the payload; `undefined` when the call gives the key, or the topic has no function. */
   readonly toKey: ConcurrencyKeyFunction<never> | undefined;
+  readonly labels: readonly string[] | null;
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
   // Without values of their own: most rows have none.
@@ -103,12 +113,31 @@ export class NewJobRow implements JobInsert {
     this.uniqueMode = settings.uniqueMode ?? null;
     this.concurrencyKey = settings.concurrencyKey ?? null;
     this.toKey = settings.concurrencyKey === undefined ? topic.concurrencyKey : undefined;
+    this.labels = joinLabels(topic.labels, settings.labels);
     this.metadata = settings.metadata ?? null;
     this.expiry = toExpiry(settings, topic);
     if (this.expiry) {
       assertDueBeforeExpiry(this, this.expiry, Date.now());
     }
   }
+}
+
+/** @throws InvalidOptionsError when the labels of the topic and those of the call are too many together. */
+function joinLabels(
+  ofTopic: readonly string[] | undefined,
+  given: readonly string[] | undefined,
+): readonly string[] | null {
+  if (ofTopic === undefined && given === undefined) {
+    return null;
+  }
+  const labels = [...new Set([...(ofTopic ?? []), ...(given ?? [])])];
+  if (labels.length > LABELS_MAX) {
+    throw new InvalidOptionsError(
+      'labels',
+      `expected at most ${LABELS_MAX} with those of the topic, got ${labels.length}`,
+    );
+  }
+  return labels.length === 0 ? null : labels;
 }
 
 function toExpiry({ expiresAt, expiresInMs }: EnqueueSettings, topic: ResolvedTopic): Expiry | null {

@@ -37,26 +37,28 @@ export class ErrorStats {
 
   /**
    * Returns the errors of one topic, of several, or of all (`null`, the default): at most 100 groups, the error that occurred last
-   * first. It reads the newest 10,000 failed jobs and the newest 10,000 that wait for a retry; `window` says how many there were.
+   * first. It reads the newest 10,000 failed jobs and the newest 10,000 that wait for a retry; `window` says how many there were, with
+   * the label or without it.
    * Each job counts once, with its latest error. The result may be 2 s old.
    *
    * @throws InvalidOptionsError for an invalid topic name or page.
    */
   async list(topics: TopicName | Topics = null, page: ErrorGroupPage = {}): Promise<ErrorGroups> {
-    const { sort, limit, offset } = readOptions(ERROR_GROUP_OPTIONS, page);
-    const { groups, window } = await this.summaries.get(readTopics(topics));
+    const { label, sort, limit, offset } = readOptions(ERROR_GROUP_OPTIONS, page);
+    const read = readTopics(topics);
+    const { groups, window } = label === null ? await this.summaries.get(read) : await this.summarize(read, label);
     const sorted = sort === 'count' ? groups.toSorted(byCount) : groups;
     const items = await this.complete(sorted.slice(offset, offset + limit));
     return { items, groupsTotal: groups.length, window };
   }
 
-  private async summarize(topics: Topics): Promise<Summaries> {
+  private async summarize(topics: Topics, labels: string | null = null): Promise<Summaries> {
     const { reports } = this.parts.store;
     const failed = await reports.failingTopics('failed', topics, SEARCHED_FAILURES_MAX);
     const retrying = await reports.failingTopics('retrying', topics, SEARCHED_FAILURES_MAX);
     const window = { jobs: countJobs(failed), retrying: countJobs(retrying), jobsMax: SEARCHED_FAILURES_MAX };
     const hasNone = failed.length + retrying.length === 0;
-    return { groups: hasNone ? [] : await toSummaries(await reports.errors({ failed, retrying })), window };
+    return { groups: hasNone ? [] : await toSummaries(await reports.errors({ failed, retrying, labels })), window };
   }
 
   /** Reads the sample jobs. The pattern replaces the message of a job that is gone, or that has another error now. */

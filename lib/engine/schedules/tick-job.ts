@@ -20,7 +20,7 @@ export function toScheduledJob(
   tick: Date,
   runAt: Date,
 ): NewJobRow {
-  const { topic, payload, maxRetries, priority, timeoutMs, backoff, metadata } = definition;
+  const { topic, payload, maxRetries, priority, timeoutMs, backoff, metadata, labels } = definition;
   return enqueuer.toRowOfSettings(topic, payload, {
     ...readEnqueueOptions(),
     runAt,
@@ -28,6 +28,7 @@ export function toScheduledJob(
     priority: priority ?? undefined,
     timeoutMs: timeoutMs ?? undefined,
     backoff: backoff ?? undefined,
+    labels,
     metadata: JSON.stringify({ ...metadata, [SCHEDULE_METADATA]: { name, tick: tick.toISOString() } }),
   });
 }

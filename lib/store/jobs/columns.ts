@@ -13,7 +13,7 @@ import type { JobInsert } from './job-records.js';
  */
 
 /** What a column holds. A time is written as `timestamptz` by PostgreSQL, and as text of a fixed width by SQLite. */
-export type ColumnType = 'uuid' | 'text' | 'integer' | 'smallint' | 'milliseconds' | 'flag' | 'time' | 'json';
+export type ColumnType = 'uuid' | 'text' | 'integer' | 'smallint' | 'milliseconds' | 'flag' | 'time' | 'json' | 'texts';
 
 /** The type of each kind of column in the tables of PostgreSQL and SQLite. */
 export const SQL_TYPES = {
@@ -25,6 +25,8 @@ export const SQL_TYPES = {
   flag: { postgres: 'boolean', sqlite: 'boolean' },
   time: { postgres: 'timestamptz', sqlite: 'datetime' },
   json: { postgres: 'jsonb', sqlite: 'text' },
+  /** A list, which SQLite stores as JSON. */
+  texts: { postgres: 'text[]', sqlite: 'text' },
 } as const satisfies Readonly<Record<ColumnType, { postgres: string; sqlite: string }>>;
 
 export interface Column {
@@ -200,6 +202,14 @@ export const COLUMNS = {
     field: 'concurrencyKey',
     insert: { value: ({ concurrencyKey }) => concurrencyKey },
     api: { isContent: true },
+  },
+  labels: {
+    type: 'texts',
+    isNullable: true,
+    field: 'labels',
+    isList: true,
+    insert: { value: ({ labels }) => labels },
+    api: { isContent: true, description: 'Words by which people find the job' },
   },
   metadata: {
     type: 'json',

@@ -12,7 +12,7 @@ function toValue(name: ColumnName, { type, isNullable, insert }: Column): string
     const computed = isNullable ? `iif(value ->> '${insert.member}' IS NULL, NULL, ${later})` : later;
     return insert.at ? `coalesce(value ->> '${name}', ${computed})` : computed;
   }
-  if (type === 'json') {
+  if (type === 'json' || type === 'texts') {
     return isNullable ? `nullif(value -> '${name}', 'null')` : `value -> '${name}'`;
   }
   return `value ->> '${name}'`;

@@ -25,6 +25,7 @@ export interface JobInsert {
   /** `null`: the key allows one unfinished job. */
   readonly uniqueMode: UniqueMode | null;
   readonly concurrencyKey: string | null;
+  readonly labels: readonly string[] | null;
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
   readonly idempotency: Idempotency | null;

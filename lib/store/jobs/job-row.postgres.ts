@@ -32,6 +32,8 @@ export const jobColumns = (row: string, id = `${row}.id`, flag = `${row}.cancel_
       switch (type) {
         case 'json':
           return `${row}.${name}::text AS ${name}`;
+        case 'texts':
+          return `array_to_json(${row}.${name})::text AS ${name}`;
         case 'time':
           return `${ms(`${row}.${name}`)} AS ${name}`;
         default:

@@ -51,6 +51,7 @@ const READERS: Readonly<Record<ColumnType, (value: unknown) => unknown>> = {
   flag: (value) => Boolean(Number(value)),
   time: (value) => (isNull(value) ? null : time(value)),
   json: toJson,
+  texts: toJson,
 };
 
 /** The members of a job, and how each is read from its column. */
@@ -68,6 +69,7 @@ export function toJob(row: SqlRow): Job {
 }
 
 const NO_STEPS: readonly JobStep[] = Object.freeze([]);
+const NO_LABELS: readonly string[] = Object.freeze([]);
 const NO_ACTIONS: readonly JobActionEntry[] = Object.freeze([]);
 
 /** Returns a new job without reading its row. Sets each member on its own: every enqueued job passes here. */
@@ -94,6 +96,7 @@ export function toFreshJob(row: JobInsert, { runAt, created }: InsertedJob): Job
   job.actions = NO_ACTIONS;
   job.uniqueKey = row.uniqueKey;
   job.concurrencyKey = row.concurrencyKey;
+  job.labels = row.labels ?? NO_LABELS;
   job.metadata = row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>);
   job.expiresAt = row.expiry && (row.expiry.at ?? new Date(created.getTime() + row.expiry.inMs));
   job.cancelRequested = false;

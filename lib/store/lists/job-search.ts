@@ -147,7 +147,7 @@ async function searchByCondition(
   }
   const condition = findKeyCondition(query);
   if (condition) {
-    const ids = await source.withKey(condition.name, condition.key, topics, statuses, KEYED_MAX, asOf);
+    const ids = await source.withKey(condition.name, condition.key, query.topics, statuses, KEYED_MAX, asOf);
     return { ids, isSearchCut: ids.length >= KEYED_MAX };
   }
   if (topics === null) {

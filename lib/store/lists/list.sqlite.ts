@@ -1,4 +1,5 @@
 import { READ_MESSAGE_CHARS } from '../../core/error-groups.js';
+import { JOB_STATUSES } from '../../core/job-state.js';
 import type { KeyFilter } from '../../core/list-filter.js';
 import { SEARCHED_BYTES_MAX } from './job-search.js';
 import type { FailureKind } from '../reports/report-records.js';
@@ -249,15 +250,40 @@ WHERE l.child_id = ?1 AND l.mode = 'member'
   AND ${isUnchangedSince('?5', '_jobs.')}
 ORDER BY l.parent_id DESC LIMIT ?4`;
 
+/** The given labels, which are joined by commas. */
+const eachLabel = (labels: string): string => `json_each('["' || replace(${labels}, ',', '","') || '"]') AS w`;
+
+const hasLabels = (
+  id: string,
+  labels: string,
+): string => `NOT EXISTS (SELECT 1 FROM ${eachLabel(labels)} WHERE NOT EXISTS (
+    SELECT 1 FROM _jobs_labels AS o WHERE o.label = w.value AND o.job_id = ${id}))`;
+
+/**
+ * Finds the ?4 newest jobs with all labels of ?1 in the topics ?2 and the statuses ?3: among those with the rarest of the labels. Labels of
+ * more than 10,000 jobs count as equally frequent. Reads no jobs where all topics and statuses count: rows that are far apart take most of
+ * the time.
+ */
+const WITH_LABELS = `
+SELECT l.job_id AS id FROM _jobs_labels AS l
+WHERE l.label = (
+    SELECT w.value FROM ${eachLabel('?1')}
+    ORDER BY (SELECT count(*) FROM (SELECT 1 FROM _jobs_labels AS c WHERE c.label = w.value LIMIT 10001)), w.value LIMIT 1)
+  AND (instr(?1, ',') = 0 OR ${hasLabels('l.job_id', '?1')})
+  AND (?2 IS NULL AND ?3 = '${JSON.stringify(JOB_STATUSES)}' AND ?5 IS NULL OR EXISTS (
+    SELECT 1 FROM _jobs ${byId} WHERE id = l.job_id AND ${isInTopics('topic', '?2')} AND ${hasStatus('?3')} AND ${isUnchangedSince('?5')}))
+ORDER BY l.job_id DESC LIMIT ?4`;
+
 /** Finds the newest jobs with a key. */
 export const WITH_KEY: Readonly<Record<KeyFilter, string>> = {
   concurrencyKey: WITH_CONCURRENCY_KEY,
   groupId: IN_GROUP,
+  label: WITH_LABELS,
 };
 
 /**
  * Counts jobs by error message and by time, in slots before now: the ?2 newest failed jobs of topic ?1, and the ?3 newest that wait for
- * a retry. These were written last when their attempt failed.
+ * a retry. These were written last when their attempt failed. Leaves out jobs without the labels ?4, which are joined by commas.
  */
 export const ERRORS = `
 SELECT ?1 AS topic, message, slot, sum(is_failed) AS failed, count(*) - sum(is_failed) AS retrying, min(seen) AS first_seen,
@@ -267,7 +293,8 @@ FROM (
   FROM (SELECT ${ms(now)} AS now) CROSS JOIN (
     SELECT ${message} AS message, id, ${ms('finished')} AS seen, 1 AS is_failed FROM ${newest('failed', 'id, last_error, finished')}
     UNION ALL
-    SELECT ${message}, id, ${ms('updated')}, 0 FROM ${newest('retrying', 'id, last_error, updated', 'true', '?3')}))
+    SELECT ${message}, id, ${ms('updated')}, 0 FROM ${newest('retrying', 'id, last_error, updated', 'true', '?3')}) AS e
+  WHERE ?4 IS NULL OR ${hasLabels('e.id', '?4')})
 GROUP BY message, slot`;
 
 /** Reads the last errors of jobs. */

@@ -119,7 +119,13 @@ export class PostgresStore implements JobStore {
   private readonly write: SqlQuery = (text, params) => this.query(text, params);
   private readonly lockingWrite: SqlQuery = (text, params) => this.lockLimit.run(() => this.query(text, params));
 
-  readonly reports = new PostgresStats(this.read);
+  /** Plans the statement for its values. */
+  private readonly readPlanned: SqlQuery = (text, params) => {
+    const settings = channel.RESET_PLANNER_LOCALLY.map((sql) => ({ sql, params: [] }));
+    return this.queryLimit.run(() => this.transact([[...settings, { sql: text, params }]]));
+  };
+
+  readonly reports = new PostgresStats(this.read, this.readPlanned);
   readonly pauses = new PausedTopics(admin, this.read);
   readonly schedules = createPostgresSchedules({ read: this.read, write: this.lockingWrite, fire: this.write });
   readonly groups = new GroupTable(group, this.read, this.write);

@@ -70,6 +70,12 @@ export const setForSession = (limits: SessionLimits, processId?: number): string
 /** Resets the planner settings of a session. */
 export const RESET_PLANNER = planner.map(([name]) => `RESET ${name}`).join('; ');
 
+/**
+ * Resets them for one transaction: the planner then knows the values of a statement, and may read an index that needs `bitmapscan`. Each is
+ * a statement of its own, because the driver returns the results of several together in another form.
+ */
+export const RESET_PLANNER_LOCALLY = planner.map(([name]) => `SET LOCAL ${name} TO DEFAULT`);
+
 /** Sets them again. */
 export const SET_PLANNER = planner.map(([name, value]) => `SET ${name} = '${value}'`).join('; ');
 

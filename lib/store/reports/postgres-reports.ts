@@ -63,7 +63,8 @@ export class PostgresStats implements JobReports, ReportRecords {
       const params = [ids, uniqueKeys, toJsonText(text), member?.path ?? null, member?.value ?? null];
       return toSearchedContents((await this.query(list.SEARCH_CONTENTS, params))[0]!);
     },
-    withKey: (filter, ...params) => this.texts('id', list.WITH_KEY[filter], params),
+    withKey: (filter, ...params) =>
+      this.texts('id', list.WITH_KEY[filter], params, filter === 'label' ? this.queryPlanned : this.query),
     failedAlike: async (errorKey, kind, shares, asOf) =>
       findInErrorGroup(await this.query(list.FAILED_TEXTS[kind], [toShareJson(shares), asOf]), errorKey),
     waitingUpTo: async (due, shares) =>
@@ -92,7 +93,11 @@ export class PostgresStats implements JobReports, ReportRecords {
     find: async (ids): Promise<Job[]> => (await this.query(list.FIND_JOBS, [ids])).map(toJob),
   };
 
-  constructor(private readonly query: SqlQuery) {}
+  /** @param queryPlanned plans a statement for its values, in a transaction of its own. */
+  constructor(
+    private readonly query: SqlQuery,
+    private readonly queryPlanned: SqlQuery,
+  ) {}
 
   list(query: ListFilter): Promise<ListedJobs> {
     return readList(query, this.source);
@@ -142,8 +147,8 @@ export class PostgresStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.source, kind);
   }
 
-  async errors({ failed, retrying }: FailureShares): Promise<ErrorCount[]> {
-    return (await this.query(list.ERRORS, [toShareJson(failed), toShareJson(retrying)])).map(toErrorCount);
+  async errors({ failed, retrying, labels }: FailureShares): Promise<ErrorCount[]> {
+    return (await this.query(list.ERRORS, [toShareJson(failed), toShareJson(retrying), labels])).map(toErrorCount);
   }
 
   async lastErrors(ids: readonly string[]): Promise<LastError[]> {
@@ -236,8 +241,13 @@ export class PostgresStats implements JobReports, ReportRecords {
   }
 
   /** Returns one column of text. */
-  private async texts(column: string, statement: string, params: readonly unknown[]): Promise<string[]> {
-    return (await this.query(statement, params)).map((row) => row[column] as string);
+  private async texts(
+    column: string,
+    statement: string,
+    params: readonly unknown[],
+    query = this.query,
+  ): Promise<string[]> {
+    return (await query(statement, params)).map((row) => row[column] as string);
   }
 }
 

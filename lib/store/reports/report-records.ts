@@ -78,7 +78,10 @@ export interface TopicShare {
 }
 
 /** The newest jobs that `errors` reads. */
-export type FailureShares = Readonly<Record<FailureKind, readonly TopicShare[]>>;
+export interface FailureShares extends Readonly<Record<FailureKind, readonly TopicShare[]>> {
+  /** Only of jobs with these labels, joined by commas; `null`: of all. */
+  readonly labels: string | null;
+}
 
 /** Failed jobs, and jobs that wait for a retry, of one topic that have the same message and failed at about the same time. */
 export interface ErrorCount {

@@ -134,11 +134,11 @@ export class SqliteStats implements JobReports, ReportRecords {
     return measureFailingTopics(topics, jobsMax, this.lists.source, kind);
   }
 
-  async errors({ failed, retrying }: FailureShares): Promise<ErrorCount[]> {
+  async errors({ failed, retrying, labels }: FailureShares): Promise<ErrorCount[]> {
     const counts: ErrorCount[] = [];
     for (const topic of new Set([...failed, ...retrying].map((share) => share.topic))) {
       const limits = [failed, retrying].map((shares) => shares.find((share) => share.topic === topic)?.limit ?? 0);
-      counts.push(...(await this.read(list.ERRORS, [topic, ...limits])).map(toErrorCount));
+      counts.push(...(await this.read(list.ERRORS, [topic, ...limits, labels])).map(toErrorCount));
       await nextTurn();
     }
     return counts;

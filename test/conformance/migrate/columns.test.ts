@@ -18,6 +18,7 @@ const FULL: Partial<JobInsert> = {
   concurrencyKey: 'tenant 4',
   expiry: { at: new Date('2126-05-01T12:00:00.125Z') },
   idempotency: { key: 'request 9', bodyHash: 'hash' },
+  labels: ['team:billing', 'vip'],
   metadata: '{"by":"shop"}',
   isWatched: true,
 };

@@ -27,6 +27,8 @@ const WALKS: Readonly<Record<string, readonly string[]>> = {
   'FAILING_TOPICS, retrying': ['_jobs_retrying'],
   WAITING_TOPICS: ['_jobs_keyed', '_jobs_pending'],
   HAS_MORE_THAN: ['_jobs_pkey'],
+  // Sent with a plan for its values: list-times.test.ts measures it.
+  'WITH_KEY, label': ['_jobs_pkey'],
   'a list of ranges, ids': ['_jobs_processing'],
   'a list of ranges, count': ['_jobs_processing'],
   'a list of ranges with dates, ids': ['_jobs_processing'],

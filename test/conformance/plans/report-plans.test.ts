@@ -89,6 +89,7 @@ const INDEXES: Readonly<Record<string, RegExp | readonly RegExp[]>> = {
   'FAILED_WITH, retrying': RETRYING,
   'FAILED_TEXTS, failed': FAILED,
   'FAILED_TEXTS, retrying': RETRYING,
+  'WITH_KEY, label': /sqlite_autoindex__jobs_1 \(id=\?\)/,
   'WITH_KEY, concurrencyKey': /INDEX _jobs_concurrency_key \(concurrency_key=\?\)/,
   RETRYING_IDS: /COVERING INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,
   RETRYING_IDS_DATED: /INDEX _jobs_retrying \(topic=\? AND id>\? AND id<\?\)/,

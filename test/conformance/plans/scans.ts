@@ -24,6 +24,7 @@ const LEADING: Readonly<Record<string, string>> = {
   _jobs_listed: 'topic',
   _jobs_unique_key: 'topic',
   _jobs_idempotency_key: 'idempotency_key',
+  _jobs_labelled: 'labels',
 };
 
 /** A node of a plan that reads a whole table or index. */

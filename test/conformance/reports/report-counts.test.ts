@@ -275,7 +275,7 @@ describe.each(storeKinds())('reports on $label', (kind) => {
         { topic: TOPIC, limit: 3 },
         { topic: 'sms', limit: 3 },
       ];
-      const counts = await fixture.store.reports.errors({ failed: lanes, retrying: [] });
+      const counts = await fixture.store.reports.errors({ failed: lanes, retrying: [], labels: null });
       expect(Object.fromEntries(counts.map(({ message, failed }) => [message, failed]))).toEqual({
         new: 2,
         old: 1,

@@ -28,6 +28,7 @@ const JOB: Job = {
   actions: [],
   unique_key: null,
   concurrency_key: null,
+  labels: [],
   expires_at: null,
   metadata: null,
   cancel_requested: false,

@@ -51,7 +51,7 @@ export function forgetLists(): void {
 
 /** Converts filters to the filter of a bulk action. */
 export function toConditions(filters: Filters): JobFilter {
-  const { statuses, due, topics, q, errorKey, groupId, from, to, ended } = filters;
+  const { statuses, due, topics, q, errorKey, groupId, labels, from, to, ended } = filters;
   return {
     status: statuses.length > 0 ? statuses : undefined,
     due: due === '' ? undefined : due === 'true',
@@ -59,6 +59,7 @@ export function toConditions(filters: Filters): JobFilter {
     q: q.trim() || undefined,
     errorKey: errorKey || undefined,
     groupId: groupId || undefined,
+    label: labels.length > 0 ? labels : undefined,
     createdFrom: from || undefined,
     createdTo: to || undefined,
     finishedFrom: ended || undefined,

@@ -416,6 +416,8 @@ export const en = {
     /** @param error the error of a job, or the end of the key of its group if there is none */
     thisError: (error: string) => `Error: “${error}”`,
     thisErrorHint: 'Only jobs with this error',
+    label: (label: string) => `Label: ${label}`,
+    labelHint: 'Only jobs with this label',
     clear: 'Clear',
     noMatch: 'No job matches',
     noMatchHint: 'Remove a filter, or look at another page.',
@@ -561,6 +563,7 @@ export const en = {
     handlerDefault: 'handler default',
     uniqueKey: 'Unique key',
     concurrencyKey: 'Concurrency key',
+    labels: 'Labels',
     created: 'Created',
     due: 'Due',
     expires: 'Expires',

@@ -18,6 +18,8 @@ export interface Filters {
   errorKey: string;
   /** The id of a group. Only on the page of the group, which lists its members. */
   groupId: string;
+  /** Labels of which each job has all. Not together with `q`, `errorKey` or `due`, which are left out then. */
+  labels: string[];
   /** ISO 8601, so that a link means the same in each time zone. */
   from: string;
   to: string;
@@ -48,6 +50,7 @@ export const NO_FILTERS: Filters = {
   q: '',
   errorKey: '',
   groupId: '',
+  labels: [],
   from: '',
   to: '',
   order: '',
@@ -165,23 +168,34 @@ function writePage({ size, cursor }: Page): { size: number | null; cursor: strin
 }
 
 /** Whether nothing is narrowed. */
-export function isUnfiltered({ statuses, topics, ...texts }: Filters): boolean {
-  return statuses.length === 0 && topics.length === 0 && Object.values(texts).every((text) => text === '');
+export function isUnfiltered({ statuses, topics, labels, ...texts }: Filters): boolean {
+  return (
+    [statuses, topics, labels].every(({ length }) => length === 0) && Object.values(texts).every((text) => text === '')
+  );
 }
 
+/** As the API accepts it. */
+const LABEL = /^[\w.:/-]{1,64}$/;
+
 function readFilters(params: URLSearchParams): Filters {
-  const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
+  const labels = [...new Set(params.getAll('label').filter((label) => LABEL.test(label)))];
+  const isLabelled = labels.length > 0;
+  const errorKey = isLabelled ? '' : (/^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '');
   const ended = moment(params.get('ended'));
   const order = ended || params.get('order') === 'finished' ? 'finished' : '';
-  const due = errorKey || order ? '' : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
+  const due =
+    isLabelled || errorKey || order
+      ? ''
+      : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
   const statuses = order ? ENDED_STATUSES : FILTER_STATUSES;
   return {
     statuses: due ? ['pending'] : statuses.filter((status) => params.getAll('status').includes(status)),
     due,
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
-    q: errorKey ? '' : (params.get('q') ?? ''),
+    q: isLabelled || errorKey ? '' : (params.get('q') ?? ''),
     errorKey,
     groupId: '',
+    labels,
     from: moment(params.get('from')),
     to: moment(params.get('to')),
     order,
@@ -190,10 +204,11 @@ function readFilters(params: URLSearchParams): Filters {
 }
 
 function writeFilters(filters: Filters): NonNullable<Written[1]> {
-  const { statuses, due, topics, q, errorKey, from, to, order, ended } = filters;
+  const { statuses, due, topics, labels, q, errorKey, from, to, order, ended } = filters;
   return {
     status: due ? [] : statuses,
     topic: topics,
+    label: labels,
     due,
     q,
     error: errorKey,

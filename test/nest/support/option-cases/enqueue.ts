@@ -93,6 +93,12 @@ export const enqueueCases: readonly OptionCase[] = [
     expectEffect: expectConcurrencyKey,
   },
   {
+    option: 'labels',
+    effect: 'are stored, and find the job',
+    kinds: everyKind,
+    expectEffect: expectLabels,
+  },
+  {
     option: 'metadata',
     effect: 'is stored and passed to the handler',
     kinds: everyKind,
@@ -293,6 +299,14 @@ async function expectConcurrencyKey(apps: Apps): Promise<void> {
   const job = await app.jobs.enqueue('work', 1, { concurrencyKey: 'tenant-7' });
   expect(job).toMatchObject({ concurrencyKey: 'tenant-7' });
   expect(await app.jobs.get(job.id)).toMatchObject({ concurrencyKey: 'tenant-7' });
+}
+
+async function expectLabels(apps: Apps): Promise<void> {
+  const app = await apps.start({});
+  const job = await app.jobs.enqueue('work', 1, { labels: ['vip', 'team:billing'] });
+  expect(job).toMatchObject({ labels: ['vip', 'team:billing'] });
+  const { items } = await app.jobs.list({ label: ['team:billing', 'vip'] });
+  expect(items).toMatchObject([{ id: job.id, labels: ['vip', 'team:billing'] }]);
 }
 
 async function expectMetadata(apps: Apps): Promise<void> {

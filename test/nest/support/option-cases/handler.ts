@@ -56,6 +56,12 @@ export const handlerCases: readonly OptionCase[] = [
     expectEffect: expectBackoff,
   },
   {
+    option: 'labels',
+    effect: 'are those of jobs enqueued in a process with the handler',
+    kinds: everyKind,
+    expectEffect: expectLabels,
+  },
+  {
     option: 'priority',
     effect: 'applies to jobs enqueued in a process with the handler',
     kinds: everyKind,
@@ -213,6 +219,12 @@ async function expectBackoff(apps: Apps): Promise<void> {
     const { runAt, updated } = await worker.jobAfter('retrying', id);
     expect(Math.abs(runAt.getTime() - updated.getTime() - 3 * HOUR)).toBeLessThanOrEqual(1);
   }
+}
+
+async function expectLabels(apps: Apps): Promise<void> {
+  const app = await apps.start({ handlers: { work: [() => undefined, { labels: ['team:billing'] }] } });
+  const { id } = await app.jobs.enqueue('work', 1, { labels: ['vip'] });
+  expect(await app.jobs.get(id)).toMatchObject({ labels: ['team:billing', 'vip'] });
 }
 
 async function expectPriority(apps: Apps): Promise<void> {
