@@ -48,10 +48,7 @@ export function resolveTopic(
   const name = toTopicName(topic);
   const handler = registry.get(name);
   const options = typed ? readTopicOptions(name, typed.options) : NO_OPTIONS;
-  const ofHandler = handler?.settings ?? NO_OPTIONS;
-  if (handler) {
-    assertSameLimits(name, ofHandler.limits, options.limits, 'give its value to the handler, and not the name');
-  }
+  const ofHandler = readHandlerOptions(name, handler, options);
   const { schema, concurrencyKey } = typed ?? handler ?? NOT_TYPED;
   return {
     name,
@@ -62,6 +59,16 @@ export function resolveTopic(
     labels: options.labels ?? ofHandler.labels,
     expiresInMs: options.expiresInMs ?? ofHandler.expiresInMs,
   };
+}
+
+function readHandlerOptions(
+  name: string,
+  handler: ReturnType<EngineParts['registry']['get']>,
+  options: Pick<typeof NO_OPTIONS, 'limits'> | ReturnType<typeof readTopicOptions>,
+): typeof NO_OPTIONS | NonNullable<typeof handler>['settings'] {
+  if (!handler) return NO_OPTIONS;
+  assertSameLimits(name, handler.settings.limits, options.limits, 'give its value to the handler, and not the name');
+  return handler.settings;
 }
 
 /**

@@ -177,16 +177,19 @@ export function isUnfiltered({ statuses, topics, labels, ...texts }: Filters): b
 /** As the API accepts it. */
 const LABEL = /^[\w.:/-]{1,64}$/;
 
+const DUE = ['', 'true', 'false'] as const;
+
+function readErrorKey(params: URLSearchParams): string {
+  return /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
+}
+
 function readFilters(params: URLSearchParams): Filters {
   const labels = [...new Set(params.getAll('label').filter((label) => LABEL.test(label)))];
   const isLabelled = labels.length > 0;
-  const errorKey = isLabelled ? '' : (/^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '');
+  const errorKey = isLabelled ? '' : readErrorKey(params);
   const ended = moment(params.get('ended'));
   const order = ended || params.get('order') === 'finished' ? 'finished' : '';
-  const due =
-    isLabelled || errorKey || order
-      ? ''
-      : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
+  const due = isLabelled || errorKey || order ? '' : member(DUE, params.get('due') as Filters['due'], '');
   const statuses = order ? ENDED_STATUSES : FILTER_STATUSES;
   return {
     statuses: due ? ['pending'] : statuses.filter((status) => params.getAll('status').includes(status)),
