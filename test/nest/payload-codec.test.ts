@@ -258,7 +258,9 @@ describe.each([postgres, sqliteFile])('a process without a codec on $label', (ki
     await fresh.jobs.pause('refund');
     const { id } = await fresh.jobs.enqueue('pay', SECRET);
     await fresh.event('failed', id);
-    const [letter] = (await fresh.jobs.list({ topic: 'refund' })).items;
+    const readLetters = async () => (await fresh.jobs.list({ topic: 'refund' })).items;
+    await until(async () => (await readLetters()).length === 1, { message: 'the dead letter' });
+    const [letter] = await readLetters();
     const old = await apps.start({ options: { pollInterval: 50 } });
     const received: unknown[] = [];
     old.jobs.register('refund', ({ payload }) => void received.push(payload));

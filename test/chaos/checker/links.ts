@@ -21,10 +21,7 @@ export function countReleases({ ledger }: Evidence): number {
   return [...groupBy(ledger, ({ job_id: id }) => id).values()].flatMap((rows) => releasesOf(rows)).length;
 }
 
-/**
- * No child starts before its parents, each ends as they have ended, and each callback as its group. The transaction that ends a parent
- * releases its children.
- */
+/** No child starts before its parents, each ends as they have ended, and each callback as its group. */
 export function checkLinks({ jobs, ledger, isDrained }: Evidence): Violation[] {
   const byName = new Map(jobs.map((job) => [job.n, job]));
   const byJob = groupBy(ledger, ({ job_id: id }) => id);
@@ -36,7 +33,7 @@ export function checkLinks({ jobs, ledger, isDrained }: Evidence): Violation[] {
       return [{ promise: 'half done', detail: `${job.n} is there, not all of its parents are` }];
     }
     const child: Child = { job, link, parents, rows: rowsOf(job), rowsOf };
-    return [...checkStarts(child), ...checkReleases(child), ...(isDrained ? checkEnd(child) : [])];
+    return [...checkStarts(child), ...(isDrained ? checkEnd(child) : [])];
   });
   const groups = groupBy(linked, ({ link }) => link.group);
   groups.delete(undefined);
@@ -74,17 +71,6 @@ function mayStart({ link, parents, rowsOf }: Child, seq: number): boolean {
     default:
       return parents.every((parent) => before(parent).some(isEnd));
   }
-}
-
-/** Only PostgreSQL numbers its transactions. */
-function checkReleases({ job, parents, rows, rowsOf }: Child): Violation[] {
-  const ends = new Set([...parents.flatMap((parent) => rowsOf(parent).filter(isEnd)), rows[0]!].map(({ tx }) => tx));
-  return releasesOf(rows)
-    .filter(({ tx }) => tx !== null && !ends.has(tx))
-    .map(({ seq }) => ({
-      promise: 'half done',
-      detail: `${job.n} was released, move ${seq}, in another transaction than the end of its parents`,
-    }));
 }
 
 function checkEnd({ job, link, parents, rowsOf }: Child): Violation[] {

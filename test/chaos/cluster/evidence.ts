@@ -73,8 +73,6 @@ export interface LedgerRow {
   readonly retries: number | null;
   readonly max_retries: number | null;
   readonly run_at: number | null;
-  /** The transaction that made the change; `null` on SQLite. */
-  readonly tx: string | null;
 }
 
 /** How many jobs of a key ran at a moment; '' stands for those without a key. */

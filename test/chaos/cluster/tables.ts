@@ -29,7 +29,7 @@ CREATE TABLE orders (n text PRIMARY KEY, job_id text NOT NULL);
 CREATE TABLE ledger (seq bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), job_id uuid, topic text, key text,
   started timestamptz, was text, now text,
   was_attempt int, attempt int, was_locked_until timestamptz, locked_until timestamptz, was_retries int, retries int,
-  max_retries int, run_at timestamptz, tx text NOT NULL DEFAULT pg_current_xact_id()::text);
+  max_retries int, run_at timestamptz);
 CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF TG_OP = 'INSERT' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(false, true)});
   ELSIF TG_OP = 'DELETE' THEN INSERT INTO ledger (${columns}) VALUES (${rowOf(true, false)});
@@ -75,8 +75,7 @@ export const selectLedger = (kind: 'postgres' | 'sqlite'): string => {
   const times = ['at', 'started', 'was_locked_until', 'locked_until', 'run_at'].map(
     kind === 'postgres' ? postgresMs : sqliteMs,
   );
-  const tx = kind === 'postgres' ? 'tx' : 'NULL AS tx';
-  return `SELECT seq, job_id, topic, key, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${tx}, ${times.join(', ')}
+  return `SELECT seq, job_id, topic, key, was, now, was_attempt, attempt, was_retries, retries, max_retries, ${times.join(', ')}
     FROM ledger ORDER BY seq`;
 };
 
