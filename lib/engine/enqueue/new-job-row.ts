@@ -53,10 +53,17 @@ export function resolveTopic(
     assertSameLimits(name, ofHandler.limits, options.limits, 'give its value to the handler, and not the name');
   }
   const { schema, concurrencyKey } = typed ?? handler ?? NOT_TYPED;
+  return { name, schema, concurrencyKey, ...toDefaults(options, ofHandler, maxRetries) };
+}
+
+type JobDefaults = Pick<ResolvedTopic, 'maxRetries' | 'priority' | 'labels' | 'expiresInMs'>;
+
+function toDefaults(
+  options: Partial<JobDefaults>,
+  ofHandler: Partial<JobDefaults>,
+  maxRetries: JobDefaults['maxRetries'],
+): JobDefaults {
   return {
-    name,
-    schema,
-    concurrencyKey,
     maxRetries: options.maxRetries ?? ofHandler.maxRetries ?? maxRetries,
     priority: options.priority ?? ofHandler.priority ?? 0,
     labels: options.labels ?? ofHandler.labels,

@@ -177,14 +177,22 @@ export function isUnfiltered({ statuses, topics, labels, ...texts }: Filters): b
 /** As the API accepts it. */
 const LABEL = /^[\w.:/-]{1,64}$/;
 
-function readFilters(params: URLSearchParams): Filters {
+/** Returns which jobs to search: those with labels, else those of an error group, else those with a text. */
+function readSearch(params: URLSearchParams): Pick<Filters, 'labels' | 'errorKey' | 'q'> {
   const labels = [...new Set(params.getAll('label').filter((label) => LABEL.test(label)))];
-  const isLabelled = labels.length > 0;
-  const errorKey = isLabelled ? '' : (/^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '');
+  if (labels.length > 0) {
+    return { labels, errorKey: '', q: '' };
+  }
+  const errorKey = /^[0-9a-f]{32}$/.exec(params.get('error') ?? '')?.[0] ?? '';
+  return { labels, errorKey, q: errorKey ? '' : (params.get('q') ?? '') };
+}
+
+function readFilters(params: URLSearchParams): Filters {
+  const search = readSearch(params);
   const ended = moment(params.get('ended'));
   const order = ended || params.get('order') === 'finished' ? 'finished' : '';
   const due =
-    isLabelled || errorKey || order
+    search.labels.length > 0 || search.errorKey || order
       ? ''
       : member(['', 'true', 'false'] as const, params.get('due') as Filters['due'], '');
   const statuses = order ? ENDED_STATUSES : FILTER_STATUSES;
@@ -192,10 +200,8 @@ function readFilters(params: URLSearchParams): Filters {
     statuses: due ? ['pending'] : statuses.filter((status) => params.getAll('status').includes(status)),
     due,
     topics: [...new Set(params.getAll('topic').filter(Boolean))],
-    q: isLabelled || errorKey ? '' : (params.get('q') ?? ''),
-    errorKey,
+    ...search,
     groupId: '',
-    labels,
     from: moment(params.get('from')),
     to: moment(params.get('to')),
     order,
