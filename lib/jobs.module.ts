@@ -33,18 +33,11 @@ import {
   MODULE_CALL,
   throwMissingDataSource,
 } from './nest/module-checks.js';
-import type { TestingParts } from './nest/testing-parts.js';
+import type { ModuleStore, TestingParts } from './nest/testing-parts.js';
 import { TESTING_PARTS } from './nest/testing-parts.js';
-import type { CreatedStore } from './typeorm/create-job-store.js';
 
 /** Options of `forRoot`. */
 export type JobsModuleOptions = JobsOptions & VisibilityOptions;
-
-/** The store, and the DataSource of its repository where the application uses TypeORM. */
-interface ModuleStore {
-  readonly store: JobStore;
-  readonly dataSource?: CreatedStore['dataSource'];
-}
 
 const CREATED_STORE = Symbol('nestjs-jobs:created-store');
 
@@ -195,17 +188,10 @@ function createStoreProvider(call: ModuleCall, dataSource: string | undefined): 
     ) => {
       assertSingleModule(modules);
       try {
-        if (given.database !== undefined && !testing) {
-          const store = createDatabaseStore(given, { logger: queueLogger });
-          await store.open();
-          return { store };
-        }
-        // A test without TypeORM gets a database of its own.
-        const isOptional = testing !== undefined && !hasDataSource(modules);
+        // A test without a DataSource gets a database of its own.
+        const isOptional = given.database !== undefined || (testing !== undefined && !hasDataSource(modules));
         const found = app ?? (isOptional ? undefined : await throwMissingDataSource(modules, token, dataSource));
-        const created = testing
-          ? await testing.createStore(found, given)
-          : createJobStore(found!, given, { logger: queueLogger });
+        const created = testing ? await testing.createStore(found, given) : createModuleStore(found, given);
         await created.store.open();
         return created;
       } catch (error) {
@@ -213,4 +199,12 @@ function createStoreProvider(call: ModuleCall, dataSource: string | undefined): 
       }
     },
   };
+}
+
+/** @param app the application's DataSource; not used with the option `database`. */
+function createModuleStore(app: DataSource | undefined, given: JobsOptions): ModuleStore {
+  const parts = { logger: queueLogger };
+  return given.database === undefined
+    ? createJobStore(app!, given, parts)
+    : { store: createDatabaseStore(given, parts) };
 }

@@ -59,7 +59,6 @@ export function createDatabaseStore(options: JobsOptions, given: StoreParts = {}
       database: plain.database,
       transactionsAtOnce: 0,
       openTransactions: () => Promise.resolve(NO_TRANSACTIONS),
-      mayPipeline: plain.database.config.pipeline !== false,
     });
   }
   return createSqliteStore(settings, parts, {
@@ -77,16 +76,17 @@ type PostgresParts = Pick<PostgresStoreOptions, 'database' | 'transactionsAtOnce
   readonly openTransactions: (
     ...args: [...Parameters<PostgresStoreOptions['openTransactions']>, PostgresSession]
   ) => ReturnType<PostgresStoreOptions['openTransactions']>;
-  readonly mayPipeline: boolean;
 };
 
 export function createPostgresStore(
   { connections, migrate, leaseMs, transactions, concurrency }: JobsSettings,
   { clock, logger, time }: CheckedParts,
-  { openTransactions, mayPipeline, ...given }: PostgresParts,
+  { openTransactions, ...given }: PostgresParts,
 ): PostgresStore {
   // A statement that takes longer than the lease is useless. At least 5 s, because some take longer than a short lease.
   const statementTimeoutMs = Math.min(Math.max(leaseMs, STATEMENT_TIMEOUT_MIN_MS), STATEMENT_TIMEOUT_MAX_MS);
+  // Proxies that do not support pipelining need `pipeline: false` in the settings of `pg`.
+  const mayPipeline = given.database.config.pipeline !== false;
   const session = new PostgresSession({ statementTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS }, mayPipeline);
   const options: PostgresStoreOptions = {
     ...{ clock, logger, connections, migrate, session },

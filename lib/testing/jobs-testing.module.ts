@@ -6,9 +6,9 @@ import type { JobsOptions } from '../core/options.js';
 import { oneOf, option, readOptions } from '../core/option-checks.js';
 import type { JobsEngineOptions } from '../engine/jobs-engine.js';
 import { queueLogger } from '../nest/nest-logger.js';
-import type { TestingParts } from '../nest/testing-parts.js';
+import type { ModuleStore, TestingParts } from '../nest/testing-parts.js';
 import { TESTING_PARTS } from '../nest/testing-parts.js';
-import type { CreatedStore } from '../typeorm/create-job-store.js';
+import { createDatabaseStore } from '../store/create-store.js';
 import { createJobStore } from '../typeorm/create-job-store.js';
 import { JobsTesting } from './jobs-testing.js';
 import { TestingEngine } from './testing-engine.js';
@@ -25,8 +25,8 @@ export interface JobsTestingOptions {
 const OPTIONS = { mode: option('manual', oneOf('manual', 'inline')) };
 
 /**
- * Lets a test decide when jobs run. The queue keeps its options, handlers and database; an application without a DataSource gets
- * one in memory.
+ * Lets a test decide when jobs run. The queue keeps its options, handlers and database; an application with neither a DataSource
+ * nor the option `database` gets a DataSource in memory.
  *
  * @example
  * const app = await Test.createTestingModule({ imports: [AppModule] })
@@ -57,17 +57,22 @@ export class JobsTestingModule {
 class TestedQueue implements TestingParts, OnApplicationShutdown {
   engine: TestingEngine | undefined;
   private readonly time = { aheadMs: 0 };
-  private app!: DataSource;
+  /** `undefined` with the option `database`. */
+  private app: DataSource | undefined;
   private memory: DataSource | undefined;
 
   constructor(private readonly mode: 'manual' | 'inline') {}
 
-  async createStore(app: DataSource | undefined, options: JobsOptions): Promise<CreatedStore> {
+  async createStore(app: DataSource | undefined, options: JobsOptions): Promise<ModuleStore> {
+    const parts = { logger: queueLogger, time: this.time };
+    if (options.database !== undefined) {
+      return { store: createDatabaseStore(options, parts) };
+    }
     if (!app) {
       this.memory = await connect({ type: 'better-sqlite3', database: ':memory:' });
     }
     this.app = app ?? this.memory!;
-    return createJobStore(this.app, options, { logger: queueLogger, time: this.time });
+    return createJobStore(this.app, options, parts);
   }
 
   createEngine(options: JobsEngineOptions): TestingEngine {

@@ -22,8 +22,8 @@ import { listAll, PendingJobs } from './pending-jobs.js';
 
 interface TestingEngineOptions {
   readonly mode: 'manual' | 'inline';
-  /** The application's DataSource. */
-  readonly app: DataSource;
+  /** The application's DataSource; `undefined` with the option `database`. */
+  readonly app: DataSource | undefined;
   /** The time of the store. */
   readonly time: { aheadMs: number };
 }
@@ -63,7 +63,7 @@ export class TestingEngine extends JobsEngine {
     this.waitAfter(this.bulk, 'run');
     this.waitAfter(this.topics, 'resume');
     this.waitAfter(this.schedules, 'run');
-    this.restoreTransaction = this.waitAfter(test.app.manager, 'transaction');
+    this.restoreTransaction = test.app ? this.waitAfter(test.app.manager, 'transaction') : () => undefined;
   }
 
   override async start(): Promise<void> {

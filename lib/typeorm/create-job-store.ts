@@ -10,7 +10,7 @@ import type { CheckedParts, StoreParts } from '../store/create-store.js';
 import { checkStoreParts, createPostgresStore, createSqliteStore } from '../store/create-store.js';
 import type { JobStore } from '../store/job-store.js';
 import type { DataSource } from './connect.js';
-import { detectDatabaseKind, mayPipeline, toPostgresDatabase, toSqliteSettings } from './data-source-settings.js';
+import { detectDatabaseKind, toPostgresDatabase, toSqliteSettings } from './data-source-settings.js';
 import { createJobDataSource, StoreConnections } from './job-data-source.js';
 import { countTransactions, openPostgresTransactions } from './postgres-transactions.js';
 import { checkLockingMode, openSqliteTransactions } from './sqlite-transactions.js';
@@ -47,7 +47,6 @@ function createOnPostgres(app: DataSource, settings: JobsSettings, parts: Checke
   const store = createPostgresStore(settings, parts, {
     database: toPostgresDatabase(app),
     transactionsAtOnce: countTransactions(app),
-    mayPipeline: mayPipeline(app),
     openTransactions: (pool, session) => {
       lent.postgres = { pool, session };
       return openPostgresTransactions(app, dataSource);

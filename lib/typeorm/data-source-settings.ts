@@ -32,11 +32,6 @@ export function detectDatabaseKind(app: DataSource): DatabaseKind {
   }
 }
 
-/** Whether the queue may send statements ahead. `extra.pipeline: false` turns it off for proxies that do not support it. */
-export function mayPipeline(app: DataSource): boolean {
-  return (app.options.extra as Options | undefined)?.pipeline !== false;
-}
-
 /** The part of TypeORM's PostgreSQL driver that is used. Checked with 0.3.26 to 1.1.1. */
 interface PostgresInternals {
   /** The `pg.Pool` of the primary server. */

@@ -4,7 +4,7 @@ import { everyAdapter } from './support/adapters.js';
 import { useOneHttpApp } from './support/http-apps.js';
 
 /** What a request may say of a job; every other member is the queue's to decide. */
-const OF_ENQUEUE = ['topic', 'payload', 'run_at', 'max_retries', 'priority', 'unique_key', 'metadata'];
+const OF_ENQUEUE = ['topic', 'payload', 'run_at', 'max_retries', 'priority', 'unique_key', 'labels', 'metadata'];
 const OF_REQUEUE = ['payload', 'run_at', 'max_retries'];
 const OF_FILTERS = ['topic', 'status'];
 

@@ -42,6 +42,7 @@ describe.each(storeKinds())('insert on $label', (kind) => {
       actions: [],
       uniqueKey: 'order-1',
       concurrencyKey: null,
+      labels: [],
       metadata: { trace: 't-1' },
       expiresAt: null,
       cancelRequested: false,
