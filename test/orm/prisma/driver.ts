@@ -3,8 +3,8 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { fromPrisma } from 'nestjs-jobs/orm';
 import type { OrmDriver } from '../support/orm-driver.js';
 import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
-import { PrismaClient as PostgresClient } from './generated/postgres/index.js';
-import { PrismaClient as SqliteClient } from './generated/sqlite/index.js';
+import { PrismaClient as PostgresClient } from './generated/postgres';
+import { PrismaClient as SqliteClient } from './generated/sqlite';
 
 export const driver: OrmDriver = {
   databases: ['postgres', 'sqlite'],
