@@ -17,8 +17,8 @@ interface EndedAttemptBase extends AttemptEventBase {
 
 interface UncommittedBase {
   /**
-   * Set when the job was stored in a transaction whose ORM does not tell its end: the event is emitted before the commit, and the
-   * transaction may still roll back.
+   * Set when the job was stored in a transaction whose ORM does not report its commit: the event is emitted before the commit, and
+   * the transaction may still roll back.
    */
   readonly uncommitted?: true;
 }

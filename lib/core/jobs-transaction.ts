@@ -8,7 +8,10 @@ export interface JobsTransaction {
   query(sql: string, params: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
   /** The ORM's own object, for messages. Two transactions with one handle are the same. */
   readonly handle: object;
-  /** Calls the listener once, when the transaction has ended. Leave it out when the ORM does not tell. */
+  /**
+   * Calls the listener once with `true` after the commit, and with `false` or never after a rollback. The event `enqueued` then comes after
+   * the commit. Leave it out when the ORM does not report its commits.
+   */
   onEnd?(listener: (committed: boolean) => void): void;
 }
 

@@ -16,21 +16,22 @@ interface SequelizeInstance {
 
 /** A `Transaction` of Sequelize. Its types hide the members that tell its instance, parent and state. */
 interface SequelizeTransaction {
-  readonly afterCommit: unknown;
+  afterCommit(listener: () => void): void;
   commit(): Promise<void>;
 }
 
 interface HiddenMembers {
   readonly sequelize: SequelizeInstance;
   /** The transaction around a savepoint. */
-  readonly parent?: object | null;
+  readonly parent?: (SequelizeTransaction & HiddenMembers) | null;
   readonly finished?: string;
+  readonly connection?: { readonly _ending?: boolean };
 }
 
 /** Returns a transaction of Sequelize, on PostgreSQL. @publicApi */
 export function fromSequelize(t: SequelizeTransaction): JobsTransaction {
   assertHandle(SEQUELIZE, t, 'afterCommit');
-  const hidden = t as unknown as HiddenMembers;
+  const hidden = t as SequelizeTransaction & HiddenMembers;
   return {
     ...SEQUELIZE,
     handle: t,
@@ -38,5 +39,20 @@ export function fromSequelize(t: SequelizeTransaction): JobsTransaction {
       assertTransaction(SEQUELIZE, hidden.finished === undefined, HAS_ENDED);
       return toRows(await hidden.sequelize.query(sql, { bind, transaction: t as never, type: 'SELECT', raw: true }));
     },
+    onEnd: (listener) => listenToCommit(hidden, listener),
   };
+}
+
+/** Sequelize releases no savepoint: it is committed with the transaction around it. A rollback is not reported. */
+function listenToCommit(t: SequelizeTransaction & HiddenMembers, listener: (committed: boolean) => void): void {
+  const levels = [t];
+  for (let outer = t.parent; outer; outer = outer.parent) {
+    levels.push(outer);
+  }
+  const outermost = levels.at(-1)!;
+  outermost.afterCommit(() => {
+    // It is also called after a COMMIT that has failed, when Sequelize has closed the connection.
+    const hasFailed = outermost.connection?._ending === true;
+    listener(!hasFailed && levels.every(({ finished }) => finished === 'commit'));
+  });
 }

@@ -15,6 +15,7 @@ import type { InsertedJob, JobInsert } from '../../store/jobs/job-records.js';
 import type { LinkedInsert, LinkedInsertResult } from '../../store/links/link-store.js';
 import { isNeverDue } from '../../store/links/link-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
+import { endsUnseen, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
 import { toFreshJob } from '../../store/jobs/row-mapper.js';
 import { measureInsert } from '../../store/jobs/batch-json.js';
 import { Batcher } from '../runtime/batcher.js';
@@ -319,9 +320,10 @@ export class Enqueuer {
     // Joins before the first `await`: the end of the transaction waits for this call even if the caller does not.
     const call = store.joinTransaction(tx, (committed) => {
       if (committed && inserted.length > 0) {
-        const isOwn = wakeSignal.canClaim(rows);
+        // With an adapter the notification has travelled with the insert.
+        const isAnnounced = isJobsTransaction(tx) || wakeSignal.canClaim(rows);
         this.onInserted(rows, inserted);
-        if (!isOwn) {
+        if (!isAnnounced) {
           store.announce(new Set(rows.map(({ topic }) => topic)));
         }
         onCommitted?.();
@@ -332,7 +334,7 @@ export class Enqueuer {
         await this.prepare(rows);
       }
       inserted = await this.replaceEncoded(rows, await insert(), tx);
-      if (call.endsUnseen) {
+      if (endsUnseen(tx)) {
         this.emitInserted(rows, inserted, true);
       }
       return await this.loadJobs(rows, inserted, tx);

@@ -3,7 +3,7 @@ import type { ClaimToken } from '../../core/job.js';
 import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { identifyTransaction } from '../../store/transactions/jobs-transaction.js';
+import { identifyTransaction, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
 
 /** What a completion uses of its attempt. */
 interface CompletedAttempt {
@@ -69,6 +69,10 @@ export class TransactionalCompletion {
     let state: 'too late' | 'sent' | 'accepted' = 'too late';
     let changes: LinkChanges | undefined;
     const call = this.store.joinTransaction(tx, (committed) => {
+      // ORMs also report a COMMIT that PostgreSQL has answered with ROLLBACK: the row decides.
+      if (isJobsTransaction(tx)) {
+        return;
+      }
       this.wasLost ||= !committed && state !== 'sent';
       if (state === 'accepted') {
         this.possible -= 1;

@@ -9,7 +9,7 @@ import { toDebouncedJob, toInsertedJobs } from './row-mapper.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
 import { IS_HERE } from '../migrate/schema.postgres.js';
-import { assertQueueIsHere, endsUnseen } from '../transactions/jobs-transaction.js';
+import { assertQueueIsHere, isJobsTransaction } from '../transactions/jobs-transaction.js';
 import { isDebounced, matchByKey, reduceSet } from './unique-sets.js';
 import { toArrayText } from '../postgres/array-parameters.js';
 import type { Notifier, PiggybackNotification } from '../postgres/notifier.js';
@@ -65,12 +65,12 @@ export class JobInserter {
   }
 
   /**
-   * Inserts any number of jobs in the caller's transaction. The engine announces them after the commit; where it does not learn of that, the
-   * notification travels with the insert, for this process too.
+   * Inserts any number of jobs in the caller's transaction. The engine announces them after the commit. With an adapter, whose ORM may not
+   * report the commit, the notification travels with the insert, for this process too.
    */
   insertIn(tx: StoreTransaction, jobs: readonly JobInsert[]): Promise<InsertedJob[]> {
     const { codec } = this.parts.notifier;
-    const payload = endsUnseen(tx) ? codec.encodeAnonymous(collectTopics(jobs)) : null;
+    const payload = isJobsTransaction(tx) ? codec.encodeAnonymous(collectTopics(jobs)) : null;
     return insertPieces(jobs, (piece) => this.insertWithConflicts(piece, payload, tx));
   }
 

@@ -10,8 +10,6 @@ export type StoreTransaction = object;
 
 /** A call of the queue in a transaction of the application. */
 export interface TransactionCall {
-  /** Whether `onEnd` is never called, because the ORM does not tell the end of its transactions. */
-  readonly endsUnseen?: boolean;
   /** Ends the call. */
   finish(): void;
   /**
@@ -32,7 +30,7 @@ export interface ApplicationTransactions {
   createRunner(tx: StoreTransaction): SqlRunner | Promise<SqlRunner>;
   /**
    * Adds a call to a transaction. The transaction ends only after the call has finished. `onEnd` is called once: when the outermost
-   * transaction has ended, or when the savepoint around the call was rolled back.
+   * transaction has ended, or when the savepoint around the call was rolled back. With an adapter it is called as the ORM reports, if at all.
    *
    * @throws the errors of `createRunner`; InvalidOptionsError when the transaction is ending or has ended.
    */

@@ -95,7 +95,6 @@ function joinJobsTransaction(
   tx.onEnd?.(onEnd);
   const fail = async (): Promise<void> => void (await tx.query(FAIL_TRANSACTION, []));
   return {
-    endsUnseen: tx.onEnd === undefined,
     finish: (refusal?: Error) => (refusal && database === 'postgres' ? fail().catch(() => undefined) : undefined),
   };
 }

@@ -4,7 +4,7 @@ import { drizzle as openSqlite } from 'drizzle-orm/better-sqlite3';
 import { drizzle as openPostgres } from 'drizzle-orm/node-postgres';
 import type { JobsTransaction } from 'nestjs-jobs';
 import { fromDrizzle } from 'nestjs-jobs/orm';
-import { Pool } from 'pg';
+import { openPool } from '../support/open-pool.js';
 import type { OpenOrm, OrmDriver } from '../support/orm-driver.js';
 import { RolledBack, runAsync } from '../support/orm-driver.js';
 
@@ -16,8 +16,7 @@ export const driver: OrmDriver = {
 };
 
 function onPostgres(url: string): OpenOrm {
-  const pool = new Pool({ connectionString: url, max: 10 });
-  pool.on('error', () => undefined);
+  const pool = openPool(url);
   const db = openPostgres(pool);
   return {
     transact: (work, isRolledBack = false) =>

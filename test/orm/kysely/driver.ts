@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { CamelCasePlugin, CompiledQuery, Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 import { fromKysely } from 'nestjs-jobs/orm';
-import { Pool } from 'pg';
+import { openPool } from '../support/open-pool.js';
 import type { OrmDriver } from '../support/orm-driver.js';
 import { runAsync } from '../support/orm-driver.js';
 
@@ -32,10 +32,3 @@ export const driver: OrmDriver = {
     };
   },
 };
-
-/** An idle connection may be ended from outside, when the database is dropped. */
-function openPool(url: string): Pool {
-  const pool = new Pool({ connectionString: url, max: 10 });
-  pool.on('error', () => undefined);
-  return pool;
-}

@@ -1,7 +1,7 @@
 import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
 import { fromMikroOrm } from 'nestjs-jobs/orm';
 import type { OrmDriver } from '../support/orm-driver.js';
-import { runAsync } from '../support/orm-driver.js';
+import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
 
 const effect = new EntitySchema<{ id: string }>({
   name: 'Effect',
@@ -12,7 +12,7 @@ export const driver: OrmDriver = {
   databases: ['postgres'],
   knowsEnd: true,
   async open(_database, url) {
-    const orm = await MikroORM.init({ clientUrl: url, entities: [effect], pool: { max: 10 } });
+    const orm = await MikroORM.init({ clientUrl: url, entities: [effect], pool: { max: POOL_SIZE } });
     return {
       transact: (work, isRolledBack = false) =>
         runAsync(

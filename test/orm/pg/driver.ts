@@ -1,13 +1,12 @@
 import { fromPg } from 'nestjs-jobs/orm';
-import { Pool } from 'pg';
+import { openPool } from '../support/open-pool.js';
 import type { OrmDriver } from '../support/orm-driver.js';
 
 export const driver: OrmDriver = {
   databases: ['postgres'],
   knowsEnd: true,
   async open(_database, url) {
-    const pool = new Pool({ connectionString: url, max: 10 });
-    pool.on('error', () => undefined);
+    const pool = openPool(url);
     return {
       async transact(work, isRolledBack = false) {
         const client = await pool.connect();

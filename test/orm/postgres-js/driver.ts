@@ -1,13 +1,13 @@
 import { fromPostgresJs } from 'nestjs-jobs/orm';
 import postgres from 'postgres';
 import type { OrmDriver } from '../support/orm-driver.js';
-import { runAsync } from '../support/orm-driver.js';
+import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
 
 export const driver: OrmDriver = {
   databases: ['postgres'],
   knowsEnd: false,
   async open(_database, url) {
-    const sql = postgres(url, { max: 10, onnotice: () => undefined });
+    const sql = postgres(url, { max: POOL_SIZE, onnotice: () => undefined });
     return {
       transact: (work, isRolledBack = false) =>
         runAsync(

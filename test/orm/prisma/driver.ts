@@ -2,9 +2,9 @@ import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { fromPrisma } from 'nestjs-jobs/orm';
 import type { OrmDriver } from '../support/orm-driver.js';
-import { runAsync } from '../support/orm-driver.js';
-import { PrismaClient as PostgresClient } from './generated/postgres/index.js';
-import { PrismaClient as SqliteClient } from './generated/sqlite/index.js';
+import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
+import { PrismaClient as PostgresClient } from './generated/postgres';
+import { PrismaClient as SqliteClient } from './generated/sqlite';
 
 export const driver: OrmDriver = {
   databases: ['postgres', 'sqlite'],
@@ -12,7 +12,7 @@ export const driver: OrmDriver = {
   async open(database, url) {
     const prisma =
       database === 'postgres'
-        ? new PostgresClient({ adapter: new PrismaPg({ connectionString: url, max: 10 }) })
+        ? new PostgresClient({ adapter: new PrismaPg({ connectionString: url, max: POOL_SIZE }) })
         : (new SqliteClient({ adapter: new PrismaBetterSqlite3({ url: `file:${url}` }) }) as unknown as PostgresClient);
     return {
       transact: (work, isRolledBack = false) =>

@@ -1,25 +1,39 @@
 import { fromSequelize } from 'nestjs-jobs/orm';
+import type { Transaction } from 'sequelize';
 import { Sequelize } from 'sequelize';
-import type { OrmDriver } from '../support/orm-driver.js';
-import { runAsync } from '../support/orm-driver.js';
+import type { OrmDriver, OrmTransaction } from '../support/orm-driver.js';
+import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
 
 export const driver: OrmDriver = {
   databases: ['postgres'],
   knowsEnd: true,
+  reportsCommit: true,
   async open(_database, url) {
-    const sequelize = new Sequelize(url, { dialect: 'postgres', logging: false, pool: { max: 10 } });
+    const sequelize = new Sequelize(url, { dialect: 'postgres', logging: false, pool: { max: POOL_SIZE } });
     return {
-      transact: (work, isRolledBack = false) =>
-        runAsync(
-          (run) =>
-            sequelize.transaction((transaction) =>
-              run({ adapt: () => fromSequelize(transaction), run: (sql) => sequelize.query(sql, { transaction }) }),
-            ),
-          work,
-          isRolledBack,
-        ),
+      transact: (work, isRolledBack = false) => transact(sequelize, undefined, work, isRolledBack),
       adaptClient: () => fromSequelize(sequelize as never),
       close: () => sequelize.close(),
     };
   },
 };
+
+function transact<T>(
+  sequelize: Sequelize,
+  outer: Transaction | undefined,
+  work: (tx: OrmTransaction) => Promise<T>,
+  isRolledBack: boolean,
+): Promise<T> {
+  return runAsync(
+    (run) =>
+      sequelize.transaction({ transaction: outer }, (transaction) =>
+        run({
+          adapt: () => fromSequelize(transaction),
+          run: (sql) => sequelize.query(sql, { transaction }),
+          nest: (nested, isNestedRolledBack = false) => transact(sequelize, transaction, nested, isNestedRolledBack),
+        }),
+      ),
+    work,
+    isRolledBack,
+  );
+}

@@ -7,6 +7,8 @@ export interface OrmDriver {
   readonly isSynchronous?: boolean;
   /** Whether the adapter recognizes a transaction that has ended. */
   readonly knowsEnd: boolean;
+  /** Whether the adapter reports the commit. */
+  readonly reportsCommit?: boolean;
   /** @param url of the database, or the path of a SQLite file. */
   open(database: 'postgres' | 'sqlite', url: string): Promise<OpenOrm>;
 }
@@ -24,7 +26,12 @@ export interface OrmTransaction {
   adapt(): JobsTransaction;
   /** Runs a statement of the application. */
   run(sql: string): Promise<unknown>;
+  /** Runs work in a savepoint of the ORM. Only where the adapter reports the commit. */
+  nest?<T>(work: (tx: OrmTransaction) => Promise<T>, isRolledBack?: boolean): Promise<T>;
 }
+
+/** Smaller than the number of callers at once. */
+export const POOL_SIZE = 3;
 
 /** Thrown to roll a transaction back. */
 export class RolledBack extends Error {}
