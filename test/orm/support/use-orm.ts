@@ -11,9 +11,9 @@ export type OrmDatabase = 'postgres' | 'sqlite';
 const ON_SQLITE: readonly OrmName[] = ['prisma', 'drizzle', 'kysely', 'knex'];
 
 /** Each ORM on each of its databases. */
-export const everyOrm = ORMS.flatMap((name) => [
+export const everyOrm = ORMS.flatMap((name): { name: OrmName; database: OrmDatabase; label: string }[] => [
   { name, database: 'postgres', label: 'PostgreSQL 18' },
-  ...(ON_SQLITE.includes(name) ? [{ name, database: 'sqlite' as OrmDatabase, label: 'a SQLite file' }] : []),
+  ...(ON_SQLITE.includes(name) ? [{ name, database: 'sqlite' as const, label: 'a SQLite file' }] : []),
 ]);
 
 /** A database with a queue, and the application's ORM on it. */
