@@ -54,7 +54,6 @@ const lights: readonly Light[] = [
   { mutant: 'a window that ends too early', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'a window without the hand-over', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'handlers that start late', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
-  { mutant: 'tokens given without a lock', fault: linkedLoad, strikes: 12, on: ['postgres'], quicklyOn: 'postgres' },
   { mutant: 'holders without a mark', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'open parents not seen', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'follow-ups forgotten after a crash', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },

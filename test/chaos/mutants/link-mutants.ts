@@ -3,12 +3,6 @@ import { edit } from './mutant.js';
 
 export const linkMutants: readonly Mutant[] = [
   {
-    name: 'tokens given without a lock',
-    wrong: 'the token of a child moves to a parent that ends at the same moment',
-    breaks: ['stuck'],
-    break: (settings) => edit(settings, ['MARK_HOLDERS'], (sql) => sql.replace(' FOR NO KEY UPDATE SKIP LOCKED', '')),
-  },
-  {
     name: 'holders without a mark',
     wrong: 'the next holder of a token does not owe a follow-up when it ends',
     breaks: ['stuck'],
