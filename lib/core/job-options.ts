@@ -73,8 +73,8 @@ export interface TopicJobOptions {
    */
   retention?: RetentionOption | undefined;
   /**
-   * The topic that receives a dead letter for each job that fails for good: a job with the payload `DeadLetter`, inserted in the
-   * transaction that fails the job. Not for jobs that are cancelled or expire. Default: none.
+   * The topic that receives a dead letter for each job that fails for good: a job with the payload `DeadLetter`, inserted
+   * once, right after the failure. Not for jobs that are cancelled or expire. Default: none.
    */
   deadLetter?: TopicName | undefined;
   /** Runs the handler in a transaction that commits together with its completion. PostgreSQL only. Default `false`. */

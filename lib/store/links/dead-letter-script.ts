@@ -14,10 +14,10 @@ export interface DeadLetterStatements {
 }
 
 /**
- * Inserts the dead letters of those jobs that have failed, in the transaction that fails them. The fence lets an attempt fail once, so
- * each failure has exactly one dead letter in each topic that its topic declares.
+ * Inserts the dead letters of those jobs that have failed. The transaction also clears the mark of their failure, so each failure has
+ * exactly one dead letter in each topic that its topic declares.
  *
- * @param ended rows with the id and the new status of jobs. The caller's transaction has written them.
+ * @param ended rows with the id and the new status of jobs. The caller's transaction holds them.
  */
 export function* insertDeadLettersScript(
   sql: DeadLetterStatements,
