@@ -151,7 +151,9 @@ async function expectDeadLetter(apps: Apps): Promise<void> {
   const app = await apps.start({ handlers: { work: [fail, { maxRetries: 0, deadLetter: 'morgue' }] } });
   const { id } = await app.jobs.enqueue('work', { a: 1 });
   await app.event('failed', id);
-  const { items } = await app.jobs.list({ topic: 'morgue' });
+  const letters = async () => (await app.jobs.list({ topic: 'morgue' })).items;
+  await until(async () => (await letters()).length > 0, { message: 'the dead letter' });
+  const items = await letters();
   expect(items).toMatchObject([
     {
       status: 'pending',
