@@ -191,8 +191,7 @@ export class SimulatedTable {
       const { id, topic, attempt, retries } = row;
       return { id, topic, attempt, status, retries, failure: { message, stack: null } };
     });
-    return { rescued, hasOverdue: false,
-      hasOwed: false, at: new Date(this.options.now()), tookMs: 0 };
+    return { rescued, hasOverdue: false, hasOwed: false, at: new Date(this.options.now()), tookMs: 0 };
   }
 
   prune(retention: Retention | null): PrunedPage {
