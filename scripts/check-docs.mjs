@@ -150,7 +150,11 @@ function moduleOf(name, from) {
  */
 function compile(isWhole) {
   const paths = [...sources].filter(([, source]) => source.isWhole === isWhole).map(([path]) => path);
-  const stage = isWhole ? [] : readdirSync(STAGE).filter((name) => name.endsWith('.ts')).map((name) => join(STAGE, name));
+  const stage = isWhole
+    ? []
+    : readdirSync(STAGE)
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => join(STAGE, name));
   const program = ts.createProgram([...paths, ...stage], options, host);
   // File by file: what the examples import is checked elsewhere.
   const diagnostics = [...paths, ...stage].flatMap((path) => {
