@@ -7,7 +7,17 @@ import svelteConfig from './ui/svelte.config.mjs';
 
 export default defineConfig(
   {
-    ignores: ['dist/', 'dist-sample/', 'coverage/', 'docs/', '.site/', 'test/orm/*/driver.ts', 'test/orm/*/generated/'],
+    ignores: [
+      'dist/',
+      'dist-sample/',
+      'coverage/',
+      'docs/',
+      '.site/',
+      // Their packages are installed by the tests that compile them.
+      'examples/',
+      'test/orm/*/driver.ts',
+      'test/orm/*/generated/',
+    ],
   },
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
 

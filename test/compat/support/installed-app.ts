@@ -3,16 +3,21 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { npm } from './npm.js';
 
 const APPS = join(__dirname, '../apps');
+const EXAMPLES = join(__dirname, '../../../examples');
+/** What the folder of an example contains once somebody has started it there. */
+const NOT_COPIED = ['node_modules', 'dist', 'generated'];
 const fromHere = createRequire(__filename);
 const TSC = fromHere.resolve('typescript/bin/tsc');
 const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
 
 export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest' | 'nest-12-sqlite-13';
+
+export type ExampleName = 'prisma' | 'drizzle';
 
 /** Returns the version of a package in an application's lock file. */
 export function lockedVersion(app: AppName, packageName: string): string {
@@ -26,14 +31,23 @@ interface LockFile {
 
 /** A user's application in a folder outside this repository, with the packages of its manifest and this package installed. */
 export class InstalledApp {
-  private constructor(private readonly folder: string) {}
+  private constructor(readonly folder: string) {}
 
   /** Installs the application and then the package's tarball. npm fails if a peer does not match. */
   static async install(name: AppName, tarball: string): Promise<InstalledApp> {
-    const folder = await mkdtemp(join(tmpdir(), `${name}-`));
+    return InstalledApp.copy([join(APPS, name), join(APPS, 'shared')], tarball);
+  }
+
+  /** Installs one of `examples/` in the same way. */
+  static async installExample(name: ExampleName, tarball: string): Promise<InstalledApp> {
+    return InstalledApp.copy([join(EXAMPLES, name)], tarball);
+  }
+
+  private static async copy(sources: readonly string[], tarball: string): Promise<InstalledApp> {
+    const folder = await mkdtemp(join(tmpdir(), `${basename(sources[0]!)}-`));
     const app = new InstalledApp(folder);
-    for (const source of [name, 'shared']) {
-      await cp(join(APPS, source), folder, { recursive: true });
+    for (const source of sources) {
+      await cp(source, folder, { recursive: true, filter: (path) => !NOT_COPIED.includes(basename(path)) });
     }
     await npm(folder, 'ci');
     await app.add(tarball);
@@ -45,7 +59,7 @@ export class InstalledApp {
     await npm(this.folder, 'install', specification);
     // The addon up to version 12 needs a compiler and a minute. The repository's installation has already compiled it.
     const addon = join(this.folder, 'node_modules/better-sqlite3');
-    if (existsSync(join(addon, 'prebuilds'))) return;
+    if (!existsSync(addon) || existsSync(join(addon, 'prebuilds'))) return;
     await rm(addon, { recursive: true });
     await symlink(SQLITE_ADDON, addon);
   }
