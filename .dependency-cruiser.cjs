@@ -192,7 +192,7 @@ module.exports = {
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
     // The drivers of other ORMs import what only the folder of their own test installs.
-    exclude: { path: '^(dist|dist-sample|coverage|bench|\\.site)/|^test/orm/[^/]+/(driver\\.ts|generated/)' },
+    exclude: { path: '^(dist|dist-sample|coverage|bench|examples|\\.site)/|^test/orm/[^/]+/(driver\\.ts|generated/)' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'require', 'node', 'default', 'types'],

@@ -57,7 +57,11 @@ describe.each<ExampleName>(['prisma', 'drizzle'])('the example with %s, on Postg
     const port = await findFreePort();
     root = `http://127.0.0.1:${port}`;
     const env = { ...process.env, DATABASE_URL: database.url, PORT: String(port), JOBS_ADMIN_TOKEN: 'secret' };
-    const child = spawn('node', ['dist/main.js'], { cwd: app.folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['dist/main.js'], {
+      cwd: app.folder,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     const closed = once(child, 'close');
