@@ -1,12 +1,25 @@
 import Database from 'better-sqlite3';
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { drizzle as openSqlite } from 'drizzle-orm/better-sqlite3';
 import { drizzle as openPostgres } from 'drizzle-orm/node-postgres';
+import * as pg from 'drizzle-orm/pg-core';
+import * as sqlite from 'drizzle-orm/sqlite-core';
 import type { JobsTransaction } from 'nestjs-jobs';
 import { fromDrizzle } from 'nestjs-jobs/orm';
 import { openPool } from '../support/open-pool.js';
 import type { OpenOrm, OrmDriver } from '../support/orm-driver.js';
 import { RolledBack, runAsync } from '../support/orm-driver.js';
+
+const pgOrders = pg.pgTable('orders', {
+  id: pg.serial().primaryKey(),
+  item: pg.text(),
+  status: pg.text().default('new'),
+});
+const sqliteOrders = sqlite.sqliteTable('orders', {
+  id: sqlite.integer().primaryKey(),
+  item: sqlite.text(),
+  status: sqlite.text().default('new'),
+});
 
 export const driver: OrmDriver = {
   databases: ['postgres', 'sqlite'],
@@ -29,6 +42,7 @@ function onPostgres(url: string): OpenOrm {
         isRolledBack,
       ),
     adaptClient: () => fromDrizzle(db as never, sql),
+    guideNames: { db, sql, eq, orders: pgOrders },
     close: () => pool.end(),
   };
 }
@@ -54,6 +68,7 @@ function onSqlite(path: string): OpenOrm {
       return value;
     },
     adaptClient: () => fromDrizzle(db as never, sql),
+    guideNames: { sqliteDb: db, sql, orders: sqliteOrders },
     close: async () => void file.close(),
   };
 }

@@ -16,6 +16,7 @@ export const driver: OrmDriver = {
     return {
       transact: (work, isRolledBack = false) => transact(db, work, isRolledBack),
       adaptClient: () => fromKnex(db as never),
+      guideNames: { knex: db },
       close: () => db.destroy(),
     };
   },

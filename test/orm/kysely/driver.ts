@@ -28,6 +28,7 @@ export const driver: OrmDriver = {
           isRolledBack,
         ),
       adaptClient: () => fromKysely(db),
+      guideNames: { kysely: db },
       close: () => db.destroy(),
     };
   },

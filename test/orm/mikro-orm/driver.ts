@@ -8,11 +8,21 @@ const effect = new EntitySchema<{ id: string }>({
   properties: { id: { type: 'text', primary: true } },
 });
 
+const order = new EntitySchema<{ id: number; item: string; status: string }>({
+  name: 'Order',
+  tableName: 'orders',
+  properties: {
+    id: { type: 'integer', primary: true, autoincrement: true },
+    item: { type: 'text' },
+    status: { type: 'text', default: 'new' },
+  },
+});
+
 export const driver: OrmDriver = {
   databases: ['postgres'],
   knowsEnd: true,
   async open(_database, url) {
-    const orm = await MikroORM.init({ clientUrl: url, entities: [effect], pool: { max: POOL_SIZE } });
+    const orm = await MikroORM.init({ clientUrl: url, entities: [effect, order], pool: { max: POOL_SIZE } });
     return {
       transact: (work, isRolledBack = false) =>
         runAsync(
@@ -26,6 +36,7 @@ export const driver: OrmDriver = {
           isRolledBack,
         ),
       adaptClient: () => fromMikroOrm(orm.em.fork()),
+      guideNames: { em: orm.em.fork(), Order: order },
       close: () => orm.close(),
     };
   },

@@ -17,6 +17,7 @@ export const driver: OrmDriver = {
           isRolledBack,
         ),
       adaptClient: () => fromPostgresJs(sql as never),
+      guideNames: { postgres: sql },
       close: () => sql.end(),
     };
   },

@@ -26,6 +26,7 @@ export const driver: OrmDriver = {
           isRolledBack,
         ),
       adaptClient: () => fromPrisma(prisma),
+      guideNames: { prisma },
       close: () => prisma.$disconnect(),
     };
   },

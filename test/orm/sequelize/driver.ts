@@ -1,6 +1,6 @@
 import { fromSequelize } from 'nestjs-jobs/orm';
 import type { Transaction } from 'sequelize';
-import { Sequelize } from 'sequelize';
+import { DataTypes, Sequelize } from 'sequelize';
 import type { OrmDriver, OrmTransaction } from '../support/orm-driver.js';
 import { POOL_SIZE, runAsync } from '../support/orm-driver.js';
 
@@ -10,7 +10,10 @@ export const driver: OrmDriver = {
   reportsCommit: true,
   async open(_database, url) {
     const sequelize = new Sequelize(url, { dialect: 'postgres', logging: false, pool: { max: POOL_SIZE } });
+    const attributes = { item: DataTypes.TEXT, status: { type: DataTypes.TEXT, defaultValue: 'new' } };
+    const OrderModel = sequelize.define('Order', attributes, { tableName: 'orders', timestamps: false });
     return {
+      guideNames: { sequelize, OrderModel },
       transact: (work, isRolledBack = false) => transact(sequelize, undefined, work, isRolledBack),
       adaptClient: () => fromSequelize(sequelize as never),
       close: () => sequelize.close(),

@@ -13,18 +13,20 @@ export type OrmName = (typeof ORMS)[number];
 export function installOrm(name: OrmName): void {
   const folder = join(ROOT, name);
   const lock = join(folder, 'package-lock.json');
-  const installed = join(folder, 'node_modules/.package-lock.json');
   if (!existsSync(lock)) return;
-  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+  if (isOlder(join(folder, 'node_modules/.package-lock.json'), lock)) {
     const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     execFileSync('npm', ['ci', ...flags], { cwd: folder, stdio: 'inherit' });
     // The repository has the compiled one.
     rmSync(join(folder, 'node_modules/better-sqlite3'), { recursive: true, force: true });
   }
-  if (name === 'prisma' && !existsSync(join(folder, 'generated/sqlite'))) {
+  if (name === 'prisma' && isOlder(join(folder, 'generated/sqlite/index.js'), join(folder, 'sqlite.prisma'))) {
     generateClients(folder);
   }
 }
+
+const isOlder = (made: string, source: string): boolean =>
+  !existsSync(made) || statSync(made).mtimeMs < statSync(source).mtimeMs;
 
 function generateClients(folder: string): void {
   const cli = join(folder, 'node_modules/prisma/build/index.js');

@@ -18,6 +18,8 @@ export interface OpenOrm {
   transact<T>(work: (tx: OrmTransaction) => Promise<T>, isRolledBack?: boolean): Promise<T>;
   /** Passes what is no transaction to the adapter: the client. */
   adaptClient(): JobsTransaction;
+  /** The ORM and its table `orders`, as the code of guide/your-orm.md calls them. */
+  readonly guideNames: Readonly<Record<string, unknown>>;
   close(): Promise<void>;
 }
 
