@@ -127,11 +127,15 @@ describe.each(applications)('in $title,', ({ name, other, resolutions }) => {
     await database.drop();
   });
 
-  it('a job completes with the other major version of TypeORM', async () => {
-    await app.add(`typeorm@${lockedVersion(other, 'typeorm')}`);
-    await app.build();
-    expect(await runProgram('this Node')).toEqual(DONE);
-  });
+  it(
+    'a job completes with the other major version of TypeORM',
+    async () => {
+      await app.add(`typeorm@${lockedVersion(other, 'typeorm')}`);
+      await app.build();
+      expect(await runProgram('this Node')).toEqual(DONE);
+    },
+    INSTALL_TIMEOUT_MS,
+  );
 
   const runProgram = (node: NodeName, env?: NodeJS.ProcessEnv): Promise<unknown> => saidBy(app, node, env);
 });
