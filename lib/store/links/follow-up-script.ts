@@ -66,6 +66,8 @@ export function* oneByOne<T>(script: BatchScript<T>): SqlScript<T> {
 export interface Cursor {
   readonly id: string;
   readonly after: string;
+  /** The end of which these children were followed up. After another one, the job begins again with its first child. */
+  readonly version?: string | undefined;
 }
 
 /** Comes before all ids, and after them. */
@@ -110,17 +112,27 @@ interface Token extends EndedLink {
   hasOther: boolean;
 }
 
+/** Why a child will be cancelled. */
+interface Cancellation {
+  readonly error: string;
+  /** The job that is followed up. */
+  readonly by: string;
+  /** The reason is another parent that has failed, which holds as long as `by` has the token: a re-queue of that parent takes it. */
+  readonly needsToken?: boolean;
+}
+
 /** What one transaction will do. */
 export interface FollowUp {
   /** Jobs whose links have all been read: their marks are cleared. */
   readonly complete: readonly string[];
   /** A job with further links keeps its mark. */
   readonly partial: readonly string[];
+  /** Which end of each job was read: it may be re-queued, end again or be deleted before the transaction locks it. */
+  readonly versions: ReadonlyMap<string, string>;
   /** Parents without a row, whose links the repair has found. */
   readonly absent: readonly string[];
   readonly tokens: readonly Token[];
-  /** The children to cancel. */
-  readonly cancelled: ReadonlyMap<string, { readonly error: string; readonly by: string }>;
+  readonly cancelled: ReadonlyMap<string, Cancellation>;
   readonly failingGroups: readonly { readonly groupId: string; readonly by: string }[];
   /** Ends of jobs that are about to be deleted. */
   readonly outcomes: readonly EndedLink[];
@@ -172,6 +184,7 @@ export async function readFollowUp(
 ): Promise<FollowUp> {
   const max = Math.max(READ_LINKS_MIN, READ_LINKS_FACTOR * linksMax);
   const rows = await read(sql.FIND, [JSON.stringify(cursors), max]);
+  const versions = new Map(rows.map(({ id, version }) => [id as string, version as string]));
   const { kept, isCut } = cut(rows, linksMax, max);
   const order = [...new Set(kept.map(({ id }) => id as string))];
   // Behind the cut are more links of the last job, and jobs of which nothing was read.
@@ -182,8 +195,9 @@ export async function readFollowUp(
   return planFollowUp(sql, read, kept.map(toEndedLinks).flat(), {
     complete,
     partial: last === null ? [] : [last],
+    versions,
     absent: [],
-    rest: [...(last === null ? [] : [{ id: last, after: after ?? FIRST_ID }]), ...unread],
+    rest: [...(last === null ? [] : [{ id: last, after: after ?? FIRST_ID, version: versions.get(last) }]), ...unread],
   });
 }
 
@@ -230,9 +244,9 @@ export async function planFollowUp(
   sql: FollowUpStatements,
   read: SqlQuery,
   links: readonly EndedLink[],
-  jobs: Pick<FollowUp, 'complete' | 'partial' | 'absent' | 'rest'>,
+  jobs: Pick<FollowUp, 'complete' | 'partial' | 'versions' | 'absent' | 'rest'>,
 ): Promise<FollowUp> {
-  const cancelled = new Map<string, { error: string; by: string }>();
+  const cancelled = new Map<string, Cancellation>();
   const failing = new Map<string, string>();
   for (const { parentId, childId, mode, outcome, error } of links) {
     if (mode === 'member' && outcome === 'failed') {
@@ -250,7 +264,7 @@ export async function planFollowUp(
   // Another parent has failed, and its follow-up has not come yet: this one cancels the child.
   const isCancelled = ({ mode, next, bad }: Token): boolean => mode !== 'member' && next === null && bad !== null;
   for (const { childId, parentId, bad } of found.filter(isCancelled)) {
-    cancelled.set(childId, { error: toParentError(bad!), by: parentId });
+    cancelled.set(childId, { error: toParentError(bad!), by: parentId, needsToken: true });
   }
   return {
     ...jobs,
@@ -420,11 +434,13 @@ function* lockJobsScript(
   const reasons = new Set([...plan.cancelled.values()].map(({ error, by }) => `${by} ${error}`));
   const isSearching = reasons.size === 1 && seeds.length <= SEARCHED_MAX;
   const statements: SqlStatement[] = [];
+  const toMembers = (ids: readonly string[]): string =>
+    JSON.stringify([...ids].sort().map((id) => ({ id, version: plan.versions.get(id) })));
   if (plan.complete.length > 0) {
-    statements.push({ sql: sql.CLEAR, params: [toJson(plan.complete)] });
+    statements.push({ sql: sql.CLEAR, params: [toMembers(plan.complete)] });
   }
   if (plan.partial.length > 0) {
-    statements.push({ sql: sql.LOCK_OWED, params: [toJson(plan.partial)] });
+    statements.push({ sql: sql.LOCK_OWED, params: [toMembers(plan.partial)] });
   }
   const locks = statements.length;
   if (isSearching) {
@@ -476,9 +492,16 @@ function toCancelled(
   const mine = [...cancelled].filter(([, { by }]) => isMine(by));
   const all =
     mine.length === 0 || descendants === null
-      ? mine.map(([id, { error }]) => ({ id, error }))
-      : descendants.map((id) => ({ id, error: cancelled.get(id)?.error ?? mine[0]![1].error }));
+      ? mine.map(([id, cancellation]) => toCancelledChild(id, cancellation))
+      : descendants.map((id) => toCancelledChild(id, cancelled.get(id) ?? { ...mine[0]![1], needsToken: false }));
   return all.filter(({ id }) => waiting.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function toCancelledChild(
+  id: string,
+  { error, by, needsToken }: Cancellation,
+): { readonly id: string; readonly error: string; readonly holder: string | null } {
+  return { id, error, holder: needsToken ? by : null };
 }
 
 /** How groups have ended: a group is `failing` from its first failed member on. */

@@ -1,6 +1,6 @@
 import { DELETED, isOwed } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
-import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
+import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.postgres.js';
 
@@ -16,6 +16,8 @@ const set = (columns: string, name: string): string => `jsonb_to_recordset($1::j
  */
 const isWaiting = `coalesce(j.status = 'pending' AND j.run_at = ${blockedUntil}, false)`;
 const owes = `coalesce(${isOwed('j.')}, false)`;
+/** Which end of the job this is. */
+const version = `concat_ws(' ', j.status, j.watched, j.attempt, extract(epoch FROM j.finished))`;
 /** Whether the link of the member still has the token. */
 const holds = (member: string): string =>
   `EXISTS (SELECT FROM _jobs_links h WHERE h.parent_id = ${member}.parent_id AND h.child_id = ${member}.child_id AND h.holds)`;
@@ -30,23 +32,26 @@ const isRepeatable = `(SELECT set_config('lock_timeout', '150ms', true) || set_c
 export const FIND_OWED = `
 SELECT id FROM _jobs WHERE ${isOwed()} AND finished < ${now} - make_interval(secs => $2::float8 / 1000) ORDER BY finished LIMIT $1::int`;
 
+/** The last child that was followed up, of this end of the job. */
+const after = `CASE WHEN coalesce(e.version = ${version}, true) THEN e.after ELSE '${FIRST_ID}' END`;
+
 /**
- * Reads up to $2 links of the jobs in $1 that owe a follow-up, each after a child. A completed job affects only
+ * Reads up to $2 links of the jobs in $1 that owe a follow-up, each after a child of that end. A completed job affects only
  * the children whose tokens it holds.
  */
 export const FIND = `
-SELECT e.id, j.status, j.watched, CASE WHEN j.ended_by = 'parent' THEN j.last_error END AS error, l.parent_id, l.child_id, l.mode, l.holds,
+SELECT e.id, j.status, j.watched, ${version} AS version, CASE WHEN j.ended_by = 'parent' THEN j.last_error END AS error, l.parent_id, l.child_id, l.mode, l.holds,
   (SELECT true FROM _jobs j WHERE j.id = l.child_id AND ${isWaiting}) AS is_waiting
-FROM ${set('id uuid, after uuid', 'e')}
+FROM ${set('id uuid, after uuid, version text', 'e')}
 JOIN _jobs j ON j.id = ANY (ARRAY[e.id]) AND ${owes}
 LEFT JOIN LATERAL (
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > e.after AND (j.status <> 'completed' OR j.watched = 3) ORDER BY child_id LIMIT $2::int) a
+    WHERE parent_id = e.id AND child_id > ${after} AND (j.status <> 'completed' OR j.watched = 3) ORDER BY child_id LIMIT $2::int) a
   UNION ALL
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > e.after AND holds AND j.status = 'completed' AND j.watched <> 3 ORDER BY child_id LIMIT $2::int) b) l ON true
+    WHERE parent_id = e.id AND child_id > ${after} AND holds AND j.status = 'completed' AND j.watched <> 3 ORDER BY child_id LIMIT $2::int) b) l ON true
 LIMIT $2::int`;
 
 /** How a parent has ended; NULL: it has not. `l` is the link, `j` the row of the parent. */
@@ -72,14 +77,18 @@ SELECT k.child_id, s.* FROM ${set('child_id uuid, before uuid', 'k')} CROSS JOIN
   CROSS JOIN (SELECT (SELECT parent_id FROM _jobs_links WHERE child_id = k.child_id AND parent_id < k.before
     ORDER BY parent_id DESC OFFSET $2::int - 1 LIMIT 1) AS last) e) s`;
 
-/** Clears the marks of jobs, and locks them. What another process holds is left to it. */
+/** Locks the jobs in $1 whose end is the one that was read. What another process holds is left to it. */
+const lockRead = `
+SELECT j.id, j.status, j.watched FROM ${set('id uuid, version text', 'm')} JOIN _jobs j ON j.id = ANY (ARRAY[m.id])
+WHERE ${isRepeatable} AND ${owes} AND ${version} = m.version ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED`;
+
+/** Locks jobs, and clears their marks. */
 export const CLEAR = `
-WITH p AS (SELECT id FROM _jobs j WHERE ${isRepeatable} AND id = ANY (${ids}) AND ${owes} ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+WITH p AS (${lockRead})
 UPDATE _jobs j SET watched = CASE WHEN j.watched = 3 THEN 3 ELSE 2 END FROM p WHERE ${matchesId('p')} RETURNING j.id, j.status, j.watched`;
 
 /** Locks a job that has more links than one transaction follows up. It keeps its mark. */
-export const LOCK_OWED = `
-SELECT id, status, watched FROM _jobs j WHERE ${isRepeatable} AND id = ANY (${ids}) AND ${owes} ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`;
+export const LOCK_OWED = lockRead;
 
 /** Marks jobs again. */
 export const MARK_AGAIN = `UPDATE _jobs j SET watched = 1 WHERE id = ANY (${ids}) AND watched = 2`;
@@ -127,10 +136,12 @@ t AS (UPDATE _jobs_links l SET holds = false FROM k WHERE l.parent_id = ANY (ARR
 UPDATE _jobs j SET run_at = ${startTime('k.child_id')}, updated = ${now}
 FROM k WHERE j.id = ANY (ARRAY[k.child_id]) AND ${isWaiting} RETURNING j.id, j.topic, j.attempt`;
 
-/** pending → cancelled for waiting children. */
+/** pending → cancelled for waiting children. With a `holder`, only for those whose token it has. */
 export const CANCEL_WAITING = `
 UPDATE _jobs j SET status = 'cancelled', run_at = ${now}, finished = ${now}, last_error = c.error, ended_by = 'parent', updated = ${now}
-FROM ${set('id uuid, error text', 'c')} WHERE ${matchesId('c')} AND ${isWaiting} RETURNING j.id, j.topic, j.attempt, j.watched`;
+FROM ${set('id uuid, error text, holder uuid', 'c')} WHERE ${matchesId('c')} AND ${isWaiting}
+  AND (c.holder IS NULL OR EXISTS (SELECT FROM _jobs_links l WHERE l.parent_id = c.holder AND l.child_id = c.id AND l.holds))
+RETURNING j.id, j.topic, j.attempt, j.watched`;
 
 /** Marks groups with a failed member. Returns those that had none before. */
 export const MARK_FAILING = `

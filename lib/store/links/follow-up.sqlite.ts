@@ -1,6 +1,6 @@
 import { DELETED, isOwed } from '../jobs/job-row.js';
 import { blockedUntil, byId, fromNow, now, toSqliteTime } from '../jobs/job-row.sqlite.js';
-import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
+import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.sqlite.js';
 
@@ -11,6 +11,8 @@ const set = (...columns: string[]): string =>
   `(SELECT ${columns.map((name) => `value ->> '${name}' AS ${name}`).join(', ')} FROM json_each(?1))`;
 const isWaiting = (row = ''): string => `${row}status = 'pending' AND ${row}run_at = ${blockedUntil}`;
 const owes = (row = ''): string => `(${isOwed(row)})`;
+/** Which end of job `j` this is. */
+const version = `(j.status || ' ' || j.watched || ' ' || j.attempt || ' ' || j.finished)`;
 /** Whether the link of the member still has the token. */
 const holds = (member: string): string =>
   `EXISTS (SELECT 1 FROM _jobs_links AS h WHERE h.parent_id = ${member}.parent_id AND h.child_id = ${member}.child_id AND h.holds)`;
@@ -19,18 +21,21 @@ const holds = (member: string): string =>
 export const FIND_OWED = `
 SELECT id FROM _jobs INDEXED BY _jobs_owed WHERE ${isOwed()} AND finished < ${fromNow('-?2')} ORDER BY finished LIMIT ?1`;
 
+/** The last child that was followed up, of this end of the job. */
+const after = `iif(coalesce(e.version = ${version}, 1), e.after, '${FIRST_ID}')`;
+
 const find = (links: string, condition: string): string => `
-SELECT e.id, j.status, j.watched, iif(j.ended_by = 'parent', j.last_error, NULL) AS error, l.parent_id, l.child_id, l.mode, l.holds,
+SELECT e.id, j.status, j.watched, ${version} AS version, iif(j.ended_by = 'parent', j.last_error, NULL) AS error, l.parent_id, l.child_id, l.mode, l.holds,
   (SELECT 1 FROM _jobs AS c ${byId} WHERE c.id = l.child_id AND ${isWaiting('c.')}) AS is_waiting
-FROM ${set('id', 'after')} AS e CROSS JOIN _jobs AS j ${byId} ON j.id = e.id AND ${owes('j.')}
+FROM ${set('id', 'after', 'version')} AS e CROSS JOIN _jobs AS j ${byId} ON j.id = e.id AND ${owes('j.')}
 LEFT JOIN _jobs_links AS l ${links} WHERE ${condition}`;
 
 /**
- * Reads up to ?2 links of the jobs in ?1 that owe a follow-up, each after a child. A completed job affects only the children whose tokens
- * it holds.
+ * Reads up to ?2 links of the jobs in ?1 that owe a follow-up, each after a child of that end. A completed job affects only the children
+ * whose tokens it holds.
  */
-export const FIND = `${find('ON l.parent_id = e.id AND l.child_id > e.after', `(j.status <> 'completed' OR j.watched = 3)`)}
-UNION ALL${find('INDEXED BY _jobs_links_holds ON l.parent_id = e.id AND l.child_id > e.after AND l.holds', `j.status = 'completed' AND j.watched <> 3`)}
+export const FIND = `${find(`ON l.parent_id = e.id AND l.child_id > ${after}`, `(j.status <> 'completed' OR j.watched = 3)`)}
+UNION ALL${find(`INDEXED BY _jobs_links_holds ON l.parent_id = e.id AND l.child_id > ${after} AND l.holds`, `j.status = 'completed' AND j.watched <> 3`)}
 LIMIT ?2`;
 
 /** How a parent has ended; NULL: it has not. `l` is the link, `j` the row of the parent. */
@@ -64,12 +69,16 @@ FROM (SELECT l.parent_id, l.mode, ${end} AS ended
   FROM (SELECT parent_id, mode, outcome FROM _jobs_links WHERE child_id = ?1 AND parent_id < ?2 ORDER BY parent_id DESC LIMIT ?3) AS l
   LEFT JOIN _jobs AS j ${byId} ON j.id = l.parent_id) AS x`;
 
-/** Clears the marks of jobs. */
+/** Clears the marks of the jobs in ?1 whose end is the one that was read. */
 export const CLEAR = `
-UPDATE _jobs ${byId} SET watched = iif(watched = 3, 3, 2) WHERE id IN ${ids} AND ${owes()} RETURNING id, status, watched`;
+WITH m AS MATERIALIZED ${set('id', 'version')}
+UPDATE _jobs AS j ${byId} SET watched = iif(watched = 3, 3, 2)
+FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND ${owes('j.')} AND ${version} = m.version RETURNING id, status, watched`;
 
 /** Reads a job that has more links than one transaction follows up. It keeps its mark. */
-export const LOCK_OWED = `SELECT id, status, watched FROM _jobs ${byId} WHERE id IN ${ids} AND ${owes()}`;
+export const LOCK_OWED = `
+SELECT j.id, j.status, j.watched FROM ${set('id', 'version')} AS m CROSS JOIN _jobs AS j ${byId}
+ON j.id = m.id AND ${owes('j.')} AND ${version} = m.version`;
 
 /** Marks jobs again. */
 export const MARK_AGAIN = `UPDATE _jobs ${byId} SET watched = 1 WHERE id IN ${ids} AND watched = 2`;
@@ -115,11 +124,13 @@ FROM r WHERE j.id IN (SELECT child_id FROM r) AND j.id = r.child_id AND ${isWait
 /** Ends the tokens of released children. */
 export const END_TOKENS = `UPDATE _jobs_links SET holds = 0 WHERE (parent_id, child_id) IN ${set('parent_id', 'child_id')}`;
 
-/** pending → cancelled for waiting children. */
+/** pending → cancelled for waiting children. With a `holder`, only for those whose token it has. */
 export const CANCEL_WAITING = `
-WITH c AS MATERIALIZED ${set('id', 'error')}
+WITH c AS MATERIALIZED ${set('id', 'error', 'holder')}
 UPDATE _jobs AS j ${byId} SET status = 'cancelled', run_at = ${now}, finished = ${now}, last_error = c.error, ended_by = 'parent', updated = ${now}
-FROM c WHERE j.id IN (SELECT id FROM c) AND j.id = c.id AND ${isWaiting('j.')} RETURNING id, topic, attempt, watched`;
+FROM c WHERE j.id IN (SELECT id FROM c) AND j.id = c.id AND ${isWaiting('j.')}
+  AND (c.holder IS NULL OR EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.parent_id = c.holder AND l.child_id = c.id AND l.holds))
+RETURNING id, topic, attempt, watched`;
 
 /** Marks groups with a failed member. Returns those that had none before. */
 export const MARK_FAILING = `

@@ -154,7 +154,7 @@ export class FollowUps {
     const plan = await readFollowUp(
       statements,
       read,
-      entries.map(({ id, after }) => ({ id, after })),
+      entries.map(({ id, after, version }) => ({ id, after, version })),
       this.size,
     );
     const large = plan.partial.filter((id) => isFirstOfDeletion(plan, entries, id));

@@ -31,7 +31,7 @@ export async function planRepair(
     .slice(0, linksMax);
   const links = lost.map((row) => ({ ...toLink(row), outcome: (row.outcome ?? 'deleted') as ParentEnd }));
   const absent = [...new Set(links.map(({ parentId }) => parentId))];
-  const jobs = { complete: [], partial: [], absent, rest: NOTHING };
+  const jobs = { complete: [], partial: [], versions: new Map<string, string>(), absent, rest: NOTHING };
   const plan = links.length === 0 ? null : await planFollowUp(statements, read, links, jobs);
   return { orphans: [...new Set(orphans)].sort(), plan };
 }

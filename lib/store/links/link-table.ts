@@ -346,7 +346,8 @@ export class LinkTable implements LinkStore {
       yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(toIds(unmarked))] };
     }
     if (group && !group.isNew && waits.holders.has(group.id)) {
-      yield { sql: statements.TAKE_TOKENS, params: [JSON.stringify([group.id])] };
+      const holder = { child_id: group.id, parent_id: waits.holders.get(group.id) };
+      yield { sql: statements.TAKE_TOKENS, params: [JSON.stringify([holder])] };
     }
     for (let start = 0; start < kept.length; start += INSERT_LINKS_MAX) {
       const members = kept.slice(start, start + INSERT_LINKS_MAX).map(({ parentId, childId, mode, ref, position }) => {

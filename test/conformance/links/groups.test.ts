@@ -1,12 +1,13 @@
-import { JobsEngine } from 'nestjs-jobs';
+import { JobsEngine, QueueUnavailableError } from 'nestjs-jobs';
 import type { GroupOptions } from '../../../lib/core/job-group.js';
-import type { JobFilter } from '../../../lib/core/job.js';
+import type { Claim, JobFilter } from '../../../lib/core/job.js';
 import { readListFilter } from '../../../lib/core/list-filter.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
 import { claimByRef, linkedJob, settleAll, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 const kinds = storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConnections);
+const completed = (token: Claim): ReturnType<typeof settlement> => settlement(token, outcomes.completed());
 const callbacks: GroupOptions = {
   onSuccess: { topic: 'mail', payload: 'success' },
   onFinish: { topic: 'mail', payload: 'finish' },
@@ -55,6 +56,34 @@ describe.each(kinds)('groups on $label', (kind) => {
     await settleAll(fixture.store, [settlement(a!, outcomes.completed()), settlement(b!, outcomes.failed())]);
     expect(await refs()).toEqual(['failure', 'finish']);
   });
+
+  it.each([false, true])(
+    'finish when the insert of further members is repeated after a lost response (a member has ended: %s)',
+    async (hasEnded) => {
+      const { id } = await groups().enqueue([linkedJob('a')], callbacks);
+      const { links } = fixture.store;
+      const insert = links.insert.bind(links);
+      let isLost = false;
+      const losing = jest.spyOn(links, 'insert').mockImplementation(async (...given) => {
+        const result = await insert(...given);
+        if (!isLost) {
+          isLost = true;
+          if (hasEnded) await settleAll(fixture.store, Object.values(await claimByRef(fixture.store)).map(completed));
+          throw new QueueUnavailableError('the response was lost', { isUncertain: true });
+        }
+        return result;
+      });
+      await groups()
+        .enqueue([linkedJob('b'), linkedJob('c')], { id })
+        .catch((error: unknown) => {
+          // With all of its members, the group has finished before the insert is repeated.
+          if (!hasEnded) throw error;
+        });
+      losing.mockRestore();
+      await settleAll(fixture.store, Object.values(await claimByRef(fixture.store)).map(completed));
+      expect(await groups().get(id)).toMatchObject({ total: 3, completed: 3, finished: expect.any(Date) as Date });
+    },
+  );
 
   it('are listed by whether they have finished, and their members by status, newest first', async () => {
     const { id: finished } = await groups().enqueue([]);
