@@ -56,7 +56,7 @@ const lights: readonly Light[] = [
   { mutant: 'handlers that start late', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'holders without a mark', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'open parents not seen', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
-  { mutant: 'follow-ups forgotten after a crash', fault: kill, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
+  { mutant: 'follow-ups forgotten after a crash', fault: kill, strikes: 20, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'the last start wins', fault: rollingDeployment, strikes: 1, on: kinds, quicklyOn: 'postgres' },
   {
     mutant: 'commits that do not wait for the standby',

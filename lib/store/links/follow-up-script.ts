@@ -13,7 +13,9 @@ import type { DeadLetterStatements, StoredDeadLetter } from './dead-letter-scrip
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkMode, ParentEnd, ReleasedJob } from './link-store.js';
 import { nextTurn } from '../runtime/real-timers.js';
-import type { SqlQuery, SqlRow, SqlScript, SqlStatement } from '../runtime/sql-runner.js';
+import type { SqlQuery, SqlRow, SqlStatement } from '../runtime/sql-runner.js';
+import type { BatchScript } from './batch-script.js';
+import { asBatches, Work } from './batch-script.js';
 
 /** The statements of a database that follow up ended jobs. Sets are JSON arrays. */
 export interface FollowUpStatements extends DeadLetterStatements {
@@ -44,22 +46,6 @@ export interface FollowUpStatements extends DeadLetterStatements {
   /** Runs before `KEEP_MARKED`. */
   readonly MARK_HOLDERS_OF_KEPT: string;
   readonly KEEP_MARKED: string;
-}
-
-/** A script whose statements come in sets. The statements of a set do not need each other's rows, and are sent together. */
-export type BatchScript<T> = Generator<readonly SqlStatement[], T, readonly (readonly SqlRow[])[]>;
-
-/** Runs a set of statements one by one. */
-export function* oneByOne<T>(script: BatchScript<T>): SqlScript<T> {
-  let step = script.next();
-  while (!step.done) {
-    const results: (readonly SqlRow[])[] = [];
-    for (const statement of step.value) {
-      results.push(yield statement);
-    }
-    step = script.next(results);
-  }
-  return step.value;
 }
 
 /** An ended job, and the last of its children that was followed up. */
@@ -560,38 +546,6 @@ function toGroupError(id: string, end: ParentEnd): string {
     default:
       return `no member of group ${id} failed`;
   }
-}
-
-/** Statements that run together. Those for an empty set are left out. */
-class Work {
-  private readonly statements: SqlStatement[] = [];
-  private readonly results: { rows: readonly SqlRow[] }[] = [];
-
-  /** Returns what receives the rows. */
-  add(sql: string, members: readonly unknown[]): { readonly rows: readonly SqlRow[] } {
-    const result: { rows: readonly SqlRow[] } = { rows: [] };
-    if (members.length > 0) {
-      const set = typeof members[0] === 'string' ? [...new Set(members)].sort() : members;
-      this.statements.push({ sql, params: [JSON.stringify(set)] });
-      this.results.push(result);
-    }
-    return result;
-  }
-
-  *run(): BatchScript<void> {
-    if (this.statements.length > 0) {
-      const rows = yield this.statements;
-      this.results.forEach((result, index) => (result.rows = rows[index]!));
-    }
-  }
-}
-
-function* asBatches<T>(script: SqlScript<T>): BatchScript<T> {
-  let step = script.next();
-  while (!step.done) {
-    step = script.next((yield [step.value])[0]!);
-  }
-  return step.value;
 }
 
 function toPair({ parentId, childId }: EndedLink): { parent_id: string; child_id: string } {

@@ -4,7 +4,8 @@ import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '
 import { nextTurn, setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
-import type { BatchScript, Cursor, FollowedUp, FollowUp, FollowUpStatements } from './follow-up-script.js';
+import type { BatchScript } from './batch-script.js';
+import type { Cursor, FollowedUp, FollowUp, FollowUpStatements } from './follow-up-script.js';
 import { FIRST_ID, followUpScript, readFollowUp } from './follow-up-script.js';
 import type { LinkChanges } from './link-store.js';
 

@@ -10,15 +10,10 @@ import type { JobStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
-import type { BatchScript, FollowUpStatements } from './follow-up-script.js';
-import {
-  cancelsChild,
-  endGroupsScript,
-  FIRST_ID,
-  followUpScript,
-  oneByOne,
-  toParentError,
-} from './follow-up-script.js';
+import type { BatchScript } from './batch-script.js';
+import type { FollowUpStatements } from './follow-up-script.js';
+import { oneByOne } from './batch-script.js';
+import { cancelsChild, endGroupsScript, FIRST_ID, followUpScript, toParentError } from './follow-up-script.js';
 import { FollowUps } from './follow-ups.js';
 import type {
   BlockedJob,

@@ -1,5 +1,5 @@
 import type { StoreTransaction } from '../transactions/application-transactions.js';
-import type { BatchScript } from './follow-up-script.js';
+import type { BatchScript } from './batch-script.js';
 import type { InsertSteps } from './link-table.js';
 import { LinkTable } from './link-table.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';

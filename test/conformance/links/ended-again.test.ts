@@ -1,4 +1,5 @@
-import { followUpScript, oneByOne, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
+import { oneByOne } from '../../../lib/store/links/batch-script.js';
+import { followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
 import type { FollowedUp } from '../../../lib/store/links/follow-up-script.js';
 import * as postgresStatements from '../../../lib/store/links/follow-up.postgres.js';
 import * as sqliteStatements from '../../../lib/store/links/follow-up.sqlite.js';
