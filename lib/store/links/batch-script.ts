@@ -40,6 +40,7 @@ export class Work {
   }
 }
 
+/** Runs each statement as a set of its own. */
 export function* asBatches<T>(script: SqlScript<T>): BatchScript<T> {
   let step = script.next();
   while (!step.done) {

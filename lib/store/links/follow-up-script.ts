@@ -9,13 +9,13 @@
  *
  * Read `readFollowUp` first (reads without a lock), then `followUpScript` (one transaction).
  */
+import type { BatchScript } from './batch-script.js';
+import { asBatches, Work } from './batch-script.js';
 import type { DeadLetterStatements, StoredDeadLetter } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkMode, ParentEnd, ReleasedJob } from './link-store.js';
 import { nextTurn } from '../runtime/real-timers.js';
 import type { SqlQuery, SqlRow, SqlStatement } from '../runtime/sql-runner.js';
-import type { BatchScript } from './batch-script.js';
-import { asBatches, Work } from './batch-script.js';
 
 /** The statements of a database that follow up ended jobs. Sets are JSON arrays. */
 export interface FollowUpStatements extends DeadLetterStatements {
@@ -103,7 +103,7 @@ interface Cancellation {
   readonly error: string;
   /** The job that is followed up. */
   readonly by: string;
-  /** The reason is another parent that has failed, which holds as long as `by` has the token: a re-queue of that parent takes it. */
+  /** The reason is the failure of another parent. It is true while `by` holds the token: the re-queue of that parent takes it. */
   readonly needsToken?: boolean;
 }
 
@@ -411,14 +411,17 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
   };
 }
 
-/** Locks the ended jobs. If few children will be cancelled, for one reason, finds their descendants as well. */
+/** Locks the ended jobs. If few children will surely be cancelled, for one reason, finds their descendants as well. */
 function* lockJobsScript(
   sql: FollowUpStatements,
   plan: FollowUp,
   seeds: readonly string[],
 ): BatchScript<{ readonly mine: ReadonlyMap<string, string>; readonly descendants: readonly string[] | null }> {
-  const reasons = new Set([...plan.cancelled.values()].map(({ error, by }) => `${by} ${error}`));
-  const isSearching = reasons.size === 1 && seeds.length <= SEARCHED_MAX;
+  const cancellations = [...plan.cancelled.values()];
+  const reasons = new Set(cancellations.map(({ error, by }) => `${by} ${error}`));
+  // Whether a cancellation that needs the token comes true shows only when the child is cancelled.
+  const areCertain = cancellations.every(({ needsToken }) => !needsToken);
+  const isSearching = areCertain && reasons.size === 1 && seeds.length <= SEARCHED_MAX;
   const statements: SqlStatement[] = [];
   const toMembers = (ids: readonly string[]): string =>
     JSON.stringify([...ids].sort().map((id) => ({ id, version: plan.versions.get(id) })));
@@ -479,7 +482,7 @@ function toCancelled(
   const all =
     mine.length === 0 || descendants === null
       ? mine.map(([id, cancellation]) => toCancelledChild(id, cancellation))
-      : descendants.map((id) => toCancelledChild(id, cancelled.get(id) ?? { ...mine[0]![1], needsToken: false }));
+      : descendants.map((id) => toCancelledChild(id, cancelled.get(id) ?? mine[0]![1]));
   return all.filter(({ id }) => waiting.has(id)).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 

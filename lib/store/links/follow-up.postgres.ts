@@ -18,9 +18,10 @@ const isWaiting = `coalesce(j.status = 'pending' AND j.run_at = ${blockedUntil},
 const owes = `coalesce(${isOwed('j.')}, false)`;
 /** Which end of the job this is. */
 const version = `concat_ws(' ', j.status, j.watched, j.attempt, extract(epoch FROM j.finished))`;
-/** Whether the link of the member still has the token. */
-const holds = (member: string): string =>
-  `EXISTS (SELECT FROM _jobs_links h WHERE h.parent_id = ${member}.parent_id AND h.child_id = ${member}.child_id AND h.holds)`;
+/** Whether the parent still holds the token of the child. */
+const holdsToken = (parent: string, child: string): string =>
+  `EXISTS (SELECT FROM _jobs_links h WHERE h.parent_id = ${parent} AND h.child_id = ${child} AND h.holds)`;
+const holds = (member: string): string => holdsToken(`${member}.parent_id`, `${member}.child_id`);
 
 /**
  * No wait for the disk: when the server loses the transaction, it loses the mark with it, and the follow-up is repeated. A later commit
@@ -140,7 +141,7 @@ FROM k WHERE j.id = ANY (ARRAY[k.child_id]) AND ${isWaiting} RETURNING j.id, j.t
 export const CANCEL_WAITING = `
 UPDATE _jobs j SET status = 'cancelled', run_at = ${now}, finished = ${now}, last_error = c.error, ended_by = 'parent', updated = ${now}
 FROM ${set('id uuid, error text, holder uuid', 'c')} WHERE ${matchesId('c')} AND ${isWaiting}
-  AND (c.holder IS NULL OR EXISTS (SELECT FROM _jobs_links l WHERE l.parent_id = c.holder AND l.child_id = c.id AND l.holds))
+  AND (c.holder IS NULL OR ${holdsToken('c.holder', 'c.id')})
 RETURNING j.id, j.topic, j.attempt, j.watched`;
 
 /** Marks groups with a failed member. Returns those that had none before. */

@@ -13,9 +13,10 @@ const isWaiting = (row = ''): string => `${row}status = 'pending' AND ${row}run_
 const owes = (row = ''): string => `(${isOwed(row)})`;
 /** Which end of job `j` this is. */
 const version = `(j.status || ' ' || j.watched || ' ' || j.attempt || ' ' || j.finished)`;
-/** Whether the link of the member still has the token. */
-const holds = (member: string): string =>
-  `EXISTS (SELECT 1 FROM _jobs_links AS h WHERE h.parent_id = ${member}.parent_id AND h.child_id = ${member}.child_id AND h.holds)`;
+/** Whether the parent still holds the token of the child. */
+const holdsToken = (parent: string, child: string): string =>
+  `EXISTS (SELECT 1 FROM _jobs_links AS h WHERE h.parent_id = ${parent} AND h.child_id = ${child} AND h.holds)`;
+const holds = (member: string): string => holdsToken(`${member}.parent_id`, `${member}.child_id`);
 
 /** Finds up to ?1 jobs that have owed a follow-up for ?2 milliseconds. */
 export const FIND_OWED = `
@@ -129,7 +130,7 @@ export const CANCEL_WAITING = `
 WITH c AS MATERIALIZED ${set('id', 'error', 'holder')}
 UPDATE _jobs AS j ${byId} SET status = 'cancelled', run_at = ${now}, finished = ${now}, last_error = c.error, ended_by = 'parent', updated = ${now}
 FROM c WHERE j.id IN (SELECT id FROM c) AND j.id = c.id AND ${isWaiting('j.')}
-  AND (c.holder IS NULL OR EXISTS (SELECT 1 FROM _jobs_links AS l WHERE l.parent_id = c.holder AND l.child_id = c.id AND l.holds))
+  AND (c.holder IS NULL OR ${holdsToken('c.holder', 'c.id')})
 RETURNING id, topic, attempt, watched`;
 
 /** Marks groups with a failed member. Returns those that had none before. */

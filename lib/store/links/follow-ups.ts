@@ -271,8 +271,8 @@ function toEntry(id: string): Entry {
 }
 
 /** Whether a job is about to be deleted that has more links than one transaction changes, and none of them was changed yet. */
-function isFirstOfDeletion({ outcomes }: FollowUp, entries: readonly Entry[], job: string): boolean {
-  const isFirst = entries.some(({ id, after }) => id === job && after === FIRST_ID);
+function isFirstOfDeletion({ outcomes, versions }: FollowUp, entries: readonly Entry[], job: string): boolean {
+  const isFirst = entries.some(({ id, version }) => id === job && version !== versions.get(job));
   return isFirst && outcomes.some(({ parentId }) => parentId === job);
 }
 

@@ -11,8 +11,8 @@ import { isFinal } from '../../core/job-state.js';
 import { toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type { BatchScript } from './batch-script.js';
-import type { FollowUpStatements } from './follow-up-script.js';
 import { oneByOne } from './batch-script.js';
+import type { FollowUpStatements } from './follow-up-script.js';
 import { cancelsChild, endGroupsScript, FIRST_ID, followUpScript, toParentError } from './follow-up-script.js';
 import { FollowUps } from './follow-ups.js';
 import type {
@@ -41,7 +41,8 @@ import { SWEPT_ROWS } from '../jobs/job-records.js';
 interface LinkTableStatements extends FollowUpStatements, RepairStatements, RequeueStatements {
   readonly WATCH_PARENTS: string;
   readonly LOCK_GROUPS: string;
-  readonly TAKE_TOKENS: string;
+  readonly TAKE_TOKEN: string;
+  readonly FIND_MEMBER: string;
   readonly INSERT_LINKS: string;
   readonly LIST_PARENTS: string;
   readonly COUNT_OPEN_LINKS: string;
@@ -169,7 +170,7 @@ export class LinkTable implements LinkStore {
         *before() {
           parents = yield* readParents(others);
           // After the parents, as a follow-up locks them.
-          yield* openGroupScript(statements, request.group);
+          yield* openGroupScript(statements, request);
         },
         jobs: request.jobs,
         *after(inserted) {
@@ -341,8 +342,7 @@ export class LinkTable implements LinkStore {
       yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(toIds(unmarked))] };
     }
     if (group && !group.isNew && waits.holders.has(group.id)) {
-      const holder = { child_id: group.id, parent_id: waits.holders.get(group.id) };
-      yield { sql: statements.TAKE_TOKENS, params: [JSON.stringify([holder])] };
+      yield { sql: statements.TAKE_TOKEN, params: [group.id, waits.holders.get(group.id)] };
     }
     for (let start = 0; start < kept.length; start += INSERT_LINKS_MAX) {
       const members = kept.slice(start, start + INSERT_LINKS_MAX).map(({ parentId, childId, mode, ref, position }) => {
@@ -453,15 +453,25 @@ function toEnd({ status, watched }: SqlRow): ParentEnd | null {
 }
 
 /** Inserts a new group, or locks the one that gets more members. */
-function* openGroupScript(statements: LinkTableStatements, group: LinkedInsert['group']): SqlScript<void> {
+function* openGroupScript(statements: LinkTableStatements, { group, links }: LinkedInsert): SqlScript<void> {
   if (group?.isNew) {
     yield { sql: statements.INSERT_GROUP, params: [group.id, group.name, group.createdBy] };
   } else if (group) {
     const [row] = yield { sql: statements.LOCK_GROUPS, params: [JSON.stringify([group.id])] };
-    if (row?.finished !== null) {
+    if (row?.finished !== null && !(yield* isMemberScript(statements, group.id, links))) {
       throw new InvalidOptionsError('id', `group ${group.id} ${row ? 'has finished' : 'does not exist'}`);
     }
   }
+}
+
+/** Whether the first run of a repeated insert has stored these members. They may have ended, and the group with them. */
+function* isMemberScript(
+  { FIND_MEMBER: sql }: LinkTableStatements,
+  groupId: string,
+  links: readonly LinkInsert[],
+): SqlScript<boolean> {
+  const member = links.find(({ childId }) => childId === groupId);
+  return member !== undefined && (yield { sql, params: [groupId, member.parentId] }).length > 0;
 }
 
 /** Returns each id once, in the order in which rows are locked. */

@@ -120,8 +120,10 @@ export const GIVE_TOKENS = `
 UPDATE _jobs_links l SET holds = (l.parent_id = t.parent_id) FROM jsonb_to_recordset($1::jsonb) AS t(child_id uuid, parent_id uuid)
 WHERE l.child_id = t.child_id AND (l.holds OR l.parent_id = t.parent_id)`;
 
-/** Takes the tokens of groups from their holders: new members get them, unless the first run of a repeated insert has stored these. */
-export const TAKE_TOKENS = `
-UPDATE _jobs_links l SET holds = false FROM jsonb_to_recordset($1::jsonb) AS t(child_id uuid, parent_id uuid)
-WHERE l.child_id = t.child_id AND l.holds
-  AND NOT EXISTS (SELECT FROM _jobs_links o WHERE o.parent_id = t.parent_id AND o.child_id = t.child_id)`;
+/** Takes the token of group $1 for its new member $2, unless the first run of a repeated insert has given it to that one. */
+export const TAKE_TOKEN = `
+UPDATE _jobs_links SET holds = false WHERE child_id = $1::uuid AND holds
+  AND NOT EXISTS (SELECT FROM _jobs_links WHERE parent_id = $2::uuid AND child_id = $1::uuid)`;
+
+/** Finds the link of member $2 to group $1. */
+export const FIND_MEMBER = 'SELECT 1 FROM _jobs_links WHERE parent_id = $2::uuid AND child_id = $1::uuid';

@@ -102,9 +102,10 @@ WITH t AS MATERIALIZED (SELECT value ->> 'child_id' AS child_id, value ->> 'pare
 UPDATE _jobs_links AS l SET holds = (l.parent_id = t.parent_id) FROM t
 WHERE l.child_id = t.child_id AND (l.holds OR l.parent_id = t.parent_id)`;
 
-/** Takes the tokens of groups from their holders: new members get them, unless the first run of a repeated insert has stored these. */
-export const TAKE_TOKENS = `
-WITH t AS MATERIALIZED (SELECT value ->> 'child_id' AS child_id, value ->> 'parent_id' AS parent_id FROM json_each(?1))
-UPDATE _jobs_links AS l SET holds = 0 FROM t
-WHERE l.child_id = t.child_id AND l.holds
-  AND NOT EXISTS (SELECT 1 FROM _jobs_links AS o WHERE o.parent_id = t.parent_id AND o.child_id = t.child_id)`;
+/** Takes the token of group ?1 for its new member ?2, unless the first run of a repeated insert has given it to that one. */
+export const TAKE_TOKEN = `
+UPDATE _jobs_links SET holds = 0 WHERE child_id = ?1 AND holds
+  AND NOT EXISTS (SELECT 1 FROM _jobs_links WHERE parent_id = ?2 AND child_id = ?1)`;
+
+/** Finds the link of member ?2 to group ?1. */
+export const FIND_MEMBER = 'SELECT 1 FROM _jobs_links WHERE parent_id = ?2 AND child_id = ?1';

@@ -1,13 +1,11 @@
 import { oneByOne } from '../../../lib/store/links/batch-script.js';
-import { followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
+import { FIRST_ID, followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
 import type { FollowedUp } from '../../../lib/store/links/follow-up-script.js';
 import * as postgresStatements from '../../../lib/store/links/follow-up.postgres.js';
 import * as sqliteStatements from '../../../lib/store/links/follow-up.sqlite.js';
 import type { SqlRow } from '../../../lib/store/runtime/sql-runner.js';
 import { enqueueLinked, linkedJob } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
-
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
 /* A process may be suspended after it has read what the end of a job does, and before it writes that. */
 describe.each(storeKinds())('a job that has ended once more since its follow-up was read, on $label,', (kind) => {
@@ -24,6 +22,10 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
   /** Ends a job without a follow-up, as a process does that is killed at this moment. */
   const end = (id: string, status: string): Promise<unknown> =>
     run(`UPDATE _jobs SET status = '${status}', attempt = 1, watched = 1, finished = updated WHERE id = '${id}'`);
+
+  /** Re-queued, and completed by a second attempt. */
+  const completeAgain = (id: string): Promise<unknown> =>
+    run(`UPDATE _jobs SET status = 'completed', attempt = 2, finished = ${later} WHERE id = '${id}'`);
 
   /** Reads the follow-up of a job, lets something happen, and writes what was read. */
   async function followUp(id: string, meanwhile: () => Promise<unknown>): Promise<FollowedUp> {
@@ -43,10 +45,7 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
       linkedJob('child', ['parent'], { onParentFailure: 'wait' }),
     ]);
     await end(parent!, 'failed');
-    // Re-queued, and completed by a second attempt.
-    const completeAgain = (): Promise<unknown> =>
-      run(`UPDATE _jobs SET status = 'completed', attempt = 2, finished = ${later} WHERE id = '${parent!}'`);
-    expect(await followUp(parent!, completeAgain)).toMatchObject({ locked: [parent], released: [] });
+    expect(await followUp(parent!, () => completeAgain(parent!))).toMatchObject({ locked: [parent], released: [] });
     expect(await fixture.store.links.followOwed(-1_000)).toBe(1);
     expect(await fixture.store.links.blocked([child!])).toEqual([]);
   });
@@ -54,9 +53,7 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
   it('does not cancel jobs because of the end before', async () => {
     const { parent, child } = await enqueueLinked(fixture.store, [linkedJob('parent'), linkedJob('child', ['parent'])]);
     await end(parent!, 'failed');
-    const completeAgain = (): Promise<unknown> =>
-      run(`UPDATE _jobs SET status = 'completed', attempt = 2, finished = ${later} WHERE id = '${parent!}'`);
-    expect(await followUp(parent!, completeAgain)).toMatchObject({ locked: [parent], cancelled: [] });
+    expect(await followUp(parent!, () => completeAgain(parent!))).toMatchObject({ locked: [parent], cancelled: [] });
     await fixture.store.links.followOwed(-1_000);
     expect(await fixture.job(child!)).toMatchObject({ status: 'pending' });
   });
@@ -74,10 +71,11 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
   });
 
   it('cancels no job because of another parent that has been re-queued meanwhile', async () => {
-    const { parent, other, child } = await enqueueLinked(fixture.store, [
+    const { parent, other, child, grandchild } = await enqueueLinked(fixture.store, [
       linkedJob('parent'),
       linkedJob('other'),
       linkedJob('child', ['parent', 'other']),
+      linkedJob('grandchild', ['child']),
     ]);
     await end(other!, 'failed');
     await end(parent!, 'completed');
@@ -91,6 +89,7 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
     };
     expect(await followUp(parent!, requeueOther)).toMatchObject({ cancelled: [], released: [] });
     expect(await fixture.job(child!)).toMatchObject({ status: 'pending' });
+    expect(await fixture.job(grandchild!)).toMatchObject({ status: 'pending' });
     expect(await fixture.store.links.blocked([child!])).toEqual([{ id: child, waitingOn: 1 }]);
   });
 });
