@@ -1,4 +1,4 @@
-import { DELETED, isOwed } from '../jobs/job-row.js';
+import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
 import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
@@ -42,15 +42,15 @@ JOIN _jobs j ON j.id = ANY (ARRAY[e.id]) AND ${owes}
 LEFT JOIN LATERAL (
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > e.after AND (j.status <> 'completed' OR j.watched = 3) ORDER BY child_id LIMIT $2::int) a
+    WHERE parent_id = e.id AND child_id > e.after AND (j.status <> 'completed' OR j.watched = ${WATCHED.deleted}) ORDER BY child_id LIMIT $2::int) a
   UNION ALL
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > e.after AND holds AND j.status = 'completed' AND j.watched <> 3 ORDER BY child_id LIMIT $2::int) b) l ON true
+    WHERE parent_id = e.id AND child_id > e.after AND holds AND j.status = 'completed' AND j.watched <> ${WATCHED.deleted} ORDER BY child_id LIMIT $2::int) b) l ON true
 LIMIT $2::int`;
 
 /** How a parent has ended; NULL: it has not. `l` is the link, `j` the row of the parent. */
-const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = 3 AND j.status <> 'completed' THEN 'deleted'
+const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = ${WATCHED.deleted} AND j.status <> 'completed' THEN 'deleted'
       WHEN j.finished IS NULL THEN NULL ELSE j.status END`;
 
 /**
@@ -72,17 +72,19 @@ SELECT k.child_id, s.* FROM ${set('child_id uuid, before uuid', 'k')} CROSS JOIN
   CROSS JOIN (SELECT (SELECT parent_id FROM _jobs_links WHERE child_id = k.child_id AND parent_id < k.before
     ORDER BY parent_id DESC OFFSET $2::int - 1 LIMIT 1) AS last) e) s`;
 
-/** Clears the marks of jobs, and locks them. What another process holds is left to it. */
+/** Clears the marks of jobs, and locks them. Returns the marks. What another process holds is left to it. */
 export const CLEAR = `
-WITH p AS (SELECT id FROM _jobs j WHERE ${isRepeatable} AND id = ANY (${ids}) AND ${owes} ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-UPDATE _jobs j SET watched = CASE WHEN j.watched = 3 THEN 3 ELSE 2 END FROM p WHERE ${matchesId('p')} RETURNING j.id, j.status, j.watched`;
+WITH p AS (SELECT id, watched FROM _jobs j WHERE ${isRepeatable} AND id = ANY (${ids}) AND ${owes} ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE _jobs j SET watched = CASE WHEN j.watched = ${WATCHED.deleted} THEN j.watched ELSE ${WATCHED.done} END FROM p WHERE ${matchesId('p')}
+RETURNING j.id, j.status, p.watched`;
 
 /** Locks a job that has more links than one transaction follows up. It keeps its mark. */
 export const LOCK_OWED = `
 SELECT id, status, watched FROM _jobs j WHERE ${isRepeatable} AND id = ANY (${ids}) AND ${owes} ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`;
 
-/** Marks jobs again. */
-export const MARK_AGAIN = `UPDATE _jobs j SET watched = 1 WHERE id = ANY (${ids}) AND watched = 2`;
+/** Gives jobs their marks back. */
+export const MARK_AGAIN = `
+UPDATE _jobs j SET watched = m.watched FROM ${set('id uuid, watched smallint', 'm')} WHERE ${matchesId('m')} AND j.watched = ${WATCHED.done}`;
 
 /** The jobs in $1 and their waiting descendants, up to $2. It visits each job once, however many paths lead to it. */
 export const FIND_DESCENDANTS = `
@@ -104,11 +106,11 @@ SELECT id FROM _jobs_groups WHERE id = ANY (${ids}) AND finished IS NULL ORDER B
 export const MARK_HOLDERS = `
 WITH w AS MATERIALIZED (
   SELECT id, status, watched FROM _jobs j WHERE id = ANY (${ids})
-    AND coalesce(j.status IN ('pending', 'processing') OR (j.status IN ('failed', 'cancelled') AND j.watched <> 3), false)
+    AND coalesce(j.status IN ('pending', 'processing') OR (j.status IN ('failed', 'cancelled') AND j.watched <> ${WATCHED.deleted}), false)
   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
 m AS (
-  UPDATE _jobs j SET watched = 1 FROM w
-  WHERE ${matchesId('w')} AND coalesce(w.watched, 0) = 0 AND w.status IN ('pending', 'processing'))
+  UPDATE _jobs j SET watched = ${WATCHED.always} FROM w
+  WHERE ${matchesId('w')} AND coalesce(w.watched, ${WATCHED.unlessCompleted}) = ${WATCHED.unlessCompleted} AND w.status IN ('pending', 'processing'))
 SELECT id, status FROM w`;
 
 /** Moves tokens to other parents. */
@@ -157,17 +159,20 @@ UPDATE _jobs_links l SET outcome = m.outcome FROM ${set('parent_id uuid, child_i
 WHERE l.parent_id = ANY (ARRAY[m.parent_id]) AND l.child_id = m.child_id`;
 
 /** Deletes jobs whose deletion was requested. */
-export const DELETE_MARKED = `DELETE FROM _jobs WHERE id = ANY (${ids}) AND watched = 3`;
+export const DELETE_MARKED = `DELETE FROM _jobs WHERE id = ANY (${ids}) AND watched = ${WATCHED.deleted}`;
 
-/** The parents of jobs whose rows the database refuses to delete may have ended meanwhile: they are followed up again. */
+/**
+ * The parents of jobs whose rows the database refuses to delete may have ended meanwhile, and their follow-ups have passed over these
+ * jobs: they are followed up again.
+ */
 export const MARK_HOLDERS_OF_KEPT = `
-UPDATE _jobs j SET watched = 1
-WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id = ANY (${ids}) AND holds) AND watched = 2`;
+UPDATE _jobs j SET watched = ${WATCHED.again} WHERE watched = ${WATCHED.done} AND id IN (
+  SELECT l.parent_id FROM _jobs_links l JOIN _jobs k ON k.id = l.child_id WHERE l.child_id = ANY (${ids}) AND l.holds AND k.watched = ${WATCHED.deleted})`;
 
 /** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
 export const KEEP_MARKED = `
-UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
+UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN ${WATCHED.always} ELSE ${WATCHED.done} END,
   status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
   finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
-WHERE id = ANY (${ids}) AND watched = 3 RETURNING id`;
+WHERE id = ANY (${ids}) AND watched = ${WATCHED.deleted} RETURNING id`;
