@@ -26,9 +26,10 @@ const holds = (member: string): string =>
  */
 const isRepeatable = `(SELECT set_config('lock_timeout', '150ms', true) || set_config('synchronous_commit', 'off', true)) <> ''`;
 
-/** Finds up to $1 jobs that have owed a follow-up for $2 milliseconds. */
+/** Finds up to $1 jobs that have owed a follow-up for $2 milliseconds, after the job $4 that ended at $3. NULL as $3: from the first one. */
 export const FIND_OWED = `
-SELECT id FROM _jobs WHERE ${isOwed()} AND finished < ${now} - make_interval(secs => $2::float8 / 1000) ORDER BY finished LIMIT $1::int`;
+SELECT id, finished::text AS finished FROM _jobs WHERE ${isOwed()} AND finished < ${now} - make_interval(secs => $2::float8 / 1000)
+  AND (finished, id) > (coalesce($3::timestamptz, '-infinity'), $4::uuid) ORDER BY _jobs.finished, id LIMIT $1::int`;
 
 /**
  * Reads up to $2 links of the jobs in $1 that owe a follow-up, each after a child. A completed job affects only

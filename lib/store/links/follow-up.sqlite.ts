@@ -15,9 +15,10 @@ const owes = (row = ''): string => `(${isOwed(row)})`;
 const holds = (member: string): string =>
   `EXISTS (SELECT 1 FROM _jobs_links AS h WHERE h.parent_id = ${member}.parent_id AND h.child_id = ${member}.child_id AND h.holds)`;
 
-/** Finds up to ?1 jobs that have owed a follow-up for ?2 milliseconds. */
+/** Finds up to ?1 jobs that have owed a follow-up for ?2 milliseconds, after the job ?4 that ended at ?3. NULL as ?3: from the first one. */
 export const FIND_OWED = `
-SELECT id FROM _jobs INDEXED BY _jobs_owed WHERE ${isOwed()} AND finished < ${fromNow('-?2')} ORDER BY finished LIMIT ?1`;
+SELECT id, finished FROM _jobs INDEXED BY _jobs_owed WHERE ${isOwed()} AND finished < ${fromNow('-?2')}
+  AND (finished, id) > (coalesce(?3, ''), ?4) ORDER BY _jobs.finished, id LIMIT ?1`;
 
 const find = (links: string, condition: string): string => `
 SELECT e.id, j.status, j.watched, iif(j.ended_by = 'parent', j.last_error, NULL) AS error, l.parent_id, l.child_id, l.mode, l.holds,

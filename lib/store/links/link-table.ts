@@ -136,6 +136,10 @@ export class LinkTable implements LinkStore {
     return this.followUps.followOwed(olderMs);
   }
 
+  takeFailure(): Error | undefined {
+    return this.followUps.takeFailure();
+  }
+
   close(clock: Clock): Promise<void> {
     return this.followUps.close(clock);
   }
@@ -342,7 +346,9 @@ export class LinkTable implements LinkStore {
     const others = yield* this.watchParentsScript(replaced);
     const ends = new Map([...parents, ...others].map((row) => [row.id as string, toEnd(row)]));
     const waits = chooseHolders(kept, ends, group?.id);
-    const unmarked = [...waits.holders.values()].filter((id) => rows.has(id) && rows.get(id)!.watched !== WATCHED.always);
+    const unmarked = [...waits.holders.values()].filter(
+      (id) => rows.has(id) && rows.get(id)!.watched !== WATCHED.always,
+    );
     if (unmarked.length > 0) {
       yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(toIds(unmarked))] };
     }
