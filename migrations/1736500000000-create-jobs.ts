@@ -402,8 +402,8 @@ const indexes = [
   // One entry for each job that waits for parents, and for each unfinished group.
   `CREATE INDEX IF NOT EXISTS _jobs_links_holds ON _jobs_links (parent_id, child_id) WHERE holds`,
   // Ended jobs that owe a follow-up: nearly always empty. Jobs without children or dead letters fail the first test.
-  `CREATE INDEX IF NOT EXISTS _jobs_owed ON _jobs (finished) WHERE watched IS NOT NULL AND finished IS NOT NULL
-    AND (watched = 1 OR watched = 3 OR (watched = 0 AND status <> 'completed'))`,
+  `CREATE INDEX IF NOT EXISTS _jobs_owed ON _jobs (finished, id) WHERE watched IS NOT NULL AND finished IS NOT NULL
+    AND (watched = 1 OR watched = 3 OR watched = 4 OR (watched = 0 AND status <> 'completed'))`,
 ];
 
 /** PostgreSQL finds jobs by label in an index of all labels. A job without labels is not in it. */

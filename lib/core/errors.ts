@@ -231,6 +231,18 @@ export class DatabaseDeniedError extends QueueUnavailableError {}
 /** A statement exceeded its time limit. A smaller batch can succeed. */
 export class StatementCancelledError extends QueueUnavailableError {}
 
+/** Whether an error means that the database is unavailable as a whole, and not only for one statement. */
+export function isOutage(error: unknown): error is QueueUnavailableError {
+  return (
+    error instanceof QueueUnavailableError &&
+    !(
+      error instanceof RowLockedError ||
+      error instanceof StatementCancelledError ||
+      error instanceof DatabaseDeniedError
+    )
+  );
+}
+
 /** Thrown by a handler to fail its job at once, even if retries are left. Any error with this `name` has the same effect. */
 export class UnrecoverableError extends JobsError {
   readonly code = 'UNRECOVERABLE';

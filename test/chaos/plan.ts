@@ -6,6 +6,7 @@ import { kill } from './faults/kill.js';
 import { limitedLoad } from './faults/limits-under-kills.js';
 import { linkedLoad, linksUnderKills } from './faults/links-under-kills.js';
 import { killAfterTicks, killAtTicks } from './faults/kill-at-ticks.js';
+import { killBeforeDeadLetters } from './faults/kill-before-follow-ups.js';
 import { pause } from './faults/pause.js';
 import { rollingDeployment } from './faults/rolling-deployment.js';
 import { terminateBackends } from './faults/terminate-backends.js';
@@ -56,7 +57,13 @@ const lights: readonly Light[] = [
   { mutant: 'handlers that start late', fault: limitedLoad, strikes: 10, on: kinds, quicklyOn: 'postgres' },
   { mutant: 'holders without a mark', fault: linksUnderKills, strikes: 6, on: kinds, quicklyOn: 'sqlite' },
   { mutant: 'open parents not seen', fault: linkedLoad, strikes: 4, on: kinds, quicklyOn: 'postgres' },
-  { mutant: 'follow-ups forgotten after a crash', fault: kill, strikes: 20, on: kinds, quicklyOn: 'sqlite' },
+  {
+    mutant: 'follow-ups forgotten after a crash',
+    fault: killBeforeDeadLetters,
+    strikes: 6,
+    on: kinds,
+    quicklyOn: 'sqlite',
+  },
   { mutant: 'the last start wins', fault: rollingDeployment, strikes: 1, on: kinds, quicklyOn: 'postgres' },
   {
     mutant: 'commits that do not wait for the standby',

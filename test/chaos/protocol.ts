@@ -31,6 +31,9 @@ export interface MemberSettings {
   readonly version: number;
 }
 
+/** Tells a worker to kill itself when it has recorded the end of a job, and is about to follow it up. */
+export const DIE_BEFORE_FOLLOW_UP = 'die before the next follow-up';
+
 export const FIRST_VERSION = 1;
 /** Its handler declares something else in each version. It has no jobs. */
 export const VERSIONED = 'versioned';

@@ -62,7 +62,7 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
     const { ok, checks } = await examine();
     expect(checks.filter((each) => !each.ok)).toEqual([]);
     expect(ok).toBe(true);
-    const expected = ['schema', 'clock', 'autovacuum', 'bloat', 'snapshots', 'topics', 'schedules'];
+    const expected = ['schema', 'clock', 'autovacuum', 'bloat', 'snapshots', 'follow-ups', 'topics', 'schedules'];
     expect(checks.map(({ check }) => check)).toEqual(expected.filter((name) => isPostgres || name !== 'autovacuum'));
     const { code, out } = await runCommand(['doctor', '--url', toUrl(fixture.app)]);
     expect(code).toBe(0);
@@ -107,6 +107,16 @@ describe.each(reachableKinds())('doctor on $label', (kind) => {
     await insertOne(fixture.store);
     await fixture.store.reports.recordWorker('worker', ['mail'], WORKER_DETAILS);
     expect(await expectFault('topics')).toContain("'mial' (1 job)");
+  });
+
+  it('finds jobs whose end was not followed up for long', async () => {
+    const [late, recent] = [await insertOne(fixture.store), await insertOne(fixture.store)];
+    await fixture.set(late, { status: 'failed', finished: { msFromNow: -90_000 }, watched: 0 });
+    await fixture.set(recent, { status: 'failed', finished: { msFromNow: -10_000 }, watched: 0 });
+    expect(await expectFault('follow-ups')).toMatch(
+      new RegExp(`^the end of 1 job was not followed up, for 1m 3\\ds: ${late} of 'mail'$`),
+    );
+    await fixture.sql('DELETE FROM _jobs');
   });
 
   it('finds a schedule that no process declares', async () => {

@@ -2,6 +2,7 @@ import { duration } from '../../core/option-checks.js';
 import type { JobsEngine } from '../../engine/jobs-engine.js';
 import { toField } from '../../http/requests.js';
 import type { DatabaseState } from '../../store/reports/inspection.js';
+import { LONG_OWED_MAX } from '../../store/reports/inspection.js';
 import type { MigrationPlan } from '../../store/migrate/migrator.js';
 import { formatAge, formatCount, formatJobs, formatTime } from '../format.js';
 import type { Terminal } from '../terminal.js';
@@ -50,6 +51,7 @@ export const doctor = defineVerb({
         ...(state.autovacuum ? [checkAutovacuum(state.autovacuum)] : []),
         checkBloat(state),
         checkSnapshots(state),
+        checkFollowUps(state),
         await checkTopics(engine),
         await checkSchedules(engine),
       );
@@ -154,6 +156,23 @@ function checkSnapshots({ heldSnapshots }: DatabaseState): Finding {
     isOk: false,
     text: `old rows must stay because of: ${joinNames(list, '; ')}`,
     advice: 'End the transaction or drop the slot. Until then the tables grow, and claims slow down.',
+  };
+}
+
+function checkFollowUps({ longOwed }: DatabaseState): Finding {
+  const check = 'follow-ups';
+  if (longOwed.length === 0) {
+    return { check, isOk: true, text: 'the end of each job was followed up' };
+  }
+  const jobs = longOwed.length < LONG_OWED_MAX ? formatJobs(longOwed.length) : `at least ${formatJobs(LONG_OWED_MAX)}`;
+  const names = longOwed.slice(0, NAMES_MAX).map(({ id, topic }) => `${id} of '${topic}'`);
+  const others = longOwed.length > NAMES_MAX ? ', and others' : '';
+  return {
+    check,
+    isOk: false,
+    text: `the end of ${jobs} was not followed up, for ${formatAge(longOwed[0]!.owedMs)}: ${names.join(', ')}${others}`,
+    advice:
+      "Their children wait, and their dead letters are missing. Start a worker. If one runs, look for 'follow-up of ended jobs' in its log: the line says why the database refuses.",
   };
 }
 

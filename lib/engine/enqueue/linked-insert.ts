@@ -6,6 +6,7 @@
 import type { Dependency } from '../../core/dependencies.js';
 import { InvalidOptionsError } from '../../core/errors.js';
 import type { LinkedInsert, LinkInsert } from '../../store/links/link-store.js';
+import { WATCHED } from '../../store/jobs/job-row.js';
 import type { NewJobRow } from './new-job-row.js';
 import { BLOCKED_UNTIL } from '../../store/links/link-store.js';
 import type { JobInsert } from '../../store/jobs/job-records.js';
@@ -36,7 +37,7 @@ export function linkRows(rows: readonly NewJobRow[], links: readonly LinkInsert[
     if (isBlocked && row.runAt) {
       startTimes.set(row.id, row.runAt);
     }
-    row.watched = holding.has(row.id) ? 1 : parents.has(row.id) ? 0 : undefined;
+    row.watched = holding.has(row.id) ? WATCHED.always : parents.has(row.id) ? WATCHED.unlessCompleted : undefined;
     row.runAt = isBlocked ? BLOCKED_UNTIL : row.runAt;
   }
   return { jobs: rows, links, startTimes };

@@ -15,6 +15,8 @@ type RescuerParts = Pick<
 
 /** Together with the scans, an idle process stays below two statements a second. */
 const INTERVAL_MS = 1_500;
+/** Their name in the log. */
+const FOLLOW_UPS = 'follow-up of ended jobs';
 const TOPICS_NAMED_MAX = 10;
 const BATCH_MAX = 500;
 /** While scans are bounded, a full one runs at least this often. It finds rows that were locked when their lease expired. */
@@ -85,15 +87,26 @@ export class Rescuer {
     if (isFull) {
       this.cost.recordDuration(tookMs);
     }
-    if (hasOwed) {
-      // A process has crashed after it had ended jobs, or something else has ended them.
-      await store.links.followOwed();
-    }
+    await this.followUp(hasOwed);
     const expired = hasOverdue ? await store.expire(BATCH_MAX, lowerBound) : [];
     if (rescued.length < BATCH_MAX && expired.length < BATCH_MAX) {
       this.lowerBound = new Date(at.getTime() - COMMIT_MARGIN_MS).toISOString();
     }
     return { rescued, expired };
+  }
+
+  /** @param hasOwed a process has crashed after it had ended jobs, something else has ended them, or their follow-ups fail. */
+  private async followUp(hasOwed: boolean): Promise<void> {
+    const { store, failureLog } = this.parts;
+    if (hasOwed) {
+      await store.links.followOwed();
+    }
+    const failure = store.links.takeFailure();
+    if (failure) {
+      failureLog.recordFailure(FOLLOW_UPS, failure);
+    } else if (!hasOwed) {
+      failureLog.recordSuccess(FOLLOW_UPS);
+    }
   }
 
   private warn(rescued: readonly Rescued[]): void {

@@ -1,12 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { toFailure } from '../../core/error-text.js';
-import {
-  DatabaseDeniedError,
-  JobsError,
-  QueueUnavailableError,
-  RowLockedError,
-  StatementCancelledError,
-} from '../../core/errors.js';
+import type { QueueUnavailableError } from '../../core/errors.js';
+import { isOutage, JobsError } from '../../core/errors.js';
 import type { JobsLogger } from '../../core/logger.js';
 
 /**
@@ -77,18 +72,9 @@ export class FailureLog {
   }
 }
 
-/** `outage`: the database is unavailable as a whole, and not only for one statement. */
 function classify(error: unknown): 'outage' | 'refusal' | 'defect' {
   try {
-    const isOfStatement =
-      error instanceof RowLockedError ||
-      error instanceof StatementCancelledError ||
-      error instanceof DatabaseDeniedError;
-    return error instanceof QueueUnavailableError && !isOfStatement
-      ? 'outage'
-      : error instanceof JobsError
-        ? 'refusal'
-        : 'defect';
+    return isOutage(error) ? 'outage' : error instanceof JobsError ? 'refusal' : 'defect';
   } catch {
     // A proxy whose traps throw.
     return 'defect';

@@ -8,7 +8,7 @@ import {
   jobColumns,
   ms,
 } from './job-row.postgres.js';
-import { DELETED, isOwed } from './job-row.js';
+import { DELETED, isOwed, WATCHED } from './job-row.js';
 
 /**
  * A requested action in two forms. For several jobs it skips locked rows and returns them as `busy`: it holds locks itself, so
@@ -64,7 +64,7 @@ const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NO
 const requeue = (source: string, runAt: string): ActionStatement =>
   actionStatement(
     `
-  UPDATE _jobs j SET status = 'pending', retries = 0, watched = CASE WHEN l.watched = 2 THEN 1 ELSE l.watched END, cancel_requested = false, finished = NULL, result = NULL,
+  UPDATE _jobs j SET status = 'pending', retries = 0, watched = CASE WHEN l.watched = ${WATCHED.done} THEN ${WATCHED.always} ELSE l.watched END, cancel_requested = false, finished = NULL, result = NULL,
     progress = NULL, steps = CASE WHEN $4::jsonb IS NULL THEN l.steps END, locked_until = NULL, locked_by = NULL, flow_key = NULL,
     ended_by = NULL, expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
     actions = ${appendAction('$7::jsonb')}, updated = statement_timestamp()
@@ -107,7 +107,7 @@ export const DELETE = actionStatement(
   `DELETE FROM _jobs j USING l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing' AND l.watched IS NULL
   RETURNING j.id, j.status, false AS owes),
 marked AS (
-  UPDATE _jobs j SET watched = 3, status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
+  UPDATE _jobs j SET watched = ${WATCHED.deleted}, status = CASE WHEN l.status = 'pending' THEN 'cancelled' ELSE l.status END,
     ended_by = CASE WHEN l.status = 'pending' THEN '${DELETED}' ELSE l.ended_by END,
     finished = coalesce(l.finished, statement_timestamp()), updated = statement_timestamp()
   FROM l WHERE ${matchesId('l')} AND ${isExpected} AND l.status <> 'processing' AND l.watched IS NOT NULL AND NOT coalesce(${isOwed('l.')}, false)

@@ -10,7 +10,7 @@ import {
   now,
   timeAfter,
 } from './job-row.sqlite.js';
-import { DELETED, isOwed } from './job-row.js';
+import { DELETED, isOwed, WATCHED } from './job-row.js';
 
 /**
  * The statements of one action. Each takes the ids as ?1, the statuses that it may change as ?2, and the time since which the jobs have not
@@ -57,7 +57,7 @@ const requeued = `
   WHERE key_order = 1`;
 
 const asRequeued = (runAt: string): string => `
-UPDATE _jobs ${byId} SET status = 'pending', retries = 0, watched = iif(watched = 2, 1, watched), cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
+UPDATE _jobs ${byId} SET status = 'pending', retries = 0, watched = iif(watched = ${WATCHED.done}, ${WATCHED.always}, watched), cancel_requested = 0, finished = NULL, result = NULL, progress = NULL,
   steps = iif(?4 IS NULL, steps, NULL), flow_key = NULL, ended_by = NULL, expires_at = NULL, payload = coalesce(?4, payload), run_at = ${runAt},
   max_retries = coalesce(?6, max_retries), actions = ${appendAction('?7')}, updated = ${now}`;
 
@@ -117,7 +117,7 @@ DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND status <> 'processing' AND watc
  */
 export const DELETE: ActionStatements = {
   before: `
-UPDATE _jobs ${byId} SET watched = 3, status = iif(status = 'pending', 'cancelled', status), ended_by = iif(status = 'pending', '${DELETED}', ended_by), finished = coalesce(finished, ${now}), updated = ${now}
+UPDATE _jobs ${byId} SET watched = ${WATCHED.deleted}, status = iif(status = 'pending', 'cancelled', status), ended_by = iif(status = 'pending', '${DELETED}', ended_by), finished = coalesce(finished, ${now}), updated = ${now}
 WHERE id IN ${ids} AND status <> 'processing' AND watched IS NOT NULL AND NOT coalesce(${isOwed()}, 0) AND ${isExpected()}
 RETURNING ${resultColumns}`,
   one: remove,

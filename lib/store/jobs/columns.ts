@@ -265,7 +265,7 @@ export const COLUMNS = {
     isNullable: true,
     insert: { inMs: ({ uniqueMode }) => uniqueMode?.debounce?.max, member: 'debounce_max_ms' },
   },
-  /** What hangs on the job: see `isOwed` in job-row.ts. */
+  /** What hangs on the job: see `WATCHED` in job-row.ts. */
   watched: {
     type: 'smallint',
     isNullable: true,

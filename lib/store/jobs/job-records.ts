@@ -29,7 +29,7 @@ export interface JobInsert {
   readonly metadata: string | null;
   readonly expiry: Expiry | null;
   readonly idempotency: Idempotency | null;
-  /** What hangs on the job; absent: nothing. See `isOwed` in job-row.ts. */
+  /** What hangs on the job; absent: nothing. See `WATCHED` in job-row.ts. */
   readonly watched?: 0 | 1 | undefined;
   /** Of a debounced job whose payload is encoded for its id: the only job whose payload the call may replace. */
   readonly replacement?: PayloadReplacement;

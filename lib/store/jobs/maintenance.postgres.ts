@@ -10,7 +10,7 @@ import {
   scanTiming,
   skipLocked,
 } from './job-row.postgres.js';
-import { hasDeadLetters } from '../links/dead-letter.postgres.js';
+import { watchedAtFailure } from '../links/dead-letter.postgres.js';
 
 /** A job that has not started although its expiry has passed. `from` is SQL for a lower bound of the expiry. */
 const isOverdue = (from: string): string =>
@@ -37,7 +37,7 @@ rescued AS (UPDATE _jobs j SET
   rescued_attempt = CASE WHEN ${isUnstarted} THEN j.rescued_attempt ELSE j.attempt END,
   last_error = CASE WHEN ${isUnstarted} THEN j.last_error ELSE ${LEASE_LOST} END,
   errors = CASE WHEN ${isUnstarted} THEN j.errors ELSE ${appendError(LEASE_LOST, 'NULL::text')} END,
-  watched = CASE WHEN j.watched IS NULL AND ${isLost} AND NOT j.cancel_requested THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
+  watched = CASE WHEN j.watched IS NULL AND ${isLost} AND NOT j.cancel_requested THEN ${watchedAtFailure('j')} ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR ${isLost} THEN statement_timestamp() END,
   updated = statement_timestamp()

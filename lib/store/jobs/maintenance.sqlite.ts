@@ -12,7 +12,7 @@ import {
   ownAges,
   scanTiming,
 } from './job-row.sqlite.js';
-import { hasDeadLetters } from '../links/dead-letter.sqlite.js';
+import { watchedAtFailure } from '../links/dead-letter.sqlite.js';
 
 const expiredFrom = (from: string): string =>
   `_jobs WHERE status = 'processing' AND locked_until >= ${from} AND locked_until < ${now}`;
@@ -46,7 +46,7 @@ UPDATE _jobs AS j ${byId} SET
   run_at = CASE WHEN cancel_requested OR retries >= max_retries THEN run_at ELSE ${now} END,
   rescued_attempt = iif(${isUnstarted}, rescued_attempt, attempt), last_error = iif(${isUnstarted}, last_error, ${LEASE_LOST}),
   errors = iif(${isUnstarted}, errors, ${appendError(LEASE_LOST, 'NULL')}), locked_until = NULL, locked_by = NULL,
-  watched = CASE WHEN watched IS NULL AND ${isLost} AND NOT cancel_requested THEN ${hasDeadLetters('j')} - 1 ELSE watched END,
+  watched = CASE WHEN watched IS NULL AND ${isLost} AND NOT cancel_requested THEN ${watchedAtFailure('j')} ELSE watched END,
   flow_key = NULL, finished = CASE WHEN cancel_requested OR ${isLost} THEN ${now} END, updated = ${now}
 WHERE id IN (
   SELECT id FROM ${expiredFrom('?2')} ORDER BY locked_until LIMIT ?1)

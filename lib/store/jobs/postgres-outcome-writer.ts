@@ -9,6 +9,7 @@ import type { LinkChanges } from '../links/link-store.js';
 import type { LinkTable } from '../links/link-table.js';
 import { NO_CHANGES } from '../links/link-table.js';
 import type { Completion, Settled, Settlement } from './job-records.js';
+import { WATCHED } from './job-row.js';
 import { isCompletion } from './job-records.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { toArrayText, toClaimArrays } from '../postgres/array-parameters.js';
@@ -46,7 +47,7 @@ export class OutcomeWriter {
     const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
     const [completed] = await this.query(sql.COMPLETE_IN_TX, params, tx);
     if (completed) {
-      return completed.watched === 1 ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
+      return completed.watched === WATCHED.always ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
     }
     if (queueId !== null) {
       assertQueueIsHere(tx, await this.query(IS_HERE, [queueId], tx));

@@ -1,4 +1,4 @@
-import { isOwed, WAS_RESCUED } from './job-row.js';
+import { isOwed, WAS_RESCUED, WATCHED } from './job-row.js';
 import {
   matchesId,
   appendError,
@@ -12,7 +12,7 @@ import {
   skipLocked,
   waitBriefly,
 } from './job-row.postgres.js';
-import { hasDeadLetters } from '../links/dead-letter.postgres.js';
+import { watchedAtFailure } from '../links/dead-letter.postgres.js';
 
 const isSpent = 'j.retries >= j.max_retries';
 
@@ -47,7 +47,7 @@ UPDATE _jobs j SET
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started},
   expires_at = coalesce(j.expires_at, to_timestamp(o.expires_ms / 1000.0)),
-  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
+  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${watchedAtFailure('j')} ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${isSpent})
     THEN ${finished} END,
@@ -84,7 +84,7 @@ const counted = (write: string): string => `
 WITH written AS (
   ${write}
   RETURNING o.ord, j.watched)
-SELECT count(*), CASE WHEN max(watched) = 1 THEN (SELECT array_to_json(array_agg(ord))::text FROM written WHERE watched = 1) END AS owed, CASE WHEN count(*) < cardinality($1::uuid[])
+SELECT count(*), CASE WHEN max(watched) = ${WATCHED.always} THEN (SELECT array_to_json(array_agg(ord))::text FROM written WHERE watched = ${WATCHED.always}) END AS owed, CASE WHEN count(*) < cardinality($1::uuid[])
   THEN (SELECT array_to_json(array_agg(ord))::text FROM written) END AS members
 FROM written`;
 
@@ -100,7 +100,7 @@ export const COMPLETE_AND_DELETE = counted(`DELETE FROM _jobs j USING ${completi
 
 /** `COMPLETE` for one job, in four fifths of the time. Returns no row when the job did not match. */
 export const COMPLETE_ONE = `
-UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${canComplete} RETURNING 1 AS count, CASE WHEN j.watched = 1 THEN '[1]' END AS owed`;
+UPDATE _jobs j SET ${asCompleted} FROM ${completion} WHERE ${canComplete} RETURNING 1 AS count, CASE WHEN j.watched = ${WATCHED.always} THEN '[1]' END AS owed`;
 
 /** `COMPLETE_AND_DELETE` for one job. Returns no row when the job did not match. */
 export const COMPLETE_AND_DELETE_ONE = `

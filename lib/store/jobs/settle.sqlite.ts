@@ -1,4 +1,4 @@
-import { isOwed, WAS_RESCUED } from './job-row.js';
+import { isOwed, WAS_RESCUED, WATCHED } from './job-row.js';
 import {
   byId,
   appendError,
@@ -12,7 +12,7 @@ import {
   isOwnedClaim,
   tokens,
 } from './job-row.sqlite.js';
-import { hasDeadLetters } from '../links/dead-letter.sqlite.js';
+import { watchedAtFailure } from '../links/dead-letter.sqlite.js';
 
 /** When the handler of `o` was called, as the worker measured it. The row holds the time of the claim. */
 const started = `coalesce(${fromMs('o.started_ms')}, j.started)`;
@@ -27,13 +27,13 @@ WITH o AS MATERIALIZED (
 UPDATE _jobs AS j SET status = 'completed', result = o.result,
   started = ${started}, locked_until = NULL, locked_by = NULL, finished = ${finished}, updated = ${now}
 FROM o WHERE ${isOwned} AND NOT j.cancel_requested
-RETURNING id, attempt, watched = 1 AS owes`;
+RETURNING id, attempt, watched = ${WATCHED.always} AS owes`;
 
 const completeBrief = `
 UPDATE _jobs ${byId} SET status = 'completed', started = ${fromMs('?2')}, locked_until = NULL, locked_by = NULL,
   finished = ${toFinished('?2 + ?3')}, updated = ${now}
 WHERE id IN (SELECT value FROM json_each(?1)) AND attempt = 1 AND +status = 'processing' AND NOT cancel_requested
-  AND result IS NULL AND coalesce(watched, 0) = 0`;
+  AND result IS NULL AND coalesce(watched, ${WATCHED.unlessCompleted}) = ${WATCHED.unlessCompleted}`;
 
 /**
  * processing → completed, for first attempts of brief handlers without a result: the ids in ?1, and one start ?2 and one run time ?3 for all of
@@ -89,7 +89,7 @@ UPDATE _jobs AS j SET
   last_error = coalesce(o.message, j.last_error),
   errors = CASE WHEN o.message IS NULL THEN j.errors ELSE ${appendError('o.message', 'o.stack', started)} END,
   started = ${started}, expires_at = coalesce(j.expires_at, ${fromMs('o.expires_ms')}),
-  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${hasDeadLetters('j')} - 1 ELSE j.watched END,
+  watched = CASE WHEN j.watched IS NULL AND ${isFailing} THEN ${watchedAtFailure('j')} ELSE j.watched END,
   locked_until = NULL, locked_by = NULL, flow_key = NULL,
   finished = CASE WHEN j.cancel_requested OR o.kind IN ${finalStatuses} OR (o.kind = 'retry' AND ${hasNoRetries}) THEN ${finished} END,
   updated = ${now}

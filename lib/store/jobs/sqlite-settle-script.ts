@@ -3,6 +3,7 @@ import type { FinalStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
 import { toCompletionJson, toProgressBox, toSettlementJson, toTokenJson } from './batch-json.js';
 import { toSettledInOrder, toCompleted, toCompletionError, selectOwing, selectWithoutRow } from './batch-results.js';
+import { WATCHED } from './job-row.js';
 import type { Completion, Settled, Settlement } from './job-records.js';
 import type { LinkChanges } from '../links/link-store.js';
 import { NO_CHANGES } from '../links/link-table.js';
@@ -65,7 +66,7 @@ export function* completeInTransactionScript(
   const params = [id, attempt, result, toProgressBox(progress), startedMs ?? null, queueId];
   const [completed] = yield { sql: sql.COMPLETE_IN_TX, params };
   if (completed) {
-    return completed.watched === 1 ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
+    return completed.watched === WATCHED.always ? { ...NO_CHANGES, owed: [id] } : NO_CHANGES;
   }
   if (queueId !== null) {
     assertQueueIsHere(tx, yield { sql: IS_HERE, params: [queueId] });

@@ -1,13 +1,14 @@
 import { DEAD_LETTERS_METADATA, FAILED_JOB_METADATA } from '../../core/dead-letter.js';
 import { GROUP_METADATA } from '../../core/job-group.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
+import { WATCHED } from '../jobs/job-row.js';
 import { iso, matchesId, ms } from '../jobs/job-row.postgres.js';
 
 /* Jobs that are inserted when another one has failed for good: see dead-letter-script.ts. */
 
-/** 1 if the topic of `row` declares dead letters, else NULL. A scalar query: PostgreSQL never reads the table for all rows at once. */
-export const hasDeadLetters = (row: string): string =>
-  `(SELECT 1::smallint FROM _jobs_topics d WHERE d.topic = ${row}.topic AND d.dead_letters IS NOT NULL)`;
+/** `watched` of a job without children that fails for good: NULL if its topic declares no dead letters. A scalar query: PostgreSQL never reads the table for all rows at once. */
+export const watchedAtFailure = (row: string): string =>
+  `(SELECT ${WATCHED.unlessCompleted}::smallint FROM _jobs_topics d WHERE d.topic = ${row}.topic AND d.dead_letters IS NOT NULL)`;
 
 /** A random UUID v7 of the statement's time. */
 const newId = `overlay(overlay(gen_random_uuid()::text

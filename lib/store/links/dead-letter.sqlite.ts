@@ -1,13 +1,14 @@
 import { DEAD_LETTERS_METADATA, FAILED_JOB_METADATA } from '../../core/dead-letter.js';
 import { GROUP_METADATA } from '../../core/job-group.js';
 import { SCHEDULE_METADATA } from '../../core/schedule.js';
+import { WATCHED } from '../jobs/job-row.js';
 import { byId, iso, ms, now } from '../jobs/job-row.sqlite.js';
 
 /* Jobs that are inserted when another one has failed for good: see dead-letter-script.ts. */
 
-/** 1 if the topic of `row` declares dead letters, else NULL. */
-export const hasDeadLetters = (row: string): string =>
-  `(SELECT 1 FROM _jobs_topics AS d WHERE d.topic = ${row}.topic AND d.dead_letters IS NOT NULL)`;
+/** `watched` of a job without children that fails for good: NULL if its topic declares no dead letters. */
+export const watchedAtFailure = (row: string): string =>
+  `(SELECT ${WATCHED.unlessCompleted} FROM _jobs_topics AS d WHERE d.topic = ${row}.topic AND d.dead_letters IS NOT NULL)`;
 
 const timeHex = `printf('%012x', ${ms(now)})`;
 const random = (digits: number): string => `lower(substr(hex(randomblob(6)), 1, ${digits}))`;

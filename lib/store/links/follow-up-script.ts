@@ -11,6 +11,7 @@
  */
 import type { BatchScript } from './batch-script.js';
 import { asBatches, Work } from './batch-script.js';
+import { WATCHED } from '../jobs/job-row.js';
 import type { DeadLetterStatements, StoredDeadLetter } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkMode, ParentEnd, ReleasedJob } from './link-store.js';
@@ -25,6 +26,8 @@ export interface FollowUpStatements extends DeadLetterStatements {
   /** `FIND_NEXT` for one child, where that is cheaper. */
   readonly FIND_NEXT_OF_ONE?: string;
   readonly CLEAR: string;
+  /** Follows `CLEAR`, where that only reads the marks. */
+  readonly END_MARKS?: string;
   readonly LOCK_OWED: string;
   readonly MARK_AGAIN: string;
   readonly FIND_DESCENDANTS: string;
@@ -200,14 +203,14 @@ function cut(
 
 /** A child that does not wait any more needs nothing. Only a re-queue lets a job wait again, and never below a failed parent. */
 function isWork({ child_id: childId, mode, is_waiting: isWaiting, watched }: SqlRow): boolean {
-  return childId !== null && (mode === 'member' || Boolean(isWaiting) || watched === 3);
+  return childId !== null && (mode === 'member' || Boolean(isWaiting) || watched === WATCHED.deleted);
 }
 
 function toEndedLinks(row: SqlRow): EndedLink[] {
   if (!isWork(row)) {
     return [];
   }
-  const isDeleted = row.watched === 3;
+  const isDeleted = row.watched === WATCHED.deleted;
   const outcome = (isDeleted && row.status !== 'completed' ? 'deleted' : row.status) as ParentEnd;
   // The row is about to be deleted: the link keeps how the job has ended. A child that waits for its re-queue waits in vain.
   const kept = (row.mode === 'wait' ? outcome : row.status) as ParentEnd;
@@ -367,8 +370,7 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
   const finished = ended.filter(({ mode }) => mode === 'member');
   const isDone = (id: string): boolean => isMine(id) && !again.has(id);
   const jobs = plan.complete.filter(isDone);
-  const gone = jobs.filter((id) => mine.get(id) === 'deleted');
-  const failed = jobs.filter((id) => mine.get(id) === 'failed');
+  const gone = jobs.filter((id) => mine.get(id)!.watched === WATCHED.deleted);
   const work = new Work();
   work.add(sql.MOVE, tokens.filter((t) => t.next !== null && accepts(t)).map(toMove));
   const released = work.add(sql.RELEASE, ended.filter(({ mode }) => mode !== 'member').map(toPair));
@@ -389,7 +391,7 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
   const nowFinished = work.add(sql.FINISH_GROUPS, finished.map(toPair));
   work.add(
     sql.MARK_AGAIN,
-    plan.complete.filter((id) => again.has(id)),
+    plan.complete.filter((id) => isMine(id) && again.has(id)).map((id) => ({ id, watched: mine.get(id)!.watched })),
   );
   work.add(sql.DELETE_MARKED, gone);
   yield* work.run();
@@ -398,7 +400,7 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
   const deadLetters = yield* asBatches(
     insertDeadLettersScript(
       sql,
-      failed.map((id) => ({ id, status: 'failed' })),
+      jobs.map((id) => mine.get(id)!).filter(({ watched }) => watched !== WATCHED.deleted && watched !== WATCHED.again),
     ),
   );
   return {
@@ -411,12 +413,15 @@ export function* followUpScript(sql: FollowUpStatements, plan: FollowUp): BatchS
   };
 }
 
-/** Locks the ended jobs. If few children will surely be cancelled, for one reason, finds their descendants as well. */
+/**
+ * Locks the ended jobs, and returns them with the marks that they had. If few children will surely be cancelled, for one reason, finds their
+ * descendants as well.
+ */
 function* lockJobsScript(
   sql: FollowUpStatements,
   plan: FollowUp,
   seeds: readonly string[],
-): BatchScript<{ readonly mine: ReadonlyMap<string, string>; readonly descendants: readonly string[] | null }> {
+): BatchScript<{ readonly mine: ReadonlyMap<string, SqlRow>; readonly descendants: readonly string[] | null }> {
   const cancellations = [...plan.cancelled.values()];
   const reasons = new Set(cancellations.map(({ error, by }) => `${by} ${error}`));
   // Whether a cancellation that needs the token comes true shows only when the child is cancelled.
@@ -432,14 +437,16 @@ function* lockJobsScript(
     statements.push({ sql: sql.LOCK_OWED, params: [toMembers(plan.partial)] });
   }
   const locks = statements.length;
+  if (plan.complete.length > 0 && sql.END_MARKS !== undefined) {
+    statements.push({ sql: sql.END_MARKS, params: [toMembers(plan.complete)] });
+  }
   if (isSearching) {
     const params = [JSON.stringify(seeds.map((id) => ({ id }))), seeds.length + DESCENDANTS_MAX];
     statements.push({ sql: sql.FIND_DESCENDANTS, params });
   }
   const results = statements.length === 0 ? [] : yield statements;
-  const toEnd = ({ status, watched }: SqlRow): string => (watched === 3 ? 'deleted' : (status as string));
-  const mine = new Map(results.slice(0, locks).flatMap((rows) => rows.map((row) => [row.id as string, toEnd(row)])));
-  plan.absent.forEach((id) => mine.set(id, 'absent'));
+  const mine = new Map(results.slice(0, locks).flatMap((rows) => rows.map((row) => [row.id as string, row])));
+  plan.absent.forEach((id) => mine.set(id, { id }));
   const found = isSearching ? results.at(-1)!.map(({ id }) => id as string) : null;
   return { mine, descendants: found && [...new Set([...seeds, ...found])] };
 }

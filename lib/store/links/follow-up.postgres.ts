@@ -1,4 +1,4 @@
-import { DELETED, isOwed } from '../jobs/job-row.js';
+import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
 import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
@@ -29,9 +29,10 @@ const holds = (member: string): string => holdsToken(`${member}.parent_id`, `${m
  */
 const isRepeatable = `(SELECT set_config('lock_timeout', '150ms', true) || set_config('synchronous_commit', 'off', true)) <> ''`;
 
-/** Finds up to $1 jobs that have owed a follow-up for $2 milliseconds. */
+/** Finds up to $1 jobs that have owed a follow-up for $2 milliseconds, after the job $4 that ended at $3. NULL as $3: from the first one. */
 export const FIND_OWED = `
-SELECT id FROM _jobs WHERE ${isOwed()} AND finished < ${now} - make_interval(secs => $2::float8 / 1000) ORDER BY finished LIMIT $1::int`;
+SELECT id, finished::text AS finished FROM _jobs WHERE ${isOwed()} AND finished < ${now} - make_interval(secs => $2::float8 / 1000)
+  AND (finished, id) > (coalesce($3::timestamptz, '-infinity'), $4::uuid) ORDER BY _jobs.finished, id LIMIT $1::int`;
 
 /** The last child that was followed up, of this end of the job. */
 const after = `CASE WHEN coalesce(e.version = ${version}, true) THEN e.after ELSE '${FIRST_ID}' END`;
@@ -48,15 +49,15 @@ JOIN _jobs j ON j.id = ANY (ARRAY[e.id]) AND ${owes}
 LEFT JOIN LATERAL (
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > ${after} AND (j.status <> 'completed' OR j.watched = 3) ORDER BY child_id LIMIT $2::int) a
+    WHERE parent_id = e.id AND child_id > ${after} AND (j.status <> 'completed' OR j.watched = ${WATCHED.deleted}) ORDER BY child_id LIMIT $2::int) a
   UNION ALL
   SELECT * FROM (
     SELECT parent_id, child_id, mode, holds FROM _jobs_links
-    WHERE parent_id = e.id AND child_id > ${after} AND holds AND j.status = 'completed' AND j.watched <> 3 ORDER BY child_id LIMIT $2::int) b) l ON true
+    WHERE parent_id = e.id AND child_id > ${after} AND holds AND j.status = 'completed' AND j.watched <> ${WATCHED.deleted} ORDER BY child_id LIMIT $2::int) b) l ON true
 LIMIT $2::int`;
 
 /** How a parent has ended; NULL: it has not. `l` is the link, `j` the row of the parent. */
-const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = 3 AND j.status <> 'completed' THEN 'deleted'
+const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = ${WATCHED.deleted} AND j.status <> 'completed' THEN 'deleted'
       WHEN j.finished IS NULL THEN NULL ELSE j.status END`;
 
 /**
@@ -83,16 +84,18 @@ const lockRead = `
 SELECT j.id, j.status, j.watched FROM ${set('id uuid, version text', 'm')} JOIN _jobs j ON j.id = ANY (ARRAY[m.id])
 WHERE ${isRepeatable} AND ${owes} AND ${version} = m.version ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED`;
 
-/** Locks jobs, and clears their marks. */
+/** Locks jobs, and clears their marks. Returns the marks that they had. */
 export const CLEAR = `
 WITH p AS (${lockRead})
-UPDATE _jobs j SET watched = CASE WHEN j.watched = 3 THEN 3 ELSE 2 END FROM p WHERE ${matchesId('p')} RETURNING j.id, j.status, j.watched`;
+UPDATE _jobs j SET watched = CASE WHEN j.watched = ${WATCHED.deleted} THEN j.watched ELSE ${WATCHED.done} END FROM p WHERE ${matchesId('p')}
+RETURNING j.id, j.status, p.watched`;
 
 /** Locks a job that has more links than one transaction follows up. It keeps its mark. */
 export const LOCK_OWED = lockRead;
 
-/** Marks jobs again. */
-export const MARK_AGAIN = `UPDATE _jobs j SET watched = 1 WHERE id = ANY (${ids}) AND watched = 2`;
+/** Gives jobs their marks back. */
+export const MARK_AGAIN = `
+UPDATE _jobs j SET watched = m.watched FROM ${set('id uuid, watched smallint', 'm')} WHERE ${matchesId('m')} AND j.watched = ${WATCHED.done}`;
 
 /** The jobs in $1 and their waiting descendants, up to $2. It visits each job once, however many paths lead to it. */
 export const FIND_DESCENDANTS = `
@@ -114,11 +117,11 @@ SELECT id FROM _jobs_groups WHERE id = ANY (${ids}) AND finished IS NULL ORDER B
 export const MARK_HOLDERS = `
 WITH w AS MATERIALIZED (
   SELECT id, status, watched FROM _jobs j WHERE id = ANY (${ids})
-    AND coalesce(j.status IN ('pending', 'processing') OR (j.status IN ('failed', 'cancelled') AND j.watched <> 3), false)
+    AND coalesce(j.status IN ('pending', 'processing') OR (j.status IN ('failed', 'cancelled') AND j.watched <> ${WATCHED.deleted}), false)
   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
 m AS (
-  UPDATE _jobs j SET watched = 1 FROM w
-  WHERE ${matchesId('w')} AND coalesce(w.watched, 0) = 0 AND w.status IN ('pending', 'processing'))
+  UPDATE _jobs j SET watched = ${WATCHED.always} FROM w
+  WHERE ${matchesId('w')} AND coalesce(w.watched, ${WATCHED.unlessCompleted}) = ${WATCHED.unlessCompleted} AND w.status IN ('pending', 'processing'))
 SELECT id, status FROM w`;
 
 /** Moves tokens to other parents. */
@@ -169,17 +172,20 @@ UPDATE _jobs_links l SET outcome = m.outcome FROM ${set('parent_id uuid, child_i
 WHERE l.parent_id = ANY (ARRAY[m.parent_id]) AND l.child_id = m.child_id`;
 
 /** Deletes jobs whose deletion was requested. */
-export const DELETE_MARKED = `DELETE FROM _jobs WHERE id = ANY (${ids}) AND watched = 3`;
+export const DELETE_MARKED = `DELETE FROM _jobs WHERE id = ANY (${ids}) AND watched = ${WATCHED.deleted}`;
 
-/** The parents of jobs whose rows the database refuses to delete may have ended meanwhile: they are followed up again. */
+/**
+ * The parents of jobs whose rows the database refuses to delete may have ended meanwhile, and their follow-ups have passed over these
+ * jobs: they are followed up again.
+ */
 export const MARK_HOLDERS_OF_KEPT = `
-UPDATE _jobs j SET watched = 1
-WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id = ANY (${ids}) AND holds) AND watched = 2`;
+UPDATE _jobs j SET watched = ${WATCHED.again} WHERE watched = ${WATCHED.done} AND id IN (
+  SELECT l.parent_id FROM _jobs_links l JOIN _jobs k ON k.id = l.child_id WHERE l.child_id = ANY (${ids}) AND l.holds AND k.watched = ${WATCHED.deleted})`;
 
 /** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
 export const KEEP_MARKED = `
-UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
+UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN ${WATCHED.always} ELSE ${WATCHED.done} END,
   status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
   finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
-WHERE id = ANY (${ids}) AND watched = 3 RETURNING id`;
+WHERE id = ANY (${ids}) AND watched = ${WATCHED.deleted} RETURNING id`;

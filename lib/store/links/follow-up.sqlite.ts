@@ -1,4 +1,4 @@
-import { DELETED, isOwed } from '../jobs/job-row.js';
+import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, byId, fromNow, now, toSqliteTime } from '../jobs/job-row.sqlite.js';
 import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
@@ -18,9 +18,10 @@ const holdsToken = (parent: string, child: string): string =>
   `EXISTS (SELECT 1 FROM _jobs_links AS h WHERE h.parent_id = ${parent} AND h.child_id = ${child} AND h.holds)`;
 const holds = (member: string): string => holdsToken(`${member}.parent_id`, `${member}.child_id`);
 
-/** Finds up to ?1 jobs that have owed a follow-up for ?2 milliseconds. */
+/** Finds up to ?1 jobs that have owed a follow-up for ?2 milliseconds, after the job ?4 that ended at ?3. NULL as ?3: from the first one. */
 export const FIND_OWED = `
-SELECT id FROM _jobs INDEXED BY _jobs_owed WHERE ${isOwed()} AND finished < ${fromNow('-?2')} ORDER BY finished LIMIT ?1`;
+SELECT id, finished FROM _jobs INDEXED BY _jobs_owed WHERE ${isOwed()} AND finished < ${fromNow('-?2')}
+  AND (finished, id) > (coalesce(?3, ''), ?4) ORDER BY _jobs.finished, id LIMIT ?1`;
 
 /** The last child that was followed up, of this end of the job. */
 const after = `iif(coalesce(e.version = ${version}, 1), e.after, '${FIRST_ID}')`;
@@ -35,12 +36,12 @@ LEFT JOIN _jobs_links AS l ${links} WHERE ${condition}`;
  * Reads up to ?2 links of the jobs in ?1 that owe a follow-up, each after a child of that end. A completed job affects only the children
  * whose tokens it holds.
  */
-export const FIND = `${find(`ON l.parent_id = e.id AND l.child_id > ${after}`, `(j.status <> 'completed' OR j.watched = 3)`)}
-UNION ALL${find(`INDEXED BY _jobs_links_holds ON l.parent_id = e.id AND l.child_id > ${after} AND l.holds`, `j.status = 'completed' AND j.watched <> 3`)}
+export const FIND = `${find(`ON l.parent_id = e.id AND l.child_id > ${after}`, `(j.status <> 'completed' OR j.watched = ${WATCHED.deleted})`)}
+UNION ALL${find(`INDEXED BY _jobs_links_holds ON l.parent_id = e.id AND l.child_id > ${after} AND l.holds`, `j.status = 'completed' AND j.watched <> ${WATCHED.deleted}`)}
 LIMIT ?2`;
 
 /** How a parent has ended; NULL: it has not. `l` is the link, `j` the row of the parent. */
-const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = 3 AND j.status <> 'completed' THEN 'deleted'
+const end = `CASE WHEN j.id IS NULL THEN coalesce(l.outcome, 'deleted') WHEN j.watched = ${WATCHED.deleted} AND j.status <> 'completed' THEN 'deleted'
   WHEN j.finished IS NULL THEN NULL ELSE j.status END`;
 
 /** What a page of parents shows. The arguments are SQL for the parent, how it has ended, and the mode of its link. */
@@ -70,19 +71,24 @@ FROM (SELECT l.parent_id, l.mode, ${end} AS ended
   FROM (SELECT parent_id, mode, outcome FROM _jobs_links WHERE child_id = ?1 AND parent_id < ?2 ORDER BY parent_id DESC LIMIT ?3) AS l
   LEFT JOIN _jobs AS j ${byId} ON j.id = l.parent_id) AS x`;
 
-/** Clears the marks of the jobs in ?1 whose end is the one that was read. */
-export const CLEAR = `
-WITH m AS MATERIALIZED ${set('id', 'version')}
-UPDATE _jobs AS j ${byId} SET watched = iif(watched = 3, 3, 2)
-FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND ${owes('j.')} AND ${version} = m.version RETURNING id, status, watched`;
-
-/** Reads a job that has more links than one transaction follows up. It keeps its mark. */
+/** Reads a job that has more links than one transaction follows up, if its end is the one that was read. It keeps its mark. */
 export const LOCK_OWED = `
 SELECT j.id, j.status, j.watched FROM ${set('id', 'version')} AS m CROSS JOIN _jobs AS j ${byId}
 ON j.id = m.id AND ${owes('j.')} AND ${version} = m.version`;
 
-/** Marks jobs again. */
-export const MARK_AGAIN = `UPDATE _jobs ${byId} SET watched = 1 WHERE id IN ${ids} AND watched = 2`;
+/** Reads jobs with their marks. `END_MARKS` follows: RETURNING would show the new ones. */
+export const CLEAR = LOCK_OWED;
+
+/** Clears the marks of these jobs. */
+export const END_MARKS = `
+WITH m AS MATERIALIZED ${set('id', 'version')}
+UPDATE _jobs AS j ${byId} SET watched = ${WATCHED.done}
+FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND watched <> ${WATCHED.deleted} AND ${owes('j.')} AND ${version} = m.version`;
+
+/** Gives jobs their marks back. */
+export const MARK_AGAIN = `
+WITH m AS MATERIALIZED ${set('id', 'watched')}
+UPDATE _jobs AS j ${byId} SET watched = m.watched FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND j.watched = ${WATCHED.done}`;
 
 /** The jobs in ?1 and their waiting descendants, up to ?2. It visits each job once, however many paths lead to it. */
 export const FIND_DESCENDANTS = `
@@ -103,8 +109,8 @@ export const LOCK_OPEN_GROUPS = `SELECT id FROM _jobs_groups WHERE id IN ${ids} 
 
 /** Marks the next holders of tokens that are open. The caller looks again for those that it does not return. */
 export const MARK_HOLDERS = `
-UPDATE _jobs ${byId} SET watched = iif(coalesce(watched, 0) = 0 AND finished IS NULL, 1, watched)
-WHERE id IN ${ids} AND (status IN ('pending', 'processing') OR (status IN ('failed', 'cancelled') AND watched <> 3)) RETURNING id, status`;
+UPDATE _jobs ${byId} SET watched = iif(coalesce(watched, ${WATCHED.unlessCompleted}) = ${WATCHED.unlessCompleted} AND finished IS NULL, ${WATCHED.always}, watched)
+WHERE id IN ${ids} AND (status IN ('pending', 'processing') OR (status IN ('failed', 'cancelled') AND watched <> ${WATCHED.deleted})) RETURNING id, status`;
 
 /** Moves tokens to other parents. */
 export const MOVE = `
@@ -158,17 +164,21 @@ WITH m AS MATERIALIZED ${set('parent_id', 'child_id', 'outcome')}
 UPDATE _jobs_links AS l SET outcome = m.outcome FROM m WHERE l.parent_id = m.parent_id AND l.child_id = m.child_id`;
 
 /** Deletes jobs whose deletion was requested. */
-export const DELETE_MARKED = `DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND watched = 3`;
+export const DELETE_MARKED = `DELETE FROM _jobs ${byId} WHERE id IN ${ids} AND watched = ${WATCHED.deleted}`;
 
-/** The parents of jobs whose rows the database refuses to delete may have ended meanwhile: they are followed up again. */
+/**
+ * The parents of jobs whose rows the database refuses to delete may have ended meanwhile, and their follow-ups have passed over these
+ * jobs: they are followed up again.
+ */
 export const MARK_HOLDERS_OF_KEPT = `
-UPDATE _jobs ${byId} SET watched = 1
-WHERE id IN (SELECT parent_id FROM _jobs_links WHERE child_id IN ${ids} AND holds) AND watched = 2`;
+UPDATE _jobs ${byId} SET watched = ${WATCHED.again} WHERE watched = ${WATCHED.done} AND id IN (
+  SELECT l.parent_id FROM _jobs AS k ${byId} CROSS JOIN _jobs_links AS l ON l.child_id = k.id AND l.holds
+  WHERE k.id IN ${ids} AND k.watched = ${WATCHED.deleted})`;
 
 /** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
 export const KEEP_MARKED = `
-UPDATE _jobs ${byId} SET watched = CASE WHEN ended_by = '${DELETED}' THEN 1 ELSE 2 END,
+UPDATE _jobs ${byId} SET watched = CASE WHEN ended_by = '${DELETED}' THEN ${WATCHED.always} ELSE ${WATCHED.done} END,
   status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
   finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
-WHERE id IN ${ids} AND watched = 3 RETURNING id`;
+WHERE id IN ${ids} AND watched = ${WATCHED.deleted} RETURNING id`;

@@ -1,6 +1,13 @@
 import type { Clock } from '../../core/clock.js';
 import { endsWithin } from '../../core/clock.js';
-import { QueueUnavailableError, RowLockedError, StatementCancelledError } from '../../core/errors.js';
+import {
+  DatabaseRefusedError,
+  isOutage,
+  JobsError,
+  QueueUnavailableError,
+  RowLockedError,
+  StatementCancelledError,
+} from '../../core/errors.js';
 import { nextTurn, setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
@@ -8,6 +15,7 @@ import type { BatchScript } from './batch-script.js';
 import type { Cursor, FollowedUp, FollowUp, FollowUpStatements } from './follow-up-script.js';
 import { FIRST_ID, followUpScript, readFollowUp } from './follow-up-script.js';
 import type { LinkChanges } from './link-store.js';
+import { OwedSearch } from './owed-search.js';
 
 export interface FollowUpsOptions {
   readonly statements: FollowUpStatements;
@@ -22,9 +30,10 @@ export interface FollowUpsOptions {
 
 /** Jobs that one transaction follows up. */
 const JOBS_MAX = 500;
-/** Jobs that one poll finds, and how long they have owed a follow-up: the process that ended them is at work. */
-const OWED_MAX = 500;
+/** How long jobs have owed a follow-up that a poll finds: before that, the process that ended them is at work. */
 const OWED_MS = 1_000;
+/** The jobs of a transaction that failed are tried again in batches of an eighth, down to one. */
+const SPLIT_INTO = 8;
 /** How often, and after what pause, a job is tried again that another transaction holds. Then the poll finds it. */
 const LOCKED_TRIES_MAX = 40;
 const LOCKED_PAUSE_MS = 25;
@@ -35,6 +44,8 @@ const CLOSE_MAX_MS = 5_000;
 
 interface Entry extends Cursor {
   readonly tries: number;
+  /** With how many others, at most, one transaction follows it up. */
+  readonly batchMax: number;
   /** The call that waits for it. */
   readonly call: Call | undefined;
 }
@@ -48,9 +59,14 @@ export class FollowUps {
   private readonly calls = new Set<Call>();
   private size: number;
   private waiters: (() => void)[] = [];
+  private readonly search: OwedSearch;
+  /** The jobs that the last poll has found. */
+  private page: Call | undefined;
+  private failure: Failure | undefined;
 
   constructor(private readonly options: FollowUpsOptions) {
     this.size = options.linksMax;
+    this.search = new OwedSearch(options.statements.FIND_OWED, options.read);
   }
 
   /** Whether no follow-up is under way. */
@@ -76,28 +92,51 @@ export class FollowUps {
    * delete jobs.
    */
   followFirst(ids: readonly string[]): Promise<ReadonlyMap<string, Error>> {
-    const call = new Call(ids.length);
-    if (ids.length === 0 || this.isClosed) {
-      return Promise.resolve(call.refused);
-    }
-    this.calls.add(call);
-    this.queue.unshift(...ids.map((id) => ({ ...toEntry(id), call })));
-    this.start();
-    return call.done.finally(() => this.calls.delete(call));
+    return this.wait(new Call(ids.length, true), ids);
   }
 
-  /** Follows up jobs whose process has left them. Returns how many it has found. */
+  /**
+   * Follows up jobs whose process has left them, after all others. Returns how many it has found; none while those of the last poll are
+   * under way.
+   */
   async followOwed(olderMs = OWED_MS): Promise<number> {
-    const { statements, read } = this.options;
-    const rows = await read(statements.FIND_OWED, [OWED_MAX, olderMs]);
+    if (this.page?.isOver === false) {
+      return 0;
+    }
+    const found = await this.search.nextPage(olderMs);
     const waiting = new Set(this.queue.map(({ id }) => id));
-    await this.followFirst(rows.map(({ id }) => id as string).filter((id) => !waiting.has(id)));
-    return rows.length;
+    const ids = found.filter((id) => !waiting.has(id));
+    this.page = new Call(ids.length, false);
+    await this.wait(this.page, ids);
+    return found.length;
+  }
+
+  /** Returns why follow-ups have failed since the last call, if any has. */
+  takeFailure(): Error | undefined {
+    const { failure } = this;
+    this.failure = undefined;
+    return failure && toError(failure);
   }
 
   async close(clock: Clock): Promise<void> {
     await endsWithin(clock, CLOSE_MAX_MS, this.idle());
     this.isClosed = true;
+  }
+
+  private wait(call: Call, ids: readonly string[]): Promise<ReadonlyMap<string, Error>> {
+    if (ids.length === 0 || this.isClosed) {
+      return Promise.resolve(call.refused);
+    }
+    this.calls.add(call);
+    this.enqueue(ids.map((id) => ({ ...toEntry(id), call })));
+    this.start();
+    return call.done.finally(() => this.calls.delete(call));
+  }
+
+  /** What a call of the application waits for goes first. */
+  private enqueue(entries: readonly Entry[]): void {
+    this.queue.unshift(...entries.filter(({ call }) => call?.isUrgent));
+    this.queue.push(...entries.filter(({ call }) => !call?.isUrgent));
   }
 
   private start(): void {
@@ -138,8 +177,12 @@ export class FollowUps {
     const left: Entry[] = [];
     const queue = this.queue;
     let index = 0;
-    for (; index < queue.length && taken.size < max; index += 1) {
+    for (let room = max; index < queue.length; index += 1) {
       const entry = queue[index]!;
+      room = Math.min(room, entry.batchMax);
+      if (taken.size >= room) {
+        break;
+      }
       if (taken.has(entry.id)) {
         left.push(entry);
       } else {
@@ -187,7 +230,11 @@ export class FollowUps {
   /** Tries jobs again that another transaction holds. */
   private tryLater(entries: readonly Entry[]): void {
     const again = entries.filter(({ tries }) => tries < LOCKED_TRIES_MAX);
-    this.end(entries.filter(({ tries }) => tries >= LOCKED_TRIES_MAX));
+    const left = entries.filter(({ tries }) => tries >= LOCKED_TRIES_MAX);
+    if (left.length > 0) {
+      this.search.recordFailure();
+      this.end(left);
+    }
     if (again.length > 0) {
       this.pauses += 1;
       setTimeout(() => {
@@ -206,14 +253,28 @@ export class FollowUps {
       this.queue.unshift(...entries);
     } else if (error instanceof RowLockedError) {
       this.tryLater(entries);
-    } else if (error instanceof SqlError && entries.length > 1) {
-      this.size = 1;
-      this.queue.unshift(...entries);
+    } else if (isOutage(error)) {
+      // The loops of the process log it. When it is over, the poll finds the jobs.
+      this.end(entries);
+    } else if (entries.length > 1) {
+      const batchMax = Math.ceil(entries.length / SPLIT_INTO);
+      this.enqueue(entries.map((entry) => ({ ...entry, batchMax })));
     } else if (error instanceof SqlError) {
       this.keepMarked(entries[0]!, error);
     } else {
-      this.end(entries);
+      this.fail(entries[0]!, error);
     }
+  }
+
+  /** The job keeps its mark, and the poll tries it again. */
+  private fail(entry: Entry, error: Error): void {
+    this.search.recordFailure();
+    this.record(entry, error);
+    this.end([entry]);
+  }
+
+  private record({ id }: Entry, error: Error): void {
+    this.failure = { id, error, count: (this.failure?.count ?? 0) + 1 };
   }
 
   /** A deletion that takes several transactions begins only if the database would allow it: otherwise no child is cancelled. */
@@ -232,15 +293,11 @@ export class FollowUps {
     }
   }
 
-  /** The database refuses to delete the row, because of a foreign key of the application: the job stays as it was. */
+  /** If the database refuses to delete the row, because of a foreign key of the application, the job stays as it was. */
   private keepMarked(entry: Entry, error: SqlError): void {
     const { statements, transact } = this.options;
     const params = [JSON.stringify([entry.id])];
     const keep = [statements.MARK_HOLDERS_OF_KEPT, statements.KEEP_MARKED].map((sql) => ({ sql, params }));
-    if (entry.tries > 0) {
-      this.end([entry]);
-      return;
-    }
     this.pauses += 1;
     void transact(function* () {
       const [, kept] = yield keep;
@@ -248,12 +305,16 @@ export class FollowUps {
     })
       .then(
         (isKept) => {
-          if (isKept) {
-            entry.call?.refused.set(entry.id, error);
+          if (!isKept) {
+            this.fail(entry, error);
+            return;
           }
-          this.queue.push({ ...entry, after: FIRST_ID, tries: 1 });
+          if (!entry.call?.refuse(entry.id, error)) {
+            this.record(entry, error);
+          }
+          this.end([entry]);
         },
-        () => this.end([entry]),
+        (cause: Error) => this.fail(entry, cause),
       )
       .finally(() => {
         this.pauses -= 1;
@@ -267,7 +328,7 @@ export class FollowUps {
 }
 
 function toEntry(id: string): Entry {
-  return { id, after: FIRST_ID, tries: 0, call: undefined };
+  return { id, after: FIRST_ID, tries: 0, batchMax: JOBS_MAX, call: undefined };
 }
 
 /** Whether a job is about to be deleted that has more links than one transaction changes, and none of them was changed yet. */
@@ -281,15 +342,41 @@ function hasWork({ complete, partial, tokens, cancelled, failingGroups, outcomes
   return complete.length > 0 || isPartial;
 }
 
+/** Follow-ups that have failed. */
+interface Failure {
+  readonly count: number;
+  /** The last one of them. */
+  readonly id: string;
+  readonly error: Error;
+}
+
+/** The error for the log. An error in the code of the queue keeps its stack. */
+function toError({ count, id, error }: Failure): Error {
+  const others = count === 1 ? '' : ` (and ${count - 1} more)`;
+  return error instanceof JobsError
+    ? new DatabaseRefusedError(`job ${id}${others}: ${error.message}`, { cause: error })
+    : error;
+}
+
 /** A call that waits for follow-ups. */
 class Call {
   private transactions = 0;
+  private hasReturned = false;
   readonly refused = new Map<string, Error>();
   readonly done: Promise<ReadonlyMap<string, Error>>;
   private resolve!: (refused: ReadonlyMap<string, Error>) => void;
 
-  constructor(private count: number) {
+  /** @param isUrgent whether its jobs go before others. */
+  constructor(
+    private count: number,
+    readonly isUrgent: boolean,
+  ) {
     this.done = new Promise((resolve) => (this.resolve = resolve));
+  }
+
+  /** Whether all of its jobs have been followed up, or left. */
+  get isOver(): boolean {
+    return this.count <= 0;
   }
 
   extend(count: number): void {
@@ -299,14 +386,25 @@ class Call {
   onTransaction(): void {
     this.transactions += 1;
     if (this.transactions === CALL_TRANSACTIONS_MAX) {
-      this.resolve(this.refused);
+      this.return();
     }
   }
 
   end(): void {
     this.count -= 1;
     if (this.count === 0) {
-      this.resolve(this.refused);
+      this.return();
     }
+  }
+
+  /** Tells the caller that the database has refused to delete a job. Returns `false` if the caller waits no more, or did not ask. */
+  refuse(id: string, error: Error): boolean {
+    this.refused.set(id, error);
+    return this.isUrgent && !this.hasReturned;
+  }
+
+  private return(): void {
+    this.hasReturned = true;
+    this.resolve(this.refused);
   }
 }

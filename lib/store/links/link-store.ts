@@ -133,8 +133,10 @@ export interface LinkStore {
   readonly isIdle: boolean;
   /** Resolves when no follow-up of this process is under way. */
   idle(): Promise<void>;
-  /** Follows up ended jobs whose process has not done so within a second. Returns how many it has found. */
+  /** Follows up ended jobs whose process has not done so within a second, a page with each call. Returns how many it has found. */
   followOwed(olderMs?: number): Promise<number>;
+  /** Returns why follow-ups of this process have failed since the last call, if any has. An outage of the database does not count. */
+  takeFailure(): Error | undefined;
   /** Returns the parents of a job in the order in which it names them. */
   parents(childId: string): Promise<ParentJob[]>;
   /** Returns the links of the jobs to their parents and children, groups left out. At most `limit` for each direction. */

@@ -8,6 +8,7 @@ import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError, RowLockedError } from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
+import { WATCHED } from '../jobs/job-row.js';
 import { toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type { BatchScript } from './batch-script.js';
@@ -129,6 +130,10 @@ export class LinkTable implements LinkStore {
 
   followOwed(olderMs?: number): Promise<number> {
     return this.followUps.followOwed(olderMs);
+  }
+
+  takeFailure(): Error | undefined {
+    return this.followUps.takeFailure();
   }
 
   close(clock: Clock): Promise<void> {
@@ -337,7 +342,9 @@ export class LinkTable implements LinkStore {
     const others = yield* this.watchParentsScript(replaced);
     const ends = new Map([...parents, ...others].map((row) => [row.id as string, toEnd(row)]));
     const waits = chooseHolders(kept, ends, group?.id);
-    const unmarked = [...waits.holders.values()].filter((id) => rows.has(id) && rows.get(id)!.watched !== 1);
+    const unmarked = [...waits.holders.values()].filter(
+      (id) => rows.has(id) && rows.get(id)!.watched !== WATCHED.always,
+    );
     if (unmarked.length > 0) {
       yield { sql: statements.WATCH_PARENTS, params: [JSON.stringify(toIds(unmarked))] };
     }
@@ -449,7 +456,7 @@ function chooseHolders(
 }
 
 function toEnd({ status, watched }: SqlRow): ParentEnd | null {
-  return watched === 3 ? 'deleted' : isFinal(status as never) ? (status as ParentEnd) : null;
+  return watched === WATCHED.deleted ? 'deleted' : isFinal(status as never) ? (status as ParentEnd) : null;
 }
 
 /** Inserts a new group, or locks the one that gets more members. */

@@ -1,4 +1,4 @@
-import { isOwed } from '../jobs/job-row.js';
+import { isOwed, WATCHED } from '../jobs/job-row.js';
 import { appendAction, blockedUntil, holdsKey, isBlocked, matchesId } from '../jobs/job-row.postgres.js';
 export * from './follow-up.postgres.js';
 export { INSERT_GROUP, LOCK_GROUPS } from './group.postgres.js';
@@ -18,8 +18,8 @@ const ids = 'ARRAY(SELECT jsonb_array_elements_text($1::jsonb)::uuid)';
 export const WATCH_PARENTS = `
 WITH p AS MATERIALIZED (SELECT id, status, watched FROM _jobs WHERE id = ANY (${ids}) ORDER BY id FOR NO KEY UPDATE),
 marked AS (
-  UPDATE _jobs j SET watched = CASE WHEN p.status IN ('pending', 'processing') THEN 1 ELSE 2 END FROM p
-  WHERE ${matchesId('p')} AND (p.watched IS NULL OR p.watched = 0 AND p.status IN ('pending', 'processing')))
+  UPDATE _jobs j SET watched = CASE WHEN p.status IN ('pending', 'processing') THEN ${WATCHED.always} ELSE ${WATCHED.done} END FROM p
+  WHERE ${matchesId('p')} AND (p.watched IS NULL OR p.watched = ${WATCHED.unlessCompleted} AND p.status IN ('pending', 'processing')))
 SELECT id, status, watched FROM p`;
 
 /** Inserts links. A repeated insert, after a lost response, finds them. */
@@ -41,7 +41,7 @@ ORDER BY l.position`;
 
 /** Whether the child of link `l` waits for its parent, a job or a group. */
 const isOpen = `(EXISTS (
-    SELECT FROM _jobs p WHERE p.id = l.parent_id AND p.watched IS DISTINCT FROM 3
+    SELECT FROM _jobs p WHERE p.id = l.parent_id AND p.watched IS DISTINCT FROM ${WATCHED.deleted}
       AND (p.finished IS NULL OR l.mode = 'wait' AND p.status IN ('failed', 'cancelled')))
   OR EXISTS (SELECT FROM _jobs_groups g WHERE g.id = l.parent_id AND g.finished IS NULL))`;
 
@@ -101,7 +101,7 @@ WITH n AS (
   AND NOT EXISTS (
     SELECT FROM _jobs_links o LEFT JOIN _jobs p ON p.id = o.parent_id
     WHERE o.child_id = c.id AND o.mode = 'cancel'
-      AND coalesce(p.status IN ('failed', 'cancelled') OR p.watched = 3, coalesce(o.outcome, 'deleted') <> 'completed')
+      AND coalesce(p.status IN ('failed', 'cancelled') OR p.watched = ${WATCHED.deleted}, coalesce(o.outcome, 'deleted') <> 'completed')
       AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = o.parent_id))
   AND NOT EXISTS (
     SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})),
@@ -110,7 +110,7 @@ one AS (
   ORDER BY topic, unique_key, CASE WHEN unique_key IS NULL THEN id END, id DESC),
 c AS (SELECT j.id, j.actions FROM one JOIN _jobs j ON ${matchesId('one')} ORDER BY j.id FOR NO KEY UPDATE OF j)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
-  watched = CASE WHEN j.watched = 2 THEN 1 ELSE j.watched END, ended_by = NULL, flow_key = NULL, expires_at = NULL,
+  watched = CASE WHEN j.watched = ${WATCHED.done} THEN ${WATCHED.always} ELSE j.watched END, ended_by = NULL, flow_key = NULL, expires_at = NULL,
   actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
 FROM c WHERE ${matchesId('c')} AND j.status = 'cancelled' AND NOT coalesce(${isOwed('j.')}, false)
 RETURNING j.id, j.topic, j.unique_key, j.watched`;

@@ -1,4 +1,4 @@
-import { isOwed } from '../jobs/job-row.js';
+import { isOwed, WATCHED } from '../jobs/job-row.js';
 import { appendAction, blockedUntil, byId, fromNow, holdsKey, isBlocked, now } from '../jobs/job-row.sqlite.js';
 export * from './follow-up.sqlite.js';
 export { INSERT_GROUP, LOCK_GROUPS } from './group.sqlite.js';
@@ -13,7 +13,7 @@ const ids = '(SELECT value FROM json_each(?1))';
 
 /** Marks parents that have not ended as holders of tokens, and returns their statuses. */
 export const WATCH_PARENTS = `
-UPDATE _jobs ${byId} SET watched = iif(watched IS NULL OR watched = 0 AND finished IS NULL, iif(finished IS NULL, 1, 2), watched)
+UPDATE _jobs ${byId} SET watched = iif(watched IS NULL OR watched = ${WATCHED.unlessCompleted} AND finished IS NULL, iif(finished IS NULL, ${WATCHED.always}, ${WATCHED.done}), watched)
 WHERE id IN ${ids} RETURNING id, status, watched`;
 
 /** Inserts links. A repeated insert finds them. `WHERE true` ends the SELECT for SQLite's parser. */
@@ -33,7 +33,7 @@ ORDER BY l.position`;
 
 /** Whether the child of link `l` waits for its parent, a job or a group. */
 const isOpen = `(EXISTS (
-    SELECT 1 FROM _jobs AS p ${byId} WHERE p.id = l.parent_id AND p.watched IS NOT 3
+    SELECT 1 FROM _jobs AS p ${byId} WHERE p.id = l.parent_id AND p.watched IS NOT ${WATCHED.deleted}
       AND (p.finished IS NULL OR l.mode = 'wait' AND p.status IN ('failed', 'cancelled')))
   OR EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = l.parent_id AND g.finished IS NULL))`;
 
@@ -81,7 +81,7 @@ CROSS JOIN _jobs AS c ${byId} ON c.id = l.child_id AND c.status = 'cancelled' AN
  */
 export const REQUEUE_CHILDREN = `
 UPDATE _jobs ${byId} SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = 0, retries = 0, last_error = NULL,
-  watched = iif(watched = 2, 1, watched), ended_by = NULL, flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
+  watched = iif(watched = ${WATCHED.done}, ${WATCHED.always}, watched), ended_by = NULL, flow_key = NULL, expires_at = NULL, actions = ${appendAction('?2')}, updated = ${now}
 WHERE status = 'cancelled' AND NOT coalesce(${isOwed()}, 0) AND id IN (
   SELECT max(id) FROM (
     SELECT c.id, c.topic, c.unique_key FROM json_each(?1) AS e
@@ -89,7 +89,7 @@ WHERE status = 'cancelled' AND NOT coalesce(${isOwed()}, 0) AND id IN (
     WHERE NOT EXISTS (
       SELECT 1 FROM _jobs_links AS o LEFT JOIN _jobs AS p ON p.id = o.parent_id
       WHERE o.child_id = c.id AND o.mode = 'cancel'
-        AND coalesce(p.status IN ('failed', 'cancelled') OR p.watched = 3, coalesce(o.outcome, 'deleted') <> 'completed')
+        AND coalesce(p.status IN ('failed', 'cancelled') OR p.watched = ${WATCHED.deleted}, coalesce(o.outcome, 'deleted') <> 'completed')
         AND NOT EXISTS (SELECT 1 FROM _jobs_groups AS g WHERE g.id = o.parent_id))
     AND NOT EXISTS (
       SELECT 1 FROM _jobs AS k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')}))

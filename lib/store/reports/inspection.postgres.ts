@@ -1,3 +1,4 @@
+import { isOwed } from '../jobs/job-row.js';
 import { isKeptUnique, isKeyKept, latestFinish, ms, ownRetentions } from '../jobs/job-row.postgres.js';
 
 /* What the doctor and the dry run of a prune read. They run on a connection without the settings of the queue. */
@@ -14,6 +15,11 @@ SELECT ${ms('clock_timestamp()')} AS now, current_setting('autovacuum')::boolean
      WHERE o.option_name = 'autovacuum_enabled' AND NOT o.option_value::boolean)) AS tables_without_autovacuum,
   s.n_live_tup AS used, s.n_dead_tup AS wasted
 FROM pg_stat_all_tables s WHERE s.relid = '_jobs'::regclass`;
+
+/** Lists up to $2 jobs that have owed a follow-up for $1 milliseconds, the oldest first. */
+export const LONG_OWED = `
+SELECT id, topic, ${ms('(clock_timestamp() - finished)')} AS owed_ms FROM _jobs
+WHERE ${isOwed()} AND finished < clock_timestamp() - make_interval(secs => $1::float8 / 1000) ORDER BY finished, id LIMIT $2::int`;
 
 const age = (since: string): string => ms(`(clock_timestamp() - ${since})`);
 

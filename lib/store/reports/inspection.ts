@@ -5,7 +5,7 @@ import type { MigrationPlan } from '../migrate/migrator.js';
 import { planMigration } from '../migrate/migrator.js';
 import * as postgres from './inspection.postgres.js';
 import * as postgresSchema from '../migrate/schema.postgres.js';
-import type { SqlQuery } from '../runtime/sql-runner.js';
+import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import * as sqlite from './inspection.sqlite.js';
 import * as sqliteSchema from '../migrate/schema.sqlite.js';
 
@@ -18,7 +18,19 @@ export interface DatabaseState {
   readonly space: { readonly used: number; readonly wasted: number };
   /** Who keeps the database from removing old rows, longest first. */
   readonly heldSnapshots: readonly HeldSnapshot[];
+  /** Ended jobs whose follow-up has been owed for more than a minute, longest first; `LONG_OWED_MAX` at most. */
+  readonly longOwed: readonly OwedJob[];
 }
+
+interface OwedJob {
+  readonly id: string;
+  readonly topic: string;
+  readonly owedMs: number;
+}
+
+/** A follow-up takes milliseconds, and a crash delays it by seconds. That of a hundred thousand children takes longer. */
+const LONG_OWED_MS = 60_000;
+export const LONG_OWED_MAX = 1_000;
 
 interface HeldSnapshot {
   /** What holds it, for people. */
@@ -63,6 +75,7 @@ export class DatabaseInspector {
   private async readPostgresState(heldMs: number): Promise<DatabaseState> {
     const [state] = await this.query(postgres.DATABASE_STATE, []);
     const held = await this.query(postgres.HELD_SNAPSHOTS, [heldMs]);
+    const owed = await this.query(postgres.LONG_OWED, [LONG_OWED_MS, LONG_OWED_MAX]);
     return {
       now: new Date(Number(state!.now)),
       autovacuum: {
@@ -74,12 +87,14 @@ export class DatabaseInspector {
         holder: row.holder as string,
         heldMs: row.held_ms === null ? null : Number(row.held_ms),
       })),
+      longOwed: owed.map(toOwedJob),
     };
   }
 
   private async readSqliteState(): Promise<DatabaseState> {
     const [state] = await this.query(sqlite.DATABASE_STATE, []);
     const [checkpoint] = await this.query(sqlite.CHECKPOINT, []);
+    const owed = await this.query(sqlite.LONG_OWED, [LONG_OWED_MS, LONG_OWED_MAX]);
     const held = Number(checkpoint!.log) - Number(checkpoint!.checkpointed);
     const wasted = Number(state!.wasted);
     return {
@@ -90,6 +105,11 @@ export class DatabaseInspector {
         held < HELD_PAGES_MIN
           ? []
           : [{ holder: `a transaction that reads, which keeps ${held} pages in the -wal file`, heldMs: null }],
+      longOwed: owed.map(toOwedJob),
     };
   }
+}
+
+function toOwedJob({ id, topic, owed_ms: owedMs }: SqlRow): OwedJob {
+  return { id: id as string, topic: topic as string, owedMs: Number(owedMs) };
 }

@@ -1,8 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from '../../processes/support/built-package.js';
 import type { MemberSettings } from '../protocol.js';
+import { DIE_BEFORE_FOLLOW_UP } from '../protocol.js';
 import { nowUs } from '../history.js';
 
 /** A locker does nothing but hold the write lock of a SQLite file. */
@@ -91,6 +93,16 @@ export class Member {
   kill(): void {
     this.told = 'SIGKILL';
     this.child.kill('SIGKILL');
+  }
+
+  /** Lets a worker kill itself before its next follow-up. Kills it after `maxMs`. Returns whether it was in time. */
+  async killBeforeFollowUp(maxMs: number): Promise<boolean> {
+    this.told = 'SIGKILL';
+    this.child.send(DIE_BEFORE_FOLLOW_UP);
+    const isInTime = await Promise.race([this.gone.then(() => true), sleep(maxMs, false, { ref: false })]);
+    this.child.kill('SIGKILL');
+    await this.gone;
+    return isInTime;
   }
 
   /** Sends SIGTERM once; the process drains. */

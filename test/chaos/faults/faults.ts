@@ -10,6 +10,7 @@ import { fullDisk } from './full-disk.js';
 import { heldSnapshot } from './held-snapshot.js';
 import { kill } from './kill.js';
 import { killAtTicks } from './kill-at-ticks.js';
+import { killBeforeFollowUps } from './kill-before-follow-ups.js';
 import { lag } from './lag.js';
 import { limitsUnderKills } from './limits-under-kills.js';
 import { linksUnderKills } from './links-under-kills.js';
@@ -48,5 +49,6 @@ export const faults: readonly Fault[] = [
   clocksApart,
   limitsUnderKills,
   linksUnderKills,
+  killBeforeFollowUps,
   rollingDeployment,
 ];

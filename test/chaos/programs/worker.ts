@@ -3,7 +3,9 @@ import type { JobsEngine, JobStore } from 'nestjs-jobs';
 import { JobsError } from 'nestjs-jobs';
 import { Dice } from '../dice.js';
 import { history, onTermination, openApplication, reportReady, settings } from './member-settings.js';
-import { VERSIONED, versionPattern } from '../protocol.js';
+import type { Exports } from '../mutants/mutant.js';
+import { built } from '../mutants/mutant.js';
+import { DIE_BEFORE_FOLLOW_UP, VERSIONED, versionPattern } from '../protocol.js';
 import { Tasks } from './tasks.js';
 
 const REQUEUE_PAUSE_MS = 300;
@@ -35,6 +37,7 @@ async function main(): Promise<void> {
     isEnding = true;
     await application.close();
   });
+  process.on('message', (message) => message === DIE_BEFORE_FOLLOW_UP && dieBeforeFollowUp());
   reportReady();
   while (!isEnding) {
     await requeueFailed(engine).catch(endUnlessOfQueue);
@@ -53,6 +56,12 @@ function delayClaims(store: JobStore): void {
     }
     return result;
   };
+}
+
+/** Ends this process as a crash would, between the transaction that ends a job and the first one of its follow-up. */
+function dieBeforeFollowUp(): void {
+  const { FollowUps } = built('store/links/follow-ups.js') as { FollowUps: { prototype: Exports } };
+  FollowUps.prototype.followTogether = () => process.kill(process.pid, 'SIGKILL');
 }
 
 async function requeueFailed(engine: JobsEngine): Promise<void> {

@@ -36,7 +36,7 @@ const statements = [
     types: ['int'],
     values: [ENDED],
   },
-  { name: 'CLEAR', sql: CLEAR, value: ids },
+  { name: 'CLEAR', sql: CLEAR, value: ids.map((id) => ({ id, version: 'completed' })) },
   { name: 'LOCK_CHILDREN', sql: LOCK_CHILDREN, value: ids },
   { name: 'MARK_HOLDERS', sql: MARK_HOLDERS, value: ids },
   { name: 'MOVE', sql: MOVE, value: ids.map((id) => ({ parent_id: id, child_id: GROUP, next_id: toId(ENDED) })) },

@@ -86,6 +86,7 @@ export class SimulatedStore implements JobStore {
     report: () => undefined,
     isIdle: true,
     idle: () => Promise.resolve(),
+    takeFailure: () => undefined,
   } as unknown as LinkStore;
 
   constructor(
