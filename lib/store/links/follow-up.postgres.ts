@@ -79,10 +79,14 @@ SELECT k.child_id, s.* FROM ${set('child_id uuid, before uuid', 'k')} CROSS JOIN
   CROSS JOIN (SELECT (SELECT parent_id FROM _jobs_links WHERE child_id = k.child_id AND parent_id < k.before
     ORDER BY parent_id DESC OFFSET $2::int - 1 LIMIT 1) AS last) e) s`;
 
-/** Locks the jobs in $1 whose end is the one that was read. What another process holds is left to it. */
+/**
+ * Locks the jobs in $1 whose end is the one that was read. What another process holds is left to it. ORDER BY and LIMIT prevent a plan that
+ * reads the whole table.
+ */
 const lockRead = `
-SELECT j.id, j.status, j.watched FROM ${set('id uuid, version text', 'm')} JOIN _jobs j ON j.id = ANY (ARRAY[m.id])
-WHERE ${isRepeatable} AND ${owes} AND ${version} = m.version ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED`;
+SELECT j.* FROM ${set('id uuid, version text', 'm')} CROSS JOIN LATERAL (
+  SELECT j.id, j.status, j.watched FROM _jobs j
+  WHERE j.id = m.id AND ${isRepeatable} AND ${owes} AND ${version} = m.version ORDER BY j.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) j`;
 
 /** Locks jobs, and clears their marks. Returns the marks that they had. */
 export const CLEAR = `
@@ -93,9 +97,9 @@ RETURNING j.id, j.status, p.watched`;
 /** Locks a job that has more links than one transaction follows up. It keeps its mark. */
 export const LOCK_OWED = lockRead;
 
-/** Gives jobs their marks back. */
+/** Gives jobs that have ended marks again. */
 export const MARK_AGAIN = `
-UPDATE _jobs j SET watched = m.watched FROM ${set('id uuid, watched smallint', 'm')} WHERE ${matchesId('m')} AND j.watched = ${WATCHED.done}`;
+UPDATE _jobs j SET watched = m.watched FROM ${set('id uuid, watched smallint', 'm')} WHERE ${matchesId('m')} AND j.watched <> ${WATCHED.deleted}`;
 
 /** The jobs in $1 and their waiting descendants, up to $2. It visits each job once, however many paths lead to it. */
 export const FIND_DESCENDANTS = `
