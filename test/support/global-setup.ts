@@ -1,4 +1,5 @@
 // Jest loads this file without its module mapper: no `.js` here.
+import { installOrms } from '../orm/support/install-orm';
 import { installNest11 } from './nest-11';
 import { startPostgresServer } from './postgres-server';
 import { createTemporaryFolder } from './temporary-folder';
@@ -15,7 +16,10 @@ declare global {
  */
 export default async function globalSetup(): Promise<void> {
   globalThis.endOfTestRun = [];
-  if (isMatrix) installNest11();
+  if (isMatrix) {
+    installNest11();
+    installOrms();
+  }
 
   if (!process.env.JOBS_TEST_POSTGRES_URL) {
     const [newest, older] = await Promise.all([

@@ -9,8 +9,13 @@ const ROOT = resolve(__dirname, '..');
 export const ORMS = ['pg', 'postgres-js', 'knex', 'kysely', 'drizzle', 'sequelize', 'mikro-orm', 'prisma'] as const;
 export type OrmName = (typeof ORMS)[number];
 
+/** Installs the packages of all ORMs. Tests that run side by side in processes of their own cannot do that. */
+export function installOrms(): void {
+  for (const name of ORMS) installOrm(name);
+}
+
 /** Installs the packages of an ORM from its lock file, unless they are installed. */
-export function installOrm(name: OrmName): void {
+function installOrm(name: OrmName): void {
   const folder = join(ROOT, name);
   const lock = join(folder, 'package-lock.json');
   if (!existsSync(lock)) return;
@@ -38,6 +43,6 @@ function generateClients(folder: string): void {
 }
 
 export function loadDriver(name: OrmName): OrmDriver {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- its packages may not be installed before
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- the packages of the others stay out of this test
   return (require(`../${name}/driver`) as { driver: OrmDriver }).driver;
 }

@@ -1,7 +1,7 @@
 import type { JobsOptions } from 'nestjs-jobs';
 import { createPostgresDatabase, createSqliteFile } from '../../support/databases.js';
 import type { OrmName } from './install-orm.js';
-import { installOrm, loadDriver, ORMS } from './install-orm.js';
+import { loadDriver, ORMS } from './install-orm.js';
 import type { OpenOrm, OrmDriver, OrmTransaction } from './orm-driver.js';
 import type { OrmQueue } from './orm-queue.js';
 import { openQueue } from './orm-queue.js';
@@ -59,7 +59,6 @@ export class OrmWorld {
   }
 
   async open(): Promise<void> {
-    installOrm(this.name);
     this.driver = loadDriver(this.name);
     this.url = await this.createDatabase();
     this.queue = await this.openQueue();
