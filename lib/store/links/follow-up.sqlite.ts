@@ -85,10 +85,10 @@ WITH m AS MATERIALIZED ${set('id', 'version')}
 UPDATE _jobs AS j ${byId} SET watched = ${WATCHED.done}
 FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND watched <> ${WATCHED.deleted} AND ${owes('j.')} AND ${version} = m.version`;
 
-/** Gives jobs their marks back. */
+/** Gives jobs that have ended marks again. */
 export const MARK_AGAIN = `
 WITH m AS MATERIALIZED ${set('id', 'watched')}
-UPDATE _jobs AS j ${byId} SET watched = m.watched FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND j.watched = ${WATCHED.done}`;
+UPDATE _jobs AS j ${byId} SET watched = m.watched FROM m WHERE j.id IN (SELECT id FROM m) AND j.id = m.id AND j.watched <> ${WATCHED.deleted}`;
 
 /** The jobs in ?1 and their waiting descendants, up to ?2. It visits each job once, however many paths lead to it. */
 export const FIND_DESCENDANTS = `

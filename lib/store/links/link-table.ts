@@ -33,6 +33,7 @@ import { planRepair } from './link-repair.js';
 import type { RequeuedPage, RequeueStatements } from './requeue-script.js';
 import { requeueChildrenScript } from './requeue-script.js';
 import { toActionResult } from '../jobs/row-mapper.js';
+import { pause } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { singleStatement } from '../runtime/sql-runner.js';
@@ -85,6 +86,9 @@ export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 const INSERT_LINKS_MAX = 5_000;
 /** How often a transaction that re-queues children is tried. */
 const REQUEUE_TRIES_MAX = 3;
+/** How often, and for how long, a re-queue waits for the follow-ups of cancelled dependants. */
+const OWING_PAUSES_MAX = 200;
+const OWING_PAUSE_MS = 50;
 /** Why a job cannot be changed whose end concerns more jobs than a call waits for. */
 const STILL_ENDING = 'the jobs that depend on this one are being ended; try again';
 /** Links that a page of the repair changes. */
@@ -244,12 +248,24 @@ export class LinkTable implements LinkStore {
       throw error;
     }
     const dependants: ReleasedJob[] = [];
+    const asked = new Set<string>();
+    let pauses = 0;
     for (let { page } = first; ;) {
       this.report({ ...NO_CHANGES, owed: page.owed });
       dependants.push(...page.dependants);
-      const { rest } = page;
+      const { rest, owing } = page;
       if (rest.length === 0) {
         return { result: first.result, dependants };
+      }
+      const unasked = owing.filter((id) => !asked.has(id));
+      unasked.forEach((id) => void asked.add(id));
+      await this.followUps.followFirst(unasked);
+      if (owing.length > unasked.length) {
+        pauses += 1;
+        if (pauses > OWING_PAUSES_MAX) {
+          throw new RowLockedError(STILL_ENDING);
+        }
+        await pause(OWING_PAUSE_MS);
       }
       page = await this.transactWithKeys(
         rest.map(({ id }) => id),

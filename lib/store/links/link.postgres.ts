@@ -81,7 +81,7 @@ DELETE FROM _jobs_links WHERE child_id = ANY (${ids}) AND NOT EXISTS (SELECT FRO
 
 /** Reads the next $2 children of the jobs in $1 that a parent has cancelled, each after a child, in the order of the set. */
 export const FIND_CANCELLED = `
-SELECT e.id AS parent_id, l.child_id
+SELECT e.id AS parent_id, l.child_id, (SELECT ${isOwed('c.')} FROM _jobs c WHERE c.id = l.child_id) AS owes
 FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (id uuid, after uuid)) WITH ORDINALITY AS e(id, after, ord)
 CROSS JOIN LATERAL (
   SELECT l.child_id FROM _jobs_links l

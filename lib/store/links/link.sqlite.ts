@@ -71,7 +71,7 @@ DELETE FROM _jobs_links WHERE child_id IN ${ids} AND NOT EXISTS (SELECT 1 FROM _
 
 /** Reads the next ?2 children of the jobs in ?1 that a parent has cancelled, each after a child, in the order of the set. */
 export const FIND_CANCELLED = `
-SELECT l.parent_id, l.child_id FROM json_each(?1) AS e
+SELECT l.parent_id, l.child_id, ${isOwed('c.')} AS owes FROM json_each(?1) AS e
 CROSS JOIN _jobs_links AS l ON l.parent_id = e.value ->> 'id' AND l.child_id > e.value ->> 'after' AND l.mode = 'cancel'
 CROSS JOIN _jobs AS c ${byId} ON c.id = l.child_id AND c.status = 'cancelled' AND c.ended_by = 'parent' LIMIT ?2`;
 

@@ -1,6 +1,7 @@
 import type { ReleasedJob } from './link-store.js';
 import type { Cursor } from './follow-up-script.js';
 import { FIRST_ID } from './follow-up-script.js';
+import { WATCHED } from '../jobs/job-row.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 
 /** The statements of a database that re-queue children. */
@@ -9,6 +10,7 @@ export interface RequeueStatements {
   readonly FIND_CANCELLED: string;
   readonly REQUEUE_CHILDREN: string;
   readonly GIVE_TOKENS: string;
+  readonly MARK_AGAIN: string;
 }
 
 /** What one transaction has re-queued. */
@@ -16,6 +18,8 @@ export interface RequeuedPage {
   readonly dependants: readonly ReleasedJob[];
   /** Parents that have completed in the meantime: their follow-up releases the children. */
   readonly owed: readonly string[];
+  /** Cancelled jobs whose own descendants are still being cancelled. Their parents are in `rest`. */
+  readonly owing: readonly string[];
   /** Jobs whose children, after one of them, are left to the next transaction. */
   readonly rest: readonly Cursor[];
 }
@@ -42,6 +46,8 @@ export function* requeueChildrenScript(
 ): SqlScript<RequeuedPage> {
   const dependants: SqlRow[] = [];
   const owed = new Set<string>();
+  const owing: string[] = [];
+  const left: Cursor[] = [];
   let queue = [...parents];
   let room = READ_LINKS_MAX;
   for (let level = 0; level < levels && queue.length > 0 && room > 0 && dependants.length < REQUEUED_MAX; level += 1) {
@@ -49,33 +55,57 @@ export function* requeueChildrenScript(
     const ids = JSON.stringify([...new Set(page.map(({ id }) => id))].sort());
     // None of them ends before its children wait again.
     const rows = yield { sql: sql.WATCH_PARENTS, params: [ids] };
-    const isOver = new Set(
-      rows.filter(({ status }) => status === 'failed' || status === 'cancelled').map(({ id }) => id),
-    );
-    const open = page.filter(({ id }) => !isOver.has(id));
+    const status = new Map(rows.map((row) => [row.id as string, row.status]));
+    const open = page.filter(({ id }) => status.get(id) !== 'failed' && status.get(id) !== 'cancelled');
     const max = Math.min(room, REQUEUED_MAX - dependants.length);
     const links = open.length === 0 ? [] : yield { sql: sql.FIND_CANCELLED, params: [JSON.stringify(open), max] };
     room -= links.length;
-    const requeued = yield* requeueScript(sql, links, entry);
+    const free = links.filter(({ owes }) => !owes);
+    const requeued = yield* requeueScript(sql, free, entry);
     dependants.push(...requeued);
-    const completed = new Set(rows.filter(({ status }) => status === 'completed').map(({ id }) => id as string));
-    links.forEach(({ parent_id: id }) => void (completed.has(id as string) && owed.add(id as string)));
-    const last = links.length < max ? undefined : links.at(-1)!;
-    const cut = last === undefined ? -1 : open.findIndex(({ id }) => id === last.parent_id);
-    const left =
-      last === undefined
-        ? []
-        : [{ id: last.parent_id as string, after: last.child_id as string }, ...open.slice(cut + 1)];
+    const completed = toParents(free).filter((id) => status.get(id) === 'completed');
+    yield* followAgainScript(sql, completed);
+    completed.forEach((id) => void owed.add(id));
+    owing.push(...links.filter(({ owes }) => owes).map(({ child_id: id }) => id as string));
+    left.push(...beforeOwing(links, open));
     const next = requeued
       .filter(({ watched }) => watched !== null)
       .map(({ id }) => ({ id: id as string, after: FIRST_ID }));
-    queue = [...left, ...queue.slice(page.length), ...next];
+    queue = [...(links.length < max ? [] : behind(links.at(-1)!, open)), ...queue.slice(page.length), ...next];
   }
   return {
     dependants: dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string })),
     owed: [...owed],
-    rest: queue,
+    owing,
+    rest: [...queue, ...left],
   };
+}
+
+function toParents(links: readonly SqlRow[]): string[] {
+  return [...new Set(links.map(({ parent_id: id }) => id as string))].sort();
+}
+
+/** What is left of a page of parents after its last link. */
+function behind({ parent_id: id, child_id: after }: SqlRow, parents: readonly Cursor[]): Cursor[] {
+  const cut = parents.findIndex((parent) => parent.id === id);
+  return [{ id: id as string, after: after as string }, ...parents.slice(cut + 1)];
+}
+
+/** The parents whose links hold children that owe a follow-up, each before the first of these children. */
+function beforeOwing(links: readonly SqlRow[], parents: readonly Cursor[]): Cursor[] {
+  return toParents(links.filter(({ owes }) => owes)).map((id) => {
+    const ofParent = links.filter(({ parent_id: parent }) => parent === id);
+    const last = ofParent[ofParent.findIndex(({ owes }) => owes) - 1];
+    return { id, after: (last?.child_id as string | undefined) ?? parents.find((parent) => parent.id === id)!.after };
+  });
+}
+
+/** A parent that has completed before it got the tokens of these children: its follow-up, which may be under way, has not seen them. */
+function* followAgainScript(sql: RequeueStatements, completed: readonly string[]): SqlScript<void> {
+  if (completed.length > 0) {
+    const members = completed.map((id) => ({ id, watched: WATCHED.again }));
+    yield { sql: sql.MARK_AGAIN, params: [JSON.stringify(members)] };
+  }
 }
 
 /** Re-queues the children of links, and gives their tokens to the parents of these links. */

@@ -14,6 +14,13 @@ export function nextTurn(): Promise<void> {
   });
 }
 
+/** Resolves after `ms` milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
 /** Milliseconds of the process's monotonic clock. */
 export const monotonicMs: () => number = performance.now.bind(performance);
 

@@ -1,20 +1,15 @@
 import { oneByOne } from '../../../lib/store/links/batch-script.js';
 import { FIRST_ID, followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
 import type { FollowedUp } from '../../../lib/store/links/follow-up-script.js';
-import * as postgresStatements from '../../../lib/store/links/follow-up.postgres.js';
-import * as sqliteStatements from '../../../lib/store/links/follow-up.sqlite.js';
-import type { SqlRow } from '../../../lib/store/runtime/sql-runner.js';
+import { LinkScripts } from '../../support/link-scripts.js';
 import { enqueueLinked, linkedJob } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 
 /* A process may be suspended after it has read what the end of a job does, and before it writes that. */
 describe.each(storeKinds())('a job that has ended once more since its follow-up was read, on $label,', (kind) => {
   const fixture = useStore(kind);
-  const statements = kind.locksRows ? postgresStatements : sqliteStatements;
-  // better-sqlite3 takes numbered parameters as an object.
-  const bindsNames = !kind.locksRows && !kind.label.endsWith('sqlite3');
-  const run = (sql: string, params: readonly unknown[] = []): Promise<readonly SqlRow[]> =>
-    fixture.app.query(sql, bindsNames ? [Object.fromEntries(params.map((value, at) => [at + 1, value]))] : [...params]);
+  const scripts = new LinkScripts(fixture, kind);
+  const run = scripts.query;
   const later = kind.locksRows
     ? `finished + interval '1 ms'`
     : `strftime('%Y-%m-%d %H:%M:%f', finished, '+0.001 seconds')`;
@@ -29,14 +24,9 @@ describe.each(storeKinds())('a job that has ended once more since its follow-up 
 
   /** Reads the follow-up of a job, lets something happen, and writes what was read. */
   async function followUp(id: string, meanwhile: () => Promise<unknown>): Promise<FollowedUp> {
-    const plan = await readFollowUp(statements, run, [{ id, after: FIRST_ID }], 100);
+    const plan = await readFollowUp(scripts.statements, run, [{ id, after: FIRST_ID }], 100);
     await meanwhile();
-    const script = oneByOne(followUpScript(statements, plan));
-    let step = script.next();
-    while (!step.done) {
-      step = script.next(await run(step.value.sql, step.value.params));
-    }
-    return step.value;
+    return scripts.run(oneByOne(followUpScript(scripts.statements, plan)));
   }
 
   it('still owes the follow-up of that end', async () => {
