@@ -248,8 +248,7 @@ export class LinkTable implements LinkStore {
       throw error;
     }
     const dependants: ReleasedJob[] = [];
-    const asked = new Set<string>();
-    let pauses = 0;
+    const followUp = this.followUpOwing();
     for (let { page } = first; ;) {
       this.report({ ...NO_CHANGES, owed: page.owed });
       dependants.push(...page.dependants);
@@ -257,21 +256,34 @@ export class LinkTable implements LinkStore {
       if (rest.length === 0) {
         return { result: first.result, dependants };
       }
-      const unasked = owing.filter((id) => !asked.has(id));
-      unasked.forEach((id) => void asked.add(id));
-      await this.followUps.followFirst(unasked);
-      if (owing.length > unasked.length) {
-        pauses += 1;
-        if (pauses > OWING_PAUSES_MAX) {
-          throw new RowLockedError(STILL_ENDING);
-        }
-        await pause(OWING_PAUSE_MS);
-      }
+      await followUp(owing);
       page = await this.transactWithKeys(
         rest.map(({ id }) => id),
         (levels) => requeueChildrenScript(statements, rest, entry, levels),
       );
     }
+  }
+
+  /**
+   * Returns a function that follows up cancelled dependants. Those that still owe it at the next call are in the hands of another
+   * process, or have many dependants of their own: it pauses.
+   */
+  private followUpOwing(): (owing: readonly string[]) => Promise<void> {
+    const known = new Set<string>();
+    let pauses = 0;
+    return async (owing) => {
+      const unknown = owing.filter((id) => !known.has(id));
+      unknown.forEach((id) => void known.add(id));
+      await this.followUps.followFirst(unknown);
+      if (owing.length === unknown.length) {
+        return;
+      }
+      pauses += 1;
+      if (pauses > OWING_PAUSES_MAX) {
+        throw new RowLockedError(STILL_ENDING);
+      }
+      await pause(OWING_PAUSE_MS);
+    };
   }
 
   /**

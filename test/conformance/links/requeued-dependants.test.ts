@@ -28,7 +28,9 @@ describe.each(storeKinds())('a re-queue with dependants on $label', (kind) => {
   it('takes up dependants whose own dependants are still being cancelled', async () => {
     const { root, child } = await enqueueFamily();
     // The process that followed up the failure was killed after it had cancelled the child.
-    await query(`UPDATE _jobs SET status = 'failed', attempt = 1, watched = 2, finished = updated WHERE id = '${root!}'`);
+    await query(
+      `UPDATE _jobs SET status = 'failed', attempt = 1, watched = 2, finished = updated WHERE id = '${root!}'`,
+    );
     await query(`UPDATE _jobs SET status = 'cancelled', ended_by = 'parent', last_error = 'parent ${root!} failed',
       watched = 1, finished = updated, run_at = updated WHERE id = '${child!}'`);
     const { dependants } = await fixture.store.links.requeueDependants(root!);
@@ -68,7 +70,9 @@ describe.each(storeKinds())('a re-queue with dependants on $label', (kind) => {
       await query(`UPDATE _jobs SET status = 'cancelled', ended_by = 'parent', watched = NULL, finished = updated, run_at = updated
         WHERE id = '${child!}'`);
       await query(`UPDATE _jobs_links SET holds = NOT (1 = 1)`);
-      await query(`UPDATE _jobs SET status = 'completed', attempt = 2, watched = 1, finished = updated WHERE id = '${parent!}'`);
+      await query(
+        `UPDATE _jobs SET status = 'completed', attempt = 2, watched = 1, finished = updated WHERE id = '${parent!}'`,
+      );
       const cursors = [{ id: parent!, after: FIRST_ID }];
       const requeue = (): Promise<unknown> => scripts.run(requeueChildrenScript(scripts.statements, cursors, null));
       if (order === 'before') await requeue();
