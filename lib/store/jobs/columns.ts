@@ -243,7 +243,10 @@ export const COLUMNS = {
   body_hash: { type: 'text', isNullable: true, insert: { value: ({ idempotency }) => idempotency?.bodyHash } },
   /** The last attempt that the job may use, until its handler is called: see docs/adr/0019-unstarted-last-attempts.md. */
   unstarted_attempt: { type: 'integer', isNullable: true },
-  /** What cancelled the job before it had started: `parent` for a parent or a group, or `expiry`. NULL after a re-queue. */
+  /**
+   * What cancelled the job before it had started: `parent` for a parent or a group, `expiry`, or `delete` until its follow-up deletes the
+   * row. NULL after a re-queue.
+   */
   ended_by: { type: 'text', isNullable: true },
   /** The concurrency key of a job that is due: see docs/adr/0025-limits-count-rows.md. */
   flow_key: { type: 'text', isNullable: true, insert: { sql: 'key when due' } },

@@ -1,7 +1,7 @@
 /*
  * The links between jobs, for both databases. In: jobs with parents. Out: their links, and what waits for what.
- * Read link-store.ts first, then this file (inserts and re-queues), then follow-up-script.ts (what the end of a parent does) and
- * follow-ups.ts (who calls it).
+ * Read link-store.ts first, then this file (inserts), requeue-script.ts (dependants that wait again), follow-up-script.ts (what the end of
+ * a parent does) and follow-ups.ts (who calls it).
  */
 import type { GraphLink, OnParentFailure, ParentJob } from '../../core/dependencies.js';
 import type { Clock } from '../../core/clock.js';
