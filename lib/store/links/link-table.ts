@@ -86,7 +86,7 @@ export const NO_CHANGES: LinkChanges = { released: [], cancelled: [] };
 const INSERT_LINKS_MAX = 5_000;
 /** How often a transaction that re-queues children is tried. */
 const REQUEUE_TRIES_MAX = 3;
-/** How often, and for how long, a re-queue waits for the follow-ups of cancelled dependants. */
+/** How often a re-queue waits for the follow-ups of cancelled dependants, and how long each time. */
 const OWING_PAUSES_MAX = 200;
 const OWING_PAUSE_MS = 50;
 /** Why a job cannot be changed whose end concerns more jobs than a call waits for. */

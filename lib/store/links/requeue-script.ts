@@ -77,7 +77,8 @@ export function* requeueChildrenScript(
     dependants: dependants.map(({ id, topic }) => ({ id: id as string, topic: topic as string })),
     owed: [...owed],
     owing,
-    rest: [...queue, ...left],
+    // One cursor for each parent: that before its first child that owes a follow-up, if there is one.
+    rest: [...new Map([...left, ...queue].reverse().map((cursor) => [cursor.id, cursor])).values()],
   };
 }
 
@@ -85,7 +86,7 @@ function toParents(links: readonly SqlRow[]): string[] {
   return [...new Set(links.map(({ parent_id: id }) => id as string))].sort();
 }
 
-/** What is left of a page of parents after its last link. */
+/** The rest of a page of parents, after its last link. */
 function behind({ parent_id: id, child_id: after }: SqlRow, parents: readonly Cursor[]): Cursor[] {
   const cut = parents.findIndex((parent) => parent.id === id);
   return [{ id: id as string, after: after as string }, ...parents.slice(cut + 1)];

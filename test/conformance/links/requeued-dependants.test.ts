@@ -1,6 +1,7 @@
 import { JobsEngine } from 'nestjs-jobs';
 import { oneByOne } from '../../../lib/store/links/batch-script.js';
 import { FIRST_ID, followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
+import type { RequeuedPage } from '../../../lib/store/links/requeue-script.js';
 import { requeueChildrenScript } from '../../../lib/store/links/requeue-script.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
 import { LinkScripts } from '../../support/link-scripts.js';
@@ -59,6 +60,25 @@ describe.each(storeKinds())('a re-queue with dependants on $label', (kind) => {
     }
     expect(await countByStatus()).toEqual({ completed: 902 });
   }
+
+  it('comes back to a dependant that owes a follow-up for several pages', async () => {
+    const { root, leaf0 } = await enqueueLinked(fixture.store, [
+      linkedJob('root'),
+      ...Array.from({ length: 130 }, (_, index) => linkedJob(`leaf${index}`, ['root'])),
+    ]);
+    await query(`UPDATE _jobs SET status = 'cancelled', ended_by = 'parent', finished = updated, run_at = updated,
+      watched = CASE WHEN id = '${leaf0!}' THEN 1 END WHERE id <> '${root!}'`);
+    let rest: RequeuedPage['rest'] = [{ id: root!, after: FIRST_ID }];
+    const requeue = async (): Promise<void> => {
+      ({ rest } = await scripts.run(requeueChildrenScript(scripts.statements, rest, null)));
+    };
+    await requeue();
+    await requeue();
+    expect(await countByStatus()).toEqual({ pending: 130, cancelled: 1 });
+    await query(`UPDATE _jobs SET watched = 2 WHERE id = '${leaf0!}'`);
+    await requeue();
+    expect(await countByStatus()).toEqual({ pending: 131 });
+  });
 
   it.each(['before', 'after'] as const)(
     'releases the dependants of a parent that has completed meanwhile, %s its follow-up was read',
