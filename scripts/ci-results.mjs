@@ -1,6 +1,6 @@
 // Reads the results that the runs of `.ci/run` have written as RUN.json, and those of repeated files as RUN.repeat-N.json:
 //   ci-results.mjs repeatable FOLDER RUN...   prints the run and the path of each failed file that runs once more
-//   ci-results.mjs sum FOLDER RUN...          prints the sums of all runs, and fails if a test has failed
+//   ci-results.mjs sum FOLDER RUN...          prints the failed tests and the sums of all runs, and fails if a test has failed
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
@@ -14,19 +14,24 @@ const REPEATED_SECONDS_MAX = 120;
 
 const [command, folder = '', ...runs] = process.argv.slice(2);
 
-/** @typedef {{ status: string, startTime: number, endTime: number, assertionResults: { status: string }[] }} Result */
+/** @typedef {{ status: string, fullName: string }} Assertion */
+/** @typedef {{ status: string, startTime: number, endTime: number, assertionResults: Assertion[] }} Result */
 
 /** @param {Result} result @param {string} status */
-const count = (result, status) => result.assertionResults.filter((test) => test.status === status).length;
+const testsOf = (result, status) => result.assertionResults.filter((test) => test.status === status);
 
 /** The results of one test file, one for each Jest project. */
 class FileResults {
   /** @param {Result[]} results */
   constructor(results) {
     const failed = results.filter(({ status }) => status === 'failed');
-    this.passed = results.reduce((sum, result) => sum + count(result, 'passed'), 0);
-    // A file that does not load counts as one failure.
-    this.failed = failed.reduce((sum, result) => sum + (count(result, 'failed') || 1), 0);
+    this.passed = results.reduce((sum, result) => sum + testsOf(result, 'passed').length, 0);
+    this.failures = failed.flatMap((result) => {
+      const names = testsOf(result, 'failed').map(({ fullName }) => fullName);
+      // A file that does not load counts as one failure.
+      return names.length > 0 ? names : ['the file itself'];
+    });
+    this.failed = this.failures.length;
     this.seconds = results.reduce((sum, { startTime, endTime }) => sum + (endTime - startTime) / 1_000, 0);
   }
 }
@@ -64,13 +69,17 @@ function printSum() {
     const report = readReport(`${run}.json`);
     const files = [...(report?.files ?? [])];
     // A run without a report counts as one failure, and so does one that failed without a failed test.
-    if (!report?.success && files.every(([, results]) => results.failed === 0)) failed += 1;
+    if (!report?.success && files.every(([, results]) => results.failed === 0)) {
+      failed += 1;
+      console.log(`failed outside its tests: the run ${run}`);
+    }
     const repeats = readdirSync(folder).filter((name) => name.startsWith(`${run}.repeat-`));
     const repeated = new Map(repeats.flatMap((name) => [...(readReport(name)?.files ?? [])]));
     for (const [file, first] of files) {
       const last = repeated.get(file) ?? first;
       passed += last.passed;
       failed += last.failed;
+      for (const name of first.failures) console.log(`failed: ${file}: ${name}`);
       if (last !== first) console.log(`failed once, ${last.failed > 0 ? 'failed' : 'passed'} when repeated: ${file}`);
     }
   }

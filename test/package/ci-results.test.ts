@@ -13,7 +13,7 @@ function fileResult(file: string, states: readonly string[], seconds = 5): objec
     status: isFailed ? 'failed' : 'passed',
     startTime: 0,
     endTime: seconds * 1_000,
-    assertionResults: states.map((status) => ({ status })),
+    assertionResults: states.map((status, index) => ({ status, fullName: `test ${index}` })),
   };
 }
 
@@ -72,12 +72,19 @@ describe('the results of .ci/run', () => {
     write('test.repeat-1', [fileResult('test/a.test.ts', passing), fileResult('test/a.test.ts', passing)], true);
     write('0.repeat-2', [fileResult('test/b.test.ts', failing)]);
     expect(run('sum', 'test')).toEqual({
-      lines: ['failed once, passed when repeated: test/a.test.ts', '4 passed, 0 failed'],
+      lines: [
+        'failed: test/a.test.ts: test 1',
+        'failed once, passed when repeated: test/a.test.ts',
+        '4 passed, 0 failed',
+      ],
       code: 0,
     });
     expect(run('sum', 'test', '0')).toEqual({
       lines: [
+        'failed: test/a.test.ts: test 1',
         'failed once, passed when repeated: test/a.test.ts',
+        'failed: test/a.test.ts: test 1',
+        'failed: test/b.test.ts: test 1',
         'failed once, failed when repeated: test/b.test.ts',
         '6 passed, 2 failed',
       ],
@@ -88,8 +95,17 @@ describe('the results of .ci/run', () => {
   it('count a run without a result, a file that does not load, and a run that fails without a failed test', () => {
     write('0', [fileResult('test/a.test.ts', []), fileResult('test/b.test.ts', passing)]);
     write('1', [fileResult('test/a.test.ts', passing)]);
-    expect(run('sum', 'test')).toEqual({ lines: ['0 passed, 1 failed'], code: 1 });
-    expect(run('sum', '0')).toEqual({ lines: ['2 passed, 1 failed'], code: 1 });
-    expect(run('sum', '1')).toEqual({ lines: ['2 passed, 1 failed'], code: 1 });
+    expect(run('sum', 'test')).toEqual({
+      lines: ['failed outside its tests: the run test', '0 passed, 1 failed'],
+      code: 1,
+    });
+    expect(run('sum', '0')).toEqual({
+      lines: ['failed: test/a.test.ts: the file itself', '2 passed, 1 failed'],
+      code: 1,
+    });
+    expect(run('sum', '1')).toEqual({
+      lines: ['failed outside its tests: the run 1', '2 passed, 1 failed'],
+      code: 1,
+    });
   });
 });
