@@ -10,7 +10,7 @@ const NEVER_REPEATED = /^test\/(chaos|simulation)\/|\b(model|random-transactions
 /** More files do not fail by chance. */
 const REPEATED_MAX = 5;
 /** A longer file would exceed the time of the whole run. */
-const REPEATED_SECONDS_MAX = 120;
+const REPEATED_SECONDS_MAX = 300;
 
 const [command, folder = '', ...runs] = process.argv.slice(2);
 

@@ -30,14 +30,17 @@ describe('the table of topics', () => {
     await app().event('failed', id);
   });
 
+  // The page has other tables, which may be drawn first.
+  const table = (ui: UiPage): Locator => ui.page.getByRole('table', { name: 'Topics' });
+
   async function open(width = 1280): Promise<UiPage> {
     const ui = await pages.open(`${app().url}/admin/jobs/`, { token: ADMIN_TOKEN, viewport: { width, height: 844 } });
-    await ui.page.getByRole('rowheader').first().waitFor();
+    await table(ui).getByRole('rowheader').first().waitFor();
     return ui;
   }
 
   const texts = (ui: UiPage, role: 'rowheader' | 'columnheader'): Promise<string[]> =>
-    ui.page.getByRole('table', { name: 'Topics' }).getByRole(role).allInnerTexts();
+    table(ui).getByRole(role).allInnerTexts();
 
   const names = async (ui: UiPage): Promise<string[]> =>
     (await texts(ui, 'rowheader')).map((text) => text.split('\n')[0]!.trim());
