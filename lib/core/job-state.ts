@@ -40,6 +40,7 @@ export type TransitionVerb =
   | 'promote'
   | 'unblock'
   | 'delete'
+  | 'keep'
   | 'prune';
 
 export interface Transition {
@@ -88,6 +89,12 @@ export const TRANSITIONS: readonly Transition[] = [
   { verb: 'delete', from: 'completed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'failed', to: 'none', guard: 'by request' },
   { verb: 'delete', from: 'cancelled', to: 'none', guard: 'by request' },
+  {
+    verb: 'keep',
+    from: 'cancelled',
+    to: 'pending',
+    guard: 'its deletion found it pending, and the database refuses to delete its row; unique key free',
+  },
   { verb: 'prune', from: 'completed', to: 'none', guard: 'finished longer ago than its retention' },
   { verb: 'prune', from: 'failed', to: 'none', guard: 'finished longer ago than its retention' },
   { verb: 'prune', from: 'cancelled', to: 'none', guard: 'finished longer ago than its retention' },

@@ -54,6 +54,7 @@ describe('the state machine', () => {
     ['promote', ['pending'], ['pending']],
     ['unblock', ['pending'], ['pending']],
     ['delete', ['pending', 'completed', 'failed', 'cancelled'], ['none']],
+    ['keep', ['cancelled'], ['pending']],
     ['prune', ['completed', 'failed', 'cancelled'], ['none']],
   ])('lets %s move a job only from %p to %p', (verb, from, to) => {
     const rows = TRANSITIONS.filter((row) => row.verb === verb);

@@ -46,20 +46,20 @@ ORDER BY r.ord`;
   };
 }
 
-/** The other job that holds the unique key. A job that has started before needs no waiting key to wait again. */
-const keyHolder = `
+/** The other job that holds the unique key of a job. A job that has started before needs no waiting key to wait again. */
+export const keyHolder = (l: string): string => `
   SELECT k.id FROM _jobs k
-  WHERE k.topic = l.topic AND k.unique_key = l.unique_key AND l.waiting_key IS NULL AND k.id <> l.id AND ${holdsKey('k')}
+  WHERE k.topic = ${l}.topic AND k.unique_key = ${l}.unique_key AND ${l}.waiting_key IS NULL AND k.id <> ${l}.id AND ${holdsKey('k')}
   UNION ALL
   SELECT k.id FROM _jobs k
-  WHERE k.topic = l.topic AND k.waiting_key = l.waiting_key AND l.attempt = 0 AND k.id <> l.id AND ${holdsWaitingKey('k')}
+  WHERE k.topic = ${l}.topic AND k.waiting_key = ${l}.waiting_key AND ${l}.attempt = 0 AND k.id <> ${l}.id AND ${holdsWaitingKey('k')}
   LIMIT 1`;
 
 /** The job may have changed since the user selected it. */
 const isExpected = `($2::text[] IS NULL OR l.status = ANY ($2::text[])) AND ${isUnchangedSince('$3', 'l.')}`;
 
 /** A job that owes a follow-up is followed up first: its dead letters are not lost. */
-const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('l.')}, false) AND NOT EXISTS (${keyHolder})`;
+const isRequeued = `${isExpected} AND l.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('l.')}, false) AND NOT EXISTS (${keyHolder('l')})`;
 
 const requeue = (source: string, runAt: string): ActionStatement =>
   actionStatement(
@@ -69,7 +69,7 @@ const requeue = (source: string, runAt: string): ActionStatement =>
     ended_by = NULL, expires_at = NULL, payload = coalesce($4::jsonb, l.payload), run_at = ${runAt}, max_retries = coalesce($6::int, l.max_retries),
     actions = ${appendAction('$7::jsonb')}, updated = statement_timestamp()
   FROM ${source} WHERE ${matchesId('l')} AND ${isRequeued}`,
-    { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder}) END` },
+    { holder: `CASE WHEN m.id IS NULL AND l.status IN ('failed', 'cancelled') THEN (${keyHolder('l')}) END` },
   );
 
 /**

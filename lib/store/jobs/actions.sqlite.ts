@@ -36,13 +36,13 @@ const isExpected = (row = ''): string =>
 const resultColumns = `id, status, topic, attempt, ${isOwed()} AS owes`;
 const wholeJob = `${jobColumns}, ${isOwed()} AS owes`;
 
-/** The other job that holds the unique key of job `j`. A job that has started before needs no waiting key to wait again. */
-const keyHolder = `
+/** The other job that holds the unique key of a job. A job that has started before needs no waiting key to wait again. */
+export const keyHolder = (j: string): string => `
     SELECT k.id FROM _jobs AS k
-    WHERE k.topic = j.topic AND k.unique_key = j.unique_key AND j.waiting_key IS NULL AND k.id <> j.id AND ${holdsKey('k')}
+    WHERE k.topic = ${j}.topic AND k.unique_key = ${j}.unique_key AND ${j}.waiting_key IS NULL AND k.id <> ${j}.id AND ${holdsKey('k')}
     UNION ALL
     SELECT k.id FROM _jobs AS k
-    WHERE k.topic = j.topic AND k.waiting_key = j.waiting_key AND j.attempt = 0 AND k.id <> j.id AND ${holdsWaitingKey('k')}`;
+    WHERE k.topic = ${j}.topic AND k.waiting_key = ${j}.waiting_key AND ${j}.attempt = 0 AND k.id <> ${j}.id AND ${holdsWaitingKey('k')}`;
 
 /** A key that two jobs of a set cannot both take; NULL: none. */
 const takenKey = `iif(j.waiting_key IS NULL OR j.attempt = 0, j.unique_key, NULL)`;
@@ -53,7 +53,7 @@ const requeued = `
     SELECT j.id, row_number() OVER (
       PARTITION BY j.topic, ${takenKey}, j.waiting_key IS NULL, iif(${takenKey} IS NULL, j.id, NULL) ORDER BY asked.key) AS key_order
     FROM json_each(?1) AS asked CROSS JOIN _jobs AS j ${byId} ON j.id = asked.value
-    WHERE j.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('j.')}, 0) AND ${isExpected('j.')} AND (${keyHolder}) IS NULL)
+    WHERE j.status IN ('failed', 'cancelled') AND NOT coalesce(${isOwed('j.')}, 0) AND ${isExpected('j.')} AND (${keyHolder('j')}) IS NULL)
   WHERE key_order = 1`;
 
 const asRequeued = (runAt: string): string => `
@@ -68,7 +68,7 @@ const requeuePaced = (columns: string): string => `${asRequeued(timeAfter('?5', 
 FROM (SELECT id AS paced_id, row_number() OVER (ORDER BY id DESC) - 1 AS slot FROM (${requeued})) WHERE id = paced_id RETURNING ${columns}`;
 
 const notRequeued = `
-SELECT j.id, j.status, j.topic, j.attempt, ${isOwed('j.')} AS owes, NOT ${isUnchangedSince('?2', 'j.')} AS is_newer, iif(j.status IN ('failed', 'cancelled'), (${keyHolder}), NULL) AS holder_id
+SELECT j.id, j.status, j.topic, j.attempt, ${isOwed('j.')} AS owes, NOT ${isUnchangedSince('?2', 'j.')} AS is_newer, iif(j.status IN ('failed', 'cancelled'), (${keyHolder('j')}), NULL) AS holder_id
 FROM _jobs AS j ${byId} WHERE j.id IN ${ids}`;
 
 /**

@@ -1,3 +1,4 @@
+import { keyHolder } from '../jobs/actions.postgres.js';
 import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, matchesId } from '../jobs/job-row.postgres.js';
 import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
@@ -186,10 +187,15 @@ export const MARK_HOLDERS_OF_KEPT = `
 UPDATE _jobs j SET watched = ${WATCHED.again} WHERE watched = ${WATCHED.done} AND id IN (
   SELECT l.parent_id FROM _jobs_links l JOIN _jobs k ON k.id = l.child_id WHERE l.child_id = ANY (${ids}) AND l.holds AND k.watched = ${WATCHED.deleted})`;
 
-/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
+/** The deletion found the job pending, and no other job has taken its unique key meanwhile. */
+const mayWait = `(ended_by = '${DELETED}' AND NOT EXISTS (${keyHolder('j')}))`;
+
+/**
+ * Keeps jobs whose rows the database refuses to delete. One that was pending is pending again; if its unique key is taken, it stays
+ * cancelled, and its children are followed up. Returns them.
+ */
 export const KEEP_MARKED = `
-UPDATE _jobs j SET watched = CASE WHEN ended_by = '${DELETED}' THEN ${WATCHED.always} ELSE ${WATCHED.done} END,
-  status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
-  finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
+UPDATE _jobs j SET watched = CASE WHEN ${mayWait} THEN ${WATCHED.always} WHEN ended_by = '${DELETED}' THEN ${WATCHED.again} ELSE ${WATCHED.done} END,
+  status = CASE WHEN ${mayWait} THEN 'pending' ELSE status END, finished = CASE WHEN ${mayWait} THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
 WHERE id = ANY (${ids}) AND watched = ${WATCHED.deleted} RETURNING id`;

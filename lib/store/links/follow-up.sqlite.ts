@@ -1,3 +1,4 @@
+import { keyHolder } from '../jobs/actions.sqlite.js';
 import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, byId, fromNow, now, toSqliteTime } from '../jobs/job-row.sqlite.js';
 import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
@@ -175,10 +176,15 @@ UPDATE _jobs ${byId} SET watched = ${WATCHED.again} WHERE watched = ${WATCHED.do
   SELECT l.parent_id FROM _jobs AS k ${byId} CROSS JOIN _jobs_links AS l ON l.child_id = k.id AND l.holds
   WHERE k.id IN ${ids} AND k.watched = ${WATCHED.deleted})`;
 
-/** Keeps jobs whose rows the database refuses to delete. One that was pending is pending again. Returns them. */
+/** The deletion found the job pending, and no other job has taken its unique key meanwhile. */
+const mayWait = `(ended_by = '${DELETED}' AND NOT EXISTS (${keyHolder('_jobs')}))`;
+
+/**
+ * Keeps jobs whose rows the database refuses to delete. One that was pending is pending again; if its unique key is taken, it stays
+ * cancelled, and its children are followed up. Returns them.
+ */
 export const KEEP_MARKED = `
-UPDATE _jobs ${byId} SET watched = CASE WHEN ended_by = '${DELETED}' THEN ${WATCHED.always} ELSE ${WATCHED.done} END,
-  status = CASE WHEN ended_by = '${DELETED}' THEN 'pending' ELSE status END,
-  finished = CASE WHEN ended_by = '${DELETED}' THEN NULL ELSE finished END,
+UPDATE _jobs ${byId} SET watched = CASE WHEN ${mayWait} THEN ${WATCHED.always} WHEN ended_by = '${DELETED}' THEN ${WATCHED.again} ELSE ${WATCHED.done} END,
+  status = CASE WHEN ${mayWait} THEN 'pending' ELSE status END, finished = CASE WHEN ${mayWait} THEN NULL ELSE finished END,
   ended_by = nullif(ended_by, '${DELETED}')
 WHERE id IN ${ids} AND watched = ${WATCHED.deleted} RETURNING id`;

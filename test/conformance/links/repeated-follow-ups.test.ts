@@ -76,6 +76,29 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
       expect(await countLetters()).toBe(1);
     });
 
+    it.each(['finished', 'started'] as const)(
+      'leaves a job cancelled whose unique key (until %s) another job has taken, and cancels its child',
+      async (uniqueUntil) => {
+        const unique = { uniqueKey: 'k', uniqueUntil };
+        const { kept, child } = await enqueueLinked(fixture.store, [
+          linkedJob('kept', undefined, unique),
+          linkedJob('child', ['kept']),
+        ]);
+        await fixture.sql(`INSERT INTO receipts VALUES ('${kept}')`);
+        await fixture.sql(
+          `UPDATE _jobs SET watched = 3, status = 'cancelled', ended_by = 'delete', finished = updated WHERE id = '${kept}'`,
+        );
+        const { taker } = await enqueueLinked(fixture.store, [linkedJob('taker', undefined, unique)]);
+        await fixture.store.links.followOwed(-1_000);
+        await fixture.store.links.idle();
+        await fixture.store.links.followOwed(-1_000);
+        await fixture.store.links.idle();
+        expect(await fixture.job(kept!)).toMatchObject({ status: 'cancelled' });
+        expect(await fixture.job(child!)).toMatchObject({ status: 'cancelled', lastError: `parent ${kept} failed` });
+        expect(await fixture.job(taker!)).toMatchObject({ status: 'pending' });
+      },
+    );
+
     it('stores dead letters of a new failure', async () => {
       const { parent, child } = await enqueueFamily({ onParentFailure: 'wait' });
       await fail('parent');
