@@ -65,35 +65,43 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
       return async () => 'child' in (await claimByRef(fixture.store));
     }
 
-    it('do not hold up those that other jobs owe', async () => {
-      await refuseLetters();
-      await failMany(PAGE);
-      await failMany(PAGE);
-      const isReleased = await crashBeforeFollowUp();
-      for (const page of [1, 2, 3]) {
-        expect([page, await isReleased()]).toEqual([page, false]);
-        await poll();
-      }
-      expect(await isReleased()).toBe(true);
-    }, LOADED_MS);
+    it(
+      'do not hold up those that other jobs owe',
+      async () => {
+        await refuseLetters();
+        await failMany(PAGE);
+        await failMany(PAGE);
+        const isReleased = await crashBeforeFollowUp();
+        for (const page of [1, 2, 3]) {
+          expect([page, await isReleased()]).toEqual([page, false]);
+          await poll();
+        }
+        expect(await isReleased()).toBe(true);
+      },
+      LOADED_MS,
+    );
 
-    it('are tried again, and those of jobs that end in the meantime are not held up', async () => {
-      await refuseLetters();
-      await failMany(PAGE);
-      await poll();
-      await poll();
-      const isReleased = await crashBeforeFollowUp();
-      await poll();
-      expect(await isReleased()).toBe(true);
-      await acceptLetters();
-      for (let polls = 0; (await count(`topic = '${DEAD}'`)) < PAGE; polls += 1) {
-        expect(polls).toBeLessThan(30);
+    it(
+      'are tried again, and those of jobs that end in the meantime are not held up',
+      async () => {
+        await refuseLetters();
+        await failMany(PAGE);
         await poll();
-      }
-      await poll();
-      expect(await count(`topic = '${DEAD}'`)).toBe(PAGE);
-      expect(await fixture.store.links.followOwed(-1_000)).toBe(0);
-    }, LOADED_MS);
+        await poll();
+        const isReleased = await crashBeforeFollowUp();
+        await poll();
+        expect(await isReleased()).toBe(true);
+        await acceptLetters();
+        for (let polls = 0; (await count(`topic = '${DEAD}'`)) < PAGE; polls += 1) {
+          expect(polls).toBeLessThan(30);
+          await poll();
+        }
+        await poll();
+        expect(await count(`topic = '${DEAD}'`)).toBe(PAGE);
+        expect(await fixture.store.links.followOwed(-1_000)).toBe(0);
+      },
+      LOADED_MS,
+    );
 
     it('do not spoil those of other jobs in their batch', async () => {
       const refused = kind.locksRows ? `NEW.payload ->> 'payload' = 'bad'` : `NEW.payload ->> '$.payload' = 'bad'`;
@@ -111,29 +119,33 @@ describe.each(storeKinds().filter(({ canHaveTwoConnections }) => canHaveTwoConne
       expect(await fixture.store.links.followOwed(-1_000)).toBe(1);
     });
 
-    it('are logged by the workers once, with a job, and so is their end', async () => {
-      const lines: string[] = [];
-      const log = (line: unknown): void => void lines.push(String(line));
-      const logger = { log, warn: log, error: log, debug: () => undefined, verbose: () => undefined };
-      await refuseLetters();
-      const ids = await failMany(3);
-      const engine = new JobsEngine({ store: fixture.store, logger });
-      const about = (): string[] => lines.filter((line) => line.includes('follow-up'));
-      await engine.start();
-      try {
-        await until(() => about().length > 0, { message: 'the line about the failure' });
-        // Further rescues find the same jobs.
-        await new Promise((resolve) => setTimeout(resolve, 6_000));
-        expect(about()).toHaveLength(1);
-        expect(about()[0]).toContain('no audit');
-        expect(ids.some((id) => about()[0]!.includes(id))).toBe(true);
-        await acceptLetters();
-        await until(() => about().length > 1, { message: 'the line about the recovery' });
-        expect(about()[1]).toContain('recovered');
-        expect(await count(`topic = '${DEAD}'`)).toBe(3);
-      } finally {
-        await engine.stop();
-      }
-    }, LOADED_MS);
+    it(
+      'are logged by the workers once, with a job, and so is their end',
+      async () => {
+        const lines: string[] = [];
+        const log = (line: unknown): void => void lines.push(String(line));
+        const logger = { log, warn: log, error: log, debug: () => undefined, verbose: () => undefined };
+        await refuseLetters();
+        const ids = await failMany(3);
+        const engine = new JobsEngine({ store: fixture.store, logger });
+        const about = (): string[] => lines.filter((line) => line.includes('follow-up'));
+        await engine.start();
+        try {
+          await until(() => about().length > 0, { message: 'the line about the failure' });
+          // Further rescues find the same jobs.
+          await new Promise((resolve) => setTimeout(resolve, 6_000));
+          expect(about()).toHaveLength(1);
+          expect(about()[0]).toContain('no audit');
+          expect(ids.some((id) => about()[0]!.includes(id))).toBe(true);
+          await acceptLetters();
+          await until(() => about().length > 1, { message: 'the line about the recovery' });
+          expect(about()[1]).toContain('recovered');
+          expect(await count(`topic = '${DEAD}'`)).toBe(3);
+        } finally {
+          await engine.stop();
+        }
+      },
+      LOADED_MS,
+    );
   },
 );
