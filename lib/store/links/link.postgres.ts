@@ -71,7 +71,9 @@ SELECT p.*, j.status AS parent_status, c.status AS child_status,
   EXISTS (SELECT FROM _jobs_groups g WHERE g.id = p.child_id) AS child_is_group,
   coalesce(c.status = 'pending' AND c.run_at = ${blockedUntil}, false)
     OR EXISTS (SELECT FROM _jobs_groups g WHERE g.id = p.child_id AND g.finished IS NULL) AS is_waiting
-FROM page p LEFT JOIN _jobs j ON j.id = p.parent_id LEFT JOIN _jobs c ON c.id = p.child_id
+FROM page p
+LEFT JOIN LATERAL (SELECT status FROM _jobs WHERE id = p.parent_id LIMIT 1) j ON true
+LEFT JOIN LATERAL (SELECT status, run_at FROM _jobs WHERE id = p.child_id LIMIT 1) c ON true
 ORDER BY p.child_id, p.parent_id`;
 
 /** Deletes the links of deleted children. */
@@ -92,23 +94,25 @@ ORDER BY e.ord, l.child_id LIMIT $2::int`;
 
 /**
  * cancelled → pending, blocked, for jobs that a parent has cancelled. Leaves out those that another ended parent would cancel again, those
- * that owe a follow-up, and those whose unique key is taken. Of several with the same key it takes the newest.
+ * that owe a follow-up, and those whose unique key is taken. Of several with the same key it takes the newest. A `NOT EXISTS` here could
+ * become a join that reads the whole table for each job, where the statistics say that it is empty.
  */
 export const REQUEUE_CHILDREN = `
 WITH n AS (
   SELECT c.id, c.topic, c.unique_key FROM _jobs c
   WHERE c.id = ANY (${ids}) AND c.status = 'cancelled' AND c.ended_by = 'parent'
-  AND NOT EXISTS (
-    SELECT FROM _jobs_links o LEFT JOIN _jobs p ON p.id = o.parent_id
+  AND (
+    SELECT true FROM _jobs_links o LEFT JOIN LATERAL (SELECT status, watched FROM _jobs WHERE id = o.parent_id LIMIT 1) p ON true
     WHERE o.child_id = c.id AND o.mode = 'cancel'
       AND coalesce(p.status IN ('failed', 'cancelled') OR p.watched = ${WATCHED.deleted}, coalesce(o.outcome, 'deleted') <> 'completed')
-      AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = o.parent_id))
-  AND NOT EXISTS (
-    SELECT FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')})),
-one AS (
+      AND NOT EXISTS (SELECT FROM _jobs_groups g WHERE g.id = o.parent_id)
+    LIMIT 1) IS NULL
+  AND (
+    SELECT true FROM _jobs k WHERE k.topic = c.topic AND k.unique_key = c.unique_key AND k.id <> c.id AND ${holdsKey('k')} LIMIT 1) IS NULL),
+one AS MATERIALIZED (
   SELECT DISTINCT ON (topic, unique_key, CASE WHEN unique_key IS NULL THEN id END) id FROM n
   ORDER BY topic, unique_key, CASE WHEN unique_key IS NULL THEN id END, id DESC),
-c AS (SELECT j.id, j.actions FROM one JOIN _jobs j ON ${matchesId('one')} ORDER BY j.id FOR NO KEY UPDATE OF j)
+c AS (SELECT j.id, j.actions FROM _jobs j WHERE j.id = ANY (ARRAY(SELECT id FROM one)) ORDER BY j.id FOR NO KEY UPDATE)
 UPDATE _jobs j SET status = 'pending', run_at = ${blockedUntil}, finished = NULL, cancel_requested = false, retries = 0, last_error = NULL,
   watched = CASE WHEN j.watched = ${WATCHED.done} THEN ${WATCHED.always} ELSE j.watched END, ended_by = NULL, flow_key = NULL, expires_at = NULL,
   actions = ${appendAction('$2::jsonb', 'c')}, updated = statement_timestamp()
