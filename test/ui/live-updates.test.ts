@@ -324,6 +324,12 @@ describe.each(onlyExpress)('live updates of the admin UI on $database and $adapt
         Object.defineProperty(document, 'hidden', { value: ${isHidden}, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
       `);
+    // The page loads everything again up to a second after it has connected, and what has begun goes on while it is hidden.
+    const first = ui.requests();
+    for (let before = -1; before < first.length;) {
+      before = first.length;
+      await ui.page.waitForTimeout(1_500);
+    }
     await hide(true);
     await ui.button(/^Paused/).waitFor();
     const requests = ui.requests();
