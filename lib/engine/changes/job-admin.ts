@@ -1,7 +1,7 @@
 /*
  * Admin. In: requests of people. Out: jobs, pages, counts and results of actions.
- * Read job-admin.ts (one job) first, then bulk-actions.ts, topic-admin.ts, queue-stats.ts and error-stats.ts (with query-cache.ts),
- * change-feed.ts (live changes) and idle-watch.ts (`whenIdle`).
+ * Read job-admin.ts (one job) first, then bulk-actions.ts, topic-admin.ts, change-feed.ts (live changes) and idle-watch.ts (`whenIdle`).
+ * Counts are in ../reports.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { DatabaseRefusedError, JobNotFoundError, JobStateError, RowLockedError } from '../../core/errors.js';

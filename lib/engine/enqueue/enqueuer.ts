@@ -1,7 +1,7 @@
 /*
  * Enqueue. In: a topic, a payload and options. Out: a stored row, as a `Job`; committed, except in the caller's
  * transaction.
- * Read `enqueue` first, then new-job-row.ts (options → row), then ../batcher.ts (calls that arrive together share a statement).
+ * Read `enqueue` first, then new-job-row.ts (options → row), then ../runtime/batcher.ts (calls that arrive together share a statement).
  * `enqueueMany` and `enqueueTx` build the same rows and call `store.insert` without the batcher.
  */
 import { IdempotencyConflictError, InvalidOptionsError } from '../../core/errors.js';

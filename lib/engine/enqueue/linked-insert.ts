@@ -1,7 +1,7 @@
 /*
  * Dependencies and groups. In: jobs with parents. Out: links in the table, and released jobs.
  * The store releases children in a follow-up of the end of their parent. Read this file (rows and links of a call), then
- * link-events.ts (what happens after a release). maintain/table-sweepers.ts repairs links.
+ * ../follow-up/link-events.ts (what happens after a release). ../maintain/table-sweepers.ts repairs links.
  */
 import type { Dependency } from '../../core/dependencies.js';
 import { InvalidOptionsError } from '../../core/errors.js';

@@ -1,6 +1,6 @@
 /*
- * Maintenance: loops that every worker runs. In: the clock and events. Out: rescued jobs, pruned rows, recorded metrics, warnings.
- * Read rescuer.ts first, then pruner.ts, metrics-recorder.ts, worker-presence.ts and unhandled-topics.ts.
+ * Maintenance: loops that every worker runs. In: the clock and events. Out: rescued jobs, pruned rows, declarations of this process.
+ * Read rescuer.ts first, then pruner.ts, table-sweepers.ts and worker-presence.ts.
  */
 import type { JobEvent } from '../../core/job-events.js';
 import type { ExpiredJob, Rescued } from '../../store/jobs/job-records.js';

@@ -13,8 +13,8 @@ const REPORTS_INTERVAL_MS = 600_000;
 /**
  * Sweeps the tables beside `_jobs`. Without links, groups or log lines, no statement runs for them.
  *
- * - Links: ends those of parents that a process of an older version or a statement of the application has ended, and deletes those of
- *   deleted jobs.
+ * - Links: releases or cancels children whose parent a statement of the application has deleted, and deletes the links of children that
+ *   it has deleted. Parents that it has ended owe a follow-up, which the rescuer finds.
  * - Groups without jobs, log lines of jobs that are gone, old metrics, and rows of dead processes: deletes them.
  */
 export class TableSweepers {

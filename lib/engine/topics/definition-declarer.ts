@@ -1,9 +1,9 @@
 /*
  * Definitions. In: what the code of this process declares: schedules, and limits, retention and dead letters of topics. Out: rows of
- * `_jobs_definitions`, and in the rows of topics the definitions that apply. schedule/scheduler.ts writes those of schedules.
+ * `_jobs_definitions`, and in the rows of topics the definitions that apply. ../schedules/scheduler.ts writes those of schedules.
  *
  * Versions of an application that run side by side may declare different definitions. Of each name the definition applies that was first
- * seen last, among those that a live process declares. maintain/worker-presence.ts renews the declarations of this process.
+ * seen last, among those that a live process declares. ../maintain/worker-presence.ts renews the declarations of this process.
  */
 import type { ScheduleDefinition } from '../../core/schedule.js';
 import { VERSION } from '../../core/version.js';

@@ -201,7 +201,7 @@ function cut(
   return end < 0 ? { kept: rows, isCut: rows.length >= max } : { kept: rows.slice(0, end), isCut: true };
 }
 
-/** A child that does not wait any more needs nothing. Only a re-queue lets a job wait again, and never below a failed parent. */
+/** A child that does not wait any more needs nothing: a re-queue that lets it wait again also gives its token to a parent. */
 function isWork({ child_id: childId, mode, is_waiting: isWaiting, watched }: SqlRow): boolean {
   return childId !== null && (mode === 'member' || Boolean(isWaiting) || watched === WATCHED.deleted);
 }
