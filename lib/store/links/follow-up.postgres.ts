@@ -20,11 +20,11 @@ const owes = `coalesce(${isOwed('j.')}, false)`;
 /** Which end of the job this is. */
 const version = `concat_ws(' ', j.status, j.watched, j.attempt, extract(epoch FROM j.finished))`;
 /**
- * Whether the parent still holds the token of the child. An `EXISTS` could become a join that reads the whole table for a set, where the
- * statistics say that it is empty.
+ * Whether the parent still holds the token of the child. The planner expects that such an equation is true for one member of a set, and then
+ * looks up the rows of each member, also where the statistics of a table are wrong. An `EXISTS` could become a join that reads the whole table.
  */
 const holdsToken = (parent: string, child: string): string =>
-  `coalesce((SELECT h.holds FROM _jobs_links h WHERE h.parent_id = ${parent} AND h.child_id = ${child}), false)`;
+  `${child} = (SELECT h.child_id FROM _jobs_links h WHERE h.parent_id = ${parent} AND h.child_id = ${child} AND coalesce(h.holds, false))`;
 const holds = (member: string): string => holdsToken(`${member}.parent_id`, `${member}.child_id`);
 
 /**
@@ -141,10 +141,10 @@ WHERE l.parent_id = ANY (ARRAY[m.parent_id, m.next_id]) AND l.child_id = m.child
 const startTime = (id: string): string => `least(greatest((
       SELECT l.run_at FROM _jobs_links l WHERE l.child_id = ${id} ORDER BY l.parent_id LIMIT 1), ${now}), '${LATEST_START.toISOString()}')`;
 
-/** pending → pending, due, for children whose token has come to its end. A child has one token. */
+/** pending → pending, due, for children whose token has come to its end. */
 export const RELEASE = `
 WITH k AS MATERIALIZED (SELECT m.* FROM ${set('parent_id uuid, child_id uuid', 'm')} WHERE ${holds('m')}),
-t AS (UPDATE _jobs_links l SET holds = false WHERE l.child_id = ANY (ARRAY(SELECT child_id FROM k)) AND coalesce(l.holds, false))
+t AS (UPDATE _jobs_links l SET holds = false FROM k WHERE l.parent_id = ANY (ARRAY[k.parent_id]) AND l.child_id = k.child_id)
 UPDATE _jobs j SET run_at = ${startTime('k.child_id')}, updated = ${now}
 FROM k WHERE j.id = ANY (ARRAY[k.child_id]) AND ${isWaiting} RETURNING j.id, j.topic, j.attempt`;
 
