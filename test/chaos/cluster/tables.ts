@@ -2,6 +2,7 @@
  * What the campaign keeps in the database beside `_jobs`: tables of the application's own, and a ledger that the database
  * itself keeps by a trigger, so that no code of the queue has a say in it.
  */
+import { isOwed } from '../../../lib/store/jobs/job-row.js';
 import { limitedTopics, VERSIONED } from '../protocol.js';
 
 /* A finished job that a child begins to wait for is written, and has not moved. */
@@ -127,8 +128,8 @@ SELECT count(*) AS count FROM ledger WHERE was = 'pending' AND now = 'processing
 export const EFFECTS = 'SELECT job_id, attempt, worker FROM effects ORDER BY id';
 export const ORDERS = 'SELECT n, job_id FROM orders';
 
-/** How many jobs are not finished. Those of the future will be in a moment. */
-export const UNFINISHED = `SELECT count(*) AS count FROM _jobs WHERE status IN ('pending', 'processing')`;
+/** How many jobs are not finished, or owe a follow-up. Those of the future will be in a moment. */
+export const UNFINISHED = `SELECT count(*) AS count FROM _jobs WHERE status IN ('pending', 'processing') OR (${isOwed()})`;
 /** Failed jobs that somebody will put back. */
 export const TO_BE_REQUEUED = `SELECT count(*) AS count FROM _jobs WHERE status = 'failed' AND topic = 'fragile'`;
 
