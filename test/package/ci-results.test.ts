@@ -53,7 +53,7 @@ describe('the results of .ci/run', () => {
       fileResult('test/processes/killed-worker.test.ts', failing),
       fileResult('test/chaos/sqlite.test.ts', failing),
     ]);
-    write('0', [fileResult('test/http/a.test.ts', passing), fileResult('test/ui/long.test.ts', failing, 200)]);
+    write('0', [fileResult('test/http/a.test.ts', passing), fileResult('test/ui/long.test.ts', failing, 400)]);
     expect(run('repeatable', 'test', '0').lines).toEqual(['test test/http/a.test.ts']);
   });
 

@@ -1,3 +1,5 @@
+/** @never typeorm-0.3 */
+
 import { outcomes } from '../../support/job-rows.js';
 import { claimByRef, enqueueLinked, linkedJob, settleOne } from '../../support/linked-jobs.js';
 import { storeKinds, useStore } from '../../support/stores.js';
