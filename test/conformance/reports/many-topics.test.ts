@@ -13,6 +13,7 @@ import {
 } from '../../support/job-rows.js';
 import { storeKinds, useStore } from '../../support/stores.js';
 import { isMatrix } from '../../support/tier.js';
+import { hasSqlite3 } from '../../support/typeorm.js';
 import { logParts } from '../../support/unit/log-parts.js';
 
 /** The matrix fills the table with as many topics as a caller may choose names for. */
@@ -81,7 +82,8 @@ describe.each(storeKinds())('reports of very many topics on $label', (kind) => {
       expect((await jobs.list({ q: 'no such text' })).items).toEqual([]);
       return performance.now() - startMs;
     };
-    const limitMs = isMatrix ? 7 * 700 : 10_000;
+    // The threads of sqlite3 share the cores with three other workers of the test run.
+    const limitMs = isMatrix && !hasSqlite3 ? 7 * 700 : 10_000;
     let fastestMs = Infinity;
     // Other work of the machine makes a reading slower, and never faster.
     for (let tries = 0; tries < 3 && fastestMs >= limitMs; tries += 1) {
