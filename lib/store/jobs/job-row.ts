@@ -36,6 +36,10 @@ export const WATCHED = {
   again: 4,
 } as const;
 
+/** Comes before all ids, and after them. */
+export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+export const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
 /** `ended_by` of a pending job whose deletion was requested, until its follow-up deletes the row. */
 export const DELETED = 'delete';
 

@@ -1,4 +1,4 @@
-import { EXPIRED, isOwed, LEASE_LOST } from './job-row.js';
+import { EXPIRED, FIRST_ID, isOwed, LEASE_LOST } from './job-row.js';
 import {
   latestFinish,
   matchesId,
@@ -75,7 +75,7 @@ const firstId = (moment: string): string =>
 export const PRUNE = `
 WITH page AS (
   SELECT id, topic, status, finished, created FROM _jobs
-  WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY id LIMIT $2::int),
+  WHERE id > coalesce($1::uuid, '${FIRST_ID}') ORDER BY id LIMIT $2::int),
 ages AS (SELECT status, age_ms FROM jsonb_to_recordset($3::jsonb) AS a(status text, age_ms float8)),
 own AS MATERIALIZED (${ownRetentions} AND $3 IS NOT NULL),
 own_ages AS (

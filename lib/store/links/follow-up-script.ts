@@ -11,7 +11,7 @@
  */
 import type { BatchScript } from './batch-script.js';
 import { asBatches, Work } from './batch-script.js';
-import { WATCHED } from '../jobs/job-row.js';
+import { FIRST_ID, LAST_ID, WATCHED } from '../jobs/job-row.js';
 import type { DeadLetterStatements, StoredDeadLetter } from './dead-letter-script.js';
 import { insertDeadLettersScript } from './dead-letter-script.js';
 import type { CancelledJob, LinkMode, ParentEnd, ReleasedJob } from './link-store.js';
@@ -58,10 +58,6 @@ export interface Cursor {
   /** The end of which these children were followed up. After another one, the job begins again with its first child. */
   readonly version?: string | undefined;
 }
-
-/** Comes before all ids, and after them. */
-export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
-const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** Links that one statement reads for each that a transaction may change, and at least: in a dense graph most children have ended already. */
 const READ_LINKS_FACTOR = 4;

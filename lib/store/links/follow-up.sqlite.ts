@@ -1,7 +1,7 @@
 import { keyHolder } from '../jobs/actions.sqlite.js';
-import { DELETED, isOwed, WATCHED } from '../jobs/job-row.js';
+import { DELETED, FIRST_ID, isOwed, WATCHED } from '../jobs/job-row.js';
 import { blockedUntil, byId, fromNow, now, toSqliteTime } from '../jobs/job-row.sqlite.js';
-import { DESCENDANT_LINKS_MAX, FIRST_ID } from './follow-up-script.js';
+import { DESCENDANT_LINKS_MAX } from './follow-up-script.js';
 import { LATEST_START } from './link-store.js';
 export { INSERT_DEAD_LETTERS, LINK_DEAD_LETTERS } from './dead-letter.sqlite.js';
 

@@ -8,12 +8,13 @@ import {
   RowLockedError,
   StatementCancelledError,
 } from '../../core/errors.js';
+import { FIRST_ID } from '../jobs/job-row.js';
 import { nextTurn, setTimeout } from '../runtime/real-timers.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
 import type { BatchScript } from './batch-script.js';
 import type { Cursor, FollowedUp, FollowUp, FollowUpStatements } from './follow-up-script.js';
-import { FIRST_ID, followUpScript, readFollowUp } from './follow-up-script.js';
+import { followUpScript, readFollowUp } from './follow-up-script.js';
 import type { LinkChanges } from './link-store.js';
 import { OwedSearch } from './owed-search.js';
 
@@ -206,7 +207,7 @@ export class FollowUps {
     const result = hasWork(plan) ? await transact(() => followUpScript(statements, plan)) : undefined;
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
     const unlocked = new Set([...(result?.locked ?? []), ...(result?.again ?? [])]);
-    const later = [...unlocked].map((id) => ({ ...byId.get(id)!, after: byId.get(id)!.after }));
+    const later = [...unlocked].map((id) => byId.get(id)!);
     const rest = plan.rest
       .filter(({ id }) => !unlocked.has(id))
       .map((cursor) => ({ ...byId.get(cursor.id)!, ...cursor }));
@@ -222,9 +223,7 @@ export class FollowUps {
   private onFollowedUp({ released, cancelled, deadLetters, owed }: FollowedUp, call: Call | undefined): void {
     call?.extend(owed.length);
     this.queue.push(...owed.map((id) => ({ ...toEntry(id), call })));
-    if (released.length + cancelled.length + deadLetters.length > 0) {
-      this.options.report({ released, cancelled, deadLetters });
-    }
+    this.options.report({ released, cancelled, deadLetters });
   }
 
   /** Tries jobs again that another transaction holds. */

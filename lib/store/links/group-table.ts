@@ -4,6 +4,7 @@ import type { LinkedCallback } from './link-store.js';
 import type { SqlQuery, SqlRow } from '../runtime/sql-runner.js';
 import type { SweptPage } from '../jobs/job-records.js';
 import { SWEPT_ROWS } from '../jobs/job-records.js';
+import { FIRST_ID } from '../jobs/job-row.js';
 
 interface GroupStatements {
   readonly GET_GROUP: string;
@@ -17,9 +18,6 @@ interface GroupStatements {
   readonly GROUPS_PAGE: string;
   readonly DELETE_GROUPS: string;
 }
-
-/** Comes before all ids. */
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
 /** Reads and prunes groups. `LinkStore` writes them, together with the links of their members. */
 export class GroupTable implements GroupStore {

@@ -8,13 +8,13 @@ import type { Clock } from '../../core/clock.js';
 import { InvalidOptionsError, RowLockedError } from '../../core/errors.js';
 import type { JobStatus } from '../../core/job-state.js';
 import { isFinal } from '../../core/job-state.js';
-import { WATCHED } from '../jobs/job-row.js';
+import { FIRST_ID, WATCHED } from '../jobs/job-row.js';
 import { toUnchangedRow } from '../jobs/batch-results.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
 import type { BatchScript } from './batch-script.js';
 import { oneByOne } from './batch-script.js';
 import type { FollowUpStatements } from './follow-up-script.js';
-import { cancelsChild, endGroupsScript, FIRST_ID, followUpScript, toParentError } from './follow-up-script.js';
+import { cancelsChild, endGroupsScript, followUpScript, toParentError } from './follow-up-script.js';
 import { FollowUps } from './follow-ups.js';
 import type {
   BlockedJob,
@@ -104,7 +104,7 @@ export class LinkTable implements LinkStore {
       read: options.read,
       transact: options.transactFollowUp,
       linksMax: options.followedMax,
-      report: (changes) => this.listener(changes),
+      report: (changes) => this.report(changes),
     });
   }
 
@@ -113,7 +113,8 @@ export class LinkTable implements LinkStore {
   }
 
   report({ owed = [], ...changes }: LinkChanges): void {
-    if (changes.released.length + changes.cancelled.length > 0) {
+    const { released, cancelled, deadLetters = [] } = changes;
+    if (released.length + cancelled.length + deadLetters.length > 0) {
       this.listener(changes);
     }
     this.followUps.follow(owed);

@@ -1,5 +1,5 @@
+import { FIRST_ID } from '../jobs/job-row.js';
 import type { SqlQuery } from '../runtime/sql-runner.js';
-import { FIRST_ID } from './follow-up-script.js';
 
 /** Jobs that one page of the search has at most. */
 const PAGE_MAX = 500;

@@ -1,7 +1,6 @@
 import type { ReleasedJob } from './link-store.js';
 import type { Cursor } from './follow-up-script.js';
-import { FIRST_ID } from './follow-up-script.js';
-import { WATCHED } from '../jobs/job-row.js';
+import { FIRST_ID, WATCHED } from '../jobs/job-row.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 
 /** The statements of a database that re-queue children. */

@@ -9,6 +9,7 @@ import type { SearchScope, SearchSource, SearchWindow } from './job-search.js';
 import { isFoundBySearch, searchJobs, TOPICS_MAX } from './job-search.js';
 import { nextTurn } from '../runtime/real-timers.js';
 import type { ListedIds, ListedJobs } from '../jobs/job-records.js';
+import { FIRST_ID, LAST_ID } from '../jobs/job-row.js';
 
 /** Jobs of one topic in one status, ordered by id: one range of the index `_jobs_listed`, or of `_jobs_retrying`. */
 export interface ListRange {
@@ -133,9 +134,6 @@ const ALL = {
   isSearchCut: false,
   window: null,
 } as const;
-
-const FIRST_ID = '00000000-0000-0000-0000-000000000000';
-const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** Reads one page of a list. */
 export async function readList(query: ListFilter, source: ListSource): Promise<ListedJobs> {

@@ -1,3 +1,4 @@
+import { FIRST_ID } from '../jobs/job-row.js';
 import { matchesId, ms } from '../jobs/job-row.postgres.js';
 
 /* Lines of `job.log`: `_jobs_logs`. Sets are JSON arrays in $1. */
@@ -37,7 +38,7 @@ FROM (${jobIds}) AS s JOIN _jobs j ON ${matchesId('s')}`;
 export const LOGGED_JOBS = `
 WITH RECURSIVE page AS (
   (SELECT job_id, 1 AS place FROM _jobs_logs
-   WHERE job_id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') ORDER BY job_id LIMIT 1)
+   WHERE job_id > coalesce($1::uuid, '${FIRST_ID}') ORDER BY job_id LIMIT 1)
   UNION ALL
   SELECT n.job_id, p.place + 1 FROM page p CROSS JOIN LATERAL (
     SELECT job_id FROM _jobs_logs WHERE job_id > p.job_id ORDER BY job_id LIMIT 1) n

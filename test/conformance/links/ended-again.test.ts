@@ -1,5 +1,6 @@
+import { FIRST_ID } from '../../../lib/store/jobs/job-row.js';
 import { oneByOne } from '../../../lib/store/links/batch-script.js';
-import { FIRST_ID, followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
+import { followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
 import type { FollowedUp } from '../../../lib/store/links/follow-up-script.js';
 import { LinkScripts } from '../../support/link-scripts.js';
 import { enqueueLinked, linkedJob } from '../../support/linked-jobs.js';

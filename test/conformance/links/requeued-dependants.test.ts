@@ -1,6 +1,7 @@
+import { FIRST_ID } from '../../../lib/store/jobs/job-row.js';
 import { JobsEngine } from 'nestjs-jobs';
 import { oneByOne } from '../../../lib/store/links/batch-script.js';
-import { FIRST_ID, followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
+import { followUpScript, readFollowUp } from '../../../lib/store/links/follow-up-script.js';
 import type { RequeuedPage } from '../../../lib/store/links/requeue-script.js';
 import { requeueChildrenScript } from '../../../lib/store/links/requeue-script.js';
 import { outcomes, settlement } from '../../support/job-rows.js';
