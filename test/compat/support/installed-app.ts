@@ -15,7 +15,8 @@ const fromHere = createRequire(__filename);
 const TSC = fromHere.resolve('typescript/bin/tsc');
 const SQLITE_ADDON = dirname(fromHere.resolve('better-sqlite3/package.json'));
 
-export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest' | 'nest-12-sqlite-13';
+/** `plain` has neither TypeORM nor a driver, and a program of its own. */
+export type AppName = 'nest-11' | 'nest-12' | 'nest-11-oldest' | 'nest-12-oldest' | 'nest-12-sqlite-13' | 'plain';
 
 export type ExampleName = 'prisma' | 'drizzle';
 
@@ -35,7 +36,7 @@ export class InstalledApp {
 
   /** Installs the application and then the package's tarball. npm fails if a peer does not match. */
   static async install(name: AppName, tarball: string): Promise<InstalledApp> {
-    return InstalledApp.copy([join(APPS, name), join(APPS, 'shared')], tarball);
+    return InstalledApp.copy([join(APPS, 'shared'), join(APPS, name)], tarball);
   }
 
   /** Installs one of `examples/` in the same way. */
@@ -44,7 +45,7 @@ export class InstalledApp {
   }
 
   private static async copy(sources: readonly string[], tarball: string): Promise<InstalledApp> {
-    const folder = await mkdtemp(join(tmpdir(), `${basename(sources[0]!)}-`));
+    const folder = await mkdtemp(join(tmpdir(), `${basename(sources.at(-1)!)}-`));
     const app = new InstalledApp(folder);
     for (const source of sources) {
       await cp(source, folder, { recursive: true, filter: (path) => !NOT_COPIED.includes(basename(path)) });
