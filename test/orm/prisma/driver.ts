@@ -15,12 +15,12 @@ export const driver: OrmDriver = {
         ? new PostgresClient({ adapter: new PrismaPg({ connectionString: url, max: POOL_SIZE }) })
         : (new SqliteClient({ adapter: new PrismaBetterSqlite3({ url: `file:${url}` }) }) as unknown as PostgresClient);
     return {
-      transact: (work, isRolledBack = false) =>
+      transact: (work, isRolledBack = false, timeoutMs = 60_000) =>
         runAsync(
           (run) =>
             prisma.$transaction(
               (tx) => run({ adapt: () => fromPrisma(tx), run: async (sql) => tx.$executeRawUnsafe(sql) }),
-              { maxWait: 60_000 },
+              { maxWait: 60_000, timeout: timeoutMs },
             ),
           work,
           isRolledBack,

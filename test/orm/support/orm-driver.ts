@@ -14,8 +14,12 @@ export interface OrmDriver {
 }
 
 export interface OpenOrm {
-  /** Runs work in a transaction, which commits, or rolls back after `work`. */
-  transact<T>(work: (tx: OrmTransaction) => Promise<T>, isRolledBack?: boolean): Promise<T>;
+  /**
+   * Runs work in a transaction, which commits, or rolls back after `work`.
+   *
+   * @param timeoutMs after which the ORM ends the transaction, if it can.
+   */
+  transact<T>(work: (tx: OrmTransaction) => Promise<T>, isRolledBack?: boolean, timeoutMs?: number): Promise<T>;
   /** Passes what is no transaction to the adapter: the client. */
   adaptClient(): JobsTransaction;
   /** The ORM and its table `orders`, as the code of guide/your-orm.md calls them. */
