@@ -101,8 +101,9 @@ function toStatement(statement: StatementSync): Statement {
   return adapted;
 }
 
-/** node:sqlite binds each number as a floating-point one, which differs in text: 1 would become 1.0. */
+/** node:sqlite binds each number as a floating-point one, which differs in text: 1 would become 1.0. It does not bind `undefined` as NULL. */
 function toParameter(value: unknown): unknown {
+  if (value === undefined) return null;
   return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : value;
 }
 
