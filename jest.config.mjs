@@ -24,6 +24,8 @@ const shared = {
 };
 
 const moduleNameMapper = {
+  // Applications and the queue open SQLite files with `node:sqlite`: test/compat/node-sqlite.test.ts.
+  ...(process.env.JOBS_TEST_NODE_SQLITE && { '^better-sqlite3$': '<rootDir>/test/support/node-sqlite-driver.ts' }),
   '^nestjs-jobs$': '<rootDir>/lib/index.ts',
   '^nestjs-jobs/client$': '<rootDir>/client/index.ts',
   '^nestjs-jobs/testing$': '<rootDir>/lib/testing/index.ts',
