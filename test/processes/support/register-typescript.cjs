@@ -1,8 +1,9 @@
 // Loaded with `node -r` by the programs of this folder: compiles their TypeScript as it is required, as Jest does for the
 // tests. The package itself they take from dist/, as an application would.
+// As a program it runs the file that its first argument names: in a folder of ES modules `node -r` would not compile it.
 const { readFileSync } = require('node:fs');
 const Module = require('node:module');
-const { join, dirname } = require('node:path');
+const { join, dirname, resolve: toAbsolute } = require('node:path');
 const { transformSync } = require('@swc/core');
 
 /** @type {(module: NodeModule, filename: string) => void} */
@@ -33,3 +34,8 @@ const resolve = (request, parent, ...rest) =>
     ? join(dirname(parent.filename), request.replace(/\.js$/, '.ts'))
     : resolveFilename.call(Module, request, parent, ...rest);
 resolver._resolveFilename = resolve;
+
+if (require.main === module) {
+  process.argv.splice(1, 1);
+  require(toAbsolute(/** @type {string} */ (process.argv[1])));
+}
