@@ -75,7 +75,6 @@ function toPostgresTarget(
     database: {
       connectionString: given,
       application_name: 'nestjs-jobs command',
-      connectionTimeoutMillis: 10_000,
       ...(schema === undefined ? {} : { options: toSearchPath(schema) }),
     },
   };

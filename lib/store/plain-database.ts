@@ -2,6 +2,7 @@ import { InvalidOptionsError } from '../core/errors.js';
 import type { DatabaseOption } from '../core/options.js';
 import { loadBetterSqlite, loadNodeSqlite, loadPg, loadSqlite3 } from './drivers.cjs';
 import type { PostgresDatabase, PostgresDriver } from './postgres/own-pool.js';
+import { connectionTimeoutMs } from './postgres/own-pool.js';
 import type { SqlQuery } from './runtime/sql-runner.js';
 import { toSqlError } from './runtime/sql-error.js';
 import { BetterSqliteRunner } from './sqlite/better-sqlite-runner.js';
@@ -66,23 +67,13 @@ export interface PlainConnection {
   close(): Promise<void>;
 }
 
-/** Connects to a database. @throws SqlError when that fails. */
+/** Connects to a database. @throws what the driver throws when that fails. */
 export async function connectPlain(plain: PlainDatabase): Promise<PlainConnection> {
   return plain.kind === 'postgres' ? connectPostgres(plain.database) : connectSqlite(plain.settings);
 }
 
-/** The part of a `pg.Pool` that is used. */
-interface PlainPool {
-  query(sql: string, params: readonly unknown[]): Promise<{ readonly rows: Record<string, unknown>[] }>;
-  on(event: 'error', handle: () => void): unknown;
-  end(): Promise<void>;
-}
-
-const CONNECTION_TIMEOUT_MS = 10_000;
-
 async function connectPostgres({ driver, config }: PostgresDatabase): Promise<PlainConnection> {
-  const settings = { connectionTimeoutMillis: CONNECTION_TIMEOUT_MS, ...config, max: 2 };
-  const pool = new driver.Pool(settings) as unknown as PlainPool;
+  const pool = new driver.Pool({ ...config, connectionTimeoutMillis: connectionTimeoutMs(config), max: 2 });
   pool.on('error', () => undefined);
   const query: SqlQuery = async (sql, params) => {
     try {
@@ -92,7 +83,7 @@ async function connectPostgres({ driver, config }: PostgresDatabase): Promise<Pl
     }
   };
   try {
-    await pool.query('', []);
+    await pool.query('');
   } catch (error) {
     await pool.end();
     throw error;

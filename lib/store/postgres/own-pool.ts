@@ -22,7 +22,7 @@ export interface PostgresDatabase {
 export interface OwnPool extends SessionPool, IdlingPool {
   readonly options: IdlingPool['options'] & object;
   on(event: 'error', handle: (error: Error) => void): unknown;
-  query(sql: string): Promise<{ readonly rows: readonly SqlRow[] }>;
+  query(sql: string, params?: readonly unknown[]): Promise<{ readonly rows: readonly SqlRow[] }>;
   end(): Promise<void>;
 }
 
@@ -30,7 +30,12 @@ export interface OwnPool extends SessionPool, IdlingPool {
  * How long the pool waits for a new or a free connection. A longer limit of the application does not count: a renewal that waits for a
  * minute would lose its lease.
  */
-const CONNECTION_TIMEOUT_MS = 10_000;
+const CONNECTION_TIMEOUT_MAX_MS = 10_000;
+
+/** Returns the limit of the application, or the queue's if that is shorter. 0 is no limit. */
+export function connectionTimeoutMs({ connectionTimeoutMillis: given }: PostgresDatabase['config']): number {
+  return Math.min(Number(given) || CONNECTION_TIMEOUT_MAX_MS, CONNECTION_TIMEOUT_MAX_MS);
+}
 
 /**
  * Opens the queue's own connections. Handlers that use up the application's pool must not delay the renewal of leases.
@@ -45,9 +50,9 @@ export async function openPool(
 ): Promise<OwnPool> {
   const pool = new driver.Pool({
     application_name: 'nestjs-jobs',
-    connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
     idleTimeoutMillis: IDLE_MAX_MS,
     ...config,
+    connectionTimeoutMillis: connectionTimeoutMs(config),
     // The row mapper expects text.
     binary: false,
     // Switched on for each connection that can: see `PostgresSession`.

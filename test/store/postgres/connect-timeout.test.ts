@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import * as pg from 'pg';
 import type { PostgresDriver } from '../../../lib/store/postgres/own-pool.js';
-import { openPool } from '../../../lib/store/postgres/own-pool.js';
+import { connectionTimeoutMs, openPool } from '../../../lib/store/postgres/own-pool.js';
 import { PostgresSession } from '../../../lib/store/postgres/session.js';
 
 const TIMEOUT_MS = 200;
@@ -31,4 +31,13 @@ describe('a server that accepts connections and never responds', () => {
     expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 10);
     expect(tookMs).toBeLessThan(5_000);
   });
+});
+
+it.each([
+  [undefined, 10_000],
+  [0, 10_000],
+  [60_000, 10_000],
+  [200, 200],
+])('a connectionTimeoutMillis of %s makes a limit of %s ms', (connectionTimeoutMillis, expected) => {
+  expect(connectionTimeoutMs({ connectionTimeoutMillis })).toBe(expected);
 });
