@@ -2,6 +2,7 @@ import type { Duration } from '../core/duration.js';
 import { parseDuration } from '../core/duration.js';
 import type { Job } from '../core/job.js';
 import type { Check } from '../core/option-checks.js';
+import { labelsCheck } from '../core/job-checks.js';
 import { condition, integer, jsonCheck, optional, readOptions, text } from '../core/option-checks.js';
 import { editDistance } from '../core/suggestion.js';
 import { isDate } from '../core/text.js';
@@ -16,6 +17,8 @@ export interface ExpectedJob<T = unknown> {
   /** When the job is due: a Date, how long after it was enqueued, or a matcher such as `expect.any(Date)`. */
   runAt?: Date | Duration | undefined;
   uniqueKey?: string | undefined;
+  /** The job has each of these labels, and may have others. */
+  labels?: readonly string[] | undefined;
   /** How many jobs match. Default: at least one. */
   count?: number | undefined;
 }
@@ -25,6 +28,7 @@ interface Expectation {
   readonly payload: unknown;
   readonly runAt: unknown;
   readonly uniqueKey: string | null;
+  readonly labels: readonly string[] | undefined;
   readonly count: number | undefined;
 }
 
@@ -42,6 +46,7 @@ const EXPECTED_OPTIONS = {
   payload: optional(jsonCheck),
   runAt: optional(runAtCheck),
   uniqueKey: condition(text(255)),
+  labels: optional(labelsCheck),
   count: optional(integer(0, Number.MAX_SAFE_INTEGER)),
 };
 
@@ -76,11 +81,12 @@ interface ComparedJob {
 }
 
 function describeFailure(expectation: Expectation, found: number, compared: readonly ComparedJob[]): string {
-  const { topic, payload, runAt, uniqueKey, count } = expectation;
+  const { topic, payload, runAt, uniqueKey, labels, count } = expectation;
   const conditions = [
     payload !== undefined && `payload ${toText(payload)}`,
     runAt !== undefined && `runAt ${toRunAtText(runAt)}`,
     uniqueKey !== null && `uniqueKey '${uniqueKey}'`,
+    labels && labels.length > 0 && `labels ${toText(labels)}`,
   ].filter(Boolean);
   const number =
     count === undefined ? 'at least 1 job' : count === 0 ? 'no job' : count === 1 ? '1 job' : `${count} jobs`;
@@ -97,8 +103,9 @@ function describeFailure(expectation: Expectation, found: number, compared: read
 
 function describeJob({ job, differences }: ComparedJob, position: number): string {
   const key = job.uniqueKey === null ? '' : `, uniqueKey '${job.uniqueKey}'`;
+  const labels = job.labels.length === 0 ? '' : `, labels ${toText(job.labels)}`;
   const error = job.lastError === null ? '' : `, lastError ${toText(job.lastError)}`;
-  const head = `  ${position}. '${job.topic}' ${job.status}, payload ${toText(job.payload)}, runAt ${job.runAt.toISOString()}${key}${error}`;
+  const head = `  ${position}. '${job.topic}' ${job.status}, payload ${toText(job.payload)}, runAt ${job.runAt.toISOString()}${key}${labels}${error}`;
   return [head, ...differences.map((difference) => `     ${difference}`)].join('\n');
 }
 
@@ -108,7 +115,7 @@ function measure({ job, differences }: ComparedJob, topic: string): number {
 }
 
 /** Returns what differs; an empty list for a job that matches. */
-function compare(job: Job, { topic, payload, runAt, uniqueKey }: Expectation): string[] {
+function compare(job: Job, { topic, payload, runAt, uniqueKey, labels = [] }: Expectation): string[] {
   const differences: string[] = [];
   if (job.topic !== topic) {
     differences.push(`topic: expected '${topic}'`);
@@ -121,6 +128,10 @@ function compare(job: Job, { topic, payload, runAt, uniqueKey }: Expectation): s
   }
   if (uniqueKey !== null && job.uniqueKey !== uniqueKey) {
     differences.push(`uniqueKey: expected '${uniqueKey}', got ${toText(job.uniqueKey)}`);
+  }
+  const missing = labels.filter((label) => !job.labels.includes(label));
+  if (missing.length > 0) {
+    differences.push(`labels: expected ${toText(missing)}, got ${toText(job.labels)}`);
   }
   return differences;
 }

@@ -59,6 +59,19 @@ describe('expectEnqueued', () => {
     await testing.expectNotEnqueued('later', { runAt: new Date(runAt.getTime() + 1) });
   });
 
+  it('finds jobs by their labels, and names those that are missing', async () => {
+    const { testing, jobs } = await start();
+    await jobs.enqueue('mail', 1, { labels: ['team:billing', 'vip'] });
+    await testing.expectEnqueued('mail', { labels: ['vip'], count: 1 });
+    await testing.expectEnqueued('mail', { labels: [] });
+    await testing.expectNotEnqueued('mail', { labels: ['vip', 'other'] });
+    const lines = (await messageOf(testing.expectEnqueued('mail', { labels: ['vip', 'other'] }))).split('\n');
+    expect(lines[0]).toMatch(/^expected at least 1 job of 'mail' with labels \["vip","other"\], found 0\./);
+    expect(lines[1]).toMatch(/, labels \["team:billing","vip"\]$/);
+    expect(lines[2]).toBe('     labels: expected ["other"], got ["team:billing","vip"]');
+    await expect(testing.expectEnqueued('mail', { labels: ['no blanks'] })).rejects.toThrow(/labels/);
+  });
+
   it('lists the enqueued jobs when it fails, nearest first', async () => {
     const { testing, jobs } = await start();
     await jobs.enqueue('mial', 1);
