@@ -189,7 +189,8 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
 
   it('give their options to their jobs, and their jitter to the time when the jobs are due', async () => {
     const engine = process();
-    const options = { maxRetries: 7, priority: -5, timeout: '9s', jitter: '10m', metadata: { a: 1 } } as const;
+    const named = { metadata: { a: 1 }, labels: ['team:reports'] };
+    const options = { maxRetries: 7, priority: -5, timeout: '9s', jitter: '10m', ...named } as const;
     const backoff = { type: 'fixed', delay: '4s' } as const;
     await engine.schedules.upsert('a', EVERY_SECOND, { topic: 'report', ...options, backoff });
     await engine.schedules.upsert('b', EVERY_SECOND, { topic: 'report', jitter: '10m' });
@@ -208,7 +209,10 @@ describe.each(storeKinds())('schedules on $label', (kind) => {
       expect(delay).toBeLessThan(10 * MINUTE);
     }
     const job = items.find(({ priority }) => priority === -5);
-    expect(job).toMatchObject({ maxRetries: 7, timeoutMs: 9_000, metadata: { a: 1 } });
+    expect(job).toMatchObject({ maxRetries: 7, timeoutMs: 9_000, ...named });
+    const labelled = (await engine.jobs.list({ label: 'team:reports' })).items;
+    expect(labelled.map(({ priority }) => priority)).toEqual(labelled.map(() => -5));
+    expect(labelled.length).toBeGreaterThanOrEqual(2);
   });
 
   it('cost no statement when there are none', async () => {
