@@ -261,12 +261,13 @@ describe.each(onlyFastify)('the admin UI on $database and $adapter', ({ kind, ad
     await invalidInput.waitFor();
     expect(await invalidInput.count()).toBe(1);
     await ui.dialog.getByLabel('Delay').fill('2h');
+    await ui.dialog.getByLabel('Labels').fill(' team:billing, vip ');
     await invalidInput.waitFor({ state: 'detached' });
     await ui.dialog.getByRole('button', { name: 'Enqueue' }).click();
     await ui.sees('Enqueued later');
 
     const [job] = (await app.jobs.list({ topic: 'later' })).items;
-    expect(job).toMatchObject({ payload: { orderId: 7 }, status: 'pending' });
+    expect(job).toMatchObject({ payload: { orderId: 7 }, status: 'pending', labels: ['team:billing', 'vip'] });
     expect(job!.runAt.getTime() - job!.created.getTime()).toBeGreaterThan(7_000_000);
   });
 

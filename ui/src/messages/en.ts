@@ -994,6 +994,8 @@ export const en = {
     retriesHint: 'default',
     uniqueKey: 'Unique key',
     uniqueKeyHint: 'none',
+    labels: 'Labels',
+    labelsHint: 'e.g. team:billing, vip',
     unknownTopic: 'Unknown topic. The job will wait until a worker handles it.',
     enqueued: (job: string) => `Enqueued ${job}`,
     keyTaken: (job: string) => `Not enqueued: ${job} has the same unique key`,

@@ -928,6 +928,8 @@ export const zhCn: Messages = {
     retriesHint: '默认',
     uniqueKey: '唯一键',
     uniqueKeyHint: '无',
+    labels: '标签',
+    labelsHint: '例如 team:billing, vip',
     unknownTopic: '未知主题。任务会一直等待，直到有工作进程处理该主题。',
     enqueued: (job) => `已入队：${job}`,
     keyTaken: (job) => `未入队：${job} 使用了相同的唯一键`,
