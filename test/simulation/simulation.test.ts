@@ -49,9 +49,11 @@ describe('the engines of a simulated world', () => {
 
   it('met every fault, and executed every transition of a job', () => {
     const kinds = ['completed', 'retry', 'failed', 'snooze', 'release', 'cancelled'].map((kind) => `settle ${kind}`);
-    const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'promote', 'cancel', 'delete', 'discard'];
+    // Promotions are rare: 70 in a thousand worlds, and at times none in a hundred.
+    const rareVerbs = SEEDS < 1_000 ? [] : ['promote'];
+    const verbs = ['insert', 'claim', 'renew', 'rescue', 'requeue', 'cancel', 'delete', 'discard', ...rareVerbs];
     const faults = ['pause', 'outage', 'crash', 'restart', 'clock', 'refused', 'answer lost', 'hint lost', 'aborted'];
-    // A few worlds cannot show everything. Promotions are rare: 70 in a thousand worlds.
+    // A few worlds cannot show everything.
     const worldsMin = SEEDS < 100 ? 0 : Math.max(1, SEEDS * 0.03 - 10);
     const rare = [...kinds, ...verbs, ...faults].filter((action) => (worldsWith.get(action) ?? 0) < worldsMin);
     expect(rare).toEqual([]);
