@@ -3,6 +3,7 @@ import '../../test/orm/support/take-package.cjs';
 import { parseArgs } from 'node:util';
 import { createJobStore, JobsEngine } from 'nestjs-jobs';
 import { DataSource } from 'typeorm';
+import { median } from '../results/statistics.mjs';
 import { startPostgresServer } from '../../test/support/postgres-server.js';
 import type { OrmName } from '../../test/orm/support/install-orm.js';
 import { installOrms, loadDriver, ORMS } from '../../test/orm/support/install-orm.js';
@@ -104,10 +105,6 @@ async function measure(
     }
   }
   return new Map([...measured].map(([name, { row, job }]) => [name, { row: median(row), job: median(job) }]));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 void main();

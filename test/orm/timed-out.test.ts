@@ -3,8 +3,8 @@
  * @slow
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidOptionsError } from 'nestjs-jobs';
+import { until } from '../support/wait.js';
 import { useOrm } from './support/use-orm.js';
 
 const TIMEOUT_MS = 300;
@@ -17,7 +17,12 @@ describe.each(['postgres', 'sqlite'] as const)('a transaction of Prisma on %s', 
     const ended = world.orm.transact(
       async (tx) => {
         await world.writeAndEnqueue(tx, 'before');
-        await sleep(3 * TIMEOUT_MS);
+        const isRefused = (): Promise<boolean> =>
+          Promise.resolve(tx.run('SELECT 1')).then(
+            () => false,
+            () => true,
+          );
+        await until(isRefused, { message: 'the end of the transaction' });
         stored = await world.queue.engine.enqueueTx(tx.adapt(), 'idle', null).catch((error: unknown) => error);
       },
       false,
