@@ -1,7 +1,7 @@
 import { describeValue } from '../core/error-text.js';
 import type { SqlRow } from '../store/runtime/sql-runner.js';
-import type { AdaptedTransaction } from '../store/transactions/jobs-transaction.js';
-import { toTransactionRefusal } from '../store/transactions/jobs-transaction.js';
+import type { AdaptedTransaction } from '../store/transactions/adapted-transactions.js';
+import { toTransactionRefusal } from '../store/transactions/adapted-transactions.js';
 
 /** How an adapter names its ORM, and the transaction that it takes. */
 export type Orm = Pick<AdaptedTransaction, 'orm' | 'expected'>;

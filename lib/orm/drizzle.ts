@@ -1,6 +1,6 @@
 import type { SqlRow } from '../store/runtime/sql-runner.js';
 import type { JobsTransaction } from '../core/jobs-transaction.js';
-import type { AdaptedTransaction } from '../store/transactions/jobs-transaction.js';
+import type { AdaptedTransaction } from '../store/transactions/adapted-transactions.js';
 import { assertHandle, assertTransaction, HAS_ENDED, returnsRows, splitAtParameters, toRows } from './adapter.js';
 
 const DRIZZLE = { orm: 'Drizzle', expected: 'the `tx` of db.transaction((tx) => …)' };

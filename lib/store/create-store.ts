@@ -16,7 +16,7 @@ import { systemClock } from './runtime/system-clock.js';
 import type { SqliteStoreOptions } from './sqlite/sqlite-store.js';
 import { SqliteStore } from './sqlite/sqlite-store.js';
 import type { StoreTransaction } from './transactions/application-transactions.js';
-import { NO_TRANSACTIONS } from './transactions/jobs-transaction.js';
+import { NO_TRANSACTIONS } from './transactions/adapted-transactions.js';
 
 /** What the application gives to its store. */
 export interface StoreParts {

@@ -15,7 +15,7 @@ import type { InsertedJob, JobInsert } from '../../store/jobs/job-records.js';
 import type { LinkedInsert, LinkedInsertResult } from '../../store/links/link-store.js';
 import { isNeverDue } from '../../store/links/link-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { endsUnseen, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
+import { endsUnseen, isJobsTransaction } from '../../store/transactions/adapted-transactions.js';
 import { toFreshJob } from '../../store/jobs/row-mapper.js';
 import { measureInsert } from '../../store/jobs/batch-json.js';
 import { Batcher } from '../runtime/batcher.js';

@@ -9,7 +9,7 @@ import type { Claim, Outcome } from '../../core/job.js';
 import { encodeProgress, recordResult } from '../../core/payload.js';
 import { warnOnce } from '../../core/warn-once.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { identifyTransaction, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
+import { identifyTransaction, isJobsTransaction } from '../../store/transactions/adapted-transactions.js';
 import type { ClaimState, CountedStart, Settled } from '../../store/jobs/job-records.js';
 import type { EngineParts } from '../runtime/engine-parts.js';
 import type { CountedClaim } from './hand-overs.js';

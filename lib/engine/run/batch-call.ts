@@ -3,7 +3,7 @@ import type { ScheduledWake } from '../../core/clock.js';
 import { toFailure } from '../../core/error-text.js';
 import type { BatchHandlerFunction } from '../../core/job-handler.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { endsWithTick } from '../../store/transactions/jobs-transaction.js';
+import { endsWithTick } from '../../store/transactions/adapted-transactions.js';
 import type { RegisteredHandler } from '../runtime/handler-registry.js';
 import type { Attempt } from './attempt.js';
 import type { Executor, Result } from './executor.js';

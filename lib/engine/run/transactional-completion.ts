@@ -3,7 +3,7 @@ import type { ClaimToken } from '../../core/job.js';
 import type { LinkChanges } from '../../store/links/link-store.js';
 import type { JobStore } from '../../store/job-store.js';
 import type { StoreTransaction } from '../../store/transactions/application-transactions.js';
-import { identifyTransaction, isJobsTransaction } from '../../store/transactions/jobs-transaction.js';
+import { identifyTransaction, isJobsTransaction } from '../../store/transactions/adapted-transactions.js';
 
 /** What a completion uses of its attempt. */
 interface CompletedAttempt {

@@ -9,7 +9,7 @@ import { toDebouncedJob, toInsertedJobs } from './row-mapper.js';
 import { SqlError } from '../runtime/sql-error.js';
 import type { SqlRow } from '../runtime/sql-runner.js';
 import { IS_HERE } from '../migrate/schema.postgres.js';
-import { assertQueueIsHere, isJobsTransaction } from '../transactions/jobs-transaction.js';
+import { assertQueueIsHere, isJobsTransaction } from '../transactions/adapted-transactions.js';
 import { isDebounced, matchByKey, reduceSet } from './unique-sets.js';
 import { toArrayText } from '../postgres/array-parameters.js';
 import type { Notifier, PiggybackNotification } from '../postgres/notifier.js';

@@ -15,7 +15,7 @@ import type { SqlQuery, SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { toArrayText, toClaimArrays } from '../postgres/array-parameters.js';
 import { TAKE_BACK_STARTS } from '../limits/limited-claim.postgres.js';
 import { IS_HERE } from '../migrate/schema.postgres.js';
-import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
+import { assertQueueIsHere } from '../transactions/adapted-transactions.js';
 import * as sql from './settle.postgres.js';
 import { isUncalled, settleUncalledScript } from './uncalled-script.js';
 

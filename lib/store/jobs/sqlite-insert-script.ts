@@ -6,7 +6,7 @@ import type { InsertedJob, JobInsert } from './job-records.js';
 import type { SqlScript } from '../runtime/sql-runner.js';
 import { IS_HERE } from '../migrate/schema.sqlite.js';
 import type { StoreTransaction } from '../transactions/application-transactions.js';
-import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
+import { assertQueueIsHere } from '../transactions/adapted-transactions.js';
 import { isDebounced, matchByKey, reduceSet } from './unique-sets.js';
 import { toSqliteTime } from './job-row.sqlite.js';
 import { FIND_HOLDER, INSERT_DEBOUNCED_JOBS, INSERT_JOBS, RELEASE_KEYS, RELEASE_UNIQUE_KEYS } from './insert.sqlite.js';

@@ -10,7 +10,7 @@ import { NO_CHANGES } from '../links/link-table.js';
 import { isCompletion } from './job-records.js';
 import type { SqlRow, SqlScript } from '../runtime/sql-runner.js';
 import { IS_HERE } from '../migrate/schema.sqlite.js';
-import { assertQueueIsHere } from '../transactions/jobs-transaction.js';
+import { assertQueueIsHere } from '../transactions/adapted-transactions.js';
 import type { Caller } from './sqlite-insert-script.js';
 import * as sql from './settle.sqlite.js';
 

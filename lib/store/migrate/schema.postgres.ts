@@ -1,4 +1,5 @@
 import { COLUMNS } from '../jobs/columns.js';
+import { isHere } from '../jobs/job-row.postgres.js';
 
 /**
  * Locks migrations against other processes until the transaction ends; the number is this package's own. A change of the table that
@@ -38,4 +39,4 @@ export const QUEUE_ID = `SELECT value FROM _jobs_meta WHERE name = 'id'`;
 export const CREATE_QUEUE_ID = `INSERT INTO _jobs_meta (name, value) VALUES ('id', gen_random_uuid()::text) ON CONFLICT DO NOTHING`;
 
 /** Whether a transaction is in the database whose queue has the id $1. */
-export const IS_HERE = `SELECT EXISTS (SELECT 1 FROM _jobs_meta WHERE name = 'id' AND value = $1::text)::int AS is_here`;
+export const IS_HERE = `SELECT (${isHere('$1')})::int AS is_here`;

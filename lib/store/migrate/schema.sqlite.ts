@@ -1,5 +1,5 @@
 import { COLUMNS } from '../jobs/columns.js';
-import { byId } from '../jobs/job-row.sqlite.js';
+import { byId, isHere } from '../jobs/job-row.sqlite.js';
 
 /* Statements about the tables. */
 
@@ -33,4 +33,4 @@ export const QUEUE_ID = `SELECT value FROM _jobs_meta WHERE name = 'id'`;
 export const CREATE_QUEUE_ID = `INSERT INTO _jobs_meta (name, value) VALUES ('id', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING`;
 
 /** Whether a transaction is in the database whose queue has the id ?1. */
-export const IS_HERE = `SELECT EXISTS (SELECT 1 FROM _jobs_meta WHERE name = 'id' AND value = ?1) AS is_here`;
+export const IS_HERE = `SELECT (${isHere('?1')}) AS is_here`;

@@ -44,7 +44,7 @@ import { ONE_AT_A_TIME } from '../job-store.js';
 import { readQueueId, setUpTables } from '../migrate/migrator.js';
 import { PausedTopics } from '../topics/paused-topics.js';
 import type { LinkChanges } from '../links/link-store.js';
-import { acceptAdapters, idToFind } from '../transactions/jobs-transaction.js';
+import { acceptAdapters, idToFind } from '../transactions/adapted-transactions.js';
 import { GroupTable } from '../links/group-table.js';
 import type { LinkTable } from '../links/link-table.js';
 import { LogTable } from '../logs/log-table.js';

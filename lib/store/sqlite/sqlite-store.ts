@@ -91,7 +91,7 @@ import { limitedClaimScript, markKeyedDueScript } from '../limits/sqlite-limited
 import * as limitedClaim from '../limits/limited-claim.sqlite.js';
 import * as schema from '../migrate/schema.sqlite.js';
 import { FIND_HOLDER, FIND_JOBS } from '../lists/list.sqlite.js';
-import { acceptAdapters, idToFind } from '../transactions/jobs-transaction.js';
+import { acceptAdapters, idToFind } from '../transactions/adapted-transactions.js';
 import { KeyedJobMarker } from '../limits/keyed-job-marker.js';
 import { createSqliteLinks } from '../links/sqlite-links.js';
 import { SqliteStats } from '../reports/sqlite-reports.js';
